@@ -1,0 +1,45 @@
+"""Generative models that stand alone: ``fit``, ``sample``, ``log_prob``, ``score``, ``save``, ``load`` on images and vectors."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from generative import backend, data, metrics, pictures, tasks
+    from generative.autoencoder import AutoEncoder
+    from generative.dcgan import DCGAN
+    from generative.gan import GAN
+    from generative.gmm import BayesianGaussianMixture, GaussianMixture
+    from generative.pixelcnn import PixelCNN
+    from generative.pixelrnn import PixelRNN
+    from generative.tasks import complete, denoise, inpaint, interpolate, rank_anomalies, upscale
+    from generative.types import GenerativeModel, load
+    from generative.vae import VAE
+
+_HOME = {
+    "GenerativeModel": "types", "load": "types",
+    "GaussianMixture": "gmm", "BayesianGaussianMixture": "gmm",
+    "AutoEncoder": "autoencoder", "VAE": "vae",
+    "PixelCNN": "pixelcnn", "PixelRNN": "pixelrnn", "GAN": "gan", "DCGAN": "dcgan",
+    "inpaint": "tasks", "denoise": "tasks", "upscale": "tasks", "interpolate": "tasks", "complete": "tasks",
+    "rank_anomalies": "tasks",
+}
+_MODULES = ("backend", "data", "metrics", "pictures", "tasks")
+
+__all__ = [
+    "DCGAN", "GAN", "VAE", "AutoEncoder", "BayesianGaussianMixture", "GaussianMixture", "GenerativeModel", "PixelCNN",
+    "PixelRNN", "backend", "complete", "data", "denoise", "inpaint", "interpolate", "load", "metrics", "pictures",
+    "rank_anomalies", "tasks", "upscale",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name's module when the name is first used, so that ``import generative`` is quick."""
+    if name in _MODULES:
+        return import_module(f"generative.{name}")
+    if name in _HOME:
+        return getattr(import_module(f"generative.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'generative' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

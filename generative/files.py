@@ -1,0 +1,43 @@
+"""Tensors and a string header in one safetensors file, written whole or not at all; no pickle is ever opened."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+def write_tensors(target: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> Path:
+    """Write to a temporary file beside ``target``, fsync, rename; a crash leaves the old file or the new one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    on_cpu = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".tmp")
+    os.close(handle)
+    try:
+        save_file(on_cpu, temporary, metadata=header)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return target
+
+
+def read_tensors(source: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The header and the tensors of ``source``; ValueError when it is missing, a pickle, or damaged."""
+    if not source.is_file():
+        raise ValueError(f"{source} is not a file: give the .safetensors file that save wrote")
+    with source.open("rb") as file:
+        head = file.read(4)
+    if head[:1] == b"\x80" or head == b"PK\x03\x04":
+        raise ValueError(f"{source} is a pickle or torch.save archive, which can run code when opened: "
+                         "load reads safetensors only")
+    try:
+        with safe_open(source, framework="pt") as archive:
+            return archive.metadata() or {}, {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{source} is not a readable safetensors file: {error}") from None

@@ -1,0 +1,277 @@
+"""The one interface of every generative model: fit, sample, log_prob, score, save, load.
+
+A model is its ``config`` (the constructor's keyword arguments), its ``spec`` (what fit inferred from the data: event
+shape, value type, levels, classes), its tensors, and the calibration of ``score``. All four live in one safetensors file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from generative.backend import resolve_device, seed_generator, seeded
+from generative.files import read_tensors, write_tensors
+
+ArrayLike = np.ndarray | Tensor
+OnStep = Callable[[int, dict[str, float]], None]
+"""Called during training with the step and its scalars; the model under training may be sampled inside."""
+
+FORMAT = "generative-1"
+MAX_LEVELS = 64
+_REGISTRY: dict[str, type[GenerativeModel]] = {}
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What ``fit`` was asked for, as the training loops need it."""
+
+    steps: int | None
+    seed: int
+    device: torch.device
+    progress: bool
+    on_step: OnStep | None
+    checkpoint: Path | None
+    resume: bool
+
+
+class GenerativeModel:
+    """Base of all models; a subclass writes ``_build``, ``_fit``, ``_sample`` and ``_log_prob`` (or ``_error``).
+
+    Inside these methods ``self.net`` is on ``self.device``, tensors too, and outside training it is in eval mode
+    without gradients.
+    """
+
+    density: ClassVar[Literal["exact", "bound", "none"]] = "none"
+    dtype: ClassVar[torch.dtype] = torch.float32
+    images_only: ClassVar[bool] = False
+    holds_out: ClassVar[bool] = True
+    """Whether fit keeps a tenth of the data (when ``val`` is None) for early stopping and calibration."""
+    batch: ClassVar[int] = 512
+    """Samples in one forward pass of log_prob, score and the applications."""
+
+    net: nn.Module
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _REGISTRY[cls.__name__] = cls
+
+    def __init__(self, **config: Any) -> None:
+        self.config: dict[str, Any] = config
+        self.spec: dict[str, Any] = {}
+        self.calibration: tuple[float, float] | None = None
+        self.device = torch.device("cpu")
+
+    # ---- what a subclass writes -------------------------------------------------------------------------------------
+    def _build(self) -> None:
+        """Create ``self.net`` from ``self.config`` and ``self.spec``."""
+        raise NotImplementedError
+
+    def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
+        """Train the freshly built model; torch's global generators are already seeded."""
+        raise NotImplementedError
+
+    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        """``n`` samples of the event shape, drawn from ``generator`` alone."""
+        raise NotImplementedError
+
+    def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Nats per sample of one batch, shape (B,)."""
+        raise NotImplementedError
+
+    def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """What ``score`` calibrates, shape (B,), low for typical data; the negative log-likelihood unless overridden."""
+        return -self._log_prob(x, y)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return self.net.state_dict()
+
+    def _set_tensors(self, tensors: dict[str, Tensor]) -> None:
+        self._build()
+        self.net.load_state_dict(tensors)
+        self.net.eval()
+
+    # ---- the interface ----------------------------------------------------------------------------------------------
+    def fit(self, x: ArrayLike, y: ArrayLike | None = None, *, steps: int | None = None, seed: int = 0,
+            device: str | torch.device = "auto", progress: bool = True, val: Any = None, on_step: OnStep | None = None,
+            checkpoint: str | Path | None = None, resume: bool = False) -> Self:
+        """Fit to ``x`` (N, C, H, W) in [0, 1] or (N, D), with optional labels ``y`` (N,) in 0..classes-1.
+
+        ``val`` is held-out data, an array or a pair (x, y); without it a tenth of ``x`` is kept out. ``checkpoint`` is a
+        folder; with ``resume`` the fit continues from it, equal to an uninterrupted one. Returns self.
+        """
+        self.device = resolve_device(device)
+        data, labels = self._check(x, first=True), self._labels(y, len(x))
+        self.spec = self._infer(data, labels)
+        rest = val if isinstance(val, tuple) else (val, None)
+        held = None if val is None else (self._check(rest[0]), self._labels(rest[1], len(rest[0])))
+        with seeded(seed, self.device):
+            if held is None:
+                data, labels, held = self._hold_out(data, labels)
+            options = FitOptions(steps, seed, self.device, progress, on_step, Path(checkpoint) if checkpoint else None,
+                                 resume)
+            self._build()
+            self._to_device()
+            self._fit(data, labels, held, options)
+        self._calibrate(*held)
+        return self
+
+    def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
+        """``n`` samples (n, *event shape); ``y`` is one class for all or one label a sample; the same seed, the same samples."""
+        self._need_fit()
+        labels = self._labels(np.full(n, y) if isinstance(y, int) else y, n)
+        if labels is not None and not self.spec.get("n_classes"):
+            raise ValueError("this model was fitted without labels, so it cannot sample by class: fit it with y")
+        return self._quietly(self._sample, n, labels, seed_generator(seed, self.device))
+
+    def log_prob(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
+        """Log-likelihood (``density == "exact"``) or a lower bound on it (``"bound"``), nats per sample, shape (N,)."""
+        if self.density == "none":
+            raise ValueError(f"{type(self).__name__} has no density: use score(x) for typicality")
+        return self._batched(self._log_prob, x, y)
+
+    def score(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
+        """Typicality in (0, 1]: exp(-relu(e - s) / (q - s)), e the error, s its median and q its 95 % quantile on held-out data."""
+        s, q = self._need_fit()
+        return torch.exp(-torch.relu(self.error(x, y) - s) / (q - s)).clamp_min(torch.finfo(torch.float32).tiny)
+
+    def error(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
+        """The uncalibrated error behind ``score`` (negative log-likelihood, reconstruction error or critic), shape (N,)."""
+        return self._batched(self._error, x, y)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file (temporary file, fsync, rename) that ``load`` reads without pickle."""
+        calibration = self._need_fit()
+        header = {"format": FORMAT, "class": type(self).__name__, "config": json.dumps(self.config),
+                  "spec": json.dumps(self.spec), "calibration": json.dumps(calibration)}
+        return write_tensors(Path(path), self._tensors(), header)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the fitted model to ``device``."""
+        self.device = resolve_device(device)
+        self._to_device()
+        return self
+
+    # ---- helpers ----------------------------------------------------------------------------------------------------
+    def _to_device(self) -> None:
+        self.net.to(self.device)
+
+    def _need_fit(self) -> tuple[float, float]:
+        if self.calibration is None:
+            raise ValueError(f"this {type(self).__name__} is not fitted yet: call fit(x) first")
+        return self.calibration
+
+    def _quietly(self, function: Callable[..., Tensor], *args: Any) -> Tensor:
+        """Call ``function`` in eval mode without gradients, and leave the mode as it was."""
+        net = getattr(self, "net", None)
+        training = net is not None and net.training
+        with torch.no_grad():
+            if net is None or not training:
+                return function(*args)
+            net.eval()
+            try:
+                return function(*args)
+            finally:
+                net.train()
+
+    def _batched(self, function: Callable[[Tensor, Tensor | None], Tensor], x: ArrayLike, y: ArrayLike | None) -> Tensor:
+        """``function`` over chunks of checked data, joined."""
+        if not self.spec:
+            self._need_fit()
+        data, labels = self._check(x), self._labels(y, len(x))
+        parts = [self._quietly(function, data[i:i + self.batch], None if labels is None else labels[i:i + self.batch])
+                 for i in range(0, len(data), self.batch)]
+        return torch.cat(parts)
+
+    def _calibrate(self, x: Tensor, y: Tensor | None) -> None:
+        """Set the median and 95 % quantile of the error on held-out data."""
+        errors = self.error(x, y).double()
+        if not torch.isfinite(errors).all():
+            raise ValueError(f"{type(self).__name__}: error is not finite on held-out data, so score has no scale")
+        s, q = (float(v) for v in torch.quantile(errors, errors.new_tensor([0.5, 0.95])))
+        self.calibration = (s, max(q, s + 1e-6 * (1.0 + abs(s))))
+
+    def _hold_out(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor | None]]:
+        if not self.holds_out or len(x) < 20:
+            return x, y, (x, y)
+        order = torch.randperm(len(x), device="cpu").to(x.device)
+        held, kept = order[:len(x) // 10], order[len(x) // 10:]
+        if y is None:
+            return x[kept], None, (x[held], None)
+        return x[kept], y[kept], (x[held], y[held])
+
+    def _check(self, x: ArrayLike, first: bool = False) -> Tensor:
+        """``x`` as a tensor of ``self.dtype`` on ``self.device``, or a ValueError that names what is wrong with it."""
+        data = torch.as_tensor(x).to(self.device, self.dtype)
+        if self.images_only and data.ndim != 4:
+            raise ValueError(f"{type(self).__name__} takes images (N, C, H, W), got shape {tuple(data.shape)}")
+        if data.ndim < 2 or len(data) == 0:
+            raise ValueError(f"data must be (N, D) or (N, C, H, W) with N >= 1, got shape {tuple(data.shape)}")
+        if not first and list(data.shape[1:]) != self.spec["event_shape"]:
+            raise ValueError(f"this {type(self).__name__} was fitted on samples of shape {tuple(self.spec['event_shape'])}, "
+                             f"got {tuple(data.shape[1:])}")
+        if not torch.isfinite(data).all():
+            raise ValueError(f"data holds {int((~torch.isfinite(data)).sum())} values that are NaN or infinite")
+        if data.ndim == 4 and (data.min() < 0 or data.max() > 1):
+            raise ValueError(f"images must lie in [0, 1], got [{data.min():.4g}, {data.max():.4g}]: divide by the largest "
+                             "possible value first")
+        return data
+
+    def _labels(self, y: ArrayLike | None, n: int) -> Tensor | None:
+        if y is None:
+            return None
+        labels = torch.as_tensor(y).to(self.device, torch.int64)
+        if labels.shape != (n,) or (n and int(labels.min()) < 0):
+            raise ValueError(f"labels must be {n} integers >= 0, one a sample, got shape {tuple(labels.shape)}")
+        classes = self.spec.get("n_classes")
+        if classes and int(labels.max()) >= classes:
+            raise ValueError(f"label {int(labels.max())} is outside the {classes} classes seen at fit")
+        return labels
+
+    def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+        value, levels = infer_values(x) if x.ndim == 4 else ("real", 0)
+        return {"event_shape": list(x.shape[1:]), "value": value, "levels": levels,
+                "n_classes": 0 if y is None else int(y.max()) + 1}
+
+
+def infer_values(x: Tensor) -> tuple[str, int]:
+    """The value type of images in [0, 1] and its number of levels: ("binary", 2), ("categorical", L <= 64) or ("grey", 256).
+
+    Categorical means that every value is a multiple of 1 / (L - 1), for the smallest such L.
+    """
+    if len(torch.unique(x.reshape(-1)[:100_000])) > MAX_LEVELS:
+        return "grey", 256
+    values = torch.unique(x.double())
+    for levels in range(2, MAX_LEVELS + 1):
+        grid = values * (levels - 1)
+        if len(values) <= levels and bool((grid - grid.round()).abs().max() < 1e-4):
+            return ("binary" if levels == 2 else "categorical"), levels
+    return "grey", 256
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeModel:
+    """Read a model that ``save`` wrote; ValueError for anything else, pickles included (none is ever opened as one)."""
+    header, tensors = read_tensors(Path(path))
+    if header.get("format") != FORMAT:
+        raise ValueError(f"{path} is a safetensors file, but not a saved generative model ({FORMAT})")
+    model = _class_of(header["class"])(**json.loads(header["config"]))
+    model.spec = json.loads(header["spec"])
+    model.calibration = tuple(json.loads(header["calibration"]))
+    model._set_tensors(tensors)
+    return model.to(device)
+
+
+def _class_of(name: str) -> type[GenerativeModel]:
+    if name not in _REGISTRY:
+        import generative
+
+        getattr(generative, name, None)  # importing the module registers its class
+    if name not in _REGISTRY:
+        raise ValueError(f"unknown model class {name!r}: known are {', '.join(sorted(_REGISTRY))}")
+    return _REGISTRY[name]
