@@ -1,0 +1,198 @@
+"""Crash-safe checkpoints: safetensors + JSON in one folder, published by a single directory rename.
+
+    DIR/step_000012345/tensors.safetensors     arrays: weights, optimisers, replay buffer, simulator state
+    DIR/step_000012345/state.json              everything else, with the SHA-256 of itself and of the tensors
+
+A process killed at any instant leaves the old set of checkpoints or the new one, never a mixture; a checkpoint whose
+bytes changed on disk is detected before any of it is used. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+FORMAT = 1
+KEEP = 2
+_NAME = re.compile(r"step_(\d{9,})(?:\.(\d+))?")
+
+
+class CheckpointError(ValueError):
+    """No checkpoint could be written or read; the message names the file and the reason."""
+
+
+def save_checkpoint(directory: str | Path, step: int, tensors: dict[str, np.ndarray], state: dict[str, Any]) -> Path:
+    """Write one checkpoint and return its folder; the newest older one stays beside it, everything else is removed.
+
+    Checkpoints of a later step belong to a future that this run has left (it went back to an older checkpoint), so
+    they are removed as well. Raises CheckpointError, with the old checkpoints intact, when the disk refuses.
+    """
+    directory = Path(directory)
+    target = _free_name(directory, step)
+    temporary = directory / f"step_{step:09d}.tmp-{secrets.token_hex(4)}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _remove_strays(directory)
+        temporary.mkdir()
+        _write_tensors(temporary / "tensors.safetensors", tensors)
+        content = {
+            "format": FORMAT,
+            "step": step,
+            "state": state,
+            "tensors": _sha256(temporary / "tensors.safetensors"),
+        }
+        _write_bytes(temporary / "state.json", _canonical({**content, "sha256": _digest(content)}))
+        _sync_folder(temporary)
+        os.rename(temporary, target)
+        _sync_folder(directory)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        size = sum(np.asarray(v).nbytes for v in tensors.values()) / 1e6
+        raise CheckpointError(
+            f"cannot save checkpoint {target} ({size:.1f} MB): {_reason(error)}; "
+            "free some space or make the folder writable, then go on with --resume"
+        ) from error
+    _prune(directory, target)
+    return target
+
+
+def load_checkpoint(directory: str | Path) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
+    """Read the newest readable checkpoint: (step, tensors, state); a damaged newer one is skipped with a warning.
+
+    Raises CheckpointError, naming what is wrong with each, if there is none.
+    """
+    directory = Path(directory)
+    problems: list[str] = []
+    for folder in reversed(checkpoints(directory)):
+        try:
+            loaded = _read(folder)
+        except CheckpointError as error:
+            problems.append(str(error))
+            continue
+        if problems:
+            warnings.warn(f"skipped a damaged checkpoint, went back to {folder.name}: {problems[0]}", stacklevel=2)
+        return loaded
+    if problems:
+        raise CheckpointError(f"no readable checkpoint in {directory}: " + "; ".join(problems))
+    raise CheckpointError(f"no checkpoint in {directory}: nothing was saved there yet, start the run afresh")
+
+
+def checkpoints(directory: str | Path) -> list[Path]:
+    """Folders of the finished checkpoints, oldest first (their contents are not checked)."""
+    if not Path(directory).is_dir():
+        return []
+    return sorted((p for p in Path(directory).iterdir() if _NAME.fullmatch(p.name)), key=_order)
+
+
+def write_atomic(path: str | Path, data: bytes) -> None:
+    """Replace a file as a whole: temporary name, fsync, rename; readers see the old content or the new one."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp-{secrets.token_hex(4)}")
+    try:
+        _write_bytes(temporary, data)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read(folder: Path) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
+    try:
+        recorded = (folder / "state.json").read_bytes()
+        content = json.loads(recorded)
+        if _canonical(content) != recorded:
+            raise CheckpointError(f"{folder.name}/state.json is damaged (not as it was written)")
+        digest = content.pop("sha256")
+        if content["format"] != FORMAT:
+            raise CheckpointError(f"{folder.name} has format {content['format']}, this version reads format {FORMAT}")
+        if _digest(content) != digest:
+            raise CheckpointError(f"{folder.name}/state.json is damaged (SHA-256 differs)")
+        if _sha256(folder / "tensors.safetensors") != content["tensors"]:
+            raise CheckpointError(f"{folder.name}/tensors.safetensors is damaged (SHA-256 differs)")
+        return content["step"], load_file(folder / "tensors.safetensors", backend="pread"), content["state"]
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"{folder.name}: {_reason(error)}") from error
+    except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
+        raise CheckpointError(f"{folder.name}/state.json is damaged (not a checkpoint record)") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{folder.name}/tensors.safetensors is damaged ({error})") from error
+
+
+def _order(folder: Path) -> tuple[int, int]:
+    match = _NAME.fullmatch(folder.name)
+    return (int(match[1]), int(match[2] or 0)) if match else (-1, -1)
+
+
+def _free_name(directory: Path, step: int) -> Path:
+    """A non-empty folder cannot be replaced by rename, so saving a step again takes the next free suffix."""
+    name, again = directory / f"step_{step:09d}", 1
+    while name.exists():
+        again += 1
+        name = directory / f"step_{step:09d}.{again}"
+    return name
+
+
+def _prune(directory: Path, newest: Path) -> None:
+    older = [p for p in checkpoints(directory) if _order(p) < _order(newest)]
+    keep = {newest, *older[len(older) - (KEEP - 1) :]}
+    for folder in checkpoints(directory):
+        if folder not in keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_strays(directory: Path) -> None:
+    for folder in directory.glob("step_*.tmp-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_tensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    # safetensors writes the memory as it lies, so a transposed or strided view has to be laid out first
+    save_file({name: np.asarray(value, order="C") for name, value in tensors.items()}, path)
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(_canonical(content)).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
