@@ -1,0 +1,144 @@
+"""Training of new experts on the environment's own reward: SAC over the vector env, optionally from an earlier policy."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from demos.policy import MlpPolicy
+from torch import Tensor
+
+import envs
+from gail_suite.features import Features, fit_features, state_columns
+from gail_suite.networks import Actor
+from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
+from gail_suite.policy import LearnedPolicy
+from gail_suite.replay import Replay, Window
+from gail_suite.runlog import RunLog, write_run_files
+from gail_suite.sac import SACConfig
+
+
+@dataclass(frozen=True)
+class ExpertConfig:
+    """Expert training: SAC on the task's reward."""
+
+    reward_scale: float = 0.1
+    """Factor on the environment's reward."""
+    warm_start: str | None = None
+    """Folder of a policy to continue from (its inputs and actor are taken over; the critics start fresh)."""
+    sac: SACConfig = field(default_factory=lambda: SACConfig(
+        tune_alpha=True, alpha=0.05, actor_lr=7e-4, lr_final=0.05, decay_start=0.5))
+    """The learner."""
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(
+        updates_per_step=0.25, capacity=1_000_000, warm_up=8000, random_warm_up=True, eval_every=50_000,
+        checkpoint_every=100_000, log_every=10_000))
+    """Collection and housekeeping."""
+
+
+class TaskReward:
+    """The objective of plain reinforcement learning: the environment's reward, scaled."""
+
+    def __init__(self, scale: float):
+        self.scale = scale
+
+    def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
+        """Nothing to train."""
+        return {}
+
+    def rewards(self, window: Window) -> Tensor:
+        """scale * r, (B, n)."""
+        return self.scale * window.rewards
+
+    def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
+        """No further arguments."""
+        return {}
+
+    def set_progress(self, fraction: float) -> None:
+        """Nothing depends on it."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Stateless."""
+        return {}
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Stateless."""
+
+
+class ExpertTrainer:
+    """Trains an expert in `run_dir`; a killed run goes on with `resume`."""
+
+    def __init__(self, env_id: str, config: ExpertConfig | None = None, seed: int = 0, run_dir: str | Path = "expert"):
+        self.env_id, self.config, self.seed = env_id, config or ExpertConfig(), seed
+        self.run_dir = Path(run_dir)
+        start = MlpPolicy.load(Path(self.config.warm_start)) if self.config.warm_start else None
+        features = policy_features(start) if start else fit_features(random_observations(env_id, seed), state_columns(env_id))
+        self.loop = OffPolicyLoop(env_id, features, TaskReward(self.config.reward_scale), self.config.sac,
+                                  self.config.loop, seed, self.run_dir)
+        if start is not None:
+            load_actor(self.loop.sac.actor, start, features)
+            self.loop.sac.restart_average()
+
+    @classmethod
+    def resume(cls, run_dir: str | Path) -> ExpertTrainer:
+        """The trainer of an existing run directory, at its newest checkpoint."""
+        saved = json.loads((Path(run_dir) / "config.json").read_text())
+        config = dict(saved["config"])
+        sac, loop = SACConfig(**config.pop("sac")), LoopConfig(**config.pop("loop"))
+        trainer = cls(saved["env_id"], ExpertConfig(**config, sac=sac, loop=loop), saved["seed"], run_dir)
+        trainer.loop.load()
+        return trainer
+
+    def train(self, total_steps: int, quiet: bool = False) -> LearnedPolicy:
+        """Trains up to `total_steps` environment steps and returns the averaged policy, also saved in run_dir/policy."""
+        write_run_files(self.run_dir, {"algo": "expert", "env_id": self.env_id, "seed": self.seed,
+                                       "total_steps": total_steps, "config": dataclasses.asdict(self.config)})
+        with RunLog(self.run_dir, total_steps, quiet=quiet) as log:
+            log.truncate_to(self.loop.steps)
+            self.loop.train(total_steps, log)
+        policy = self.loop.policy()
+        policy.save(self.run_dir / "policy")
+        return policy
+
+
+def random_observations(env_id: str, seed: int, n_steps: int = 250, n_envs: int = 8) -> np.ndarray:
+    """Observations (n_steps * n_envs, O) under uniform random actions."""
+    env = envs.make_vec(env_id, n_envs=n_envs, seed=seed)
+    rng = np.random.default_rng(seed)
+    observations = [env.reset()]
+    for _ in range(n_steps - 1):
+        actions = rng.uniform(env.action_space.low, env.action_space.high, (n_envs, *env.action_space.shape))
+        observations.append(env.step(actions.astype(np.float32))[0])
+    env.close()
+    return np.concatenate(observations)
+
+
+def policy_features(policy: MlpPolicy) -> Features:
+    """The input map of a learned policy."""
+    scale, mean = policy.tensors["obs_scale"], policy.tensors["obs_mean"]
+    columns = np.flatnonzero(scale)
+    return Features(columns, mean[columns], 1 / scale[columns])
+
+
+def load_actor(actor: Actor, policy: MlpPolicy, features: Features) -> None:
+    """Copies a squashed policy's weights into an actor on the same features.
+
+    Raises:
+        ValueError: the layer shapes differ.
+    """
+    t = policy.tensors
+    linears = [m for m in actor.trunk if isinstance(m, torch.nn.Linear)]
+    values = [(t["hidden.0.weight"][:, features.columns], t["hidden.0.bias"])]
+    values += [(t[f"hidden.{i}.weight"], t[f"hidden.{i}.bias"]) for i in range(1, len(linears))]
+    values += [(np.concatenate([t["mean.weight"], t["log_std.weight"]]), np.concatenate([t["mean.bias"], t["log_std.bias"]]))]
+    with torch.no_grad():
+        for layer, (weight, bias) in zip([*linears, actor.head], values, strict=True):
+            if layer.weight.shape != weight.shape:
+                raise ValueError(f"the policy's layer is {weight.shape} and the learner's {tuple(layer.weight.shape)}: "
+                                 "set sac.hidden to the policy's widths")
+            layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
+            layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))

@@ -1,0 +1,66 @@
+"""Standardised features: which observation columns the networks see, and in which units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import envs
+
+STD_FLOOR = 0.1
+"""Smallest standard deviation divided by, in the observation's own units (rad, m, rad/s): a joint that hardly moves in the
+demonstrations must not become the largest input once the learner moves it."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """x = (obs[columns] - mean) / std, an affine map, so that every policy on features is also one on observations."""
+
+    columns: np.ndarray
+    """(F,) indices of the visible observation entries."""
+    mean: np.ndarray
+    """(F,)."""
+    std: np.ndarray
+    """(F,) at least `STD_FLOOR`."""
+
+    def __call__(self, obs: np.ndarray) -> np.ndarray:
+        """Features (B, F) float32 of observations (B, O)."""
+        return ((obs[:, self.columns] - self.mean) / self.std).astype(np.float32)
+
+    def policy_inputs(self, obs_dim: int) -> tuple[np.ndarray, np.ndarray]:
+        """obs_mean and obs_scale (O,) of the same map on full observations; hidden columns have scale 0."""
+        mean, scale = np.zeros(obs_dim, np.float32), np.zeros(obs_dim, np.float32)
+        mean[self.columns], scale[self.columns] = self.mean, 1 / self.std
+        return mean, scale
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The map as arrays, for a checkpoint."""
+        return {"columns": self.columns, "mean": self.mean, "std": self.std}
+
+
+def state_columns(env_id: str) -> np.ndarray:
+    """Columns that hold positions and velocities where the task says so, else all.
+
+    Gymnasium's MuJoCo tasks list the parts of their observation; positions and velocities are the whole Markov state, the
+    rest (contact forces, inertias) are functions of it and of the past that cost capacity and help nobody here.
+    """
+    env = envs.make(env_id)
+    obs_dim = env.observation_space.shape[0]
+    parts = getattr(env.unwrapped, "observation_structure", None)
+    env.close()
+    return np.arange(parts["qpos"] + parts["qvel"] if parts else obs_dim)
+
+
+def fit_features(obs: np.ndarray, columns: np.ndarray) -> Features:
+    """Mean and standard deviation of the given columns over observations (N, O); constant columns are dropped.
+
+    Raises:
+        ValueError: no column varies.
+    """
+    std = obs.std(0)
+    kept = columns[std[columns] > 1e-6]
+    if len(kept) == 0:
+        raise ValueError(f"none of the {len(columns)} observation columns varies over {len(obs)} observations: "
+                         "record demonstrations that move")
+    return Features(kept, obs[:, kept].mean(0).astype(np.float32), np.maximum(std[kept], STD_FLOOR).astype(np.float32))

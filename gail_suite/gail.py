@@ -1,0 +1,262 @@
+"""Generative adversarial imitation learning (Ho and Ermon, 2016) with an off-policy learner.
+
+A discriminator tells expert pairs from the replay's; its logit, recomputed whenever a batch is drawn, is the reward of a
+soft actor-critic (Kostrikov et al., 2018). GAIL has a learner: `Adversary` is the objective, `OffPolicyLoop` the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import demos
+import numpy as np
+import torch
+from torch import Tensor
+
+from gail_suite.bc import BCConfig, Run, clone, demo_pairs
+from gail_suite.features import Features
+from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty
+from gail_suite.networks import Discriminator
+from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
+from gail_suite.replay import Replay, Window
+from gail_suite.rewards import reward_fn
+from gail_suite.runlog import RunLog, write_run_files
+from gail_suite.sac import (
+    SACConfig,
+    bc_loss,
+    load_module_arrays,
+    load_optimiser_arrays,
+    module_arrays,
+    optimiser_arrays,
+)
+
+
+@dataclass(frozen=True)
+class AdversaryConfig:
+    """The discriminator and the reward it gives."""
+
+    hidden: tuple[int, ...] = (128, 128)
+    """Width of the discriminator's layers."""
+    lr: float = 3e-4
+    """Adam rate."""
+    lr_final: float = 1.0
+    """Factor the rate has reached at the end of the run (linear)."""
+    every: int = 2
+    """Policy updates per discriminator update."""
+    batch_size: int = 128
+    """Expert pairs, and as many of the agent's, in a batch."""
+    recent: int = 100_000
+    """Agent pairs are drawn from this many last transitions."""
+    gradient_penalty: float = 10.0
+    """Weight of the gradient penalty (target norm 1)."""
+    entropy: float = 0.0
+    """Weight of the entropy of the discriminator's output."""
+    reward: str = "gail"
+    """Form of the reward: gail, airl, fairl or logd (see rewards.py for their signs)."""
+    reward_clip: float = 5.0
+    """Bound on the reward's absolute value."""
+    expert_share: float = 0.25
+    """Share of expert pairs in critic batches at the start."""
+    expert_share_final: float = 0.25
+    """The same at the end (linear)."""
+    bc_weight: float = 0.0
+    """Weight of the BC term in the actor's loss at the start."""
+    bc_weight_final: float = 0.0
+    """The same at the end (linear)."""
+    bound_targets: bool = True
+    """Clip critic targets to the return attainable with rewards as large as the expert's."""
+
+
+@dataclass(frozen=True)
+class GAILConfig:
+    """GAIL with the off-policy generator."""
+
+    generator: str = "sac"
+    """Learner: sac (off-policy, replayed), ppo or trpo (on-policy)."""
+    warm_start: bool = True
+    """Start from behaviour cloning."""
+    bc: BCConfig = field(default_factory=BCConfig)
+    """The warm start."""
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    """Discriminator and reward."""
+    sac: SACConfig = field(default_factory=lambda: SACConfig(burn_in=3000))
+    """The learner."""
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    """Collection and housekeeping."""
+
+
+class Adversary:
+    """The objective of GAIL: rewards of a discriminator that keeps learning."""
+
+    def __init__(self, expert: tuple[Tensor, Tensor, Tensor, Tensor], config: AdversaryConfig, batch_size: int, gamma: float):
+        self.config, self.gamma = config, gamma
+        self.features, self.actions, self.next_features, self.terminated = expert
+        self.pairs = torch.cat([self.features, self.actions], -1)
+        self.net = Discriminator(self.pairs.shape[1], config.hidden)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=config.lr, fused=True)
+        self.reward = reward_fn(config.reward, config.reward_clip)
+        self.batch_size = batch_size
+        self.fraction, self.calls, self.expert_reward = 0.0, 0, float(self.reward(torch.zeros(())))
+
+    def set_progress(self, fraction: float) -> None:
+        """Sets the schedules for a run that is `fraction` in [0, 1] done."""
+        self.fraction = fraction
+        self.optimiser.param_groups[0]["lr"] = self.config.lr * self._between(1.0, self.config.lr_final)
+
+    def _between(self, start: float, end: float) -> float:
+        return start + (end - start) * self.fraction
+
+    def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
+        """One discriminator step on every `every`-th call: cross-entropy, gradient penalty, entropy."""
+        c = self.config
+        self.calls += 1
+        if self.calls % c.every:
+            return {}
+        rows = torch.randint(len(self.pairs), (c.batch_size,), generator=generator)
+        window = replay.sample(c.batch_size, 1, generator, c.recent)
+        expert, agent = self.pairs[rows], torch.cat([window.features[:, 0], window.actions[:, 0]], -1)
+        logits_expert, logits_agent = self.net(torch.cat([expert, agent])).chunk(2)
+        loss, info = gail_loss(logits_expert, logits_agent)
+        if c.gradient_penalty > 0:
+            mix = torch.rand(c.batch_size, 1, generator=generator)
+            penalty = gradient_penalty(self.net, expert, agent, mix)
+            info["disc_penalty"] = penalty.detach()
+            loss = loss + c.gradient_penalty * penalty
+        if c.entropy > 0:
+            loss = loss - c.entropy * bernoulli_entropy(torch.cat([logits_expert, logits_agent]))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        with torch.no_grad():
+            mean = float(self.reward(logits_expert).mean())
+        self.expert_reward += 0.01 * (mean - self.expert_reward)
+        return info
+
+    @torch.no_grad()
+    def rewards(self, window: Window) -> Tensor:
+        """(B, n) rewards under the present discriminator."""
+        pairs = torch.cat([window.features, window.actions], -1)
+        return self.reward(self.net(pairs.flatten(0, 1))).view(pairs.shape[:2])
+
+    def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
+        """Expert rows for the critic batch, the bound on targets and the BC term of the actor."""
+        inputs: dict[str, Any] = {}
+        share = self._between(self.config.expert_share, self.config.expert_share_final)
+        n = round(share / max(1e-6, 1 - share) * self.batch_size)
+        if n > 0:
+            inputs["extra"] = self._expert_rows(n, generator)
+        if self.config.bound_targets:
+            top = max(self.expert_reward, 1e-3) / (1 - self.gamma)
+            inputs["target_bounds"] = (-top, top) if self.config.reward in ("airl", "fairl", "logd") else (0.0, top)
+        weight = self._between(self.config.bc_weight, self.config.bc_weight_final)
+        if weight > 0:
+            rows = torch.randint(len(self.pairs), (self.batch_size,), generator=generator)
+            inputs["actor_penalty"] = lambda actor: weight * bc_loss(actor, self.features[rows], self.actions[rows])
+        return inputs
+
+    @torch.no_grad()
+    def _expert_rows(self, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """n one-step expert windows: features, actions, return, discount, bootstrap features."""
+        rows = torch.randint(len(self.pairs), (n,), generator=generator)
+        returns = self.reward(self.net(self.pairs[rows]))
+        discount = self.gamma * (1 - self.terminated[rows])
+        return self.features[rows], self.actions[rows], returns, discount, self.next_features[rows]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Discriminator, optimiser and counters as arrays."""
+        counters = {"calls": np.array(self.calls, np.int64), "expert_reward": np.array(self.expert_reward)}
+        arrays = {"features": self.features, "actions": self.actions, "next_features": self.next_features,
+                  "terminated": self.terminated}
+        demos_part = {f"expert.{k}": v.numpy() for k, v in arrays.items()}
+        return {**counters, **demos_part, **module_arrays(self.net, "net"), **optimiser_arrays(self.optimiser, "optim")}
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
+        self.calls, self.expert_reward = int(arrays["calls"]), float(arrays["expert_reward"])
+        load_module_arrays(self.net, arrays, "net")
+        load_optimiser_arrays(self.optimiser, arrays, "optim")
+
+
+class GAIL:
+    """GAIL of `demonstrations` on `env_id`; checkpoints and metrics go to `run_dir` where given."""
+
+    def __init__(self, env_id: str, demonstrations: demos.Demonstrations, config: GAILConfig | None = None, seed: int = 0,
+                 run_dir: str | Path | None = None, device: str = "cpu"):
+        self.env_id, self.config, self.seed = env_id, config or GAILConfig(), seed
+        self.run_dir = Path(run_dir) if run_dir is not None else None
+        features, *expert = demo_pairs(env_id, demonstrations)
+        self.demo_meta = dict(demonstrations.meta)
+        self._build(features, tuple(expert), device)
+
+    def _build(self, features: Features, expert: tuple[Tensor, ...], device: str = "cpu") -> None:
+        c = self.config
+        torch.manual_seed(self.seed)
+        self.adversary = Adversary(expert, c.adversary, c.sac.batch_size, c.sac.gamma)
+        self.loop = OffPolicyLoop(self.env_id, features, self.adversary, c.sac, c.loop, self.seed, self.run_dir, device)
+
+    @classmethod
+    def resume(cls, run_dir: str | Path) -> GAIL:
+        """The run in `run_dir` at its newest checkpoint; needs nothing else."""
+        from gail_suite.checkpoint import load_checkpoint
+
+        run_dir = Path(run_dir)
+        saved = json.loads((run_dir / "config.json").read_text())
+        self = cls.__new__(cls)
+        self.env_id, self.seed, self.run_dir = saved["env_id"], saved["seed"], run_dir
+        self.demo_meta, self.config = saved["demos"], config_from_dict(saved["config"])
+        self.total_steps = saved["total_steps"]
+        _, tensors, _ = load_checkpoint(run_dir / "checkpoints")
+        names = ("features", "actions", "next_features", "terminated")
+        expert = tuple(torch.from_numpy(np.array(tensors[f"objective/expert.{n}"])) for n in names)
+        features = Features(*(np.array(tensors[f"features/{n}"]) for n in ("columns", "mean", "std")))
+        self._build(features, expert)
+        self.loop.load()
+        return self
+
+    def train(self, total_steps: int | None = None, eval_episodes: int = 20, quiet: bool = True) -> Run:
+        """Trains to `total_steps` environment steps (100k unless resumed) and evaluates the averaged final policy."""
+        total = total_steps or getattr(self, "total_steps", 100_000)
+        fresh = self.loop.steps == 0
+        if self.run_dir is not None:
+            write_run_files(self.run_dir, {
+                "algo": "gail", "env_id": self.env_id, "seed": self.seed, "total_steps": total, "demos": self.demo_meta,
+                "n_pairs": len(self.adversary.pairs), "config": dataclasses.asdict(self.config)})
+        if self.run_dir is None:
+            self._warm_start(fresh, None)
+            self.loop.train(total)
+            return Run(self.loop.policy(), self._score(eval_episodes), None)
+        with RunLog(self.run_dir, total, quiet=quiet) as log:
+            log.truncate_to(self.loop.steps)
+            self._warm_start(fresh, log)
+            self.loop.train(total, log)
+            policy = self.loop.policy()
+            policy.save(self.run_dir / "policy")
+            return Run(policy, self._score(eval_episodes), self.run_dir)
+
+    def _warm_start(self, fresh: bool, log: RunLog | None) -> None:
+        if not (fresh and self.config.warm_start):
+            return
+        sac, adversary = self.loop.sac, self.adversary
+        info = clone(sac.actor, adversary.features, adversary.actions, self.config.bc, self.loop.generator)
+        sac.restart_average()
+        row = info | {f"bc_{k}": v for k, v in self.loop.evaluate().items()}
+        if log is not None:
+            log.log(0, **row)
+
+    def _score(self, episodes: int) -> float | None:
+        from gail_suite.evaluate import evaluate
+
+        return evaluate(self.loop.policy(), self.env_id, n_episodes=episodes, seed=1000).score if episodes else None
+
+
+def config_from_dict(values: dict[str, Any]) -> GAILConfig:
+    """A config from the nested dictionary in config.json."""
+    def tuples(d: dict[str, Any]) -> dict[str, Any]:
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in d.items()}
+
+    parts = {"bc": BCConfig, "adversary": AdversaryConfig, "sac": SACConfig, "loop": LoopConfig}
+    return GAILConfig(**{k: parts[k](**tuples(v)) if k in parts else v for k, v in values.items()})

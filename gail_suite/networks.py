@@ -1,0 +1,117 @@
+"""Networks on standardised features: a squashed-Gaussian actor, twin critics in one batched module, a discriminator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+
+def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
+    """Linear layers of the given sizes, each followed by the activation."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(n_in, n_out), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers)
+
+
+class Actor(nn.Module):
+    """pi(a|s) = tanh(N(mu(s), sigma(s)^2)) on actions scaled to [-1, 1] (Haarnoja et al., 2018).
+
+    Takes features (B, F), returns mean and log standard deviation before the squashing, each (B, A).
+    """
+
+    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int] = (256, 256), activation: str = "relu"):
+        super().__init__()
+        self.activation = activation
+        self.trunk = mlp([n_features, *hidden], activation)
+        self.head = nn.Linear(hidden[-1], 2 * act_dim)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_std = self.head(self.trunk(features)).chunk(2, dim=-1)
+        return mean, log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+
+    def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Reparametrised action in (-1, 1) and its log-probability (B,), for standard normal noise (B, A)."""
+        mean, log_std = self(features)
+        pre = mean + log_std.exp() * noise
+        return torch.tanh(pre), squashed_log_prob(pre, noise, log_std)
+
+    def log_prob(self, features: Tensor, actions: Tensor) -> Tensor:
+        """log pi(a|s) of given actions (B, A) in [-1, 1], drawn in by 1e-4 at the bounds where the density diverges."""
+        mean, log_std = self(features)
+        pre = torch.atanh(actions.clamp(-1 + 1e-4, 1 - 1e-4))
+        return squashed_log_prob(pre, (pre - mean) / log_std.exp(), log_std)
+
+
+def squashed_log_prob(pre: Tensor, noise: Tensor, log_std: Tensor) -> Tensor:
+    """log density of tanh(pre), pre = mean + exp(log_std) * noise, summed over actions: (B,).
+
+    The Jacobian term uses log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)), which stays finite for large u.
+    """
+    gaussian = -0.5 * (noise.square() + math.log(2 * math.pi)) - log_std
+    return (gaussian - 2 * (math.log(2) - pre - F.softplus(-2 * pre))).sum(-1)
+
+
+class TwinCritic(nn.Module):
+    """Two Q(s, a) networks evaluated as one batched product; LayerNorm before each ReLU keeps large steps stable.
+
+    Takes features (B, F) and actions (B, A) in [-1, 1], returns (2, B).
+    """
+
+    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int] = (256, 256)):
+        super().__init__()
+        sizes = [n_features + act_dim, *hidden, 1]
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+            bound = 1 / math.sqrt(n_in)
+            self.weights.append(nn.Parameter(torch.empty(2, n_in, n_out).uniform_(-bound, bound)))
+            self.biases.append(nn.Parameter(torch.empty(2, 1, n_out).uniform_(-bound, bound)))
+
+    def forward(self, features: Tensor, actions: Tensor) -> Tensor:
+        h = torch.cat([features, actions], -1).expand(2, -1, -1)
+        last = len(self.weights) - 1
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            h = torch.baddbmm(bias, h, weight)
+            if i < last:
+                h = F.relu(F.layer_norm(h, h.shape[-1:]))
+        return h.squeeze(-1)
+
+
+class Discriminator(nn.Module):
+    """logits_expert_is_high(s, a[, s']) = MLP on the concatenated inputs (Ho and Ermon, 2016): (B,)."""
+
+    def __init__(self, n_inputs: int, hidden: Sequence[int] = (128, 128), activation: str = "tanh"):
+        super().__init__()
+        self.trunk = mlp([n_inputs, *hidden], activation)
+        self.head = nn.Linear(hidden[-1], 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(self.trunk(inputs)).squeeze(-1)
+
+
+def policy_tensors(actor: Actor, obs_mean: np.ndarray, obs_scale: np.ndarray, columns: np.ndarray,
+                   act_low: np.ndarray, act_high: np.ndarray) -> dict[str, np.ndarray]:
+    """The actor as tensors of a `demos.policy.MlpPolicy` on full observations: hidden columns get scale and weight 0."""
+    linears = [m for m in actor.trunk if isinstance(m, nn.Linear)]
+    first = np.zeros((linears[0].out_features, len(obs_mean)), np.float32)
+    first[:, columns] = linears[0].weight.detach().cpu().numpy()
+    n_act = actor.head.out_features // 2
+    head_w, head_b = (p.detach().cpu().numpy() for p in (actor.head.weight, actor.head.bias))
+    tensors = {
+        "obs_mean": obs_mean, "obs_scale": obs_scale, "act_low": act_low, "act_high": act_high,
+        "mean.weight": head_w[:n_act], "mean.bias": head_b[:n_act],
+        "log_std.weight": head_w[n_act:], "log_std.bias": head_b[n_act:],
+    }
+    for i, layer in enumerate(linears):
+        tensors[f"hidden.{i}.weight"] = first if i == 0 else layer.weight.detach().cpu().numpy()
+        tensors[f"hidden.{i}.bias"] = layer.bias.detach().cpu().numpy()
+    return {k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}

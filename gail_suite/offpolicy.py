@@ -1,0 +1,249 @@
+"""The off-policy training loop: collect, learn from replay, evaluate, checkpoint. What is learned is the objective's affair."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import envs
+from gail_suite.checkpoint import load_checkpoint, save_checkpoint
+from gail_suite.features import Features
+from gail_suite.networks import Actor, policy_tensors
+from gail_suite.policy import LearnedPolicy
+from gail_suite.replay import Replay, Window
+from gail_suite.runlog import RunLog, stop_requested
+from gail_suite.sac import SAC, SACConfig
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How experience is collected and how often things happen; all counts are environment steps."""
+
+    n_envs: int = 8
+    """Environments stepped together."""
+    updates_per_step: float = 0.5
+    """Gradient updates per environment step."""
+    warm_up: int = 2000
+    """Steps collected before the first update."""
+    capacity: int = 300_000
+    """Transitions kept in the replay buffer."""
+    random_warm_up: bool = False
+    """Uniform random actions during the warm-up (else the policy's own)."""
+    eval_every: int = 10_000
+    """Steps between evaluations of the averaged actor."""
+    eval_episodes: int = 5
+    """Episodes of such an evaluation."""
+    checkpoint_every: int = 20_000
+    """Steps between checkpoints."""
+    log_every: int = 2_000
+    """Steps between rows of metrics.jsonl."""
+    matmul: str = "auto"
+    """Matrix products while training: auto (bfloat16 inputs where the processor multiplies them faster), float32 or bfloat16."""
+
+
+class Objective(Protocol):
+    """What the learner maximises, and what has to be trained alongside it."""
+
+    def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
+        """One step of the objective's own networks, before a policy update."""
+
+    def rewards(self, window: Window) -> Tensor:
+        """(B, n) rewards of a window."""
+
+    def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
+        """Further arguments for `SAC.update`."""
+
+    def set_progress(self, fraction: float) -> None:
+        """The run is `fraction` in [0, 1] done."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
+
+
+class OffPolicyLoop:
+    """Environment, replay, learner and objective of one run, with everything needed to go on after a kill."""
+
+    def __init__(self, env_id: str, features: Features, objective: Objective, sac: SACConfig, loop: LoopConfig,
+                 seed: int, run_dir: Path | None, device: str = "cpu"):
+        keep_freed_memory()
+        self.env_id, self.features, self.objective, self.config = env_id, features, objective, loop
+        self.seed, self.run_dir = seed, Path(run_dir) if run_dir is not None else None
+        torch.manual_seed(seed)
+        self.env = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
+        self.spec = envs.spec(env_id)
+        self.low, self.high = self.env.action_space.low, self.env.action_space.high
+        self.sac = SAC(len(features.columns), self.spec.act_dim, sac, device)
+        self.replay = Replay(loop.capacity, loop.n_envs, len(features.columns), self.spec.act_dim)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.steps, self.owed = 0, 0.0
+        self.current: np.ndarray | None = None
+        self.returns: deque[float] = deque(maxlen=20)
+        self.running = np.zeros(loop.n_envs)
+        self.sums: dict[str, list[Tensor]] = defaultdict(list)
+
+    # collecting
+
+    def _actions(self) -> np.ndarray:
+        assert self.current is not None
+        if self.config.random_warm_up and self.steps < self.config.warm_up:
+            return 2 * torch.rand(self.config.n_envs, self.spec.act_dim, generator=self.generator).numpy() - 1
+        return self.sac.act(torch.from_numpy(self.current), self.generator).numpy()
+
+    def _step(self, actions: np.ndarray) -> tuple:
+        return self.env.step(self.low + (actions + 1) / 2 * (self.high - self.low))
+
+    def _store(self, actions: np.ndarray, outcome: tuple) -> None:
+        obs, rewards, done, infos = outcome
+        features = self.features(obs)
+        true_next, terminated = features, done.astype(np.float32)
+        if done.any():
+            true_next = features.copy()
+            for i in np.flatnonzero(done):
+                true_next[i] = self.features(infos[i]["terminal_observation"][None])[0]
+                terminated[i] = not infos[i].get("TimeLimit.truncated", False)
+        self.replay.add(self.current, actions, true_next, rewards, terminated, done)
+        self.current = features
+        self.running += rewards
+        self.returns.extend(self.running[done])
+        self.running[done] = 0
+        self.steps += self.config.n_envs
+
+    # learning
+
+    def _learn(self) -> None:
+        if self.steps < self.config.warm_up:
+            return
+        self.owed += self.config.updates_per_step * self.config.n_envs
+        while self.owed >= 1:
+            self.owed -= 1
+            info = self.objective.update(self.replay, self.generator)
+            window = self.replay.sample(self.sac.config.batch_size, self.sac.config.n_step, self.generator)
+            info |= self.sac.update(window, self.objective.rewards(window), self.generator,
+                                    **self.objective.learner_inputs(self.generator))
+            for name, value in info.items():
+                self.sums[name].append(value)
+
+    def train(self, total_steps: int, log: RunLog | None = None,
+              on_eval: Callable[[int, dict[str, float]], None] | None = None) -> None:
+        """Runs until `total_steps`; the environments step in a second thread while the learner works.
+
+        Updates see the replay as it was before the step in flight, so the result does not depend on timing.
+        """
+        if self.current is None:
+            self.current = self.features(self.env.reset())
+        with ThreadPoolExecutor(1) as pool, matmul_precision(self.config.matmul):
+            while self.steps < total_steps and not stop_requested():
+                fraction = self.steps / total_steps
+                self.sac.set_progress(fraction)
+                self.objective.set_progress(fraction)
+                actions = self._actions()
+                pending = pool.submit(self._step, actions)
+                self._learn()
+                self._store(actions, pending.result())
+                self._periodic(total_steps, log, on_eval)
+        if self.run_dir is not None:
+            self.save()
+
+    def _due(self, every: int) -> bool:
+        return self.steps // every > (self.steps - self.config.n_envs) // every
+
+    def _periodic(self, total_steps: int, log: RunLog | None, on_eval) -> None:
+        row: dict[str, float] = {}
+        if self._due(self.config.log_every) and self.sums:
+            row = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}
+            row |= {"train_return": float(np.mean(self.returns)) if self.returns else float("nan")}
+            if not np.isfinite(row["critic_loss"]):
+                raise FloatingPointError(f"critic loss is {row['critic_loss']} at step {self.steps}: the run has diverged; "
+                                         "resume from the last checkpoint with a lower critic_lr")
+            self.sums.clear()
+        if self._due(self.config.eval_every) or self.steps >= total_steps:
+            row |= self.evaluate()
+            if on_eval is not None:
+                on_eval(self.steps, row)
+        if log is not None:
+            if row:
+                log.log(self.steps, **row)
+            log.progress(self.steps, **{k: row[k] for k in ("score", "return_mean", "train_return") if k in row})
+        if self.run_dir is not None and self._due(self.config.checkpoint_every):
+            self.save()
+
+    def evaluate(self) -> dict[str, float]:
+        """Return, length and (where references exist) score of the averaged actor, on the environment's own reward."""
+        from gail_suite.evaluate import evaluate  # imports nothing of this module; late so that tests can train without
+
+        result = evaluate(self.policy(), self.env_id, n_episodes=self.config.eval_episodes, seed=50_000 + self.seed)
+        row = {"return_mean": float(result.returns.mean()), "length_mean": float(result.lengths.mean())}
+        return row if result.score is None else {**row, "score": float(result.score)}
+
+    def policy(self, actor: Actor | None = None) -> LearnedPolicy:
+        """The averaged (or the given) actor as a policy on observations."""
+        mean, scale = self.features.policy_inputs(self.spec.obs_dim)
+        tensors = policy_tensors(actor or self.sac.averaged, mean, scale, self.features.columns, self.low, self.high)
+        return LearnedPolicy(tensors, {"kind": "mlp_policy", "env_id": self.env_id, "activation": "relu", "squash": True,
+                                       "env_steps": self.steps, "updates": self.sac.updates, "seed": self.seed})
+
+    # checkpoints
+
+    def save(self) -> Path:
+        """Writes a checkpoint of everything under run_dir/checkpoints."""
+        parts = {"sac": self.sac.state(), "replay": self.replay.state(), "objective": self.objective.state(),
+                 "features": self.features.state(), "env": self.env.get_state(),
+                 "loop": {"current": self.current, "running": self.running, "returns": np.array(self.returns),
+                          "generator": self.generator.get_state().numpy()},
+                 "policy": self.policy().tensors}
+        tensors = {f"{part}/{k}": np.asarray(v) for part, arrays in parts.items() for k, v in arrays.items()}
+        return save_checkpoint(self.run_dir / "checkpoints", self.steps, tensors, {"owed": self.owed})
+
+    def load(self) -> None:
+        """Continues from the newest readable checkpoint of run_dir."""
+        step, tensors, state = load_checkpoint(self.run_dir / "checkpoints")
+        parts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+        for name, value in tensors.items():
+            part, key = name.split("/", 1)
+            parts[part][key] = value
+        self.sac.load_state(parts["sac"])
+        self.replay.load_state(parts["replay"])
+        self.objective.load_state(parts["objective"])
+        self.features = Features(**parts["features"])
+        self.env.reset()
+        self.env.set_state(parts["env"])
+        loop = parts["loop"]
+        self.current, self.running = np.array(loop["current"]), np.array(loop["running"])
+        self.returns = deque(loop["returns"].tolist(), maxlen=20)
+        self.generator.set_state(torch.from_numpy(np.array(loop["generator"])))
+        self.steps, self.owed = step, state["owed"]
+
+
+@contextlib.contextmanager
+def matmul_precision(mode: str) -> Iterator[None]:
+    """Multiplies float32 matrices through bfloat16 inputs (sums stay float32) where `mode` and the processor say so."""
+    backend = torch.backends.mkldnn.matmul
+    before = backend.fp32_precision
+    fast = mode == "bfloat16" or (mode == "auto" and torch.cpu._is_amx_tile_supported())
+    backend.fp32_precision = "bf16" if fast else before
+    try:
+        yield
+    finally:
+        backend.fp32_precision = before
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep freed blocks: a learner frees and allocates the same half-megabyte arrays thousands of times a
+    second, and giving them back to the kernel each time costs an eighth of the update."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD

@@ -1,0 +1,109 @@
+"""Replay of parallel environments with n-step windows; rewards may be recomputed when a batch is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """B windows of up to n consecutive transitions of one environment.
+
+    `alive[b, k]` is 1 while step k belongs to the window: windows end early at the end of an episode.
+    """
+
+    features: Tensor
+    """(B, n, F) features of s."""
+    actions: Tensor
+    """(B, n, A) in [-1, 1]."""
+    next_features: Tensor
+    """(B, n, F) features of the true s', the terminal one at an episode's end."""
+    rewards: Tensor
+    """(B, n) the environment's own reward."""
+    terminated: Tensor
+    """(B, n) 1.0 where the task ended (not where time ran out)."""
+    alive: Tensor
+    """(B, n)."""
+
+    def returns(self, rewards: Tensor, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
+        """n-step return sum_k gamma^k r_k, bootstrap discount (0 after termination) and the features to bootstrap from.
+
+        Shapes (B,), (B,), (B, F). A truncated window bootstraps from its true last observation with gamma^(its length).
+        """
+        n = rewards.shape[1]
+        powers = gamma ** torch.arange(n, dtype=rewards.dtype, device=rewards.device)
+        length = self.alive.sum(1)
+        last = (length - 1).long()
+        rows = torch.arange(len(last), device=rewards.device)
+        discount = gamma**length * (1 - self.terminated[rows, last])
+        return (rewards * self.alive * powers).sum(1), discount, self.next_features[rows, last]
+
+
+class Replay:
+    """Ring buffer of `capacity` transitions from `n_envs` environments, float32.
+
+    Storage is (capacity // n_envs, n_envs, ...): time runs along the first axis, so a window is a slice of one column.
+    """
+
+    FIELDS = ("features", "actions", "next_features", "rewards", "terminated", "done")
+
+    def __init__(self, capacity: int, n_envs: int, n_features: int, act_dim: int):
+        self.rows, self.n_envs = max(1, capacity // n_envs), n_envs
+        self.features = torch.zeros(self.rows, n_envs, n_features)
+        self.actions = torch.zeros(self.rows, n_envs, act_dim)
+        self.next_features = torch.zeros(self.rows, n_envs, n_features)
+        self.rewards = torch.zeros(self.rows, n_envs)
+        self.terminated = torch.zeros(self.rows, n_envs)
+        self.done = torch.zeros(self.rows, n_envs)
+        self.written = 0  # rows ever written
+
+    def __len__(self) -> int:
+        return min(self.written, self.rows) * self.n_envs
+
+    def add(self, features, actions, next_features, rewards, terminated, done) -> None:
+        """One step of every environment; arrays (n_envs, ...)."""
+        row = self.written % self.rows
+        values = (features, actions, next_features, rewards, terminated, done)
+        for name, value in zip(self.FIELDS, values, strict=True):
+            getattr(self, name)[row] = torch.as_tensor(value, dtype=torch.float32)
+        self.written += 1
+
+    def sample(self, batch: int, n: int, generator: torch.Generator, recent: int | None = None) -> Window:
+        """`batch` windows of n steps, uniform over the stored ones (or over the last `recent` transitions).
+
+        Raises:
+            ValueError: fewer than n rows are stored.
+        """
+        stored = min(self.written, self.rows)
+        if stored < n:
+            raise ValueError(f"cannot draw {n}-step windows from {stored} stored steps: collect at least {n} steps first")
+        span = stored if recent is None else max(n, min(stored, recent // self.n_envs))
+        start = self.written - span + torch.randint(span - n + 1, (batch,), generator=generator)
+        env = torch.randint(self.n_envs, (batch,), generator=generator)
+        rows = (start[:, None] + torch.arange(n)) % self.rows
+        flat = rows * self.n_envs + env[:, None]
+
+        def take(name: str) -> Tensor:
+            stored_field = getattr(self, name)
+            return stored_field.flatten(0, 1)[flat]
+
+        done = take("done")
+        alive = torch.cat([torch.ones(batch, 1), (1 - done[:, :-1]).cumprod(1)], 1)
+        return Window(*(take(f) for f in self.FIELDS[:-1]), alive=alive)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The filled rows as arrays, for a checkpoint."""
+        stored = min(self.written, self.rows)
+        arrays = {name: getattr(self, name)[:stored].numpy() for name in self.FIELDS}
+        return {**arrays, "written": np.array(self.written, np.int64)}
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`, into a buffer of the same capacity."""
+        self.written = int(arrays["written"])
+        for name in self.FIELDS:
+            values = torch.from_numpy(np.ascontiguousarray(arrays[name]))
+            getattr(self, name)[: len(values)] = values
