@@ -1,0 +1,105 @@
+"""SB3's DummyVecEnv for any environment, with an exact `get_state` and `set_state` for MuJoCo environments and the toy."""
+
+from typing import Any
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
+from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+from envs.batch_vec_env import STATE
+from envs.common import check_actions, check_observations, pack_host, unpack_host
+from envs.toy import PointToy
+
+# outputs of the last step that tasks read before the next one (velocities as differences of positions)
+CARRIED = ("xpos", "xipos")
+
+
+class GymVecEnv(DummyVecEnv):
+    """DummyVecEnv whose environments can be saved and continued bit for bit."""
+
+    @property
+    def _buffer(self) -> np.ndarray:
+        """The last observations (n, O): SB3 keys the buffer of a flat Box space by None."""
+        return self.buf_obs[None]  # type: ignore[index]
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Keep actions (n, A) for `step_wait`; ValueError for a wrong shape or a non-finite value."""
+        actions = np.asarray(actions)
+        check_actions(actions, (self.num_envs, *self.action_space.shape))  # type: ignore[misc]
+        super().step_async(actions)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        result = super().step_wait()
+        check_observations(self._buffer)
+        return result
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Simulators, generators, step counters and last observations; NotImplementedError for unknown kinds of environment."""
+        return {
+            "sim": np.stack([_read(env) for env in self.envs]),
+            "elapsed": np.array(
+                [getattr(_time_limit(env), "_elapsed_steps", None) or 0 for env in self.envs], np.int64
+            ),
+            "obs": self._buffer.copy(),
+            "host": pack_host([env.unwrapped._np_random for env in self.envs], self._seeds),
+        }
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from `get_state`; ValueError if it belongs to another number of environments or another task."""
+        if len(state["sim"]) != self.num_envs:
+            raise ValueError(
+                f"state has {len(state['sim'])} environments, this one {self.num_envs}: use the same n_envs"
+            )
+        generators, seeds = unpack_host(state["host"])
+        for env, row, elapsed, generator in zip(self.envs, state["sim"], state["elapsed"], generators, strict=True):
+            env.reset()  # wrappers refuse to step an environment that was never reset
+            _write(env, row)
+            _time_limit(env)._elapsed_steps = int(elapsed)
+            env.unwrapped._np_random = generator
+        self._buffer[:] = state["obs"]
+        self._seeds = seeds
+
+
+def _read(env: gym.Env[Any, Any]) -> np.ndarray:
+    """The simulation of env as one float64 row."""
+    inner = env.unwrapped
+    if isinstance(inner, PointToy):
+        return inner.state.copy()
+    if not isinstance(inner, MujocoEnv):
+        raise NotImplementedError(
+            f"cannot save the state of {type(inner).__name__}: only MuJoCo tasks and PointToy resume exactly"
+        )
+    row = np.empty(mujoco.mj_stateSize(inner.model, STATE))
+    mujoco.mj_getState(inner.model, inner.data, row, STATE)
+    return np.concatenate((row, *(getattr(inner.data, name).reshape(-1) for name in CARRIED)))
+
+
+def _write(env: gym.Env[Any, Any], row: np.ndarray) -> None:
+    """The inverse of `_read`."""
+    inner: Any = env.unwrapped
+    expected = _read(env).shape
+    if row.shape != expected:
+        raise ValueError(
+            f"state rows have shape {row.shape}, expected {expected}: the state belongs to another environment"
+        )
+    if isinstance(inner, PointToy):
+        inner.state = row.copy()
+        return
+    fields = [getattr(inner.data, name).reshape(-1) for name in CARRIED]
+    size = mujoco.mj_stateSize(inner.model, STATE)
+    mujoco.mj_setState(inner.model, inner.data, row[:size].copy(), STATE)
+    for field, values in zip(fields, np.split(row[size:], len(fields)), strict=True):
+        field[:] = values
+
+
+def _time_limit(env: gym.Env[Any, Any]) -> Any:
+    """The TimeLimit wrapper of env, or a stand-in for environments without a limit."""
+    layer: Any = env
+    while isinstance(layer, gym.Wrapper):
+        if isinstance(layer, gym.wrappers.TimeLimit):
+            return layer
+        layer = layer.env
+    return layer
