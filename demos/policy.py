@@ -1,0 +1,174 @@
+"""The suite's one learned policy: a Gaussian MLP over safetensors, run by numpy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from demos.files import parse_tensors, read_json, tensor_bytes, write_atomic, write_json
+
+LOG_STD_RANGE = (-20.0, 2.0)
+
+
+class MlpPolicy:
+    """Gaussian MLP policy, squashed by tanh or clipped to the action bounds.
+
+    x = (obs - obs_mean) * obs_scale,  h = relu or tanh MLP(x),  m = W h + b,  log s = clip(W' h + b', -20, 2)
+    (or a state-independent `log_std`),  u = m, or m + s * eps when stochastic,
+    action = low + (tanh(u) + 1) / 2 * (high - low) if `meta["squash"]` (Haarnoja et al. 2018), else clip(u, low, high).
+
+    A column with obs_scale 0 is hidden from the network. Every row of a batch is computed by the same operations
+    whatever the batch size, so actions do not depend, to the last bit, on how many environments step together.
+
+    tensors (float32): obs_mean (O,), obs_scale (O,), hidden.{i}.weight (out, in), hidden.{i}.bias (out,),
+        mean.weight (A, H), mean.bias (A,), log_std.weight and log_std.bias (or log_std), act_low (A,), act_high (A,).
+    meta: kind "mlp_policy", env_id, activation "relu" or "tanh", squash; anything else is provenance.
+
+    Raises:
+        ValueError: a tensor is missing, of the wrong shape, or not finite; an unknown activation.
+    """
+
+    def __init__(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+        self.tensors = {name: np.asarray(value, np.float32) for name, value in tensors.items()}
+        self.meta = {"kind": "mlp_policy", "activation": "relu", "squash": True, **meta}
+        self._check()
+        t = self.tensors
+        layers = range(self._depth())
+        active = np.flatnonzero(t["obs_scale"])
+        inputs = [t["hidden.0.weight"][:, active], *(t[f"hidden.{i}.weight"] for i in layers[1:])]
+        self._active = active
+        self._center, self._scale = t["obs_mean"][active], t["obs_scale"][active]
+        self._hidden = [_layer(w, t[f"hidden.{i}.bias"]) for i, w in zip(layers, inputs, strict=True)]
+        self._mean = _layer(t["mean.weight"], t["mean.bias"])
+        self._log_std = None if "log_std" in t else _layer(t["log_std.weight"], t["log_std.bias"])
+        self._noise: list[np.random.Generator] = [np.random.default_rng()]
+
+    @property
+    def env_id(self) -> str:
+        """The environment the policy was made for."""
+        return str(self.meta["env_id"])
+
+    @property
+    def obs_dim(self) -> int:
+        """Width of an observation."""
+        return len(self.tensors["obs_mean"])
+
+    @property
+    def act_dim(self) -> int:
+        """Width of an action."""
+        return len(self.tensors["act_low"])
+
+    def seed(self, seed: int | Sequence[int]) -> None:
+        """Seeds the noise of stochastic actions: one stream for all, or one for each row of the batch."""
+        seeds = [seed] if isinstance(seed, int | np.integer) else seed
+        self._noise = [np.random.default_rng(int(s)) for s in seeds]
+
+    def predict(
+        self, obs: np.ndarray, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Actions (B, A) or (A,) for observations (B, O) or (O,), float32; `state` is handed through.
+
+        Raises:
+            ValueError: the observations have another width than the policy was made for.
+        """
+        obs = np.asarray(obs, np.float32)
+        if obs.ndim not in (1, 2) or obs.shape[-1] != self.obs_dim:
+            raise ValueError(f"observations of shape {obs.shape} given to a policy for {self.meta.get('env_id')} that "
+                             f"reads {self.obs_dim} numbers each: use the environment the policy was made for")
+        features = self._features(np.atleast_2d(obs))
+        u = _linear(features, *self._mean)
+        if not deterministic:
+            u = u + np.exp(self._log_stds(features)) * self._draw(u.shape)
+        low, high = self.tensors["act_low"], self.tensors["act_high"]
+        actions = low + (np.tanh(u) + 1) / 2 * (high - low) if self.meta["squash"] else np.clip(u, low, high)
+        return (actions[0] if obs.ndim == 1 else actions), state
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `policy.safetensors` and `policy.json` into `folder`, each whole or not at all."""
+        folder = Path(folder)
+        write_atomic(folder / "policy.safetensors", tensor_bytes(self.tensors))
+        write_json(folder / "policy.json", self.meta)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """The policy in `folder`.
+
+        Raises:
+            ValueError: missing, damaged, or not such a policy.
+        """
+        folder = Path(folder)
+        meta = read_json(folder / "policy.json")
+        if meta.get("kind") != "mlp_policy":
+            raise ValueError(f"{folder / 'policy.json'} says kind {meta.get('kind')!r}, not 'mlp_policy': "
+                             "give the folder of a saved policy")
+        source = folder / "policy.safetensors"
+        try:
+            data = source.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{source} cannot be read ({error.strerror}): save the policy again") from None
+        return cls(parse_tensors(data, source), meta)
+
+    def _features(self, obs: np.ndarray) -> np.ndarray:
+        h = (obs.take(self._active, axis=1) - self._center) * self._scale  # take keeps rows contiguous for _linear
+        for weight, bias in self._hidden:
+            z = _linear(h, weight, bias)
+            h = np.maximum(z, 0) if self.meta["activation"] == "relu" else np.tanh(z)
+        return h
+
+    def _log_stds(self, features: np.ndarray) -> np.ndarray:
+        log_std = self.tensors["log_std"] if self._log_std is None else _linear(features, *self._log_std)
+        return np.clip(log_std, *LOG_STD_RANGE)
+
+    def _draw(self, shape: tuple[int, ...]) -> np.ndarray:
+        if len(self._noise) == 1:
+            return self._noise[0].standard_normal(shape, np.float32)
+        if len(self._noise) != shape[0]:
+            raise ValueError(f"{shape[0]} observations but {len(self._noise)} noise streams: seed the policy with one "
+                             "number or with one for each observation")
+        return np.stack([stream.standard_normal(shape[1], np.float32) for stream in self._noise])
+
+    def _depth(self) -> int:
+        return sum(name.startswith("hidden.") and name.endswith(".weight") for name in self.tensors)
+
+    def _check(self) -> None:
+        t = self.tensors
+        depth = self._depth()
+        names = {"obs_mean", "obs_scale", "mean.weight", "mean.bias", "act_low", "act_high", "hidden.0.weight"}
+        names |= {f"hidden.{i}.bias" for i in range(depth)}
+        names |= set() if "log_std" in t else {"log_std.weight", "log_std.bias"}
+        if missing := sorted(names - set(t)):
+            raise ValueError(f"policy lacks the tensors {', '.join(missing)}: save it again from its model")
+        shapes = self._shapes(depth)
+        for name, value in t.items():
+            if value.shape != shapes.get(name, value.shape):
+                raise ValueError(f"policy tensor {name} has shape {value.shape} but its neighbours need "
+                                 f"{shapes[name]}: save the policy again from its model")
+            if not np.isfinite(value).all():
+                raise ValueError(f"policy tensor {name} holds NaN or Inf: go back to an earlier checkpoint")
+        if self.meta["activation"] not in ("relu", "tanh"):
+            raise ValueError(f"policy activation {self.meta['activation']!r} is unknown: use 'relu' or 'tanh'")
+
+    def _shapes(self, depth: int) -> dict[str, tuple[int, ...]]:
+        t = self.tensors
+        hidden = [t["obs_mean"].size, *(t[f"hidden.{i}.bias"].size for i in range(depth))]
+        layers = {f"hidden.{i}": pair for i, pair in enumerate(pairwise(hidden))}
+        layers |= dict.fromkeys(("mean", "log_std"), (hidden[-1], self.act_dim))
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("obs_mean", "obs_scale"), (hidden[0],))
+        shapes |= dict.fromkeys(("act_low", "act_high", "log_std"), (self.act_dim,))
+        for name, (inputs, outputs) in layers.items():
+            shapes |= {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+        return shapes
+
+
+def _layer(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ascontiguousarray(weight.T), bias
+
+
+def _linear(x: np.ndarray, weight_t: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """x W^T + b, row by row: one matrix product over the batch would round differently for different batch sizes."""
+    return np.matmul(x[:, None, :], weight_t)[:, 0] + bias
