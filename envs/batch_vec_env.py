@@ -44,8 +44,8 @@ class BatchVecEnv(VecEnv):
             raise ValueError(f"infos is {infos!r}; choose 'full' or 'minimal'")
         self._env: gym.Env[Any, Any] = gym.make(env_id, **kwargs)
         # one Gymnasium environment serves every simulation: its data and generator are swapped in for resets
-        self._template: Any = self._env.unwrapped
-        self._model: mujoco.MjModel = self._template.model
+        template: Any = self._env.unwrapped
+        self._template, self._model = template, template.model
         self._datas = [mujoco.MjData(self._model) for _ in range(n_envs)]
         self._generators: list[np.random.Generator | None] = [None] * n_envs
         super().__init__(n_envs, self._env.observation_space, self._env.action_space)

@@ -15,9 +15,13 @@ from envs.tasks import BATCH_TASKS
 def make(env_id: str, render_mode: str | None = None, **kwargs: Any) -> gym.Env[Any, Any]:
     """The Gymnasium environment `env_id`; ValueError for an unknown id or a task that is not continuous control."""
     try:
-        env = gym.make(env_id, render_mode=render_mode, **kwargs)
-    except (gym.error.UnregisteredEnv, ModuleNotFoundError) as error:
+        gym.spec(env_id)
+    except (gym.error.Error, ModuleNotFoundError) as error:
         raise ValueError(f"unknown environment {env_id!r}: {_suggestion(env_id)}") from error
+    try:
+        env = gym.make(env_id, render_mode=render_mode, **kwargs)
+    except (gym.error.DependencyNotInstalled, ImportError) as error:
+        raise ValueError(f"cannot make {env_id}: {' '.join(str(error).split())}") from error
     _require_continuous_control(env_id, env)
     return env
 
