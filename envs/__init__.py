@@ -1,12 +1,30 @@
 """What the agent lives in: environments one by one or in batches, their sizes, reference returns and physics fingerprint."""
 
-from envs.batch_vec_env import BatchVecEnv
-from envs.gym_vec_env import GymVecEnv
+from typing import TYPE_CHECKING, Any
+
 from envs.make import make, make_vec
 from envs.specs import EnvSpec, ReferenceReturn, normalized_score, physics_fingerprint, spec
 from envs.toy import TOY_ID, register_toy, toy_expert
 
+if TYPE_CHECKING:
+    from envs.batch_vec_env import BatchVecEnv
+    from envs.gym_vec_env import GymVecEnv
+
 register_toy()
+
+
+def __getattr__(name: str) -> Any:
+    """Import the vector engines on first use: they need SB3, which needs torch and a second or two."""
+    if name == "BatchVecEnv":
+        from envs.batch_vec_env import BatchVecEnv
+
+        return BatchVecEnv
+    if name == "GymVecEnv":
+        from envs.gym_vec_env import GymVecEnv
+
+        return GymVecEnv
+    raise AttributeError(f"module 'envs' has no attribute {name!r}")
+
 
 __all__ = [
     "TOY_ID",

@@ -1,15 +1,15 @@
 """Environments by name: one, many, and the checks that turn a bad name or space into one clear line."""
 
+from __future__ import annotations
+
 import difflib
 import os
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import gymnasium as gym
-from stable_baselines3.common.vec_env import VecEnv
 
-from envs.batch_vec_env import BatchVecEnv
-from envs.gym_vec_env import GymVecEnv
-from envs.tasks import BATCH_TASKS
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
 
 
 def make(env_id: str, render_mode: str | None = None, **kwargs: Any) -> gym.Env[Any, Any]:
@@ -41,6 +41,11 @@ def make_vec(
     `gymnasium` is SB3's DummyVecEnv for any id, with exact resume added; `auto` picks `batch` where it exists and nothing is to
     be rendered. `infos="minimal"` asks the batch engine to leave out the task's own info keys.
     """
+    # imported here because SB3 imports torch, which `make` and `spec` do not need
+    from envs.batch_vec_env import BatchVecEnv
+    from envs.gym_vec_env import GymVecEnv
+    from envs.tasks import BATCH_TASKS
+
     if engine not in ("auto", "batch", "gymnasium"):
         raise ValueError(f"unknown engine {engine!r}: choose auto, batch or gymnasium")
     if n_envs < 1:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -112,3 +114,10 @@ def test_toy_expert_stays_in_the_lane_and_chance_does_not() -> None:
         _, _, dones, _ = venv.step(rng.uniform(-1, 1, (20, 2)))
         terminated |= dones
     assert terminated.mean() > 0.9
+
+
+def test_import_and_spec_need_no_torch() -> None:
+    code = (
+        "import sys, envs; envs.spec('Ant-v5'); envs.physics_fingerprint('Ant-v5'); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

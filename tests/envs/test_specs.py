@@ -23,10 +23,10 @@ def test_spec_of_the_two_tasks() -> None:
 
 
 def test_spec_without_reference_returns() -> None:
-    known = envs.spec("HalfCheetah-v5")
-    assert (known.obs_dim, known.act_dim, known.random_return, known.expert_return) == (17, 6, None, None)
-    with pytest.raises(ValueError, match=r"HalfCheetah-v5 has no reference returns.*reference_returns.json"):
-        envs.normalized_score("HalfCheetah-v5", 1.0)
+    known = envs.spec("Hopper-v5")
+    assert (known.obs_dim, known.act_dim, known.random_return, known.expert_return) == (11, 3, None, None)
+    with pytest.raises(ValueError, match=r"Hopper-v5 has no reference returns.*reference_returns.json"):
+        envs.normalized_score("Hopper-v5", 1.0)
 
 
 def test_normalized_score_keeps_shape_and_maps_the_references_to_zero_and_one() -> None:
