@@ -1,0 +1,161 @@
+"""The two training loops of every neural model: ``fit_likelihood`` and ``fit_adversarial``.
+
+Both draw minibatches and noise from (seed, step) alone, so a run resumed from a checkpoint equals, bit for bit, the run
+that was never interrupted, provided ``steps`` (the horizon of the schedule) is the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from generative.training import (
+    Batches,
+    Meter,
+    Recipe,
+    TrainingDiverged,
+    TrainingState,
+    average_into,
+    descend,
+    learning_rate,
+    seed_step,
+    snapshot,
+    training_precision,
+)
+from generative.types import FitOptions
+
+__all__ = ["Recipe", "TrainingDiverged", "fit_adversarial", "fit_likelihood", "held_out_loss"]
+
+Loss = Callable[[Tensor, Tensor | None], Tensor]
+"""(x, y) -> loss of each sample, shape (B,); noise comes from torch's global generator, which the loop seeds."""
+Labelled = tuple[Tensor, Tensor | None]
+
+
+def fit_likelihood(net: nn.Module, loss: Loss, data: Labelled, val: Labelled, options: FitOptions, recipe: Recipe,
+                   val_loss: Loss | None = None) -> float:
+    """Minimise the mean of ``loss`` over ``data``, stop early on ``val``, leave the best weights in ``net``.
+
+    ``val_loss`` (default ``loss``) is evaluated in float32, in eval mode, with fixed noise. Returns the best held-out loss.
+    Raises TrainingDiverged, with the last good weights in ``net``, when a number stops being finite.
+    """
+    average = copy.deepcopy(net) if recipe.ema else net
+    optimiser = _adamw(net, recipe)
+    state = TrainingState({"net": net, "average": average} if recipe.ema else {"net": net}, {"net": optimiser})
+    counters = _resume(state, options)
+    steps, batches = options.steps or recipe.steps, Batches(len(data[0]), recipe.batch_size, options.seed)
+    scalars: dict[str, float] = {}
+    net.train()
+    try:
+        with Meter(steps, counters["step"], options.progress) as meter:
+            for step in range(counters["step"], steps):
+                if recipe.patience and counters["since_best"] >= recipe.patience:
+                    break
+                x, y = _batch(data, batches(step))
+                seed_step(options.seed, step)
+                with training_precision(recipe.precision, options.device):
+                    mean = loss(x, y).mean()
+                descend(mean, net, optimiser, learning_rate(recipe, step, steps), recipe.clip, x, step)
+                if recipe.ema:
+                    average_into(average, net, recipe.ema, step)
+                scalars["loss"] = float(mean.detach())
+                if (step + 1) % recipe.eval_every == 0 or step + 1 == steps:
+                    scalars["held_out"] = _keep_best(state, net, average, val_loss or loss, val, options.seed, recipe)
+                _end_of_step(state, step, steps, scalars, options, recipe, meter)
+    except TrainingDiverged:
+        net.load_state_dict(state.best or average.state_dict())
+        raise
+    finally:
+        net.eval()
+    if state.best:
+        net.load_state_dict(state.best)
+    return float(counters["best_loss"])
+
+
+def fit_adversarial(generator: nn.Module, critic: nn.Module, average: nn.Module, critic_loss: Loss, generator_loss: Loss,
+                    data: Labelled, options: FitOptions, recipe: Recipe, generator_recipe: Recipe | None = None) -> None:
+    """Alternate one step on ``critic_loss`` and one on ``generator_loss`` (both mean over the batch); keep the EMA generator.
+
+    ``average`` follows ``generator`` with decay ``recipe.ema`` (0 copies it). There is no held-out criterion, so no early
+    stop. Raises TrainingDiverged when a number stops being finite.
+    """
+    recipes = {"critic": recipe, "generator": generator_recipe or recipe}
+    nets = {"critic": critic, "generator": generator}
+    optimisers = {name: _adamw(net, recipes[name]) for name, net in nets.items()}
+    state = TrainingState({**nets, "average": average}, optimisers)
+    counters = _resume(state, options)
+    steps, batches = options.steps or recipe.steps, Batches(len(data[0]), recipe.batch_size, options.seed)
+    losses = {"critic": critic_loss, "generator": generator_loss}
+    scalars: dict[str, float] = {}
+    critic.train(), generator.train()
+    with Meter(steps, counters["step"], options.progress) as meter:
+        for step in range(counters["step"], steps):
+            x, y = _batch(data, batches(step))
+            seed_step(options.seed, step)
+            for name, net in nets.items():
+                with training_precision(recipe.precision, options.device):
+                    mean = losses[name](x, y).mean()
+                descend(mean, net, optimisers[name], learning_rate(recipes[name], step, steps), recipe.clip, x, step)
+                scalars[name] = float(mean.detach())
+            average_into(average, generator, recipe.ema, step)
+            _end_of_step(state, step, steps, scalars, options, recipe, meter)
+    critic.eval(), generator.eval(), average.eval()
+
+
+@torch.no_grad()
+def held_out_loss(net: nn.Module, loss: Loss, val: Labelled, seed: int, batch_size: int = 256) -> float:
+    """Mean of ``loss`` over ``val`` in float32 and eval mode, with noise that depends on ``seed`` alone."""
+    training = net.training
+    net.eval()
+    seed_step(seed, -1)
+    chunks = torch.arange(len(val[0])).split(batch_size)
+    total = sum(float(loss(*_batch(val, chunk)).double().sum()) for chunk in chunks)
+    net.train(training)
+    return total / len(val[0])
+
+
+def _keep_best(state: TrainingState, net: nn.Module, average: nn.Module, loss: Loss, val: Labelled, seed: int,
+               recipe: Recipe) -> float:
+    """Evaluate the averaged weights (in ``net``, because ``loss`` refers to it) and remember them if they are the best."""
+    raw = snapshot(net) if recipe.ema else {}
+    if recipe.ema:
+        net.load_state_dict(average.state_dict())
+    held_out = held_out_loss(net, loss, val, seed)
+    if math.isfinite(held_out) and held_out < state.counters["best_loss"]:
+        state.best, state.counters["best_loss"], state.counters["since_best"] = snapshot(net), held_out, 0
+    else:
+        state.counters["since_best"] += 1
+    if recipe.ema:
+        net.load_state_dict(raw)
+    return held_out
+
+
+def _end_of_step(state: TrainingState, step: int, steps: int, scalars: dict[str, float], options: FitOptions,
+                 recipe: Recipe, meter: Meter) -> None:
+    state.counters["step"] = step + 1
+    if options.checkpoint and ((step + 1) % recipe.checkpoint_every == 0 or step + 1 == steps):
+        state.save(options.checkpoint)
+    meter.update(step + 1, scalars)
+    if options.on_step:
+        options.on_step(step + 1, dict(scalars))
+
+
+def _adamw(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(net.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+
+
+def _resume(state: TrainingState, options: FitOptions) -> dict[str, float]:
+    if options.resume:
+        if options.checkpoint is None:
+            raise ValueError("resume needs the checkpoint folder of the run to continue: fit(..., checkpoint=FOLDER)")
+        state.restore(options.checkpoint)
+    return state.counters
+
+
+def _batch(data: Labelled, index: Tensor) -> Labelled:
+    x, y = data
+    index = index.to(x.device)
+    return x[index], None if y is None else y[index]

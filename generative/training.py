@@ -1,0 +1,219 @@
+"""The parts both training loops of ``fit`` share: recipe, minibatches, learning rate, averages, checkpoints, progress."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from generative.backend import fast_matmul, has_amx_bf16
+from generative.files import read_tensors, write_tensors
+
+
+class TrainingDiverged(ValueError):
+    """A loss, a gradient or an input stopped being finite; the message names which."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained."""
+
+    steps: int = 2000
+    """Optimiser steps when fit is not told otherwise; also the horizon of the cosine schedule."""
+    batch_size: int = 64
+    """Samples in one minibatch."""
+    lr: float = 1e-3
+    """Learning rate after warm-up."""
+    final_lr: float = 0.01
+    """Learning rate at the last step, as a fraction of ``lr``."""
+    warmup: int = 100
+    """Steps over which the learning rate rises linearly from zero."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay rates of AdamW's first and second moments."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of AdamW."""
+    clip: float = 1.0
+    """Largest global gradient norm; infinity leaves gradients as they are."""
+    ema: float = 0.0
+    """Decay of the exponential moving average of the weights; 0 switches it off."""
+    eval_every: int = 200
+    """Steps between two evaluations on held-out data."""
+    patience: int = 10
+    """Evaluations without improvement after which training stops; 0 never stops."""
+    checkpoint_every: int = 1000
+    """Steps between two checkpoints, where a checkpoint folder is given."""
+    precision: Literal["float32", "fast", "bfloat16"] = "fast"
+    """Arithmetic of training: ``fast`` rounds the inputs of products to bfloat16 where the hardware has them, ``bfloat16``
+    keeps activations in it too (autocast), ``float32`` does neither. Held-out losses are always float32."""
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Linear warm-up, then a cosine from ``lr`` to ``lr * final_lr`` at the last of ``steps``, per step and not per epoch."""
+    warm = min(1.0, (step + 1) / max(1, min(recipe.warmup, steps // 2)))
+    cosine = 0.5 * (1.0 + math.cos(math.pi * step / max(1, steps)))
+    return recipe.lr * warm * (recipe.final_lr + (1.0 - recipe.final_lr) * cosine)
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Seed torch's global generators from (seed, step) alone, so that a resumed step draws what the first run drew."""
+    torch.manual_seed((seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) & (2**63 - 1))
+
+
+class Batches:
+    """Minibatch indices as a function of the step: every epoch is its own seeded permutation of ``n`` samples."""
+
+    def __init__(self, n: int, batch_size: int, seed: int) -> None:
+        self.n, self.size, self.seed = n, min(batch_size, n), seed
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def __call__(self, step: int) -> Tensor:
+        epoch, k = divmod(step, max(1, self.n // self.size))
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) & (2**63 - 1))
+            self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator)
+        return self._order[k * self.size:(k + 1) * self.size]
+
+
+@contextlib.contextmanager
+def training_precision(precision: str, device: torch.device) -> Iterator[None]:
+    """The arithmetic that ``Recipe.precision`` names, where this hardware gains from it."""
+    gains = device.type == "cuda" or has_amx_bf16()
+    if precision == "bfloat16" and gains and os.environ.get("GENERATIVE_FAST_MATMUL", "1") != "0":
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+    else:
+        with fast_matmul(False if precision == "float32" else None):
+            yield
+
+
+@torch.no_grad()
+def average_into(average: nn.Module, net: nn.Module, decay: float, step: int) -> None:
+    """average <- d * average + (1 - d) * net with d = min(decay, (1 + step) / (10 + step)); counters are copied."""
+    d = min(decay, (1 + step) / (10 + step))
+    targets, sources = average.state_dict(), net.state_dict()
+    for name, target in targets.items():
+        if target.is_floating_point():
+            target.lerp_(sources[name], 1.0 - d)
+        else:
+            target.copy_(sources[name])
+
+
+def descend(loss: Tensor, net: nn.Module, optimiser: torch.optim.Optimizer, lr: float, clip: float, x: Tensor, step: int,
+            ) -> None:
+    """One clipped optimiser step on ``loss``; TrainingDiverged, before any weight changes, where a number is not finite."""
+    if not torch.isfinite(loss):
+        place = "the input" if not torch.isfinite(x).all() else "the loss"
+        raise TrainingDiverged(f"step {step}: {place} is not finite; the last good weights are kept. Lower lr (now {lr:.3g}) "
+                               "or check the data")
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(net.parameters(), clip)
+    if not torch.isfinite(norm):
+        bad = [name for name, p in net.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+        place = f"parameter {bad[0]}" if bad else "all parameters together (overflow of the norm)"
+        raise TrainingDiverged(f"step {step}: the gradient of {place} is not finite; the last good weights are kept. "
+                               f"Lower lr (now {lr:.3g})")
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+    optimiser.step()
+
+
+def snapshot(net: nn.Module) -> dict[str, Tensor]:
+    """A copy of the network's tensors."""
+    return {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+
+
+class TrainingState:
+    """Everything that a resumed run needs: networks, optimisers, the best weights so far, and counters (JSON values)."""
+
+    def __init__(self, nets: dict[str, nn.Module], optimisers: dict[str, torch.optim.Optimizer]) -> None:
+        self.nets, self.optimisers = nets, optimisers
+        self.best: dict[str, Tensor] = {}
+        self.counters: dict[str, Any] = {"step": 0, "best_loss": math.inf, "since_best": 0}
+
+    def save(self, folder: Path) -> None:
+        """Write one checkpoint file and keep the newest two."""
+        tensors = {f"best/{name}": tensor for name, tensor in self.best.items()}
+        for key, net in self.nets.items():
+            tensors |= {f"net/{key}/{name}": tensor for name, tensor in net.state_dict().items()}
+        for key, optimiser in self.optimisers.items():
+            for index, slots in optimiser.state_dict()["state"].items():
+                tensors |= {f"opt/{key}/{index}/{slot}": torch.as_tensor(value) for slot, value in slots.items()}
+        target = folder / f"step_{self.counters['step']:09d}.safetensors"
+        write_tensors(target, tensors, {"counters": json.dumps(self.counters)})
+        for old in sorted(folder.glob("step_*.safetensors"))[:-2]:
+            old.unlink()
+
+    def restore(self, folder: Path) -> None:
+        """Load the newest readable checkpoint of ``folder``; ValueError when there is none."""
+        problems = []
+        for source in sorted(folder.glob("step_*.safetensors"), reverse=True):
+            try:
+                header, tensors = read_tensors(source)
+            except ValueError as error:
+                problems.append(str(error))
+                continue
+            self._set(tensors)
+            self.counters = json.loads(header["counters"])
+            return
+        raise ValueError(f"no readable checkpoint in {folder} ({'; '.join(problems) or 'no step_*.safetensors file'}): "
+                         "start without resume")
+
+    def _set(self, tensors: dict[str, Tensor]) -> None:
+        self.best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best/")}
+        for key, net in self.nets.items():
+            prefix = f"net/{key}/"
+            net.load_state_dict({n[len(prefix):]: t for n, t in tensors.items() if n.startswith(prefix)})
+        for key, optimiser in self.optimisers.items():
+            slots: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in tensors.items():
+                if name.startswith(f"opt/{key}/"):
+                    _, _, index, slot = name.split("/")
+                    slots.setdefault(int(index), {})[slot] = tensor
+            optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+class Meter:
+    """Progress on standard error: a bar on a terminal, one plain line every few seconds elsewhere, nothing when disabled."""
+
+    def __init__(self, total: int, start: int, enabled: bool, every_s: float = 5.0) -> None:
+        self.total, self.start, self.every_s = total, start, every_s
+        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+                             transient=True) if enabled and sys.stderr.isatty() else None
+        self._plain = enabled and self._bar is None
+        self._began = self._last = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.console.file = sys.stderr
+            self._task = self._bar.add_task("training", total=self.total, completed=self.start)
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, done: int, scalars: dict[str, float]) -> None:
+        """Show that ``done`` steps are made, with the latest scalars."""
+        text = " ".join(f"{name} {value:.4g}" for name, value in scalars.items())
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, description=text)
+        elif self._plain and (now - self._last >= self.every_s or done == self.total):
+            rate = (done - self.start) / max(1e-9, now - self._began)
+            self._last = now
+            print(f"step {done}/{self.total} {text} {rate:.1f} steps/s ETA {(self.total - done) / max(rate, 1e-9):.0f} s",
+                  file=sys.stderr, flush=True)
