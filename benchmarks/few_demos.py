@@ -1,0 +1,202 @@
+"""Few demonstrations on Ant-v5 and Humanoid-v5: the table of README and RESULTS.md, one seed per process.
+
+    python benchmarks/few_demos.py run --row ant-1 --algo gail --seed 0
+    python benchmarks/few_demos.py all --algo gail --jobs 2        # everything that the CSV lacks, two at a time
+    python benchmarks/few_demos.py show
+
+Demonstrations are recorded once per task with fixed seeds; the choice for seed s is `take(n, seed=s)`, and, where the
+protocol says so, every 20th pair of them. The final policy is evaluated over 50 deterministic episodes on seeds that no
+training saw. A killed run goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shlex
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from records import append_row, commit, machine, read_rows  # noqa: E402
+
+CSV = Path(__file__).parent / "results" / "few_demos.csv"
+WORK = Path("runs") / "few_demos"
+N_EVAL, EVAL_SEED, DEMO_SEED = 50, 1_000_000, 10_000
+COLUMNS = ("env", "protocol", "n_demos", "n_pairs", "algo", "seed", "env_steps", "wall_s", "wall_s_to_0.9", "steps_to_0.9", "score",
+           "return_mean", "return_sd", "length_mean", "n_eval", "expert_return", "random_return", "machine", "commit",
+           "command")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    env: str
+    n_demos: int
+    subsample: int
+    steps: int
+    recorded: int
+    """Trajectories in the pool that `take` chooses from."""
+
+    @property
+    def protocol(self) -> str:
+        """How the demonstrations are given."""
+        return "full" if self.subsample == 1 else f"every {self.subsample}th pair"
+
+
+ROWS = {
+    "ant-1": Row("Ant-v5", 1, 1, 100_000, 25),
+    "ant-4x20": Row("Ant-v5", 4, 20, 150_000, 25),
+    "humanoid-1": Row("Humanoid-v5", 1, 1, 200_000, 25),
+    "humanoid-4": Row("Humanoid-v5", 4, 1, 200_000, 25),
+    "humanoid-80x20": Row("Humanoid-v5", 80, 20, 300_000, 80),
+}
+
+
+def pool(env_id: str, n: int):
+    """The recorded demonstrations of a task: the first n of a resumable recording with fixed seeds."""
+    import demos
+
+    folder = WORK / "demos" / env_id
+    return demos.record(demos.expert(env_id), env_id, n_episodes=n, seed=DEMO_SEED, n_envs=8, deterministic=True, out=folder)
+
+
+def demonstrations(row: Row, seed: int):
+    """The demonstrations of one run."""
+    chosen = pool(row.env, row.recorded).take(row.n_demos, seed=seed)
+    return chosen if row.subsample == 1 else chosen.subsample(row.subsample, seed=seed)
+
+
+def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | None = None,
+        budget_s: float | None = None) -> None:
+    """Trains, evaluates and appends a line to the CSV."""
+    import torch
+
+    torch.set_num_threads(1)
+    import envs
+    import gail_suite as gs
+
+    row = ROWS[row_name]
+    label = label or algo
+    run_dir = WORK / f"{row_name}-{label}-{seed}"
+    demos_used = demonstrations(row, seed)
+    start = time.perf_counter()
+    policy, steps = train(row, algo, demos_used, seed, run_dir, overrides, budget_s)
+    wall = wall_seconds(run_dir, time.perf_counter() - start)
+    result = gs.evaluate(policy, row.env, n_episodes=N_EVAL, seed=EVAL_SEED)
+    reached = first_reaching(run_dir, 0.9)
+    spec = envs.spec(row.env)
+    append_row(CSV, COLUMNS, {
+        "env": row.env, "protocol": row.protocol, "n_demos": row.n_demos,
+        "n_pairs": len(demos_used.transitions().obs), "algo": label, "seed": seed,
+        "env_steps": steps, "wall_s": round(wall, 1), "wall_s_to_0.9": reached[0], "steps_to_0.9": reached[1],
+        "score": round(float(result.score), 4), "return_mean": round(float(result.returns.mean()), 1),
+        "return_sd": round(float(result.returns.std(ddof=1)), 1), "length_mean": round(float(result.lengths.mean()), 1),
+        "n_eval": N_EVAL, "expert_return": round(spec.expert_return.mean, 1),
+        "random_return": round(spec.random_return.mean, 1), "machine": machine(), "commit": commit(),
+        "command": shlex.join(["python", "benchmarks/few_demos.py", *sys.argv[1:]]),
+    })
+
+
+def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: list[str], budget_s: float | None):
+    """The final policy of one algorithm and the environment steps it took."""
+    import gail_suite as gs
+    from gail_suite.config import build_config
+
+    if algo == "bc":
+        return gs.BC(row.env, demos_used, build_config(gs.BCConfig(), overrides), seed, run_dir).train(eval_episodes=0).policy, 0
+    if algo.startswith("imitation-"):
+        from gail_suite import reference
+
+        return reference.train(algo.removeprefix("imitation-"), row.env, demos_used, seed, budget_s)
+    if algo == "airl":
+        run_ = gs.AIRL(row.env, demos_used, seed=seed, run_dir=run_dir).train(budget_s=budget_s)
+        return run_.policy, run_.policy.meta.get("env_steps", 0)
+    config = build_config(gs.default_gail_config(row.env), overrides)
+    if "-" in algo:  # gail-ppo, gail-trpo
+        config = dataclasses.replace(config, generator=algo.split("-", 1)[1])
+    resumable = (run_dir / "checkpoints").is_dir()
+    trainer = gs.GAIL.resume(run_dir) if resumable else gs.GAIL(row.env, demos_used, config, seed, run_dir)
+    return trainer.train(row.steps, eval_episodes=0).policy, row.steps
+
+
+def metrics(run_dir: Path) -> list[dict]:
+    """The rows of a run's metrics.jsonl."""
+    path = run_dir / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def wall_seconds(run_dir: Path, measured: float) -> float:
+    """Training seconds over all sessions of a run."""
+    return max([measured, *(r["wall_s"] for r in metrics(run_dir) if "wall_s" in r)])
+
+
+def first_reaching(run_dir: Path, score: float) -> tuple[float | str, int | str]:
+    """Seconds and steps at the first evaluation during training that reaches the score."""
+    for r in metrics(run_dir):
+        if r.get("score") is not None and r["score"] >= score:
+            return round(r["wall_s"], 1), r["step"]
+    return "", ""
+
+
+def missing(algos: list[str], rows: list[str], seeds: int) -> list[tuple[str, str, int]]:
+    """(row, algorithm, seed) that the CSV lacks."""
+    done = {(r["env"], r["protocol"], int(r["n_demos"]), r["algo"], int(r["seed"])) for r in read_rows(CSV)}
+    wanted = [(name, algo, seed) for seed in range(seeds) for algo in algos for name in rows]
+    return [(name, algo, seed) for name, algo, seed in wanted
+            if (ROWS[name].env, ROWS[name].protocol, ROWS[name].n_demos, algo, seed) not in done]
+
+
+def run_all(algos: list[str], rows: list[str], seeds: int, jobs: int) -> None:
+    """Runs what is missing, `jobs` processes at a time."""
+    for env_id, n in {(ROWS[r].env, max(ROWS[q].recorded for q in rows if ROWS[q].env == ROWS[r].env)) for r in rows}:
+        pool(env_id, n)
+
+    def one(job: tuple[str, str, int]) -> None:
+        name, algo, seed = job
+        command = [sys.executable, __file__, "run", "--row", name, "--algo", algo, "--seed", str(seed)]
+        with open(WORK / f"{name}-{algo}-{seed}.log", "w") as log:
+            code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        print(f"{name} {algo} seed {seed}: exit {code}", flush=True)
+
+    WORK.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(jobs) as executor:
+        list(executor.map(one, missing(algos, rows, seeds)))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    one = verbs.add_parser("run")
+    one.add_argument("--row", choices=ROWS, required=True)
+    one.add_argument("--algo", default="gail")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    one.add_argument("--label", help="name of the variant in the CSV (default: the algorithm)")
+    one.add_argument("--budget-s", type=float, help="wall-clock limit of the on-policy algorithms")
+    every = verbs.add_parser("all")
+    every.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    every.add_argument("--algo", nargs="+", default=["gail", "bc"])
+    every.add_argument("--seeds", type=int, default=3)
+    every.add_argument("--jobs", type=int, default=2)
+    verbs.add_parser("show")
+    a = parser.parse_args()
+    if a.verb == "run":
+        run(a.row, a.algo, a.seed, a.set, a.label, a.budget_s)
+    elif a.verb == "all":
+        run_all(a.algo, a.rows, a.seeds, a.jobs)
+    else:
+        from tables import few_demos_table
+
+        print(few_demos_table())
+
+
+if __name__ == "__main__":
+    main()
