@@ -1,0 +1,36 @@
+"""Averages and intervals over a few noisy numbers: interquartile mean and bootstrap (Agarwal et al., 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def iqm(values: np.ndarray) -> float:
+    """Interquartile mean: the mean of what is left after dropping the lowest and the highest int(n / 4) values."""
+    ordered = np.sort(np.asarray(values, np.float64).ravel())
+    cut = len(ordered) // 4
+    return float(ordered[cut : len(ordered) - cut].mean())
+
+
+def bootstrap_interval(
+    values: np.ndarray,
+    statistic: Callable[[np.ndarray], float] = lambda x: float(np.mean(x)),
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic of values (n,) or (n, tasks); rows are resampled within each task.
+
+    Raises ValueError for no values or a level outside (0, 1).
+    """
+    values = np.asarray(values, np.float64)
+    if len(values) == 0 or not 0 < level < 1:
+        raise ValueError(f"an interval needs at least one value and a level in (0, 1), got {len(values)} and {level}")
+    table = values.reshape(len(values), -1)
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(len(table), size=(resamples, *table.shape))
+    found = [statistic(np.take_along_axis(table, row, axis=0)) for row in rows]
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
