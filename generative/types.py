@@ -119,7 +119,7 @@ class GenerativeModel:
             self._build()
             self._to_device()
             self._fit(data, labels, held, options)
-        self._calibrate(*held)
+            self._calibrate(self._calibration_errors(data, labels, held))
         return self
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
@@ -189,12 +189,16 @@ class GenerativeModel:
                  for i in range(0, len(data), self.batch)]
         return torch.cat(parts)
 
-    def _calibrate(self, x: Tensor, y: Tensor | None) -> None:
-        """Set the median and 95 % quantile of the error on held-out data."""
-        errors = self.error(x, y).double()
+    def _calibration_errors(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None]) -> Tensor:
+        """Errors on held-out data, from which ``score`` takes its scale."""
+        return self.error(*val)
+
+    def _calibrate(self, errors: Tensor) -> None:
+        """Set the median and the 95 % quantile of the held-out ``errors``."""
+        errors = errors.double().cpu()
         if not torch.isfinite(errors).all():
             raise ValueError(f"{type(self).__name__}: error is not finite on held-out data, so score has no scale")
-        s, q = (float(v) for v in torch.quantile(errors, errors.new_tensor([0.5, 0.95])))
+        s, q = (float(v) for v in torch.quantile(errors[:1_000_000], errors.new_tensor([0.5, 0.95])))
         self.calibration = (s, max(q, s + 1e-6 * (1.0 + abs(s))))
 
     def _hold_out(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor | None]]:

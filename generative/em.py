@@ -1,0 +1,90 @@
+"""One EM pass over data in chunks that fit the cache, and the responsibilities EM starts from."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generative import gaussians as ga
+from generative.kmeans import kmeans, plus_plus
+
+STORE_BYTES = 1 << 30
+"""Statistics up to this size are kept in memory over all iterations; larger ones are made chunk by chunk."""
+INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
+
+
+def chunk_rows(columns: int, device: torch.device) -> int:
+    """Rows whose float64 working array of ``columns`` stays near 2 MB (cache of one core), or 256 MB on a GPU."""
+    return max(64, (1 << (25 if device.type == "cuda" else 18)) // max(columns, 1))
+
+
+class Data:
+    """Centred rows (N, D) with what EM needs of them again and again."""
+
+    def __init__(self, kind: str, x: Tensor, columns: int, store: bool = True) -> None:
+        self.kind, self.x = kind, x.contiguous()
+        self.rows = chunk_rows(columns, x.device)
+        self.total = x.T @ x if kind == "tied" else None
+        width = x.shape[1] * ((x.shape[1] + 3) / 2 if kind == "full" else 2)
+        fits = store and len(x) * width * x.element_size() <= STORE_BYTES
+        self.t = ga.statistic(kind, self.x, pairs=True) if fits else None
+        self.reach = x.abs().amax(0) if fits and kind == "full" else None
+
+    def expect(self, ev: ga.Evaluator | None, entropic: bool, resp: Tensor | None = None) -> tuple[dict[str, Tensor], float]:
+        """The E step fused with the sums of the M step: (statistics, sum of log p(x)), or with ``entropic`` the entropy of r.
+
+        ``resp`` (N, K) replaces the evaluator's responsibilities.
+        """
+        stats: dict[str, Tensor] = {}
+        value = 0.0
+        stored = self.t if ev is None or ev.theta is not None or self.kind != "full" else None
+        for i in range(0, len(self.x), self.rows):
+            chunk, y = self.x[i:i + self.rows], None
+            t = stored[i:i + self.rows] if stored is not None else ga.statistic(self.kind, chunk)
+            if ev is None or resp is not None:
+                r = resp[i:i + self.rows]  # type: ignore[index]
+            else:
+                logits, y = ev.logits(chunk, t)
+                r, log_p = _normalise(logits)
+                value += float(torch.special.entr(r).sum() if entropic else log_p.sum())
+            ga.accumulate(self.kind, chunk, t, r, y, stats)
+        if self.total is not None:
+            stats["total"] = self.total
+        return stats, value
+
+
+def _normalise(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Softmax over the last axis, in place where possible, and the log of its normaliser (B, 1)."""
+    top = logits.amax(1, keepdim=True)
+    r = (logits - top).exp_()
+    total = r.sum(1, keepdim=True)
+    return r.div_(total), total.log_().add_(top)
+
+
+def initial_responsibilities(how: str, x: Tensor, k: int, draws: np.random.RandomState, seed: int) -> Tensor:
+    """Responsibilities (N, K) to start from; "random" and "random_from_data" draw as scikit-learn does for the same seed."""
+    n = len(x)
+    generator = torch.Generator(x.device).manual_seed(seed)
+    if how == "random":
+        resp = torch.as_tensor(draws.uniform(size=(n, k))).to(x)
+        return resp / resp.sum(1, keepdim=True)
+    if how == "kmeans":
+        return torch.nn.functional.one_hot(kmeans(x, k, generator), k).to(x)
+    if how == "random_from_data":
+        rows = torch.as_tensor(draws.choice(n, size=k, replace=False), device=x.device)
+    else:
+        rows = plus_plus(x, k, generator)
+    resp = x.new_zeros(n, k)
+    resp[rows, torch.arange(k, device=x.device)] = 1
+    return resp
+
+
+def initial_factors(x: Tensor, resp: Tensor, n_factors: int, floor: float) -> ga.Params:
+    """Every factor analyser of a mixture from the principal components of the rows it owns."""
+    labels, k = resp.argmax(1), resp.shape[1]
+    rows = [x[labels == i] if bool((labels == i).any()) else x for i in range(k)]
+    parts = [ga.factors_of(r, n_factors, floor) for r in rows]
+    mass = torch.bincount(labels, minlength=k).to(x).clamp_min(1)
+    return {"weights": mass / mass.sum(), "means": torch.stack([r.mean(0) for r in rows]),
+            "factors": torch.stack([w for w, _ in parts]), "noise": torch.stack([v for _, v in parts])}
