@@ -1,0 +1,24 @@
+"""From demonstrations to behaviour: imitation learning on MuJoCo's Ant and Humanoid. Names are imported when first used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "AIRL": "airl", "AIRLConfig": "airl", "BC": "bc", "BCConfig": "bc", "Run": "bc", "GAIL": "gail", "GAILConfig": "gail",
+    "AdversaryConfig": "gail", "default_gail_config": "gail", "ExpertTrainer": "expert", "ExpertConfig": "expert",
+    "SACConfig": "sac", "LoopConfig": "offpolicy", "LearnedPolicy": "policy", "load_policy": "policy",
+    "from_sb3": "policy", "evaluate": "evaluate", "Evaluation": "evaluate", "render": "video",
+    "save_reward": "airl", "load_reward": "airl",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gail_suite' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"gail_suite.{_HOMES[name]}"), name)
+    globals()[name] = value  # a function may share its module's name: the function wins
+    return value

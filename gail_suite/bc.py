@@ -7,12 +7,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import demos
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import demos
 import envs
 from gail_suite.features import Features, fit_features, state_columns
 from gail_suite.networks import Actor, policy_tensors

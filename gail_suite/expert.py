@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from demos.policy import MlpPolicy
 from torch import Tensor
 
 import envs
+from demos.policy import MlpPolicy
 from gail_suite.features import Features, fit_features, state_columns
 from gail_suite.networks import Actor
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
@@ -76,7 +76,7 @@ class ExpertTrainer:
         self.env_id, self.config, self.seed = env_id, config or ExpertConfig(), seed
         self.run_dir = Path(run_dir)
         start = MlpPolicy.load(Path(self.config.warm_start)) if self.config.warm_start else None
-        features = policy_features(start) if start else fit_features(random_observations(env_id, seed), state_columns(env_id))
+        features = fit_features(observations(env_id, seed, start), state_columns(env_id))
         self.loop = OffPolicyLoop(env_id, features, TaskReward(self.config.reward_scale), self.config.sac,
                                   self.config.loop, seed, self.run_dir)
         if start is not None:
@@ -105,34 +105,38 @@ class ExpertTrainer:
         return policy
 
 
-def random_observations(env_id: str, seed: int, n_steps: int = 250, n_envs: int = 8) -> np.ndarray:
-    """Observations (n_steps * n_envs, O) under uniform random actions."""
-    env = envs.make_vec(env_id, n_envs=n_envs, seed=seed)
+def observations(env_id: str, seed: int, policy: MlpPolicy | None, n_steps: int = 500, n_envs: int = 8) -> np.ndarray:
+    """Observations (n_steps * n_envs, O) under uniform random actions, or under a policy's stochastic ones."""
+    env = envs.make_vec(env_id, n_envs=n_envs, seed=seed, infos="minimal")
     rng = np.random.default_rng(seed)
-    observations = [env.reset()]
+    if policy is not None:
+        policy.seed(seed)
+    seen = [env.reset()]
     for _ in range(n_steps - 1):
-        actions = rng.uniform(env.action_space.low, env.action_space.high, (n_envs, *env.action_space.shape))
-        observations.append(env.step(actions.astype(np.float32))[0])
+        if policy is None:
+            actions = rng.uniform(env.action_space.low, env.action_space.high, (n_envs, *env.action_space.shape))
+        else:
+            actions = policy.predict(seen[-1])[0]
+        seen.append(env.step(np.asarray(actions, np.float32))[0])
     env.close()
-    return np.concatenate(observations)
-
-
-def policy_features(policy: MlpPolicy) -> Features:
-    """The input map of a learned policy."""
-    scale, mean = policy.tensors["obs_scale"], policy.tensors["obs_mean"]
-    columns = np.flatnonzero(scale)
-    return Features(columns, mean[columns], 1 / scale[columns])
+    return np.concatenate(seen)
 
 
 def load_actor(actor: Actor, policy: MlpPolicy, features: Features) -> None:
-    """Copies a squashed policy's weights into an actor on the same features.
+    """Makes an actor on `features` act as `policy` does: both input maps are affine, so the first layer absorbs their difference.
 
     Raises:
-        ValueError: the layer shapes differ.
+        ValueError: the layer shapes differ, or the policy reads a column that the features hide.
     """
     t = policy.tensors
+    hidden = np.setdiff1d(np.flatnonzero(t["obs_scale"] * np.abs(t["hidden.0.weight"]).max(0)), features.columns)
+    if len(hidden):
+        raise ValueError(f"the policy reads {len(hidden)} observation columns that the learner drops (first: {hidden[0]}): "
+                         "start from a policy trained by this suite, or from scratch")
+    scaled = (t["hidden.0.weight"] * t["obs_scale"])[:, features.columns]
+    shift = scaled @ (features.mean - t["obs_mean"][features.columns])
     linears = [m for m in actor.trunk if isinstance(m, torch.nn.Linear)]
-    values = [(t["hidden.0.weight"][:, features.columns], t["hidden.0.bias"])]
+    values = [(scaled * features.std, t["hidden.0.bias"] + shift)]
     values += [(t[f"hidden.{i}.weight"], t[f"hidden.{i}.bias"]) for i in range(1, len(linears))]
     values += [(np.concatenate([t["mean.weight"], t["log_std.weight"]]), np.concatenate([t["mean.bias"], t["log_std.bias"]]))]
     with torch.no_grad():

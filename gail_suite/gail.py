@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import demos
 import numpy as np
 import torch
 from torch import Tensor
 
+import demos
 from gail_suite.bc import BCConfig, Run, clone, demo_pairs
 from gail_suite.features import Features
 from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from demos.policy import MlpPolicy
 from torch import nn
 
 import envs
+from demos.policy import MlpPolicy
 
 SB3_ALGORITHMS = ("PPO", "A2C", "SAC", "TD3", "DDPG", "TQC", "TRPO", "ARS", "RecurrentPPO", "CrossQ")
 
