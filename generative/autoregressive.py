@@ -1,0 +1,201 @@
+"""What PixelCNN and PixelRNN share: the chain-rule likelihood over pixels, labels, sampling, inpainting and training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from generative.backend import seed_generator
+from generative.causal_sampling import inpaint_levels, log_likelihood, sample_cached, sample_plain
+from generative.fit import Recipe, fit_likelihood
+from generative.nn import CausalConv2d, Pixelwise, State
+from generative.types import ArrayLike, FitOptions, GenerativeModel
+
+
+@dataclass
+class NetState(State):
+    """States of the layers, the class features (B, F), and the current row."""
+
+    layers: list[Any]
+    condition: Tensor
+    row: int = -1
+
+    def select(self, index: Tensor) -> None:
+        super().select(index)
+        for layer in self.layers:
+            layer.select(index)
+
+
+class CausalNet(nn.Module):
+    """Masked 7x7 stem, causal layers, 1x1 head: logits of every value given the values before it in raster order.
+
+    Channels of a pixel are drawn in order; the features are split into one group a channel. Class features are added to
+    the output of the stem. ``layers`` have ``forward``, ``start``, ``next_row`` and ``step``.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], levels: int, n_classes: int, features: int, layers: list[nn.Module],
+                 stem: nn.Module | None = None) -> None:
+        super().__init__()
+        channels = shape[0]
+        self.shape, self.levels = shape, levels
+        self.stem = stem if stem is not None else CausalConv2d(channels, features, 7, "A", channels)
+        self.layers = nn.ModuleList(layers)
+        self.condition = nn.Embedding(n_classes, features) if n_classes else None
+        self.head = nn.Sequential(nn.ReLU(), Pixelwise(features, features, channels), nn.ReLU(),
+                                  Pixelwise(features, channels * (1 if levels == 2 else levels), channels))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Level indices to values in [-1, 1]."""
+        return x.to(self.head[1].weight.dtype) * (2.0 / (self.levels - 1)) - 1.0
+
+    def class_features(self, y: Tensor | None, batch: int) -> Tensor:
+        """(B, F), zero without classes."""
+        weight = self.head[1].weight
+        return weight.new_zeros(batch, weight.shape[1]) if self.condition is None else self.condition(y)
+
+    def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Level indices (B, C, H, W) and labels to logits (B, C, H, W, K)."""
+        h = self.features(self.encode(x).permute(0, 2, 3, 1), self.class_features(y, len(x)))
+        return self.head(h).unflatten(-1, (self.shape[0], -1)).permute(0, 3, 1, 2, 4)
+
+    def features(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, H, W, C) values and (B, F) class features to (B, H, W, F)."""
+        h = self.stem(x) + condition[:, None, None]
+        for layer in self.layers:
+            h = layer(h)
+        return h
+
+    def start(self, batch: int, y: Tensor | None) -> NetState:
+        states = [layer.start(batch, self.shape[2]) for layer in (self.stem, *self.layers)]
+        return NetState(states, self.class_features(y, batch))
+
+    def next_row(self, state: NetState) -> None:
+        state.row += 1
+        for layer, layer_state in zip((self.stem, *self.layers), state.layers, strict=True):
+            layer.next_row(layer_state)
+
+    def put(self, state: NetState, j: int, pixel: Tensor) -> None:
+        self.stem.put(state.layers[0], j, self.encode(pixel))
+
+    def step(self, state: NetState, j: int, pixel: Tensor) -> Tensor:
+        if self.shape[0] > 1:
+            self.put(state, j, pixel)
+        h = self.stem.at(state.layers[0], j) + state.condition
+        for layer, layer_state in zip(self.layers, state.layers[1:], strict=True):
+            h = layer.step(layer_state, j, h)
+        return self.head(h).unflatten(-1, (self.shape[0], -1))
+
+
+class AutoregressiveModel(GenerativeModel):
+    """Base of PixelCNN and PixelRNN: p(x | y) = prod_i p(x_i | x_<i, y) over the values of an image in raster order.
+
+    Values are levels k / (K - 1); a model fitted with labels is p(x | y), and without y it sums over the classes with their
+    training frequencies. Subclasses give ``_network``.
+    """
+
+    density = "exact"
+    images_only = True
+    batch = 256
+    recipe: ClassVar[Recipe] = Recipe()
+    net: CausalNet
+
+    def _network(self, shape: tuple[int, int, int], levels: int, n_classes: int) -> CausalNet:
+        raise NotImplementedError
+
+    def _recipe(self) -> Recipe:
+        changes = {name: self.config[name] for name in ("lr", "batch_size") if self.config[name] is not None}
+        return replace(self.recipe, **changes)
+
+    def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+        spec = super()._infer(x, y)
+        spec["levels"] = 2 if self.config["binarize"] else self.config["levels"] or spec["levels"]
+        spec["quantise"] = spec["value"] == "grey" or self.config["levels"] is not None
+        if y is not None:
+            counts = torch.bincount(y, minlength=spec["n_classes"])
+            spec["class_frequency"] = (counts / counts.sum()).tolist()
+        return spec
+
+    def _build(self) -> None:
+        channels, height, width = self.spec["event_shape"]
+        self.net = self._network((channels, height, width), self.spec["levels"], self.spec["n_classes"])
+
+    def _levels(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Values in [0, 1] to level indices; ValueError where a value is not one of the levels seen at fit."""
+        if self.config["binarize"]:
+            return (torch.rand(x.shape, generator=generator, device=x.device) < x).long()
+        scaled = x * (self.spec["levels"] - 1)
+        index = scaled.round()
+        if not self.spec["quantise"] and bool((scaled - index).abs().max() > 1e-3):
+            raise ValueError(f"this {type(self).__name__} was fitted on {self.spec['levels']} levels (multiples of "
+                             f"1/{self.spec['levels'] - 1}), but the data holds other values: round them, or fit with levels=256 "
+                             "or binarize=True")
+        return index.long()
+
+    def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
+        def loss(xb: Tensor, yb: Tensor | None) -> Tensor:
+            levels = self._levels(xb)
+            return -log_likelihood(self.net(levels, yb).float(), levels).flatten(1).sum(1)
+
+        if y is not None and val[1] is None:
+            raise ValueError("the model is fitted with labels, but val has none: give val=(x, y)")
+        self.held_out = fit_likelihood(self.net, loss, (x, y), val, options, self._recipe())
+
+    def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
+        levels = self._levels(x, seed_generator(0, x.device))
+        if y is not None and not self.spec["n_classes"]:
+            raise ValueError("this model was fitted without labels: call log_prob(x) without y, or fit with labels")
+        if y is None and self.spec["n_classes"]:
+            frequency = torch.tensor(self.spec["class_frequency"], device=x.device)
+            joint = [self._given_class(levels, torch.full((len(x),), k, device=x.device)) + frequency[k].log()
+                     for k in range(len(frequency))]
+            return torch.logsumexp(torch.stack(joint), dim=0)
+        return self._given_class(levels, y)
+
+    def _given_class(self, levels: Tensor, y: Tensor | None) -> Tensor:
+        return log_likelihood(self.net(levels, y), levels).flatten(1).sum(1)
+
+    def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None,
+               method: Literal["cached", "plain"] = "cached") -> Tensor:
+        """``n`` images, of class ``y`` or of classes as frequent as in training; both methods draw the same images from a seed."""
+        if method not in ("cached", "plain"):
+            raise ValueError(f"unknown sampling method {method!r}: use 'cached' or 'plain'")
+        self._sampler = sample_cached if method == "cached" else sample_plain
+        return super().sample(n, seed=seed, y=y)
+
+    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        labels = self._draw_labels(n, generator) if y is None else y
+        u = torch.rand(n, *self.net.shape, generator=generator, device=self.device, dtype=torch.float64)
+        sampler = getattr(self, "_sampler", sample_cached)
+        return self._values(sampler(self.net, u, labels))
+
+    def _draw_labels(self, n: int, generator: torch.Generator) -> Tensor | None:
+        if not self.spec["n_classes"]:
+            return None
+        frequency = torch.tensor(self.spec["class_frequency"], device=self.device)
+        return torch.multinomial(frequency, n, replacement=True, generator=generator)
+
+    def _values(self, levels: Tensor) -> Tensor:
+        return levels.to(self.dtype) / (self.spec["levels"] - 1)
+
+    def inpaint(self, x: ArrayLike, mask: ArrayLike, *, y: ArrayLike | None = None, seed: int = 0, particles: int = 16,
+                ) -> Tensor:
+        """Fill ``x`` (n, C, H, W) where ``mask`` is false (true marks known values), drawing from p(unknown | known).
+
+        Exact when the unknown values come last in raster order; otherwise a particle filter whose error falls with
+        ``particles``. ``mask`` has the shape of ``x`` or broadcasts to it.
+        """
+        self._need_fit()
+        keep = torch.as_tensor(mask).to(self.device, torch.bool)
+        clean = torch.where(keep, torch.as_tensor(x).to(self.device, self.dtype), 0.0)
+        data, generator = self._check(clean), seed_generator(seed, self.device)
+        labels = self._labels(y, len(data))
+        if labels is None:
+            labels = self._draw_labels(len(data), generator)
+        levels = self._levels(data, generator)
+        filled = self._quietly(inpaint_levels, self.net, levels, keep.expand_as(data), labels, particles, generator)
+        return torch.where(keep, data, self._values(filled))

@@ -1,0 +1,248 @@
+"""Network parts shared by the models: masked convolutions, gated layers, multilayer perceptrons, small conv stacks.
+
+Autoregressive layers work on feature maps (B, H, W, F), features last, so that a 1x1 convolution is a matrix product.
+Each has two evaluations that agree: ``forward`` over whole images, and an incremental one for sampling. The incremental
+one is ``start`` (empty state), ``next_row`` (once before each row), and per pixel ``put`` (its input) and ``at`` (its output).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Linear layers of the given ``sizes`` with ``activation`` between them, none after the last."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(n_in, n_out), activation()]
+    return nn.Sequential(*layers[:-1])
+
+
+def halvings(height: int, width: int, stages: int) -> list[tuple[int, int]]:
+    """The sizes (h, w), (ceil(h/2), ceil(w/2)), ... of ``stages`` stride-2 convolutions with kernel 4 or 3 and padding 1.
+
+    Odd sizes round up, so any height and width can be mirrored exactly by ``UpTo``.
+    """
+    sizes = [(height, width)]
+    for _ in range(stages):
+        height, width = -(-height // 2), -(-width // 2)
+        sizes.append((height, width))
+    return sizes
+
+
+class UpTo(nn.Module):
+    """Nearest-neighbour resize to a fixed (h, w); followed by a convolution it undoes one stage of ``halvings`` at any size."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, size=self.size, mode="nearest")
+
+
+def group_of(n: int, groups: int) -> Tensor:
+    """The group of each of ``n`` features, which are split into ``groups`` equal runs, one an image channel."""
+    if n % groups:
+        raise ValueError(f"{n} features cannot be split over {groups} image channels: use a multiple of {groups}")
+    return torch.arange(n) * groups // n
+
+
+def reset(weight: nn.Parameter, bias: nn.Parameter, fan_in: float) -> None:
+    """Uniform initial values with variance 1 / (3 fan_in), where ``fan_in`` counts the inputs that the mask lets through."""
+    bound = 1.0 / math.sqrt(max(1.0, fan_in))
+    nn.init.uniform_(weight, -bound, bound)
+    nn.init.zeros_(bias)
+
+
+class Pixelwise(nn.Linear):
+    """1x1 convolution in which group g of the output sees groups <= g of the input (all of it for one group)."""
+
+    mask: Tensor | None
+
+    def __init__(self, n_in: int, n_out: int, groups: int = 1) -> None:
+        super().__init__(n_in, n_out)
+        mask = None
+        if groups > 1:
+            mask = (group_of(n_out, groups)[:, None] >= group_of(n_in, groups)[None, :]).float()
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight if self.mask is None else self.weight * self.mask, self.bias)
+
+
+class State:
+    """Base of the incremental states: tensors whose first axis is the image."""
+
+    def select(self, index: Tensor) -> None:
+        """Keep the images ``index`` (repeats allowed), in every tensor of the state."""
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                setattr(self, field.name, value[index])
+
+
+@dataclass
+class ConvState(State):
+    """The last rows that a convolution can see, zero-padded, and what they contribute to the current row."""
+
+    rows: Tensor
+    above: Tensor
+    kernel: tuple[Tensor, Tensor]
+
+
+class CausalConv2d(nn.Module):
+    """Convolution that sees rows above and, in its own row, pixels to the left; the mask decides about the pixel itself.
+
+    Kind ``A`` hides the pixel (group g of the output sees groups < g of it), ``B`` shows it (groups <= g), ``V`` shows the
+    whole row and ``height`` rows in all (for vertical stacks, whose output is shifted down before use). The kernel is cut to
+    the rows that it may see: (height, size) taps, output row i from rows i - height + 1 .. i. Source: van den Oord,
+    Kalchbrenner and Kavukcuoglu (2016), section 3.4.
+    """
+
+    mask: Tensor
+
+    def __init__(self, n_in: int, n_out: int, size: int, kind: str, groups: int = 1, height: int | None = None) -> None:
+        super().__init__()
+        if size % 2 == 0 or kind not in ("A", "B", "V"):
+            raise ValueError(f"causal convolution needs an odd size and kind A, B or V, got size {size} and kind {kind!r}")
+        self.reach = size // 2
+        self.height = self.reach + 1 if height is None else height
+        mask = torch.ones(n_out, n_in, self.height, size)
+        if kind != "V":
+            mask[:, :, -1, self.reach + 1:] = 0.0
+            out, inp = group_of(n_out, groups)[:, None], group_of(n_in, groups)[None, :]
+            mask[:, :, -1, self.reach] = (out > inp if kind == "A" else out >= inp).float()
+        self.register_buffer("mask", mask, persistent=False)
+        self.weight = nn.Parameter(torch.empty_like(mask))
+        self.bias = nn.Parameter(torch.empty(n_out))
+        reset(self.weight, self.bias, float(mask.sum()) / n_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, in) -> (B, H, W, out)."""
+        y = F.conv2d(x.permute(0, 3, 1, 2), self.weight * self.mask, self.bias, padding=(self.height - 1, self.reach))
+        return y.permute(0, 2, 3, 1)[:, :x.shape[1]]
+
+    def start(self, batch: int, width: int) -> ConvState:
+        weight = self.weight * self.mask
+        here = weight[:, :, -1, :self.reach + 1].permute(2, 1, 0).flatten(0, 1).contiguous()  # (taps * in, out)
+        rows = weight.new_zeros(batch, self.height, width + 2 * self.reach, weight.shape[1])
+        return ConvState(rows, self.bias.expand(batch, width, -1), (weight[:, :, :-1], here))
+
+    def next_row(self, state: ConvState) -> None:
+        if self.height == 1:
+            state.rows.zero_()
+            return
+        state.rows = torch.cat([state.rows[:, 1:], torch.zeros_like(state.rows[:, :1])], dim=1)
+        y = F.conv2d(state.rows[:, :-1].permute(0, 3, 1, 2), state.kernel[0], self.bias)
+        state.above = y.permute(0, 2, 3, 1)[:, 0]
+
+    def put(self, state: ConvState, j: int, x: Tensor) -> None:
+        state.rows[:, -1, j + self.reach] = x
+
+    def at(self, state: ConvState, j: int) -> Tensor:
+        window = state.rows[:, -1, j:j + self.reach + 1].flatten(1)
+        return torch.addmm(state.above[:, j], window, state.kernel[1])
+
+    def whole_row(self, rows: Tensor) -> Tensor:
+        """The output row of the last of ``rows`` (B, height, W + 2 reach, in), for kind ``V``: (B, W, out)."""
+        return F.conv2d(rows.permute(0, 3, 1, 2), self.weight, self.bias).permute(0, 2, 3, 1)[:, 0]
+
+
+def gate(x: Tensor, groups: int) -> Tensor:
+    """tanh(a) * sigmoid(b), where each group of the features holds its a, then its b (van den Oord et al. 2016b, eq. 2)."""
+    if groups > 1:
+        x = x.unflatten(-1, (groups, 2, -1)).transpose(-2, -3).flatten(-3)
+    a, b = x.chunk(2, dim=-1)
+    return torch.tanh(a) * torch.sigmoid(b)
+
+
+def shift_down(x: Tensor) -> Tensor:
+    """Row i of the result is row i - 1 of ``x`` (B, H, W, F); row 0 is zero."""
+    return F.pad(x[:, :-1], (0, 0, 0, 0, 1, 0))
+
+
+class ResidualBlock(nn.Module):
+    """x + W2 relu(conv(relu(W1 x))) with a kind-B convolution: the layer of the first PixelCNN, its residual added once."""
+
+    def __init__(self, features: int, size: int, groups: int) -> None:
+        super().__init__()
+        hidden = features // 2
+        self.shrink, self.widen = Pixelwise(features, hidden, groups), Pixelwise(hidden, features, groups)
+        self.conv = CausalConv2d(hidden, hidden, size, "B", groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.widen(F.relu(self.conv(F.relu(self.shrink(x)))))
+
+    def start(self, batch: int, width: int) -> ConvState:
+        return self.conv.start(batch, width)
+
+    def next_row(self, state: ConvState) -> None:
+        self.conv.next_row(state)
+
+    def step(self, state: ConvState, j: int, x: Tensor) -> Tensor:
+        """The output at column j of the current row from the input there, (B, F) -> (B, F)."""
+        self.conv.put(state, j, F.relu(self.shrink(x)))
+        return x + self.widen(F.relu(self.conv.at(state, j)))
+
+
+@dataclass
+class GatedState(State):
+    """Rows of the vertical stack, the horizontal state, and what the vertical stack says about the current row."""
+
+    rows: Tensor
+    horizontal: ConvState
+    link: Tensor
+
+    def select(self, index: Tensor) -> None:
+        super().select(index)
+        self.horizontal.select(index)
+
+
+class GatedLayer(nn.Module):
+    """One layer of the gated PixelCNN: a vertical stack (all rows above) and a horizontal stack (this row), no blind spot.
+
+    v' = gate(V v),  h' = h + W gate(H h + L shift_down(V v)). The first layer (kind A, no residual) reads the image.
+    Source: van den Oord et al. (2016b), figure 2.
+    """
+
+    def __init__(self, n_in: int, features: int, size: int, kind: str, groups: int) -> None:
+        super().__init__()
+        self.residual, self.groups = kind == "B", groups
+        self.vertical = CausalConv2d(n_in, 2 * features, size, "V")
+        self.horizontal = CausalConv2d(n_in, 2 * features, size, kind, groups, height=1)
+        self.link = nn.Linear(2 * features, 2 * features)
+        self.out = Pixelwise(features, features, groups)
+
+    def forward(self, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        above = self.vertical(v)
+        new = self.out(gate(self.horizontal(h) + self.link(shift_down(above)), self.groups))
+        return gate(above, 1), h + new if self.residual else new
+
+    def start(self, batch: int, width: int) -> GatedState:
+        horizontal = self.horizontal.start(batch, width)
+        pad = horizontal.rows.new_zeros(batch, self.vertical.height, *horizontal.rows.shape[2:])
+        return GatedState(pad, horizontal, self.link.bias.expand(batch, width, -1))
+
+    def next_row(self, state: GatedState, above: Tensor | None) -> Tensor | None:
+        """Take the vertical input of the row just finished, (B, W, in), or None before row 0; return the vertical output."""
+        self.horizontal.next_row(state.horizontal)
+        if above is None:
+            return None
+        reach = self.vertical.reach
+        state.rows = torch.cat([state.rows[:, 1:], F.pad(above, (0, 0, reach, reach))[:, None]], dim=1)
+        features = self.vertical.whole_row(state.rows)
+        state.link = self.link(features)
+        return gate(features, 1)
+
+    def step(self, state: GatedState, j: int, h: Tensor) -> Tensor:
+        """The horizontal output at column j from the horizontal input there, (B, in) -> (B, F)."""
+        self.horizontal.put(state.horizontal, j, h)
+        new = self.out(gate(self.horizontal.at(state.horizontal, j) + state.link[:, j], self.groups))
+        return h + new if self.residual else new

@@ -1,0 +1,78 @@
+"""PixelCNN: the masked convolutional network of 2016 and its gated successor without a blind spot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from generative.autoregressive import AutoregressiveModel, CausalNet, NetState
+from generative.fit import Recipe
+from generative.nn import GatedLayer, ResidualBlock
+
+
+class GatedNet(CausalNet):
+    """Gated PixelCNN: a vertical and a horizontal stack through all layers; the head reads the horizontal one."""
+
+    def __init__(self, shape: tuple[int, int, int], levels: int, n_classes: int, features: int, depth: int) -> None:
+        groups = shape[0]
+        layers = [GatedLayer(features, features, 3, "B", groups) for _ in range(depth)]
+        super().__init__(shape, levels, n_classes, features, list(layers), GatedLayer(groups, features, 7, "A", groups))
+
+    def features(self, x: Tensor, condition: Tensor) -> Tensor:
+        v = h = x
+        for index, layer in enumerate((self.stem, *self.layers)):
+            v, h = layer(v, h)
+            if index == 0:
+                v, h = v + condition[:, None, None], h + condition[:, None, None]
+        return h
+
+    def next_row(self, state: NetState) -> None:
+        state.row += 1
+        stem = state.layers[0].horizontal
+        reach = self.stem.horizontal.reach
+        above = stem.rows[:, -1, reach:-reach].clone() if state.row else None
+        for index, (layer, layer_state) in enumerate(zip((self.stem, *self.layers), state.layers, strict=True)):
+            above = layer.next_row(layer_state, above)
+            if index == 0 and above is not None:
+                above = above + state.condition[:, None]
+
+    def put(self, state: NetState, j: int, pixel: Tensor) -> None:
+        self.stem.horizontal.put(state.layers[0].horizontal, j, self.encode(pixel))
+
+    def step(self, state: NetState, j: int, pixel: Tensor) -> Tensor:
+        h = self.stem.step(state.layers[0], j, self.encode(pixel)) + state.condition
+        for layer, layer_state in zip(self.layers, state.layers[1:], strict=True):
+            h = layer.step(layer_state, j, h)
+        return self.head(h).unflatten(-1, (self.shape[0], -1))
+
+
+class PixelCNN(AutoregressiveModel):
+    """Autoregressive image model with masked convolutions and exact log-likelihood.
+
+    ``gated=False``: a 7x7 masked convolution and ``layers`` residual blocks (van den Oord, Kalchbrenner and Kavukcuoglu
+    2016); it has the known blind spot to the upper right. ``gated=True``: vertical and horizontal stacks with gated units
+    (van den Oord et al. 2016b), no blind spot. ``features`` is the width, ``levels`` the number of values of a channel (None:
+    inferred; giving it quantises), ``binarize`` treats grey values as probabilities of ink, drawn anew in every minibatch.
+    Deviations: kernels are cut to the visible rows, class features enter after the first layer.
+    """
+
+    recipe = Recipe(steps=2000, batch_size=64, lr=2e-3, ema=0.999, precision="bfloat16")
+
+    def __init__(self, gated: bool = True, features: int = 64, layers: int = 8, levels: int | None = None,
+                 binarize: bool = False, lr: float | None = None, batch_size: int | None = None) -> None:
+        super().__init__(gated=gated, features=features, layers=layers, levels=levels, binarize=binarize, lr=lr,
+                         batch_size=batch_size)
+
+    def _network(self, shape: tuple[int, int, int], levels: int, n_classes: int) -> CausalNet:
+        features, depth = _rounded(self.config["features"], 2 * shape[0]), self.config["layers"]
+        if self.config["gated"]:
+            return GatedNet(shape, levels, n_classes, features, depth)
+        return CausalNet(shape, levels, n_classes, features,
+                         [ResidualBlock(features, 3, shape[0]) for _ in range(depth)])
+
+
+def _rounded(features: int, multiple: int) -> int:
+    """``features`` rounded up to a multiple, so that channel groups are equal."""
+    return -(-features // multiple) * multiple
