@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generative.backend import seed_generator
@@ -89,6 +87,11 @@ class CausalNet(nn.Module):
         for layer, layer_state in zip(self.layers, state.layers[1:], strict=True):
             h = layer.step(layer_state, j, h)
         return self.head(h).unflatten(-1, (self.shape[0], -1))
+
+
+def rounded_up(features: int, multiple: int) -> int:
+    """``features`` rounded up to a multiple, so that the channel groups are equal."""
+    return -(-features // multiple) * multiple
 
 
 class AutoregressiveModel(GenerativeModel):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import torch.nn.functional as F
 from torch import Tensor
 
-from generative.autoregressive import AutoregressiveModel, CausalNet, NetState
+from generative.autoregressive import AutoregressiveModel, CausalNet, NetState, rounded_up
 from generative.fit import Recipe
 from generative.nn import GatedLayer, ResidualBlock
 
@@ -66,13 +63,8 @@ class PixelCNN(AutoregressiveModel):
                          batch_size=batch_size)
 
     def _network(self, shape: tuple[int, int, int], levels: int, n_classes: int) -> CausalNet:
-        features, depth = _rounded(self.config["features"], 2 * shape[0]), self.config["layers"]
+        features, depth = rounded_up(self.config["features"], 2 * shape[0]), self.config["layers"]
         if self.config["gated"]:
             return GatedNet(shape, levels, n_classes, features, depth)
         return CausalNet(shape, levels, n_classes, features,
                          [ResidualBlock(features, 3, shape[0]) for _ in range(depth)])
-
-
-def _rounded(features: int, multiple: int) -> int:
-    """``features`` rounded up to a multiple, so that channel groups are equal."""
-    return -(-features // multiple) * multiple
