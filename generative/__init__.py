@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from generative.autoencoder import AutoEncoder
     from generative.dcgan import DCGAN
     from generative.gan import GAN
-    from generative.gmm import BayesianGaussianMixture, GaussianMixture
+    from generative.bayesian_gmm import BayesianGaussianMixture
+    from generative.gmm import GaussianMixture
     from generative.pixelcnn import PixelCNN
     from generative.pixelrnn import PixelRNN
     from generative.tasks import complete, denoise, inpaint, interpolate, rank_anomalies, upscale
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "GenerativeModel": "types", "load": "types",
-    "GaussianMixture": "gmm", "BayesianGaussianMixture": "gmm",
+    "GaussianMixture": "gmm", "BayesianGaussianMixture": "bayesian_gmm",
     "AutoEncoder": "autoencoder", "VAE": "vae",
     "PixelCNN": "pixelcnn", "PixelRNN": "pixelrnn", "GAN": "gan", "DCGAN": "dcgan",
     "inpaint": "tasks", "denoise": "tasks", "upscale": "tasks", "interpolate": "tasks", "complete": "tasks",

