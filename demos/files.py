@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,15 +26,15 @@ def sync_folder(folder: Path) -> None:
 def write_atomic(target: Path, data: bytes) -> None:
     """Temporary file beside `target`, fsync, rename, fsync of the folder: a crash leaves the old or the new file."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     sync_folder(target.parent)
 
 
@@ -54,9 +53,9 @@ def read_json(source: Path) -> dict[str, Any]:
         raise ValueError(f"{source} is not a JSON object ({error}): restore it from a copy or make it again") from None
 
 
-def tensor_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """The safetensors file that holds `tensors`."""
-    return safetensors.numpy.save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
+def tensor_bytes(tensors: Mapping[str, np.ndarray], header: dict[str, str] | None = None) -> bytes:
+    """The safetensors file that holds `tensors`, and the strings of `header`."""
+    return safetensors.numpy.save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, header)
 
 
 def parse_tensors(data: bytes, source: Path) -> dict[str, np.ndarray]:
@@ -71,3 +70,9 @@ def parse_tensors(data: bytes, source: Path) -> dict[str, np.ndarray]:
 def sha256(data: bytes) -> str:
     """Hex digest."""
     return hashlib.sha256(data).hexdigest()
+
+
+def parse_header(data: bytes) -> dict[str, str]:
+    """The header strings of a safetensors file that `parse_tensors` accepted."""
+    size = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + size]).get("__metadata__", {})

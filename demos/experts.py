@@ -1,0 +1,36 @@
+"""The bundled expert policies."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from demos.files import read_json
+from demos.policy import MlpPolicy
+
+FOLDER = Path(__file__).parent / "experts"
+
+
+def experts() -> dict[str, dict[str, Any]]:
+    """The bundled experts: environment id -> record (architecture, training, measured returns)."""
+    return {file.parent.name: read_json(file) for file in sorted(FOLDER.glob("*/policy.json"))}
+
+
+def expert_folder(env_id: str) -> Path:
+    """Where the bundled expert of `env_id` lies.
+
+    Raises:
+        ValueError: no expert is bundled for it.
+    """
+    known = [file.parent.name for file in sorted(FOLDER.glob("*/policy.json"))]
+    if env_id not in known:
+        near = difflib.get_close_matches(env_id, known, n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]!r}?" if near else f"bundled are {', '.join(known)}"
+        raise ValueError(f"no expert is bundled for {env_id!r}: {hint}, or train one: gail-suite expert train --env ID")
+    return FOLDER / env_id
+
+
+def expert(env_id: str) -> MlpPolicy:
+    """The bundled expert policy of `env_id`; ValueError as for `expert_folder`."""
+    return MlpPolicy.load(expert_folder(env_id))

@@ -1,0 +1,105 @@
+"""Recording a policy, without bias towards short episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from demos.policy import MlpPolicy
+from demos.provenance import environment, identity
+from demos.store import load, open_for_writing
+from demos.trajectory import Demonstrations, Trajectory
+
+
+def record(
+    policy: Any,
+    env_id: str,
+    n_episodes: int = 10,
+    seed: int = 0,
+    n_envs: int = 8,
+    deterministic: bool = True,
+    out: str | Path | None = None,
+    env_kwargs: dict[str, Any] | None = None,
+    progress: Callable[[int, Trajectory], None] | None = None,
+) -> Demonstrations:
+    """Records `n_episodes` complete episodes of `policy`; episode j starts from the environment's seed `seed + j`.
+
+    Episodes run in waves of `n_envs` and each is kept whatever its length, so short ones are not over-represented. The
+    result does not depend on `n_envs` for an `MlpPolicy`, stochastic or not; the arithmetic of other policies may round
+    differently in batches of another size. With `out`, each episode is stored as it ends, and a folder of the same
+    expert, environment and seed is continued: its finished episodes are kept and the missing ones recorded.
+    `progress(episode, trajectory)` is called for each episode recorded.
+
+    Raises:
+        ValueError: n_episodes or n_envs < 1, an unknown environment, `out` holds other demonstrations, an action is not finite.
+    """
+    if n_episodes < 1 or n_envs < 1:
+        raise ValueError(f"cannot record {n_episodes} episodes in {n_envs} environments: ask for at least 1 of each")
+    meta = {**environment(env_id, env_kwargs), "expert": identity(policy), "deterministic": deterministic, "seed": seed}
+    waves = [range(first, min(first + n_envs, n_episodes)) for first in range(0, n_episodes, n_envs)]
+
+    def missing(done: Container[int]) -> Iterator[tuple[int, Trajectory]]:
+        for wave in waves:
+            if all(episode in done for episode in wave):
+                continue
+            # an unfinished wave is run whole, so that a resumed recording equals an undisturbed one
+            for episode, trajectory in _wave(wave, policy, env_id, seed, deterministic, env_kwargs or {}):
+                if episode not in done:
+                    yield episode, trajectory
+                    if progress:
+                        progress(episode, trajectory)
+
+    if out is None:
+        recorded = dict(missing(done=()))
+        return Demonstrations(tuple(recorded[episode] for episode in range(n_episodes)), meta)
+    with open_for_writing(Path(out), meta) as writer:
+        for episode, trajectory in missing(frozenset(writer.done)):
+            writer.append(episode, trajectory)
+        writer.finish()
+    return load(out)[:n_episodes]
+
+
+def _wave(
+    episodes: range, policy: Any, env_id: str, seed: int, deterministic: bool, env_kwargs: dict[str, Any]
+) -> Iterator[tuple[int, Trajectory]]:
+    """The first episode of each environment, as it ends; environments that are through idle until all are."""
+    import envs
+
+    seeds = [seed + episode for episode in episodes]
+    _seed_noise(policy, seeds, deterministic)
+    n = len(episodes)
+    with closing(envs.make_vec(env_id, n, seeds[0], **env_kwargs)) as venv:
+        obs: Any = venv.reset()
+        state, starts, running = None, np.ones(n, bool), set(range(n))
+        frames: tuple[list[np.ndarray], ...] = [obs.astype(np.float32)], [], []
+        while running:
+            actions, state = policy.predict(obs, state=state, episode_start=starts, deterministic=deterministic)
+            obs, rewards, starts, infos = venv.step(actions)
+            for rows, value in zip(frames, (obs, actions, rewards), strict=True):
+                rows.append(value.astype(np.float32))
+            for i in sorted(i for i in running if starts[i]):
+                running.discard(i)
+                yield episodes[i], _episode(frames, i, infos[i], seeds[i])
+
+
+def _episode(frames: tuple[list[np.ndarray], ...], i: int, info: dict[str, Any], seed: int) -> Trajectory:
+    """What environment i has gone through since its reset; after its end `obs` already shows the next episode."""
+    obs, acts, rews = (np.stack([row[i] for row in rows]) for rows in frames)
+    obs[-1] = info["terminal_observation"]
+    truncated = bool(info.get("TimeLimit.truncated", False))
+    return Trajectory(obs, acts, rews, terminated=not truncated, truncated=truncated, seed=seed)
+
+
+def _seed_noise(policy: Any, seeds: list[int], deterministic: bool) -> None:
+    if deterministic:
+        return
+    if isinstance(policy, MlpPolicy):
+        policy.seed(seeds)
+    else:  # SB3 policies draw from the global generators
+        from stable_baselines3.common.utils import set_random_seed
+
+        set_random_seed(seeds[0])

@@ -1,0 +1,199 @@
+"""Demonstrations on disk: a folder of pickle-free episodes that survives being killed at any moment.
+
+    meta.json                      environment, versions, physics fingerprint, expert, seeds
+    manifest.jsonl                 a line per episode, as they end: file, SHA-256, length, return, seed, ending
+    episode_00000.safetensors ...  see demos.shard
+
+An episode's file appears whole, by a rename, then its manifest line is appended. A file without a line (killed in
+between) is accepted on the digest in its own header.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from demos.files import read_json, write_atomic, write_json
+from demos.provenance import physics_mismatch
+from demos.shard import encode, manifest_entry, read_shard, shard_name
+from demos.trajectory import Demonstrations, Trajectory
+
+FORMAT, FORMAT_VERSION = "gail-suite demonstrations", 1
+META, MANIFEST = "meta.json", "manifest.jsonl"
+SHARD = re.compile(r"episode_(\d+)\.safetensors")
+STORAGE_KEYS = ("format", "format_version", "summary", "pairs")
+IDENTITY_KEYS = ("env_id", "env_kwargs", "expert", "deterministic", "seed", "physics_fingerprint")
+
+
+def load(path: str | Path, strict: bool = False) -> Demonstrations:
+    """Every finished episode of a demonstrations folder, in order, checked to the last bit.
+
+    Warns when this machine simulates the environment differently from the one that recorded; `strict` refuses instead.
+
+    Raises:
+        ValueError: no such folder, a damaged file (named, with the episode), wrong widths, or `strict` and other physics.
+    """
+    folder = Path(path)
+    meta, lines = read_meta(folder), read_manifest(folder)
+    episodes = sorted({*lines, *stored_episodes(folder)})
+    if not episodes:
+        raise ValueError(f"{folder} holds no finished episode: run the recording again, it goes on where it stopped")
+    trajectories = tuple(read_shard(folder, episode, lines.get(episode))[0] for episode in episodes)
+    for episode, trajectory in zip(episodes, trajectories, strict=True):
+        if problem := width_problem(meta, trajectory):
+            raise ValueError(f"{folder / shard_name(episode)} {problem}")
+    if problem := count_problem(meta, len(episodes)):
+        raise ValueError(f"{folder} {problem}")
+    if problem := physics_mismatch(meta):
+        if strict:
+            raise ValueError(problem)
+        warnings.warn(problem, stacklevel=2)
+    kept = {key: value for key, value in meta.items() if key not in STORAGE_KEYS}
+    return Demonstrations(trajectories, kept, **meta.get("pairs", {}))
+
+
+def save(demonstrations: Demonstrations, path: str | Path) -> Path:
+    """Writes a new demonstrations folder.
+
+    Raises:
+        ValueError: one is there already.
+    """
+    folder = Path(path)
+    if (folder / META).exists() or folder.is_file():
+        raise ValueError(f"{folder} exists already: choose another folder, or remove it first")
+    meta = dict(demonstrations.meta)
+    if demonstrations.stride > 1:
+        meta["pairs"] = {"stride": demonstrations.stride, "offsets": list(demonstrations.offsets)}
+    with open_for_writing(folder, meta) as writer:
+        for episode, trajectory in enumerate(demonstrations):
+            writer.append(episode, trajectory)
+        writer.finish()
+    return folder
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """meta.json; ValueError if this is no demonstrations folder, or one of another format version."""
+    if not (folder / META).is_file():
+        found = f"has no {META}" if folder.is_dir() else "is not a folder"
+        raise ValueError(f"{folder} {found}: give a demonstrations folder, as `record` or `save` writes it")
+    meta = read_json(folder / META)
+    if meta.get("format") != FORMAT or not isinstance(meta.get("env_id"), str):
+        raise ValueError(f"{folder / META} does not describe demonstrations: give a folder that `record` wrote")
+    if meta.get("format_version") != FORMAT_VERSION:
+        raise ValueError(f"{folder} has format version {meta.get('format_version')}, this program reads "
+                         f"{FORMAT_VERSION}: update gail-suite")
+    return meta
+
+
+def read_manifest(folder: Path) -> dict[int, dict[str, Any]]:
+    """Manifest lines by episode; a torn last line and a missing manifest pass, other damage raises ValueError."""
+    manifest = folder / MANIFEST
+    if not manifest.exists():
+        return {}
+    complete = manifest.read_bytes().decode(errors="replace").split("\n")[:-1]  # what follows the last newline is torn
+    lines: dict[int, dict[str, Any]] = {}
+    for number, text in enumerate(complete, start=1):
+        try:
+            line = json.loads(text)
+            episode = line["episode"]
+            if line["file"] != shard_name(episode) or episode in lines:
+                raise ValueError("a wrong file name, or an episode listed twice")
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{manifest} line {number} is damaged ({error}): restore it from a copy, or delete the "
+                             "manifest to have it rebuilt from the episodes") from None
+        lines[episode] = line
+    return lines
+
+
+def stored_episodes(folder: Path) -> list[int]:
+    """Numbers of the episodes that have a file."""
+    return sorted(int(match[1]) for match in map(SHARD.fullmatch, os.listdir(folder)) if match)
+
+
+def width_problem(meta: dict[str, Any], trajectory: Trajectory) -> str | None:
+    """What is wrong with the widths of a trajectory, if anything."""
+    found = trajectory.obs.shape[1], trajectory.acts.shape[1]
+    expected = meta.get("obs_dim", found[0]), meta.get("act_dim", found[1])
+    if found == expected:
+        return None
+    return (f"has (observation, action) widths {found} but {meta['env_id']} has {expected}: "
+            "record again in the environment you train in")
+
+
+def count_problem(meta: dict[str, Any], found: int) -> str | None:
+    """What is wrong with the number of episodes, if anything."""
+    finished = meta.get("summary", {}).get("n_episodes", found)
+    return None if found >= finished else (f"held {finished} episodes when it was finished and holds {found} now: "
+                                           "restore the missing files from a copy, or run the recording again")
+
+
+class Writer:
+    """Adds episodes to an open folder; `done` are the sound ones already there."""
+
+    def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
+        self.folder, self.meta = folder, meta
+        self.done = {episode: read_shard(folder, episode)[1] for episode in stored_episodes(folder)}
+        write_atomic(folder / MANIFEST, "".join(map(_line, self.done.values())).encode())
+
+    def append(self, episode: int, trajectory: Trajectory) -> None:
+        """Stores one finished episode; when this returns it survives a power cut."""
+        data = encode(trajectory)
+        write_atomic(self.folder / shard_name(episode), data)
+        self.done[episode] = manifest_entry(episode, data, trajectory)
+        with (self.folder / MANIFEST).open("a") as manifest:
+            manifest.write(_line(self.done[episode]))
+            manifest.flush()
+            os.fsync(manifest.fileno())
+
+    def finish(self) -> None:
+        """Adds the number of episodes, mean and standard deviation of returns and mean length to meta.json."""
+        n = len(self.done)
+        returns, lengths = ([entry[key] for entry in self.done.values()] for key in ("return", "length"))
+        mean = sum(returns) / n
+        sd = (sum((r - mean) ** 2 for r in returns) / n) ** 0.5
+        summary = {"n_episodes": n, "return_mean": mean, "return_sd": sd, "length_mean": sum(lengths) / n}
+        write_json(self.folder / META, {**self.meta, "summary": summary})
+
+
+@contextmanager
+def open_for_writing(folder: Path, meta: dict[str, Any]) -> Iterator[Writer]:
+    """Opens a new folder, or goes on in one with the same environment, expert, seed and physics.
+
+    Raises:
+        ValueError: the folder holds other demonstrations, a damaged episode, or is being written by another process.
+    """
+    meta = json.loads(json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **meta}))
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # freed by the system however the process ends
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink()
+        if (folder / META).exists():
+            meta = _same(folder, read_meta(folder), meta)
+        else:
+            write_json(folder / META, meta)
+        yield Writer(folder, meta)
+    except BlockingIOError:
+        raise ValueError(f"{folder} is being written by another process: wait, or choose another folder") from None
+    finally:
+        os.close(handle)
+
+
+def _same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    for key in IDENTITY_KEYS:
+        if there.get(key) != wanted.get(key):
+            raise ValueError(f"{folder} holds demonstrations with {key} {there.get(key)}, not {wanted.get(key)}: "
+                             "choose another folder")
+    return there
+
+
+def _line(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, allow_nan=False) + "\n"

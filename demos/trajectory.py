@@ -1,0 +1,201 @@
+"""What the expert showed: trajectories, and sets of them with their provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """One episode: T + 1 observations, T actions and rewards, and how it ended.
+
+    Arrays are kept as read-only float32. `terminated` (the task ended: value 0 beyond) and `truncated` (cut by a limit:
+    the value goes on) stay apart; both are False for a fragment that simply stops.
+
+    Raises:
+        ValueError: wrong shapes, no step at all, a type that is not a real number, NaN or Inf.
+    """
+
+    obs: np.ndarray
+    """(T+1, O), with the true final observation."""
+    acts: np.ndarray
+    """(T, A), as given to the environment."""
+    rews: np.ndarray
+    """(T,), the environment's own reward; never used in training."""
+    terminated: bool
+    """The last step ended the task."""
+    truncated: bool
+    """The last step was cut off by a limit."""
+    seed: int | None = None
+    """Seed of the environment's reset, if known."""
+
+    def __post_init__(self) -> None:
+        for name, ndim in (("obs", 2), ("acts", 2), ("rews", 1)):
+            object.__setattr__(self, name, _checked(name, getattr(self, name), ndim))
+        for name in ("terminated", "truncated"):
+            object.__setattr__(self, name, bool(getattr(self, name)))
+        steps = len(self.acts)
+        if steps == 0 or len(self.obs) != steps + 1 or len(self.rews) != steps:
+            raise ValueError(f"trajectory has {len(self.obs)} observations, {steps} actions, {len(self.rews)} rewards: "
+                             "T >= 1 actions need T + 1 observations (the final one included) and T rewards")
+
+    def __len__(self) -> int:
+        """T, the number of steps."""
+        return len(self.acts)
+
+    @property
+    def episode_return(self) -> float:
+        """Sum of the rewards."""
+        return float(self.rews.sum(dtype=np.float64))
+
+
+def _checked(name: str, value: Any, ndim: int) -> np.ndarray:
+    array = np.asarray(value)
+    if array.ndim != ndim:
+        raise ValueError(f"trajectory {name} has shape {array.shape}: it must have {ndim} dimension{'s' * (ndim > 1)}")
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"trajectory {name} has type {array.dtype}: it must hold real numbers")
+    with np.errstate(over="ignore"):  # what overflows float32 is reported below
+        array = array.astype(np.float32, order="C", copy=False).view()
+    bad = ~np.isfinite(array)
+    if bad.any():
+        step = int(np.argwhere(bad)[0][0])
+        raise ValueError(f"trajectory {name} holds {int(bad.sum())} NaN or Inf, the first at step {step}: "
+                         "leave this episode out or record it again")
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """State-action pairs, flat: obs (N, O), acts (N, A), next_obs (N, O), terminated (N,) bool."""
+
+    obs: np.ndarray
+    acts: np.ndarray
+    next_obs: np.ndarray
+    terminated: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.acts)
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstrations(Sequence[Trajectory]):
+    """Trajectories of one environment and where they come from.
+
+    With `stride` k > 1 only the pairs offset, offset + k, ... of each trajectory count as shown (Ho and Ermon 2016 use
+    k = 20): `transitions()` and `n_pairs` speak of those, the trajectories themselves stay whole.
+
+    Raises:
+        ValueError: no trajectory, unequal widths, no environment id.
+    """
+
+    trajectories: tuple[Trajectory, ...]
+    meta: dict[str, Any] = field(default_factory=dict)
+    stride: int = 1
+    offsets: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trajectories", tuple(self.trajectories))
+        object.__setattr__(self, "offsets", tuple(self.offsets) or (0,) * len(self.trajectories))
+        if not self.trajectories:
+            raise ValueError("demonstrations hold no trajectory: record at least one episode")
+        if "env_id" not in self.meta:
+            raise ValueError("demonstrations need meta['env_id'], the environment they were recorded in")
+        if len(self.offsets) != len(self) or self.stride < 1:
+            raise ValueError(f"stride {self.stride} with {len(self.offsets)} offsets for {len(self)} trajectories: "
+                             "the stride is at least 1 and each trajectory has one offset")
+        widths = {(t.obs.shape[1], t.acts.shape[1]) for t in self.trajectories}
+        if len(widths) > 1:
+            raise ValueError(f"trajectories have different (observation, action) widths {sorted(widths)}: "
+                             "keep those of one environment")
+
+    def __len__(self) -> int:
+        return len(self.trajectories)
+
+    def __iter__(self) -> Iterator[Trajectory]:
+        return iter(self.trajectories)
+
+    @overload
+    def __getitem__(self, index: int) -> Trajectory: ...
+    @overload
+    def __getitem__(self, index: slice) -> Demonstrations: ...
+    def __getitem__(self, index: int | slice) -> Trajectory | Demonstrations:
+        return self._chosen(range(len(self))[index]) if isinstance(index, slice) else self.trajectories[index]
+
+    def __repr__(self) -> str:
+        return (f"Demonstrations({self.env_id}: {len(self)} trajectories, {self.n_pairs} pairs"
+                f"{f' (every {self.stride}th)' if self.stride > 1 else ''}, "
+                f"return {self.returns.mean():.0f} +- {self.returns.std():.0f})")
+
+    @property
+    def env_id(self) -> str:
+        """The environment they were recorded in."""
+        return str(self.meta["env_id"])
+
+    @property
+    def returns(self) -> np.ndarray:
+        """(n,) float64: sum of the rewards of each trajectory."""
+        return np.array([t.episode_return for t in self])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n,) int: steps of each trajectory."""
+        return np.array([len(t) for t in self])
+
+    @property
+    def n_pairs(self) -> int:
+        """How many state-action pairs `transitions()` gives."""
+        return sum(len(range(offset, len(t), self.stride)) for offset, t in zip(self.offsets, self, strict=True))
+
+    def take(self, n: int, seed: int = 0) -> Demonstrations:
+        """n trajectories chosen by a seeded permutation, without replacement; take(n) is the start of take(n + 1).
+
+        Raises:
+            ValueError: n is not between 1 and the number of trajectories.
+        """
+        if not 1 <= n <= len(self):
+            raise ValueError(f"cannot take {n} of {len(self)} trajectories: choose 1 to {len(self)}, or record more")
+        chosen = np.random.default_rng(seed).permutation(len(self))[:n].tolist()
+        return self._chosen(chosen, take={"n": n, "seed": seed, "episodes": chosen})
+
+    def subsample(self, k: int, seed: int = 0) -> Demonstrations:
+        """Every k-th pair from a random offset in each trajectory (Ho and Ermon 2016), with its true next observation.
+
+        Raises:
+            ValueError: k < 1, or already subsampled.
+        """
+        if k < 1:
+            raise ValueError(f"cannot keep every {k}th pair: choose k = 1 (all) or more")
+        if self.stride > 1:
+            raise ValueError(f"already subsampled to every {self.stride}th pair: subsample the whole demonstrations")
+        rng = np.random.default_rng(seed)
+        offsets = tuple(int(rng.integers(min(k, len(t)))) for t in self)
+        meta = {**self.meta, "subsample": {"k": k, "seed": seed}}
+        return replace(self, meta=meta, stride=k, offsets=offsets)
+
+    def transitions(self) -> Transitions:
+        """The shown pairs of all trajectories, in order; `terminated` is True only where the task ended."""
+        keep = [np.arange(offset, len(t), self.stride) for offset, t in zip(self.offsets, self, strict=True)]
+        pairs = list(zip(self, keep, strict=True))
+        return Transitions(
+            obs=np.concatenate([t.obs[i] for t, i in pairs]),
+            acts=np.concatenate([t.acts[i] for t, i in pairs]),
+            next_obs=np.concatenate([t.obs[i + 1] for t, i in pairs]),
+            terminated=np.concatenate([(i == len(t) - 1) & t.terminated for t, i in pairs]),
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Writes them as a demonstrations folder (see demos.store); ValueError if one is there already."""
+        from demos.store import save
+
+        return save(self, path)
+
+    def _chosen(self, indices: Sequence[int], **meta: Any) -> Demonstrations:
+        return Demonstrations(tuple(self.trajectories[i] for i in indices), {**self.meta, **meta}, self.stride,
+                              tuple(self.offsets[i] for i in indices))
