@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -12,31 +14,51 @@ import numpy as np
 from gail_suite.raycast import View
 
 PROBE = """
-import mujoco, numpy
+import mujoco
 from gail_suite.egl import EglRenderer
 from gail_suite.raycast import View
-model = mujoco.MjModel.from_xml_string(
-    "<mujoco><worldbody><light pos='0 0 3'/><geom size='1' rgba='1 0 0 1'/></worldbody></mujoco>")
+model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><geom size='1' rgba='1 0 0 1'/></worldbody></mujoco>")
 data = mujoco.MjData(model)
 mujoco.mj_forward(model, data)
 renderer = EglRenderer(model, 64, 64)
-red = renderer.render(data, View((0, 0, 0), 4, 90, -20))[32, 32]
+red, green, blue = renderer.render(data, View((0, 0, 0), 4, 90, -20))[32, 32].tolist()
+from OpenGL import GL  # after mujoco.egl, which tells PyOpenGL to use EGL
+print(GL.glGetString(GL.GL_RENDERER).decode())
 renderer.close()
-assert red[0] > 2 * red[1], red
+if red < 2 * green:
+    raise RuntimeError(f"a red sphere was drawn in the colour {red, green, blue}")
 """
 
 
+@dataclass(frozen=True)
+class EglProbe:
+    """What became of drawing one frame by EGL in another process."""
+
+    device: str | None
+    """Name of the OpenGL renderer, None if the frame failed."""
+    problem: str | None
+    """Why the frame failed, None if it is right."""
+
+    @property
+    def software(self) -> bool:
+        """Whether OpenGL is emulated on the CPU, which takes twice as long as casting rays."""
+        return self.device is not None and any(
+            name in self.device.lower() for name in ("llvmpipe", "softpipe", "swrast")
+        )
+
+
 @functools.cache
-def egl_problem() -> str | None:
-    """None where EGL draws a correct frame, else why not; tried in another process, since bad drivers end theirs."""
+def egl_probe() -> EglProbe:
+    """Draw a frame by EGL in another process, since a bad driver ends the process that it is loaded into."""
     try:
         result = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"the EGL probe did not finish: {error}"
+        return EglProbe(None, f"the probe did not finish: {error}")
     if result.returncode == 0:
-        return None
-    lines = [line for line in result.stderr.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else f"the EGL probe ended with status {result.returncode}"
+        return EglProbe(result.stdout.strip(), None)
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception):", line)] or lines
+    return EglProbe(None, errors[0] if errors else f"the probe ended with status {result.returncode}")
 
 
 class EglRenderer:
@@ -51,7 +73,9 @@ class EglRenderer:
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, width)
         model.vis.global_.offheight = max(model.vis.global_.offheight, height)
         self._scene = mujoco.MjvScene(model, maxgeom=2000)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0  # a mirror image of the robot only confuses
         self._option = mujoco.MjvOption()
+        model.tex_data[:] = 0.45 * model.tex_data.astype(np.float32) + 90  # a floor of pure black and white flickers
         self._gl = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._gl)
 
@@ -64,6 +88,12 @@ class EglRenderer:
         self._context.make_current()
         category = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(self._model, data, self._option, None, camera, category, self._scene)
+        for light in self._scene.lights[: self._scene.nlight]:
+            if not light.headlight:  # fixed lamps are soon left behind, and their shadow maps with them
+                light.pos[:] = view.lamp()
+                light.dir[:] = (np.asarray(view.lookat) - light.pos) / np.linalg.norm(
+                    np.asarray(view.lookat) - light.pos
+                )
         width, height = self._size
         area = mujoco.MjrRect(0, 0, width, height)
         mujoco.mjr_render(area, self._scene, self._gl)

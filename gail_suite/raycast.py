@@ -75,6 +75,9 @@ class RayCaster:
             image[edges] = samples.reshape(len(SUBPIXELS), -1, 3).mean(axis=0)
         return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8).reshape(height, width, 3)
 
+    def close(self) -> None:
+        """Nothing to free; the counterpart of the OpenGL renderer's."""
+
     def _rays(self, view: View, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Unit directions (n, 3) float32 through the pixels."""
         width, height = self._size
