@@ -35,7 +35,8 @@ def record(
     `progress(episode, trajectory)` is called for each episode recorded.
 
     Raises:
-        ValueError: n_episodes or n_envs < 1, an unknown environment, `out` holds other demonstrations, an action is not finite.
+        ValueError: n_episodes or n_envs < 1, an unknown environment, an action that is not finite, or `out` holds other
+            demonstrations.
     """
     if n_episodes < 1 or n_envs < 1:
         raise ValueError(f"cannot record {n_episodes} episodes in {n_envs} environments: ask for at least 1 of each")

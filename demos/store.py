@@ -38,7 +38,7 @@ def load(path: str | Path, strict: bool = False) -> Demonstrations:
     Warns when this machine simulates the environment differently from the one that recorded; `strict` refuses instead.
 
     Raises:
-        ValueError: no such folder, a damaged file (named, with the episode), wrong widths, or `strict` and other physics.
+        ValueError: no such folder, a damaged file (named, with the episode), wrong widths, other physics with `strict`.
     """
     folder = Path(path)
     meta, lines = read_meta(folder), read_manifest(folder)

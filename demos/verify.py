@@ -11,7 +11,7 @@ import numpy as np
 
 from demos.provenance import physics_mismatch
 from demos.shard import read_shard, shard_name
-from demos.store import MANIFEST, count_problem, read_manifest, read_meta, stored_episodes, width_problem
+from demos.store import MANIFEST, META, count_problem, read_manifest, read_meta, stored_episodes, width_problem
 from demos.trajectory import Trajectory
 
 
@@ -51,7 +51,7 @@ class Report:
 
 
 def verify(path: str | Path) -> Report:
-    """Checks files, digests, widths, values, duplicates, action bounds, environment and physics; never raises for a fault."""
+    """Checks files, digests, widths, values, duplicates, action bounds, environment and physics; faults never raise."""
     folder, report = Path(path), Report()
     try:
         meta = read_meta(folder)
@@ -74,8 +74,8 @@ def _check_files(folder: Path, meta: dict[str, Any], report: Report) -> None:
         lines = {}
     unlisted = [episode for episode in stored if episode not in lines]
     if unlisted and not report.problems:
-        report.notes.append(f"{len(unlisted)} episodes are not in {MANIFEST} (killed while recording?), checked by their own "
-                            f"digests: {_listed(unlisted)}")
+        report.notes.append(f"{len(unlisted)} episodes are not in {MANIFEST} (killed while recording?) and were checked "
+                            f"by their own digests: {_listed(unlisted)}")
     for episode in sorted({*lines, *stored}):
         try:
             trajectory, _ = read_shard(folder, episode, lines.get(episode))
@@ -96,7 +96,7 @@ def _check_duplicates(report: Report) -> None:
     for episode, t in report.trajectories.items():
         same = first.setdefault((t.obs.tobytes(), t.acts.tobytes()), episode)
         if same != episode:
-            report.problems.append(f"episodes {same} and {episode} are identical: remove one, or record with other seeds")
+            report.problems.append(f"episodes {same} and {episode} are identical: remove one of them")
 
 
 def _check_environment(meta: dict[str, Any], report: Report) -> None:
@@ -109,17 +109,18 @@ def _check_environment(meta: dict[str, Any], report: Report) -> None:
         return
     with closing(env):
         space: Any = env.action_space
-        widths = (env.observation_space.shape or (0,))[0], space.shape[0]
         if problem := physics_mismatch(meta):
             report.problems.append(problem)
+        here = (env.observation_space.shape or ())[0], space.shape[0]
+        if (meta.get("obs_dim", here[0]), meta.get("act_dim", here[1])) != here:
+            report.problems.append(f"{META} says (observation, action) widths {meta['obs_dim'], meta['act_dim']} but "
+                                   f"{meta['env_id']} has {here} here: record again in this environment")
         for episode, t in report.trajectories.items():
-            found = t.obs.shape[1], t.acts.shape[1]
-            if found != widths:
-                report.problems.append(f"episode {episode} has (observation, action) widths {found} but {meta['env_id']} has "
-                                       f"{widths} here: record again in this environment")
-            elif outside := int(((t.acts < space.low) | (t.acts > space.high)).any(axis=1).sum()):
-                report.problems.append(f"episode {episode} has {outside} actions outside the bounds of {meta['env_id']}: "
-                                       "clip them as the environment does, or record again")
+            if t.acts.shape[1] != here[1]:
+                continue
+            if outside := int(((t.acts < space.low) | (t.acts > space.high)).any(axis=1).sum()):
+                report.problems.append(f"episode {episode} has {outside} actions outside the bounds of "
+                                       f"{meta['env_id']}: clip them as the environment does, or record again")
 
 
 def _note_constant_columns(report: Report) -> None:

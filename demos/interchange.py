@@ -1,0 +1,135 @@
+"""Minari datasets, and what all imports of foreign demonstrations share."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import warnings
+from collections.abc import Iterable
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+
+from demos.trajectory import Demonstrations, Trajectory
+
+META_KEY = "gail_suite"  # our own provenance inside foreign formats, so that a round trip loses nothing
+
+
+def require(module: str, purpose: str) -> Any:
+    """The module, imported when it is needed; ValueError naming the remedy when it is missing."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(f"{purpose} needs {module.partition('.')[0]}, which cannot be imported ({error}): "
+                         "run make install") from None
+
+
+def build(number: int, source: str, *arrays: Any, **ending: Any) -> Trajectory:
+    """A trajectory; its ValueError names the source and the episode."""
+    try:
+        return Trajectory(*arrays, **ending)
+    except ValueError as error:
+        raise ValueError(f"{source} episode {number}: {error}") from None
+
+
+def assemble(
+    trajectories: Iterable[Trajectory], source: str, env_id: str | None, meta: dict[str, Any]
+) -> Demonstrations:
+    """Imported demonstrations, checked against the environment; `meta` is our own provenance if the source carried it.
+
+    Raises:
+        ValueError: the environment is not named anywhere or unknown here, or has other widths.
+    """
+    import envs
+
+    env_id = env_id or meta.get("env_id")
+    if env_id is None:
+        raise ValueError(f"{source} does not say which environment it was recorded in: pass env_id, such as 'Ant-v5'")
+    demonstrations = Demonstrations(tuple(trajectories), {"source": source, **meta, "env_id": env_id})
+    with closing(envs.make(env_id, **meta.get("env_kwargs", {}))) as env:
+        expected = (env.observation_space.shape or ())[0], (env.action_space.shape or ())[0]
+    found = demonstrations[0].obs.shape[1], demonstrations[0].acts.shape[1]
+    if found != expected:
+        old_ant = (env_id, found[0]) == ("Ant-v5", 111)
+        hint = " (Ant-v2 data: 27 live entries and 84 contact forces, all zero)" if old_ant else ""
+        raise ValueError(f"{source} has (observation, action) widths {found}{hint} but {env_id} has {expected}: "
+                         "its physics differ too, so record demonstrations in the environment you train in")
+    demonstrations.meta.update(obs_dim=expected[0], act_dim=expected[1])
+    return demonstrations
+
+
+def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) -> Any:
+    """Writes the whole trajectories as a local Minari dataset and returns it.
+
+    `dataset_id` is Minari's `(namespace/)name-vN`; `metadata` (author, description, ...) goes to
+    `minari.create_dataset_from_buffers`.
+
+    Raises:
+        ValueError: Minari or h5py is missing, the id is not valid or already taken.
+    """
+    minari = _minari()
+    import envs
+
+    importlib.import_module("minari.dataset.minari_dataset").parse_dataset_id(dataset_id)  # ValueError if malformed
+    if dataset_id in minari.list_local_datasets():
+        raise ValueError(f"the Minari dataset {dataset_id} exists already: choose another id, or minari delete it")
+    buffer = importlib.import_module("minari.data_collector").EpisodeBuffer
+    episodes = [
+        buffer(id=i, seed=t.seed, observations=t.obs, actions=t.acts, rewards=t.rews, infos={},
+               terminations=_only_last(len(t), t.terminated), truncations=_only_last(len(t), t.truncated))
+        for i, t in enumerate(demonstrations)
+    ]
+    first, meta = demonstrations[0], demonstrations.meta
+    with closing(envs.make(demonstrations.env_id, **meta.get("env_kwargs", {}))) as env, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Minari warns of each piece of optional metadata that is not given
+        dataset = minari.create_dataset_from_buffers(
+            dataset_id,
+            episodes,
+            env=env,
+            observation_space=_box(first.obs.shape[1]),
+            action_space=_box(first.acts.shape[1]),
+            **{"algorithm_name": meta.get("expert", {}).get("class", "unknown"), **metadata},
+        )
+    dataset.storage.update_metadata({META_KEY: json.dumps(meta)})
+    return dataset
+
+
+def from_minari(dataset_id: str, env_id: str | None = None) -> Demonstrations:
+    """The episodes of a local Minari dataset; `env_id` overrides the environment it names.
+
+    Raises:
+        ValueError: no such local dataset, observations that are no vectors, other widths than the environment's, NaN.
+    """
+    minari = _minari()
+    local = minari.list_local_datasets()
+    if dataset_id not in local:
+        near = difflib.get_close_matches(dataset_id, local, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"fetch it with: minari download {dataset_id}"
+        raise ValueError(f"no Minari dataset {dataset_id!r} is on this machine: {hint}")
+    dataset = minari.load_dataset(dataset_id)
+    source, storage = f"minari {dataset_id}", dataset.storage
+    seeds = [metadata.get("seed") for metadata in storage.get_episode_metadata(dataset.episode_indices)]
+    trajectories = [
+        build(e.id, source, e.observations, e.actions, e.rewards,
+              terminated=e.terminations[-1], truncated=e.truncations[-1], seed=seed)
+        for e, seed in zip(dataset.iterate_episodes(), seeds, strict=True)
+    ]
+    spec = dataset.env_spec
+    meta = json.loads(storage.metadata.get(META_KEY, "{}")) or ({"env_kwargs": spec.kwargs} if spec else {})
+    return assemble(trajectories, source, env_id or (spec and spec.id), meta)
+
+
+def _minari() -> Any:
+    require("h5py", "exchanging Minari datasets")
+    return require("minari", "exchanging Minari datasets")
+
+
+def _box(width: int) -> Any:
+    """The exported arrays are float32 whatever the environment's own spaces are."""
+    return importlib.import_module("gymnasium.spaces").Box(-np.inf, np.inf, (width,), np.float32)
+
+
+def _only_last(length: int, value: bool) -> np.ndarray:
+    return np.arange(length) == (length - 1 if value else -1)
