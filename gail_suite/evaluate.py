@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import demos
 import envs
 from gail_suite.stats import bootstrap_interval
 
@@ -75,7 +76,7 @@ def evaluate(
     env_id: str,
     n_episodes: int = 50,
     seed: int = 1000,
-    n_envs: int | None = None,
+    n_envs: int = 10,
     deterministic: bool = True,
     **env_kwargs: Any,
 ) -> Evaluation:
@@ -85,30 +86,8 @@ def evaluate(
     """
     if n_episodes < 1:
         raise ValueError(f"n_episodes is {n_episodes}; at least one is needed")
-    width = min(n_envs or 10, n_episodes)
-    env = envs.make_vec(env_id, n_envs=width, seed=seed, infos="minimal", **env_kwargs)
-    try:
-        waves = [_wave(policy, env, seed + first, deterministic) for first in range(0, n_episodes, width)]
-    finally:
-        env.close()
-    returns, lengths = (np.concatenate(parts)[:n_episodes] for parts in zip(*waves, strict=True))
-    return Evaluation(env_id, returns, lengths, seed, deterministic)
-
-
-def _wave(policy: Any, env: Any, seed: int, deterministic: bool) -> tuple[np.ndarray, np.ndarray]:
-    """One episode in each environment: returns and lengths; an environment that is done first idles along."""
-    env.seed(seed)
-    if not deterministic and callable(getattr(policy, "seed", None)):
-        policy.seed(range(seed, seed + env.num_envs))
-    obs, state, start = env.reset(), None, np.ones(env.num_envs, bool)
-    returns, lengths, running = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64), np.ones(env.num_envs, bool)
-    while running.any():
-        actions, state = policy.predict(obs, state=state, episode_start=start, deterministic=deterministic)
-        obs, rewards, start, _ = env.step(actions)
-        returns[running] += rewards[running]
-        lengths[running] += 1
-        running &= ~start
-    return returns, lengths
+    episodes = demos.record(policy, env_id, n_episodes, seed, n_envs, deterministic, env_kwargs=env_kwargs)
+    return Evaluation(env_id, episodes.returns, episodes.lengths, seed, deterministic)
 
 
 def _score(env_id: str, value: float) -> float | None:
