@@ -1,0 +1,258 @@
+"""Adversarial imitation with an on-policy learner, and GAIL as Ho and Ermon (2016) wrote it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import demos
+from gail_suite.bc import Run, action_bounds, demo_pairs
+from gail_suite.checkpoint import load_checkpoint
+from gail_suite.features import Features
+from gail_suite.learners import OnPolicyConfig, trpo_paper
+from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty
+from gail_suite.networks import Discriminator
+from gail_suite.offpolicy import matmul_precision
+from gail_suite.onpolicy import FIELDS, Cadence, Objective, OnPolicyLoop, Pairs
+from gail_suite.reward_net import LearnedReward, save_reward
+from gail_suite.rewards import reward_fn
+from gail_suite.runlog import RunLog, write_run_files
+from gail_suite.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """A discriminator trained on each batch of an on-policy learner."""
+
+    hidden: tuple[int, ...] = (100, 100)
+    """Width of the layers (tanh)."""
+    lr: float = 3e-4
+    """Adam rate."""
+    updates: int = 32
+    """Gradient steps after each batch."""
+    batch_size: int = 256
+    """Pairs of each class in a step; 0 takes all of both."""
+    gradient_penalty: float = 1.0
+    """Weight of the gradient penalty (target norm 1)."""
+    entropy: float = 0.0
+    """Weight of the entropy of the discriminator's output."""
+    reward: str = "gail"
+    """Form of the reward: gail, airl, fairl or logd (see rewards.py for their signs)."""
+    reward_clip: float = 5.0
+    """Bound on the reward's absolute value."""
+
+
+@dataclass(frozen=True)
+class OnPolicyGAILConfig:
+    """GAIL with an on-policy generator."""
+
+    learner: OnPolicyConfig = field(default_factory=OnPolicyConfig)
+    """PPO or TRPO and its constants."""
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    """Discriminator and reward."""
+    cadence: Cadence = field(default_factory=Cadence)
+    """Evaluations and checkpoints."""
+
+
+def onpolicy_config(generator: str) -> OnPolicyGAILConfig:
+    """The defaults of a generator: ppo, or trpo with the settings of Ho and Ermon (2016).
+
+    Deviation from the paper's: inputs are the task's positions and velocities, standardised by the demonstrations.
+    """
+    if generator != "trpo":
+        return OnPolicyGAILConfig(OnPolicyConfig(generator=generator))
+    paper = DiscriminatorConfig(lr=0.01, updates=1, batch_size=0, gradient_penalty=0.0, entropy=1e-3, reward_clip=100.0)
+    return OnPolicyGAILConfig(trpo_paper(), paper)
+
+
+class PairDiscriminator:
+    """The objective of on-policy GAIL: logits_expert_is_high(s, a) and the reward made of it."""
+
+    def __init__(self, expert: Pairs, config: DiscriminatorConfig, seed: int) -> None:
+        self.config = config
+        self.expert = torch.cat([expert.features, expert.actions], -1)
+        self.net = Discriminator(self.expert.shape[1], config.hidden)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=config.lr)
+        self.reward = reward_fn(config.reward, config.reward_clip)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    @torch.no_grad()
+    def rewards(self, pairs: Pairs) -> Tensor:
+        return self.reward(self.net(torch.cat([pairs.features, pairs.actions], -1)))
+
+    def update(self, agent: Pairs, policy: Any) -> dict[str, Tensor]:
+        """`updates` steps of cross-entropy, gradient penalty and entropy; both classes weigh the same."""
+        pairs = torch.cat([agent.features, agent.actions], -1)
+        for _ in range(self.config.updates):
+            info = self._step(self._some(self.expert), self._some(pairs))
+        return info
+
+    def _some(self, pairs: Tensor) -> Tensor:
+        n = self.config.batch_size
+        return pairs if n == 0 else pairs[torch.randint(len(pairs), (n,), generator=self.generator)]
+
+    def _step(self, expert: Tensor, agent: Tensor) -> dict[str, Tensor]:
+        c = self.config
+        logits_expert, logits_agent = self.net(expert), self.net(agent)
+        loss, info = gail_loss(logits_expert, logits_agent)
+        if c.gradient_penalty > 0:
+            rows = torch.randint(len(expert), (len(agent),), generator=self.generator)
+            mix = torch.rand(len(agent), 1, generator=self.generator)
+            loss = loss + c.gradient_penalty * gradient_penalty(self.net, expert[rows], agent, mix)
+        if c.entropy > 0:
+            # each class keeps half of the weight, as in the cross-entropy
+            entropy = (bernoulli_entropy(logits_expert) + bernoulli_entropy(logits_agent)) / 2
+            loss = loss - c.entropy * entropy
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return info
+
+    def state(self) -> dict[str, np.ndarray]:
+        rng = self.generator.get_state().numpy().copy()
+        return {**module_arrays(self.net, "net"), **optimiser_arrays(self.optimiser, "optim"), "rng": rng}
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        load_module_arrays(self.net, arrays, "net")
+        load_optimiser_arrays(self.optimiser, arrays, "optim")
+        self.generator.set_state(torch.from_numpy(np.array(arrays["rng"])))
+
+
+class OnPolicyTrainer:
+    """What on-policy GAIL and AIRL share: demonstrations in, run directory and policy out, exact resume."""
+
+    algo: ClassVar[str]
+    default_steps: ClassVar[int] = 1_000_000
+
+    def __init__(
+        self,
+        env_id: str,
+        demonstrations: demos.Demonstrations,
+        config: Any = None,
+        seed: int = 0,
+        run_dir: str | Path | None = None,
+    ) -> None:
+        self.env_id, self.config, self.seed = env_id, self._config(config), seed
+        self.run_dir = Path(run_dir) if run_dir is not None else None
+        self.demo_meta, self.total_steps = dict(demonstrations.meta), self.default_steps
+        features, *expert = demo_pairs(env_id, demonstrations)
+        self._build(features, Pairs(*expert))
+
+    @classmethod
+    def _config(cls, config: Any) -> Any:
+        """The config, or the default."""
+        raise NotImplementedError
+
+    @classmethod
+    def _config_from_dict(cls, values: dict[str, Any]) -> Any:
+        """The config recorded in config.json."""
+        raise NotImplementedError
+
+    def _objective(self) -> Objective:
+        """The reward to be learned."""
+        raise NotImplementedError
+
+    def reward(self) -> LearnedReward:
+        """The learned reward, to be saved and used elsewhere."""
+        raise NotImplementedError
+
+    def _build(self, features: Features, expert: Pairs) -> None:
+        torch.manual_seed(self.seed)
+        self.features, self.expert = features, expert
+        self.objective: Any = self._objective()
+        learner, cadence = self.config.learner, self.config.cadence
+        self.loop = OnPolicyLoop(self.env_id, features, self.objective, learner, cadence, self.seed, self.run_dir)
+        self.loop.constants = {f"expert.{name}": getattr(expert, name).numpy() for name in FIELDS}
+
+    @classmethod
+    def resume(cls, run_dir: str | Path) -> Self:
+        """The run in `run_dir` at its newest checkpoint; needs nothing else."""
+        run_dir = Path(run_dir)
+        saved = json.loads((run_dir / "config.json").read_text())
+        step, tensors, _ = load_checkpoint(run_dir / "checkpoints")
+        parts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+        for name, value in tensors.items():
+            part, key = name.split("/", 1)
+            parts[part][key] = np.array(value)
+        self = cls.__new__(cls)
+        self.env_id, self.seed, self.run_dir = saved["env_id"], saved["seed"], run_dir
+        self.demo_meta, self.total_steps = saved["demos"], saved["total_steps"]
+        self.config = cls._config_from_dict(saved["config"])
+        features = Features(*(parts["features"][name] for name in ("columns", "mean", "std")))
+        self._build(features, Pairs(*(torch.from_numpy(parts["constants"][f"expert.{name}"]) for name in FIELDS)))
+        self.loop.load(step, parts)
+        return self
+
+    def train(
+        self, total_steps: int | None = None, eval_episodes: int = 20, quiet: bool = True, budget_s: float | None = None
+    ) -> Run:
+        """Train to `total_steps` environment steps or for `budget_s` seconds, and evaluate the final policy."""
+        self.total_steps = total_steps or self.total_steps
+        if self.run_dir is None:
+            with matmul_precision("auto"):
+                self.loop.train(self.total_steps, None, budget_s)
+            return Run(self.loop.policy(), self._score(eval_episodes), None)
+        write_run_files(self.run_dir, self._record())
+        with RunLog(self.run_dir, self.total_steps, quiet=quiet) as log, matmul_precision("auto"):
+            log.truncate_to(self.loop.steps)
+            self.loop.train(self.total_steps, log, budget_s)
+            save_reward(self.reward(), self.run_dir / "reward")
+        return Run(self.loop.policy(), self._score(eval_episodes), self.run_dir)
+
+    def _record(self) -> dict[str, Any]:
+        facts = {"algo": self.algo, "env_id": self.env_id, "seed": self.seed, "total_steps": self.total_steps}
+        config = dataclasses.asdict(self.config)
+        return {**facts, "demos": self.demo_meta, "n_pairs": len(self.expert), "config": config}
+
+    def _learned_reward(self, net: Discriminator, **meta: Any) -> LearnedReward:
+        facts = {"env_id": self.env_id, "algo": self.algo, "seed": self.seed, "env_steps": self.loop.steps}
+        return LearnedReward(net, self.features, *action_bounds(self.env_id), {**facts, **meta})
+
+    def _score(self, episodes: int) -> float | None:
+        from gail_suite.evaluate import evaluate
+
+        return evaluate(self.loop.policy(), self.env_id, n_episodes=episodes, seed=1000).score if episodes else None
+
+
+class OnPolicyGAIL(OnPolicyTrainer):
+    """GAIL of `demonstrations` on `env_id` with PPO or TRPO (Ho and Ermon, 2016)."""
+
+    algo = "gail"
+
+    @classmethod
+    def _config(cls, config: Any) -> OnPolicyGAILConfig:
+        return config or OnPolicyGAILConfig()
+
+    @classmethod
+    def _config_from_dict(cls, values: dict[str, Any]) -> OnPolicyGAILConfig:
+        return OnPolicyGAILConfig(
+            OnPolicyConfig(**as_tuples(values["learner"])),
+            DiscriminatorConfig(**as_tuples(values["discriminator"])),
+            Cadence(**values["cadence"]),
+        )
+
+    def _objective(self) -> PairDiscriminator:
+        return PairDiscriminator(self.expert, self.config.discriminator, self.seed)
+
+    def _record(self) -> dict[str, Any]:
+        record = super()._record()
+        record["config"]["generator"] = self.config.learner.generator
+        return record
+
+    def reward(self) -> LearnedReward:
+        c = self.config.discriminator
+        shape = {"hidden": list(c.hidden), "activation": "tanh", "state_only": False}
+        return self._learned_reward(self.objective.net, form=c.reward, clip=c.reward_clip, **shape)
+
+
+def as_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples of a config."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
