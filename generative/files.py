@@ -31,13 +31,13 @@ def read_tensors(source: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """The header and the tensors of ``source``; ValueError when it is missing, a pickle, or damaged."""
     if not source.is_file():
         raise ValueError(f"{source} is not a file: give the .safetensors file that save wrote")
-    with source.open("rb") as file:
-        head = file.read(4)
-    if head[:1] == b"\x80" or head == b"PK\x03\x04":
-        raise ValueError(f"{source} is a pickle or torch.save archive, which can run code when opened: "
-                         "load reads safetensors only")
     try:
         with safe_open(source, framework="pt") as archive:
             return archive.metadata() or {}, {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     except SafetensorError as error:
+        with source.open("rb") as file:
+            head = file.read(4)
+        if head[:1] == b"\x80" or head == b"PK\x03\x04":
+            raise ValueError(f"{source} is a pickle or torch.save archive, which can run code when opened: "
+                             "load reads safetensors only") from None
         raise ValueError(f"{source} is not a readable safetensors file: {error}") from None

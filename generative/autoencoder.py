@@ -1,0 +1,99 @@
+"""Autoencoders: a narrow code, optionally denoising, and a mixture over the codes so that they sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from generative.coders import ARCHITECTURES, Decoder, Encoder, Likelihood, resolve_arch
+from generative.fit import Recipe, fit_likelihood
+from generative.latent import LatentMixture
+from generative.types import ArrayLike, FitOptions, GenerativeModel
+
+
+class AENet(nn.Module):
+    """x -> code -> x, with inputs standardised as for a Gaussian likelihood, and the mixture over codes."""
+
+    def __init__(self, config: dict[str, Any], spec: dict[str, Any]) -> None:
+        super().__init__()
+        shape = spec["event_shape"]
+        body = (config["hidden"], config["layers"], resolve_arch(config["arch"], shape))
+        self.bounded = config["bounded"]
+        self.scaling = Likelihood("gaussian", spec, 0.0)
+        self.scaling.log_sd.requires_grad_(False)
+        self.encoder = Encoder(shape, config["latent"], *body)
+        self.decoder = Decoder(config["latent"], shape, 1, *body)
+        self.mixture = LatentMixture(config["latent"], config["mixture"])
+
+    def encode(self, x: Tensor) -> Tensor:
+        code = self.encoder(self.scaling.inputs(x))
+        return code.tanh() if self.bounded else code
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.scaling.mean(self.decoder(z))
+
+    def error(self, x: Tensor, seen: Tensor) -> Tensor:
+        """Mean squared error of each sample in units of the data's variance, x against the reconstruction of ``seen``."""
+        return ((x - self.decode(self.encode(seen))) / self.scaling.scale).square().flatten(1).mean(1)
+
+
+class AutoEncoder(GenerativeModel):
+    """Autoencoder trained on squared error (Hinton and Salakhutdinov 2006); images (N, C, H, W) or vectors (N, D).
+
+    ``noise`` > 0 makes it denoising (Vincent et al. 2008): the encoder sees x plus Gaussian noise of that standard deviation
+    (for vectors in units of each column's), the target is x. ``bounded`` squashes codes into (-1, 1). ``mixture`` components
+    are fitted to the codes after training, so that ``sample`` works; 0 leaves it out. No density: ``score`` calibrates the
+    reconstruction error.
+    """
+
+    net: AENet
+    recipe = Recipe(steps=2500, batch_size=64, lr=2e-3, patience=8, precision="fast")
+
+    def __init__(self, latent: int = 16, hidden: int = 256, layers: int = 2, arch: str = "auto", noise: float = 0.0,
+                 bounded: bool = False, mixture: int = 10, lr: float = 2e-3, batch_size: int = 64) -> None:
+        if arch not in ARCHITECTURES:
+            raise ValueError(f"arch {arch!r} is none of {', '.join(ARCHITECTURES)}")
+        if min(latent, hidden, batch_size) < 1 or min(layers, noise, mixture) < 0:
+            raise ValueError("latent, hidden and batch_size must be >= 1; layers, noise and mixture >= 0")
+        super().__init__(latent=latent, hidden=hidden, layers=layers, arch=arch, noise=noise, bounded=bounded,
+                         mixture=mixture, lr=lr, batch_size=batch_size)
+
+    def _build(self) -> None:
+        self.net = AENet(self.config, self.spec)
+
+    def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
+        self.net.scaling.standardise(x)
+        unit = self.net.scaling.scale if x.ndim == 2 else 1.0
+
+        def loss(batch: Tensor, labels: Tensor | None) -> Tensor:
+            noise = self.config["noise"]
+            return self.net.error(batch, batch + noise * unit * torch.randn_like(batch) if noise else batch)
+
+        recipe = Recipe(**{**vars(self.recipe), "lr": self.config["lr"], "batch_size": self.config["batch_size"]})
+        fit_likelihood(self.net, loss, (x, None), (val[0], None), options, recipe)
+        self.net.mixture.fit(self.encode(x), options.seed)
+
+    def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
+        return self.net.error(x, x)
+
+    def encode(self, x: ArrayLike) -> Tensor:
+        """Codes (N, latent)."""
+        return self._batched(lambda data, labels: self.net.encode(data), x, None)
+
+    def decode(self, z: ArrayLike) -> Tensor:
+        """Samples (N, *event shape) from codes; images are clamped to [0, 1]."""
+        codes = torch.as_tensor(z).to(self.device, self.dtype)
+        x = self._quietly(self.net.decode, codes)
+        return x.clamp(0, 1) if x.ndim == 4 else x
+
+    def reconstruct(self, x: ArrayLike) -> Tensor:
+        """decode(encode(x))."""
+        return self.decode(self.encode(x))
+
+    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        if not self.config["mixture"]:
+            raise ValueError("this AutoEncoder was made with mixture=0, so it cannot sample: fit AutoEncoder(mixture=10)")
+        codes = self.net.mixture.sample(n, generator)
+        return self.decode(codes.clamp(-1, 1) if self.net.bounded else codes)

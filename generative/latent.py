@@ -1,0 +1,55 @@
+"""A Gaussian mixture over latent codes, kept in a network's buffers so that it is saved with it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
+
+from generative.gmm import GaussianMixture
+
+
+class LatentMixture(nn.Module):
+    """q(z) = sum_k w_k N(z; m_k, C_k C_k^T), fitted after training on the codes of the training data.
+
+    Source: ex-post density estimation (Ghosh et al. 2020); the aggregate posterior as prior (Tomczak and Welling 2018).
+    With no components it is the standard normal.
+    """
+
+    weights: Tensor
+    means: Tensor
+    roots: Tensor
+
+    def __init__(self, latent: int, components: int) -> None:
+        super().__init__()
+        self.components = components
+        k = max(components, 1)
+        self.register_buffer("weights", torch.full((k,), 1.0 / k))
+        self.register_buffer("means", torch.zeros(k, latent))
+        self.register_buffer("roots", torch.eye(latent).repeat(k, 1, 1))
+
+    def fit(self, z: Tensor, seed: int) -> None:
+        """Fit to codes ``z`` (N, L) by EM; a no-op for the standard normal."""
+        if not self.components:
+            return
+        k = max(1, min(self.components, len(z) // (2 * z.shape[1] + 2)))
+        regular = 1e-3 * float(z.var(0).mean()) + 1e-8
+        mixture = GaussianMixture(k, reg_covar=regular, tol=1e-3).fit(z, seed=seed, device=z.device, progress=False)
+        self.weights.zero_(), self.means.zero_()
+        self.weights[:k] = mixture.weights_.to(self.weights)
+        self.means[:k] = mixture.means_.to(self.means)
+        self.roots[:k] = torch.linalg.cholesky(mixture.covariances_).to(self.roots)
+
+    def distribution(self) -> MixtureSameFamily:
+        components = MultivariateNormal(self.means, scale_tril=self.roots, validate_args=False)
+        return MixtureSameFamily(Categorical(probs=self.weights), components, validate_args=False)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z), shape of ``z`` without its last axis."""
+        return self.distribution().log_prob(z)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """``n`` codes (n, L) from ``generator`` alone."""
+        component = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        noise = torch.randn(n, self.means.shape[1], generator=generator, device=self.means.device)
+        return self.means[component] + torch.einsum("nij,nj->ni", self.roots[component], noise)

@@ -1,0 +1,204 @@
+"""Variational autoencoders with Bernoulli, categorical or Gaussian likelihood."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from generative.backend import seed_generator
+from generative.coders import (
+    ARCHITECTURES,
+    LIKELIHOODS,
+    Decoder,
+    Encoder,
+    Likelihood,
+    one_hot,
+    resolve_arch,
+    resolve_likelihood,
+)
+from generative.fit import Recipe, fit_likelihood
+from generative.latent import LatentMixture
+from generative.types import ArrayLike, FitOptions, GenerativeModel
+
+MIN_LOG_VAR, MAX_LOG_VAR = -12.0, 8.0
+
+
+class VAENet(nn.Module):
+    """q(z | x, y) diagonal Gaussian, p(x | z, y), and the prior."""
+
+    def __init__(self, config: dict[str, Any], spec: dict[str, Any]) -> None:
+        super().__init__()
+        shape, latent, classes = spec["event_shape"], config["latent"], spec["n_classes"]
+        arch = resolve_arch(config["arch"], shape)
+        body = (config["hidden"], config["layers"], arch)
+        self.latent, self.classes = latent, classes
+        self.likelihood = Likelihood(resolve_likelihood(config["likelihood"], spec), spec, config["min_sd"])
+        self.encoder = Encoder(shape, 2 * latent, *body, n_extra=classes)
+        self.decoder = Decoder(latent + classes, shape, self.likelihood.per_value, *body)
+        self.prior = LatentMixture(latent, config["prior_components"])
+
+    def posterior(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z | x, y), each (B, L)."""
+        mean, log_var = self.encoder(self.likelihood.inputs(x), one_hot(y, self.classes)).chunk(2, 1)
+        return mean, log_var.clamp(MIN_LOG_VAR, MAX_LOG_VAR)
+
+    def decode(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Parameters of p(x | z, y): (B, L) -> (B, *event, per_value)."""
+        extra = one_hot(y, self.classes)
+        return self.decoder(z if extra is None else torch.cat([z, extra], 1))
+
+    def log_weights(self, x: Tensor, y: Tensor | None, noise: Tensor, fitted_prior: bool) -> Tensor:
+        """log p(x, z) - log q(z | x) at z = mean + sd noise; ``noise`` (S, B, L) -> (S, B)."""
+        mean, log_var = self.posterior(x, y)
+        z = mean + (0.5 * log_var).exp() * noise
+        s, b, latent = z.shape
+        out = self.decode(z.reshape(s * b, latent), None if y is None else y.repeat(s)).unflatten(0, (s, b))
+        log_q = -0.5 * (noise.square() + log_var + math.log(2 * math.pi)).sum(2)
+        log_p = self.prior.log_prob(z) if fitted_prior else -0.5 * (z.square() + math.log(2 * math.pi)).sum(2)
+        return self.likelihood.log_prob(x, out) + log_p - log_q
+
+
+class VAE(GenerativeModel):
+    """Variational autoencoder (Kingma and Welling 2014; importance-weighted: Burda, Grosse and Salakhutdinov 2016).
+
+    Maximises E_q[log p(x | z)] - beta KL(q(z | x) || N(0, I)), with at least ``free_bits`` nats of KL in every latent
+    dimension, or for ``objective="iwae"`` the bound log 1/k sum_i p(x, z_i) / q(z_i | x) with k = ``k_train``.
+    ``likelihood`` "auto" follows the data: bernoulli for binary images, categorical for up to 64 levels, else gaussian, whose
+    standard deviation is at least ``min_sd`` of the data's. ``prior_components`` > 0 fits a mixture to the codes after
+    training and uses it as prior. ``binarize`` draws binary images from grey ones, anew in every minibatch (in log_prob, from
+    a fixed seed). With labels the model is conditional: p(x | y).
+
+    log_prob is the importance-weighted bound with ``k_eval`` samples (float32, noise from a fixed seed); ``elbo`` is k = 1.
+    """
+
+    density: ClassVar[Literal["exact", "bound", "none"]] = "bound"
+    batch = 128
+    net: VAENet
+    recipe = Recipe(steps=2500, batch_size=64, lr=2e-3, patience=8, precision="fast")
+
+    def __init__(self, latent: int = 16, hidden: int = 256, layers: int = 2, arch: str = "auto", likelihood: str = "auto",
+                 beta: float = 1.0, free_bits: float = 0.0, objective: str = "elbo", k_train: int = 8, k_eval: int = 64,
+                 prior_components: int = 0, binarize: bool = False, min_sd: float = 0.01, lr: float = 2e-3,
+                 batch_size: int = 64) -> None:
+        if arch not in ARCHITECTURES or likelihood not in LIKELIHOODS or objective not in ("elbo", "iwae"):
+            raise ValueError(f"arch is one of {', '.join(ARCHITECTURES)}, likelihood one of {', '.join(LIKELIHOODS)}, objective "
+                             f"elbo or iwae; got {arch!r}, {likelihood!r}, {objective!r}")
+        if min(latent, hidden, k_train, k_eval, batch_size) < 1 or min(layers, beta, free_bits, prior_components) < 0:
+            raise ValueError("latent, hidden, k_train, k_eval and batch_size must be >= 1; layers, beta, free_bits and "
+                             "prior_components >= 0")
+        super().__init__(latent=latent, hidden=hidden, layers=layers, arch=arch, likelihood=likelihood, beta=beta,
+                         free_bits=free_bits, objective=objective, k_train=k_train, k_eval=k_eval,
+                         prior_components=prior_components, binarize=binarize, min_sd=min_sd, lr=lr, batch_size=batch_size)
+
+    def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+        spec = super()._infer(x, y)
+        return spec | ({"value": "binary", "levels": 2} if self.config["binarize"] else {})
+
+    def _build(self) -> None:
+        self.net = VAENet(self.config, self.spec)
+        self._fitted_prior = self.config["prior_components"] > 0
+
+    def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
+        self.net.likelihood.check(self._ink(x, seed_generator(0, x.device)))
+        self.net.likelihood.standardise(x)
+        self._fitted_prior = False
+        recipe = Recipe(**{**vars(self.recipe), "lr": self.config["lr"], "batch_size": self.config["batch_size"]})
+        fit_likelihood(self.net, self._loss, (x, y), val, options, recipe)
+        if self.config["prior_components"]:
+            with torch.no_grad():
+                self.net.prior.fit(self._codes(x, y), options.seed)
+        self._fitted_prior = self.config["prior_components"] > 0
+
+    def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Negative objective of each sample."""
+        x, c = self._ink(x), self.config
+        if c["objective"] == "iwae":
+            noise = torch.randn(c["k_train"], len(x), c["latent"], device=x.device)
+            weights = self.net.log_weights(x, y, noise, False)
+            return math.log(c["k_train"]) - torch.logsumexp(weights, 0)
+        mean, log_var = self.net.posterior(x, y)
+        z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
+        kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var)
+        reconstruction = self.net.likelihood.log_prob(x, self.net.decode(z, y).unsqueeze(0)).squeeze(0)
+        paid = kl.mean(0).clamp_min(c["free_bits"]).sum() if c["free_bits"] else kl.sum(1)
+        return c["beta"] * paid - reconstruction
+
+    def _ink(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Binary draws of grey values under ``binarize``, else ``x``."""
+        return torch.bernoulli(x, generator=generator) if self.config["binarize"] else x
+
+    def _codes(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """One draw of z from q(z | x) for every sample: the aggregate posterior."""
+        parts = []
+        for i in range(0, len(x), 1024):
+            mean, log_var = self.net.posterior(x[i:i + 1024], None if y is None else y[i:i + 1024])
+            parts.append(mean + (0.5 * log_var).exp() * torch.randn_like(mean))
+        return torch.cat(parts)
+
+    def log_prob(self, x: ArrayLike, y: ArrayLike | None = None, *, k: int | None = None, seed: int = 0) -> Tensor:
+        """Lower bound on log p(x) (or p(x | y)) with ``k`` importance samples (default ``k_eval``), nats (N,).
+
+        A conditional model without ``y`` sums over the classes with their training frequencies.
+        """
+        generator = seed_generator(seed, self.device)
+        return self._batched(lambda data, labels: self._bound(data, labels, k or self.config["k_eval"], generator), x, y)
+
+    def elbo(self, x: ArrayLike, y: ArrayLike | None = None, *, seed: int = 0) -> Tensor:
+        """One-sample evidence lower bound, nats (N,)."""
+        return self.log_prob(x, y, k=1, seed=seed)
+
+    def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
+        return self._bound(x, y, self.config["k_eval"], seed_generator(0, self.device))
+
+    def _bound(self, x: Tensor, y: Tensor | None, k: int, generator: torch.Generator) -> Tensor:
+        classes = self.spec["n_classes"]
+        x = self._ink(x, generator)
+        self.net.likelihood.check(x)
+        if y is not None or not classes:
+            return self._given(x, y, k, generator)
+        weights = torch.tensor(self.spec["class_weights"], device=x.device).log()
+        each = [self._given(x, torch.full((len(x),), c, device=x.device), k, generator) for c in range(classes)]
+        return torch.logsumexp(torch.stack(each) + weights.unsqueeze(1), 0)
+
+    def _given(self, x: Tensor, y: Tensor | None, k: int, generator: torch.Generator) -> Tensor:
+        """The k-sample bound in slices of at most 32 samples of z."""
+        total = x.new_full((len(x),), -torch.inf)
+        for start in range(0, k, 32):
+            noise = torch.randn(min(32, k - start), len(x), self.net.latent, generator=generator, device=x.device)
+            weights = self.net.log_weights(x, y, noise, self._fitted_prior)
+            total = torch.logaddexp(total, torch.logsumexp(weights, 0))
+        return total - math.log(k)
+
+    def encode(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
+        """Posterior means (N, latent)."""
+        return self._batched(lambda data, labels: self.net.posterior(data, labels)[0], x, y)
+
+    def decode(self, z: ArrayLike, y: ArrayLike | None = None) -> Tensor:
+        """E[x | z] (N, *event shape)."""
+        self._need_fit()
+        codes, labels = torch.as_tensor(z).to(self.device, self.dtype), self._labels(y, len(z))
+        return self._quietly(lambda: self.net.likelihood.mean(self.net.decode(codes, labels)))
+
+    def reconstruct(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
+        """decode(encode(x))."""
+        return self.decode(self.encode(x, y), y)
+
+    def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None, mean: bool = False) -> Tensor:
+        """``n`` samples; with ``mean`` the decoder's mean E[x | z] in place of a draw from p(x | z)."""
+        self._mean_only = mean
+        return super().sample(n, seed=seed, y=y)
+
+    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        if self.spec["n_classes"] and y is None:
+            y = torch.multinomial(torch.tensor(self.spec["class_weights"], device=self.device), n, replacement=True,
+                                  generator=generator)
+        if self._fitted_prior:
+            z = self.net.prior.sample(n, generator)
+        else:
+            z = torch.randn(n, self.net.latent, generator=generator, device=self.device)
+        out = self.net.decode(z, y)
+        x = self.net.likelihood.mean(out) if self._mean_only else self.net.likelihood.draw(out, generator)
+        return x.clamp(0, 1) if x.ndim == 4 else x
