@@ -14,7 +14,7 @@ import numpy as np
 
 from demos.trajectory import Demonstrations, Trajectory
 
-META_KEY = "gail_suite"  # our own provenance inside foreign formats, so that a round trip loses nothing
+META_KEY = "gail_suite"  # our own provenance inside foreign formats, so that a round trip keeps it
 
 
 def require(module: str, purpose: str) -> Any:

@@ -74,8 +74,8 @@ def _check_files(folder: Path, meta: dict[str, Any], report: Report) -> None:
         lines = {}
     unlisted = [episode for episode in stored if episode not in lines]
     if unlisted and not report.problems:
-        report.notes.append(f"{len(unlisted)} episodes are not in {MANIFEST} (killed while recording?) and were checked "
-                            f"by their own digests: {_listed(unlisted)}")
+        report.notes.append(f"{len(unlisted)} episodes are not in {MANIFEST} (killed while recording?) and were "
+                            f"checked by their own digests: {_listed(unlisted)}")
     for episode in sorted({*lines, *stored}):
         try:
             trajectory, _ = read_shard(folder, episode, lines.get(episode))

@@ -1,0 +1,121 @@
+"""Demonstrations from plain arrays: NumPy archives and D4RL's flat files; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from demos.interchange import assemble, build, require
+from demos.trajectory import Demonstrations, Trajectory
+
+D4RL_KEYS = ("observations", "actions", "rewards", "terminals")
+D4RL_NAMES = {"ant": "Ant-v5", "halfcheetah": "HalfCheetah-v5", "hopper": "Hopper-v5", "humanoid": "Humanoid-v5",
+              "walker2d": "Walker2d-v5"}
+
+
+def from_npz(path: str | Path, env_id: str | None = None) -> Demonstrations:
+    """Demonstrations from an .npz with n episodes.
+
+    Keys: `obs` (all T + 1 observations of each episode, one episode after the other), `acts`, `rews`, `lengths` (n,),
+    the T of each (left out: one episode), `terminated` and `truncated` (n,) (left out: False), `seed` (n,), `env_id`.
+
+    Raises:
+        ValueError: unreadable, pickled, a key is missing, sizes disagree, NaN, or other widths than the environment's.
+    """
+    source, arrays = str(path), read_npz(path)
+    require_keys(source, arrays, ("obs", "acts", "rews"))
+    lengths = np.atleast_1d(arrays.get("lengths", len(arrays["acts"])))
+    obs = split(source, "obs", arrays["obs"], lengths + 1)
+    acts, rews = (split(source, key, arrays[key], lengths) for key in ("acts", "rews"))
+    endings = {key: np.broadcast_to(arrays[key], lengths.shape).tolist() for key in ("terminated", "truncated", "seed")
+               if key in arrays}
+    trajectories = [
+        build(i, source, obs[i], acts[i], rews[i],
+              **{"terminated": False, "truncated": False, **{key: values[i] for key, values in endings.items()}})
+        for i in range(len(lengths))
+    ]
+    named = str(arrays["env_id"]) if "env_id" in arrays else None
+    return assemble(trajectories, source, env_id or named, {})
+
+
+def from_d4rl(path: str | Path, env_id: str | None = None) -> Demonstrations:
+    """Demonstrations from D4RL's flat arrays (.hdf5 or .npz); a name such as hopper_expert-v2 tells the environment.
+
+    An episode ends at `terminals` (terminated) or `timeouts` (truncated). Its final observation comes from
+    `next_observations`; where those are absent it was never stored, so each episode loses its last step and counts as
+    truncated. An episode cut off by the end of the file counts as truncated too.
+
+    Raises:
+        ValueError: unreadable, a key is missing, sizes disagree, NaN, or other widths than the environment's (Ant-v2
+            data have 111 observation entries, Ant-v5 has 105).
+    """
+    path = Path(path)
+    arrays = read_npz(path) if path.suffix == ".npz" else _read_hdf5(path)
+    require_keys(str(path), arrays, D4RL_KEYS)
+    guess = D4RL_NAMES.get(re.split(r"[-_]", path.stem.lower())[0])
+    return assemble(list(_d4rl_episodes(str(path), arrays)), str(path), env_id or guess, {})
+
+
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz that need no unpickling; ValueError if it is unreadable or holds none."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files if _is_plain(archive, key)}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        message = f"{path} cannot be read as an .npz of plain arrays ({error}): save it again with np.savez"
+        raise ValueError(message) from None
+
+
+def require_keys(source: str, found: Collection[str], keys: tuple[str, ...]) -> None:
+    """ValueError naming what is missing and what is there."""
+    if missing := [key for key in keys if key not in found]:
+        raise ValueError(f"{source} lacks {', '.join(missing)} and holds {', '.join(sorted(found)) or 'nothing'}: "
+                         "see docs/save_format.md for the layout")
+
+
+def split(source: str, key: str, array: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+    """A flat array cut into pieces of `lengths`; ValueError if they do not add up."""
+    if len(array) != lengths.sum():
+        raise ValueError(f"{source} has {len(array)} rows of {key} where its {len(lengths)} episode lengths need "
+                         f"{lengths.sum()}: each episode has T actions and rewards and T + 1 observations")
+    return np.split(array, np.cumsum(lengths)[:-1])
+
+
+def _is_plain(archive: np.lib.npyio.NpzFile, key: str) -> bool:
+    try:
+        return archive[key].dtype.kind in "biufU"
+    except ValueError:  # an object array: never unpickled
+        return False
+
+
+def _read_hdf5(path: Path) -> dict[str, np.ndarray]:
+    h5py = require("h5py", "reading an HDF5 file")
+    wanted = (*D4RL_KEYS, "timeouts", "next_observations")
+    try:
+        with h5py.File(path, "r") as file:
+            return {key: np.asarray(file[key]) for key in wanted if key in file}
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as HDF5 ({error}): download it again") from None
+
+
+def _d4rl_episodes(source: str, arrays: dict[str, np.ndarray]) -> Iterator[Trajectory]:
+    obs, acts, rews = (arrays[key] for key in D4RL_KEYS[:3])
+    terminals, timeouts = (np.asarray(arrays.get(key, np.zeros(len(obs))), bool) for key in ("terminals", "timeouts"))
+    following = arrays.get("next_observations")
+    sizes = {len(array) for array in (obs, acts, rews, terminals, timeouts, obs if following is None else following)}
+    if len(sizes) > 1:
+        raise ValueError(f"{source} has arrays of different lengths {sorted(sizes)}: download it again")
+    ends = np.flatnonzero(terminals | timeouts) + 1
+    starts = [0, *ends.tolist()]
+    for number, (start, end) in enumerate(zip(starts, [*ends.tolist(), len(obs)], strict=True)):
+        last = end if following is not None else end - 1  # without next_observations the last step's result is unknown
+        if last <= start:
+            continue
+        final = obs[last] if following is None else following[last - 1]
+        terminated = bool(following is not None and terminals[end - 1])
+        yield build(number, source, np.concatenate((obs[start:last], final[None])), acts[start:last], rews[start:last],
+                    terminated=terminated, truncated=not terminated)

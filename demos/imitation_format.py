@@ -1,0 +1,124 @@
+"""Trajectory files of the library `imitation` 1.0.1 (Gleave et al. 2022), read and written without importing it.
+
+It stores a Hugging Face dataset folder: an Arrow stream with a row per trajectory and the columns obs, acts, infos (a
+JSON string a step), terminal, rews. Decoding its infos with jsonpickle can run code, so only plain JSON is read here,
+and only one key of the last info: `TimeLimit.truncated`, which tells a cut-off from an end (`terminal` marks both).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from demos.arrays import read_npz, require_keys, split
+from demos.files import read_json, write_atomic, write_json
+from demos.interchange import META_KEY, assemble, build, require
+from demos.trajectory import Demonstrations, Trajectory
+
+DATA_FILE = "data-00000-of-00001.arrow"
+TRUNCATED = "TimeLimit.truncated"
+COLUMNS = ("obs", "acts", "terminal")
+
+
+def to_imitation(demonstrations: Demonstrations, path: str | Path) -> Path:
+    """Writes the whole trajectories as a folder that `imitation.data.serialize.load` reads.
+
+    Raises:
+        ValueError: pyarrow is missing, or the path exists.
+    """
+    pa = require("pyarrow", "writing imitation's files")
+    folder = Path(path)
+    if folder.exists():
+        raise ValueError(f"{folder} exists already: choose another path, or remove it first")
+    infos = [["{}"] * (len(t) - 1) + [json.dumps({TRUNCATED: t.truncated})] for t in demonstrations]
+    table = pa.table({
+        "obs": _nested(pa, [t.obs for t in demonstrations]),
+        "acts": _nested(pa, [t.acts for t in demonstrations]),
+        "infos": pa.array(infos, pa.list_(pa.string())),
+        "terminal": pa.array([t.terminated or t.truncated for t in demonstrations]),
+        "rews": pa.array([t.rews for t in demonstrations], pa.list_(pa.float32())),
+    }).replace_schema_metadata({META_KEY: json.dumps(demonstrations.meta)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    write_atomic(folder / DATA_FILE, sink.getvalue().to_pybytes())
+    write_json(folder / "dataset_info.json", {})
+    write_json(folder / "state.json", {
+        "_data_files": [{"filename": DATA_FILE}], "_fingerprint": "0", "_format_columns": None,
+        "_format_kwargs": {}, "_format_type": None, "_output_all_columns": False, "_split": None,
+    })
+    return folder
+
+
+def from_imitation(path: str | Path, env_id: str | None = None) -> Demonstrations:
+    """Demonstrations from imitation's dataset folder, or from its older .npz.
+
+    Its files name no environment, so say which (files of `to_imitation` know it). Where the infos do not tell, a
+    terminal episode as long as the environment's limit counts as truncated, a shorter one as terminated. Missing
+    rewards become 0.
+
+    Raises:
+        ValueError: unreadable, pickled, a column is missing, no environment named, other widths than the environment's.
+    """
+    path = Path(path)
+    rows, meta = _read_folder(path) if path.is_dir() else (_read_npz(path), {})
+    env_id = env_id or meta.get("env_id")
+    return assemble(list(_trajectories(str(path), rows, _horizon(env_id))), str(path), env_id, meta)
+
+
+def _nested(pa: Any, arrays: list[np.ndarray]) -> Any:
+    """list<list<float>>: trajectory, step, entry."""
+    flat, width = np.concatenate(arrays), arrays[0].shape[1]
+    steps = pa.ListArray.from_arrays(np.arange(len(flat) + 1, dtype=np.int32) * width, flat.ravel())
+    return pa.ListArray.from_arrays(np.cumsum([0, *map(len, arrays)], dtype=np.int32), steps)
+
+
+def _read_folder(folder: Path) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
+    pa = require("pyarrow", "reading imitation's files")
+    names = [Path(entry["filename"]).name for entry in read_json(folder / "state.json").get("_data_files", [])]
+    try:
+        tables = [pa.ipc.open_stream((folder / name).read_bytes()).read_all() for name in names]
+        table = pa.concat_tables(tables)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+        message = f"{folder} cannot be read as a dataset folder ({error}): save it again with imitation"
+        raise ValueError(message) from None
+    require_keys(str(folder), table.column_names, COLUMNS)
+    kept = [name for name in (*COLUMNS, "rews", "infos") if name in table.column_names]
+    rows = ({name: table[name][i].as_py() for name in kept} for i in range(table.num_rows))
+    return rows, json.loads((table.schema.metadata or {}).get(META_KEY.encode(), b"{}"))
+
+
+def _read_npz(path: Path) -> Iterator[dict[str, Any]]:
+    arrays, source = read_npz(path), str(path)
+    require_keys(source, arrays, (*COLUMNS, "indices"))
+    lengths = np.diff([0, *arrays["indices"].tolist(), len(arrays["acts"])])
+    pieces: dict[str, list[Any]] = {}
+    for name in {"obs", "acts", "rews"}.intersection(arrays):
+        pieces[name] = split(source, name, arrays[name], lengths + (name == "obs"))
+    pieces["terminal"] = np.broadcast_to(arrays["terminal"], lengths.shape).tolist()
+    return ({name: piece[i] for name, piece in pieces.items()} for i in range(len(lengths)))
+
+
+def _trajectories(source: str, rows: Iterator[dict[str, Any]], horizon: int | None) -> Iterator[Trajectory]:
+    for number, row in enumerate(rows):
+        steps = len(row["acts"])
+        truncated = row["terminal"] and _was_truncated(row.get("infos"), steps == horizon)
+        yield build(number, source, row["obs"], row["acts"], row.get("rews", np.zeros(steps)),
+                    terminated=row["terminal"] and not truncated, truncated=truncated)
+
+
+def _was_truncated(infos: list[str] | None, default: bool) -> bool:
+    try:
+        return bool(json.loads(infos[-1]).get(TRUNCATED, default)) if infos else default
+    except (ValueError, AttributeError):
+        return default
+
+
+def _horizon(env_id: str | None) -> int | None:
+    import envs
+
+    return envs.spec(env_id).horizon if env_id else None
