@@ -63,7 +63,8 @@ class CausalNet(nn.Module):
 
     def features(self, x: Tensor, condition: Tensor) -> Tensor:
         """(B, H, W, C) values and (B, F) class features to (B, H, W, F)."""
-        h = self.stem(x) + condition[:, None, None]
+        h = self.stem(x)
+        h = h + condition[:, None, None].to(h.dtype)
         for layer in self.layers:
             h = layer(h)
         return h

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     """Linear layers of the given ``sizes`` with ``activation`` between them, none after the last."""
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), activation()]
     return nn.Sequential(*layers[:-1])
 
@@ -125,9 +126,10 @@ class CausalConv2d(nn.Module):
         reset(self.weight, self.bias, float(mask.sum()) / n_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, in) -> (B, H, W, out)."""
-        y = F.conv2d(x.permute(0, 3, 1, 2), self.weight * self.mask, self.bias, padding=(self.height - 1, self.reach))
-        return y.permute(0, 2, 3, 1)[:, :x.shape[1]]
+        """(B, H, W, in) -> (B, H, W, out), features last in memory too (torch forgets that for one channel)."""
+        x = F.pad(x, (0, 0, 0, 0, self.height - 1, 0)) if self.height > 1 else x
+        y = F.conv2d(x.permute(0, 3, 1, 2), self.weight * self.mask, self.bias, padding=(0, self.reach))
+        return y.permute(0, 2, 3, 1).contiguous()
 
     def start(self, batch: int, width: int) -> ConvState:
         weight = self.weight * self.mask

@@ -22,7 +22,8 @@ class GatedNet(CausalNet):
         for index, layer in enumerate((self.stem, *self.layers)):
             v, h = layer(v, h)
             if index == 0:
-                v, h = v + condition[:, None, None], h + condition[:, None, None]
+                plane = condition[:, None, None].to(h.dtype)
+                v, h = v + plane, h + plane
         return h
 
     def next_row(self, state: NetState) -> None:

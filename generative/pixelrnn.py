@@ -59,8 +59,8 @@ class RowLSTM(nn.Module):
         gates = self.inputs(x)
         h = c = gates.new_zeros(*x[:, 0].shape[:2], self.hidden)
         rows = []
-        for i in range(x.shape[1]):
-            h, c = lstm_cell(gates[:, i] + self._from_above(h), c, self.groups)
+        for row in gates.unbind(1):
+            h, c = lstm_cell(row + self._from_above(h), c, self.groups)
             rows.append(h)
         return x + self.out(torch.stack(rows, dim=1))
 
@@ -105,8 +105,8 @@ class DiagonalLSTM(nn.Module):
         h = c = gates.new_zeros(len(x), height, self.hidden)
         rows = torch.arange(height, device=x.device)[:, None]
         diagonals = []
-        for d in range(gates.shape[2]):
-            h, c = self.cell(gates[:, :, d], h, F.pad(h[:, :-1], (0, 0, 1, 0)), c)
+        for d, column in enumerate(gates.unbind(2)):
+            h, c = self.cell(column, h, F.pad(h[:, :-1], (0, 0, 1, 0)), c)
             inside = (rows <= d).to(h.dtype)  # left of the image the state stays zero
             h, c = h * inside, c * inside
             diagonals.append(h)
