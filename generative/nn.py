@@ -8,7 +8,7 @@ one is ``start`` (empty state), ``next_row`` (once before each row), and per pix
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+def mlp(sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
     """Linear layers of the given ``sizes`` with ``activation`` between them, none after the last."""
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
@@ -25,27 +25,18 @@ def mlp(sizes: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> nn.Seque
     return nn.Sequential(*layers[:-1])
 
 
-def halvings(height: int, width: int, stages: int) -> list[tuple[int, int]]:
-    """The sizes (h, w), (ceil(h/2), ceil(w/2)), ... of ``stages`` stride-2 convolutions with kernel 4 or 3 and padding 1.
-
-    Odd sizes round up, so any height and width can be mirrored exactly by ``UpTo``.
-    """
+def halvings(height: int, width: int, smallest: int = 7) -> list[tuple[int, int]]:
+    """The sizes (h, w), (ceil(h/2), ceil(w/2)), ... until the shorter side is at most ``smallest``."""
     sizes = [(height, width)]
-    for _ in range(stages):
+    while min(sizes[-1]) > smallest:
         height, width = -(-height // 2), -(-width // 2)
         sizes.append((height, width))
     return sizes
 
 
-class UpTo(nn.Module):
-    """Nearest-neighbour resize to a fixed (h, w); followed by a convolution it undoes one stage of ``halvings`` at any size."""
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, size=self.size, mode="nearest")
+def stride_2_kernel(size: tuple[int, int]) -> tuple[int, int]:
+    """The kernel with which a stride-2 convolution with padding 1 takes ``size`` exactly to its ceil-half, and back: 4 or 3."""
+    return 4 - size[0] % 2, 4 - size[1] % 2
 
 
 def group_of(n: int, groups: int) -> Tensor:

@@ -1,0 +1,144 @@
+"""GAN: a generator and a critic of fully connected layers, trained against each other (Goodfellow et al. 2014)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from generative.fit import Recipe, fit_adversarial
+from generative.nn import mlp
+from generative.types import FitOptions, GenerativeModel
+
+
+class Critic(nn.Module):
+    """Logit that x is real: w . f(x) + b, plus <e_y, f(x)> with classes (projection, Miyato and Koyama 2018)."""
+
+    def __init__(self, body: nn.Module, features: int, n_classes: int, wrap: Callable[[nn.Module], nn.Module]) -> None:
+        super().__init__()
+        self.body, self.out = body, wrap(nn.Linear(features, 1))
+        self.classes = wrap(nn.Embedding(n_classes, features)) if n_classes else None
+
+    def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+        f = self.body(x)
+        logit = self.out(f)[:, 0]
+        return logit if self.classes is None else logit + (self.classes(y) * f).sum(1)
+
+
+class Generator(nn.Module):
+    """x from noise z and, with classes, a one-hot label beside it."""
+
+    def __init__(self, body: nn.Module, latent: int, n_classes: int) -> None:
+        super().__init__()
+        self.body, self.latent, self.n_classes = body, latent, n_classes
+
+    def forward(self, z: Tensor, y: Tensor | None) -> Tensor:
+        return self.body(z if y is None else torch.cat([z, F.one_hot(y, self.n_classes).to(z.dtype)], dim=1))
+
+
+class AdversarialNet(nn.Module):
+    """Generator, its moving average (which samples), critic, and the affine map between data and the network's range."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, generator: Generator, critic: Critic, event_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.generator, self.critic = generator, critic
+        self.average: Generator = copy.deepcopy(generator).requires_grad_(False)
+        self.register_buffer("shift", torch.full(event_shape, 0.5))
+        self.register_buffer("scale", torch.full(event_shape, 0.5))
+
+
+class GAN(GenerativeModel):
+    """Generative adversarial network of fully connected layers, for images and vectors; no density.
+
+    Critic loss softplus(-D(x)) + softplus(D(G(z))) + r1/2 |dD/dx|^2, generator loss softplus(-D(G(z))) (non-saturating).
+    Images are generated through tanh, vectors linearly after standardising. ``sample`` uses the moving average of the
+    generator; ``score`` calibrates the critic's logit on held-out data. Source: Goodfellow et al. (2014); R1: Mescheder et
+    al. (2018). Deviation: leaky ReLU instead of maxout, averaged generator.
+    """
+
+    density = "none"
+    recipe: ClassVar[Recipe] = Recipe(steps=5000, batch_size=64, lr=2e-4, final_lr=1.0, warmup=1, betas=(0.5, 0.999),
+                                      clip=math.inf, ema=0.999)
+    net: AdversarialNet
+
+    def __init__(self, latent: int = 64, hidden: int = 256, layers: int = 2, r1: float = 0.0, spectral_norm: bool = False,
+                 lr: float | None = None, batch_size: int | None = None) -> None:
+        super().__init__(latent=latent, hidden=hidden, layers=layers, r1=r1, spectral_norm=spectral_norm, lr=lr,
+                         batch_size=batch_size)
+
+    # ---- networks ---------------------------------------------------------------------------------------------------
+    def _wrap(self, layer: nn.Module) -> nn.Module:
+        """Spectral normalisation of a critic's layer, if asked for (Miyato et al. 2018)."""
+        return nn.utils.parametrizations.spectral_norm(layer) if self.config["spectral_norm"] else layer
+
+    def _bodies(self, shape: tuple[int, ...], n_inputs: int) -> tuple[nn.Module, nn.Module, int]:
+        """The generator's body, the critic's body, and the number of the critic's features."""
+        hidden, values = [self.config["hidden"]] * self.config["layers"], math.prod(shape)
+        generator = nn.Sequential(mlp([n_inputs, *hidden, values], lambda: nn.LeakyReLU(0.2)),
+                                  nn.Tanh() if len(shape) == 3 else nn.Identity(), nn.Unflatten(1, shape))
+        critic = nn.Sequential(nn.Flatten(), mlp([values, *hidden], lambda: nn.LeakyReLU(0.2)), nn.LeakyReLU(0.2))
+        for index, layer in enumerate(critic[1]):
+            if isinstance(layer, nn.Linear):
+                critic[1][index] = self._wrap(layer)
+        return generator, critic, hidden[-1]
+
+    def _build(self) -> None:
+        shape, n_classes = tuple(self.spec["event_shape"]), self.spec["n_classes"]
+        generator, critic, features = self._bodies(shape, self.config["latent"] + n_classes)
+        self.net = AdversarialNet(Generator(generator, self.config["latent"], n_classes),
+                                  Critic(critic, features, n_classes, self._wrap), shape)
+
+    # ---- training ---------------------------------------------------------------------------------------------------
+    def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
+        net = self.net
+        if x.ndim == 2:
+            spread = x.std(0, correction=0)
+            net.shift, net.scale = x.mean(0), torch.where(spread > 1e-6, spread, 1.0)
+        changes = {name: self.config[name] for name in ("lr", "batch_size") if self.config[name] is not None}
+        fit_adversarial(net.generator, net.critic, net.average, self._critic_loss, self._generator_loss, (x, y), options,
+                        replace(self.recipe, **changes))
+
+    def _critic_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
+        net, r1 = self.net, self.config["r1"]
+        real = ((x - net.shift) / net.scale).requires_grad_(r1 > 0)
+        with torch.no_grad():
+            fake = net.generator(torch.randn(len(x), net.generator.latent, device=x.device), y)
+        on_real = net.critic(real, y)
+        loss = F.softplus(-on_real) + F.softplus(net.critic(fake, y))
+        if r1 > 0:
+            slope, = torch.autograd.grad(on_real.sum(), real, create_graph=True)
+            loss = loss + 0.5 * r1 * slope.flatten(1).square().sum(1)
+        return loss
+
+    def _generator_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
+        net = self.net
+        return F.softplus(-net.critic(net.generator(torch.randn(len(x), net.generator.latent, device=x.device), y), y))
+
+    # ---- use --------------------------------------------------------------------------------------------------------
+    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        n_classes = self.spec["n_classes"]
+        if n_classes and y is None:
+            y = torch.randint(n_classes, (n,), generator=generator, device=self.device)
+        return self.decode(torch.randn(n, self.config["latent"], generator=generator, device=self.device), y)
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Data (B, *event shape) from noise z (B, latent) and labels, through the averaged generator."""
+        x = self._quietly(self.net.average, z, y) * self.net.scale + self.net.shift
+        return x.clamp(0.0, 1.0) if x.ndim == 4 else x
+
+    def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Minus the critic's logit; without y, minus its log-mean-exp over the classes."""
+        values, n_classes = (x - self.net.shift) / self.net.scale, self.spec["n_classes"]
+        if y is not None or not n_classes:
+            return -self.net.critic(values, y if n_classes else None)
+        logits = [self.net.critic(values, torch.full((len(x),), k, device=x.device)) for k in range(n_classes)]
+        return math.log(n_classes) - torch.logsumexp(torch.stack(logits), dim=0)
