@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from generative import backend, data, metrics, pictures, tasks
     from generative.autoencoder import AutoEncoder
+    from generative.bayesian_gmm import BayesianGaussianMixture
     from generative.dcgan import DCGAN
     from generative.gan import GAN
-    from generative.bayesian_gmm import BayesianGaussianMixture
     from generative.gmm import GaussianMixture
     from generative.pixelcnn import PixelCNN
     from generative.pixelrnn import PixelRNN

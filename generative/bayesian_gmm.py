@@ -97,7 +97,7 @@ class BayesianGaussianMixture(GaussianMixture):
 
     def _evaluator(self, params: ga.Params, reach: Tensor | None = None) -> ga.Evaluator:
         """E[log w_k] + E[log N(x | k)] under the variational posterior."""
-        found = ga.evaluator(self.kind, params, self.config["reg_covar"], reach)
+        found = ga.evaluator(self.kind, params, reach)
         freedom, d = params["freedom"], params["means"].shape[1]
         halves = 0.5 * (freedom.reshape(-1, 1) - torch.arange(d).to(freedom))
         log_scale = d * LOG_2 + halves.digamma().sum(1) - d * freedom.reshape(-1).log()

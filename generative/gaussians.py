@@ -64,18 +64,25 @@ def statistic(kind: str, x: Tensor, pairs: bool = False) -> Tensor | None:
     return out
 
 
-def precision_cholesky(covariance: Tensor, floor: float) -> Tensor:
-    """Upper-triangular P with P P^T = inverse covariance (..., D, D); eigenvalues below ``floor`` are raised to it if needed."""
-    lower, info = torch.linalg.cholesky_ex(covariance)
-    if bool((info > 0).any()):
-        values, vectors = torch.linalg.eigh(covariance)
-        smallest = max(floor, 1e-12 * float(values.max()), torch.finfo(covariance.dtype).tiny)
-        lower = torch.linalg.cholesky((vectors * values.clamp_min(smallest).unsqueeze(-2)) @ vectors.mT)
+def regular(covariance: Tensor, floor: float) -> Tensor:
+    """``covariance`` (..., D, D) itself where it has a Cholesky factor, else with its eigenvalues raised to ``floor`` or to
+    1e-12 of the largest one, whichever is more."""
+    if not bool((torch.linalg.cholesky_ex(covariance)[1] > 0).any()):
+        return covariance
+    values, vectors = torch.linalg.eigh(covariance)
+    smallest = (1e-12 * values[..., -1:]).clamp_min(max(floor, torch.finfo(covariance.dtype).tiny))
+    raised = (vectors * torch.maximum(values, smallest).unsqueeze(-2)) @ vectors.mT
+    return 0.5 * (raised + raised.mT)
+
+
+def precision_cholesky(covariance: Tensor) -> Tensor:
+    """Upper-triangular P with P P^T = inverse covariance (..., D, D)."""
+    lower = torch.linalg.cholesky(covariance)
     identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
     return torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False).mT
 
 
-def evaluator(kind: str, p: Params, floor: float, reach: Tensor | None = None) -> Evaluator:
+def evaluator(kind: str, p: Params, reach: Tensor | None = None) -> Evaluator:
     """The evaluator of ``p``; with ``reach`` = max |x| (D,), full covariances use the statistic (x, x_i x_j) where that is safe.
 
     Safe means that rounding cannot move a log density by more than 1e-9: the terms of x^T P x add up to at most
@@ -88,7 +95,7 @@ def evaluator(kind: str, p: Params, floor: float, reach: Tensor | None = None) -
         theta = torch.cat([means * precision, -0.5 * precision], 1).T.contiguous()
         const = -0.5 * (d * LOG_2PI + noise.log().sum(1) + (means.square() * precision).sum(1))
         return _with_factors(Evaluator(const, theta), p, precision) if kind == "mfa" else Evaluator(const, theta)
-    root = precision_cholesky(p["covariances"], floor)
+    root = precision_cholesky(p["covariances"])
     half_logdet = root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     if kind == "tied":
         whitened = means @ root
@@ -152,7 +159,7 @@ def scatter(kind: str, mass: Tensor, means: Tensor, stats: dict[str, Tensor], fl
     else:
         covariance = stats["outer"] / mass.view(-1, 1, 1) - means.unsqueeze(2) * means.unsqueeze(1)
     covariance.diagonal(dim1=-2, dim2=-1).clamp_min_(0).add_(floor)
-    return covariance
+    return regular(covariance, floor)
 
 
 def accumulate(kind: str, x: Tensor, t: Tensor | None, r: Tensor, y: Tensor | None, stats: dict[str, Tensor]) -> None:

@@ -148,7 +148,7 @@ class GaussianMixture(GenerativeModel):
 
     def _evaluator(self, params: ga.Params, reach: Tensor | None = None) -> ga.Evaluator:
         """log w_k + log N(x; m_k, S_k)."""
-        found = ga.evaluator(self.kind, params, self.config["reg_covar"], reach)
+        found = ga.evaluator(self.kind, params, reach)
         found.const = found.const + params["weights"].log()
         return found
 
@@ -177,7 +177,7 @@ class GaussianMixture(GenerativeModel):
             params["means"] = x.new_tensor(given[1]) - self.offset
         if given[2] is not None:
             precisions = x.new_tensor(given[2])
-            params["covariances"] = torch.linalg.inv(precisions) if self.kind in ("full", "tied") else 1 / precisions
+            params["covariances"] = ga.regular(torch.linalg.inv(precisions), c["reg_covar"]) if self.kind in ("full", "tied") else 1 / precisions
         return params
 
     def _calibration_errors(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None]) -> Tensor:

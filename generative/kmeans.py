@@ -16,24 +16,24 @@ def squared_distances(x: Tensor, centres: Tensor) -> Tensor:
 
 
 def plus_plus(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """``k`` rows of ``x`` (N, D) chosen by greedy k-means++ (Arthur and Vassilvitskii 2007), shape (k, D).
+    """Indices (k,) of ``k`` rows of ``x`` (N, D) chosen by greedy k-means++ (Arthur and Vassilvitskii 2007).
 
     Each new centre is the best of 2 + log k candidates drawn with probability proportional to their squared distance
     from the centres so far; where all distances are zero, rows are drawn uniformly.
     """
     trials = 2 + int(math.log(k))
+    x = x.to(torch.float64)
     chosen = [int(torch.randint(len(x), (1,), generator=generator, device=x.device))]
     nearest = squared_distances(x, x[chosen]).squeeze(1)
     for _ in range(k - 1):
-        mass = nearest.float() if float(nearest.sum()) > 0 else torch.ones_like(nearest, dtype=torch.float32)
-        edges = mass.double().cumsum(0)
+        edges = (nearest if float(nearest.sum()) > 0 else torch.ones_like(nearest)).cumsum(0)
         draws = torch.rand(trials, generator=generator, device=x.device, dtype=torch.float64) * edges[-1]
         candidates = torch.searchsorted(edges, draws, right=True).clamp_max_(len(x) - 1)
         to_candidates = torch.minimum(squared_distances(x, x[candidates]), nearest.unsqueeze(1))
         best = int(to_candidates.sum(0).argmin())
         chosen.append(int(candidates[best]))
         nearest = to_candidates[:, best]
-    return x[chosen]
+    return torch.tensor(chosen, device=x.device)
 
 
 def kmeans(x: Tensor, k: int, generator: torch.Generator, max_iter: int = 100) -> Tensor:
@@ -41,7 +41,7 @@ def kmeans(x: Tensor, k: int, generator: torch.Generator, max_iter: int = 100) -
     subset = x
     if len(x) > SUBSAMPLE:
         subset = x[torch.randperm(len(x), generator=generator, device=x.device)[:SUBSAMPLE]]
-    centres = plus_plus(subset, k, generator)
+    centres = subset[plus_plus(subset, k, generator)]
     before = None
     for _ in range(max_iter):
         labels = squared_distances(subset, centres).argmin(1)

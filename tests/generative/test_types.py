@@ -1,0 +1,138 @@
+"""The interface: calibration, files, and the answers to users' mistakes."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+import generative as g
+from generative.backend import fast_matmul, resolve_device, seed_generator, seeded
+from generative.types import infer_values
+
+
+def vectors(n: int = 200, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, 3, generator=seed_generator(seed))
+
+
+def fitted() -> g.GaussianMixture:
+    return g.GaussianMixture(2).fit(vectors())
+
+
+def test_every_public_name_is_importable():
+    for name in g.__all__:
+        assert getattr(g, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Flow'"):
+        g.Flow  # noqa: B018
+
+
+def test_score_is_one_below_the_median_and_exp_minus_one_at_the_95_quantile():
+    model = fitted()
+    s, q = model.calibration
+    x = vectors(500, seed=1)
+    e = model.error(x)
+    expected = torch.exp(-torch.relu(e - s) / (q - s))
+    torch.testing.assert_close(model.score(x), expected)
+    assert bool((model.score(x)[e <= s] == 1).all())
+    at_q = float(np.interp(q, [s, q], [1.0, np.exp(-1.0)]))
+    assert at_q == pytest.approx(0.36788, abs=1e-5)
+    far = model.score(torch.full((1, 3), 1e3))
+    assert 0 < float(far) < 1e-30
+
+
+def test_calibration_matches_fresh_data():
+    """About half of fresh data lie above the held-out median, about 5 % above the 95 % quantile."""
+    model = g.GaussianMixture(2).fit(vectors(4000))
+    e = model.error(vectors(4000, seed=5))
+    s, q = model.calibration
+    assert float((e > s).double().mean()) == pytest.approx(0.5, abs=0.06)
+    assert float((e > q).double().mean()) == pytest.approx(0.05, abs=0.03)
+
+
+def test_save_and_load_are_bit_equal(tmp_path):
+    model = fitted()
+    path = model.save(tmp_path / "deep" / "model.safetensors")
+    copy = g.load(path)
+    x = vectors(50, seed=2)
+    assert copy.config == model.config and copy.calibration == model.calibration
+    assert torch.equal(copy.log_prob(x), model.log_prob(x)) and torch.equal(copy.sample(20, seed=3), model.sample(20, seed=3))
+    assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_load_reads_every_header_length(tmp_path):
+    """A safetensors file may begin with any byte, also the one that pickles begin with."""
+    first, model = set(), fitted()
+    for extra in range(260):
+        model.spec["note"] = "x" * extra
+        path = model.save(tmp_path / "m.safetensors")
+        first.add(path.read_bytes()[0])
+        assert g.load(path).spec["note"] == "x" * extra
+    assert 0x80 in first
+
+
+@pytest.mark.parametrize("content, message", [
+    (pickle.dumps({"a": 1}), "is a pickle or torch.save archive"),
+    (b"PK\x03\x04rest", "is a pickle or torch.save archive"),
+    (b"hello", "not a readable safetensors file"),
+])
+def test_load_refuses_other_files(tmp_path, content, message):
+    path = tmp_path / "model.bin"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        g.load(path)
+    with pytest.raises(ValueError, match="is not a file"):
+        g.load(tmp_path / "missing")
+
+
+def test_mistakes_are_answered():
+    with pytest.raises(ValueError, match="not fitted yet"):
+        g.GaussianMixture(2).sample(3)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        g.GaussianMixture(2).log_prob(vectors())
+    with pytest.raises(ValueError, match=r"fitted on samples of shape \(3,\), got \(4,\)"):
+        fitted().log_prob(torch.zeros(2, 4))
+    with pytest.raises(ValueError, match="1 values that are NaN or infinite"):
+        g.GaussianMixture(1).fit(torch.tensor([[1.0], [np.nan], [2.0]]))
+    with pytest.raises(ValueError, match=r"images must lie in \[0, 1\], got \[0, 255\]"):
+        g.GaussianMixture(1).fit(torch.tensor([0.0, 255.0]).view(2, 1, 1, 1))
+    with pytest.raises(ValueError, match=r"takes images \(N, C, H, W\), got shape \(200, 3\)"):
+        g.PixelCNN().fit(vectors())
+    with pytest.raises(ValueError, match="AutoEncoder has no density: use score"):
+        g.AutoEncoder().log_prob(vectors())
+    with pytest.raises(ValueError, match="fitted without labels"):
+        fitted().sample(2, y=1)
+
+
+@pytest.mark.parametrize("levels, expected", [(2, ("binary", 2)), (17, ("categorical", 17)), (64, ("categorical", 64)),
+                                              (256, ("grey", 256))])
+def test_value_type_is_inferred(levels, expected):
+    x = (torch.randint(levels, (500, 1, 4, 4), generator=seed_generator(0)) / (levels - 1)).float()
+    assert infer_values(x) == expected
+
+
+def test_continuous_values_are_grey():
+    assert infer_values(torch.rand(3, 1, 2, 2, generator=seed_generator(0))) == ("grey", 256)
+
+
+def test_seeded_restores_the_global_generator():
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    with seeded(7, torch.device("cpu")):
+        inside = torch.rand(3)
+    assert torch.equal(torch.rand(3), expected) and not torch.equal(inside, expected)
+
+
+def test_fast_matmul_restores_precision():
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    with pytest.raises(RuntimeError), fast_matmul(True):
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+        raise RuntimeError
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_unknown_device_is_refused():
+    assert resolve_device("cpu").type == "cpu"
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="no CUDA device"):
+            resolve_device("cuda")
