@@ -85,7 +85,7 @@ class PairDiscriminator:
         self.generator = torch.Generator().manual_seed(seed)
 
     @torch.no_grad()
-    def rewards(self, pairs: Pairs) -> Tensor:
+    def rewards(self, pairs: Pairs, policy: Any) -> Tensor:
         return self.reward(self.net(torch.cat([pairs.features, pairs.actions], -1)))
 
     def update(self, agent: Pairs, policy: Any) -> dict[str, Tensor]:

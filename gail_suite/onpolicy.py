@@ -48,11 +48,11 @@ class Pairs:
 class Objective(Protocol):
     """A reward that keeps learning to tell the expert from the policy."""
 
-    def rewards(self, pairs: Pairs) -> Tensor:
-        """(N,) rewards under the present networks."""
+    def rewards(self, pairs: Pairs, policy: Any) -> Tensor:
+        """(N,) rewards under the present networks; `policy` is SB3's, for log-probabilities."""
 
     def update(self, agent: Pairs, policy: Any) -> dict[str, Tensor]:
-        """Learn from an iteration's transitions; `policy` is SB3's, for log-probabilities."""
+        """Learn from an iteration's transitions."""
 
     def state(self) -> dict[str, np.ndarray]:
         """For a checkpoint."""
@@ -103,7 +103,7 @@ class OnPolicyLoop:
     def _reward(self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray) -> np.ndarray:
         pairs = Pairs(*(torch.as_tensor(x, dtype=torch.float32) for x in (obs, acts, next_obs, terminated)))
         self._rollout.append(pairs)
-        return self.objective.rewards(pairs).numpy()
+        return self.objective.rewards(pairs, self.model.policy).numpy()
 
     def iterate(self) -> dict[str, float]:
         """Collect one batch, improve the policy on it, then the objective."""
