@@ -1,0 +1,113 @@
+"""Pictures as PNG and GIF: grids, reconstructions, a map of the codes, and samples that evolve during training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from generative.types import ArrayLike, GenerativeModel
+
+
+def grid(x: ArrayLike, path: str | Path | None = None, *, columns: int | None = None, scale: int | None = None,
+         gap: int = 1, ink: bool = True) -> np.ndarray:
+    """Images (N, C, H, W) side by side in ``columns``, each pixel ``scale`` wide, as a uint8 array (height, width, C).
+
+    ``path`` also writes a PNG. ``ink`` draws grey images dark on light. ``scale`` None makes a tile about 48 pixels high.
+    """
+    images = torch.as_tensor(x).detach().cpu().float().clamp(0, 1)
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(f"grid takes images (N, C, H, W), got shape {tuple(images.shape)}")
+    n, channels, height, width = images.shape
+    columns = columns or int(np.ceil(np.sqrt(n)))
+    scale = scale or max(1, round(48 / height))
+    rows = -(-n // columns)
+    light = 0.0 if channels == 1 and ink else 1.0
+    canvas = torch.full((rows * columns, channels, height + gap, width + gap), 0.15 if channels == 1 and ink else light)
+    canvas[:, :, :height, :width] = light
+    canvas[:n, :, :height, :width] = images
+    canvas = canvas.view(rows, columns, channels, height + gap, width + gap).permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)
+    pixels = canvas[:-gap, :-gap] if gap else canvas
+    pixels = (255 * (1 - pixels if channels == 1 and ink else pixels)).round().to(torch.uint8)
+    array = pixels.repeat_interleave(scale, 0).repeat_interleave(scale, 1).numpy()
+    if path is not None:
+        _as_image(array).save(Path(path), optimize=True)
+    return array
+
+
+def rows(*sets: ArrayLike, path: str | Path | None = None, **options: Any) -> np.ndarray:
+    """Equally long sets of images, one set a row: for example originals, corrupted, restored."""
+    stacked = torch.cat([torch.as_tensor(s).detach().cpu().float() for s in sets])
+    return grid(stacked, path, columns=len(sets[0]), **options)
+
+
+def reconstructions(model: GenerativeModel, x: ArrayLike, path: str | Path | None = None) -> np.ndarray:
+    """Two rows: ``x`` and the model's reconstruction of it."""
+    reconstruct = getattr(model, "reconstruct", None)
+    if reconstruct is None:
+        raise ValueError(f"{type(model).__name__} has no codes to reconstruct from: use an AutoEncoder or a VAE")
+    return rows(x, reconstruct(x), path=path)
+
+
+def latent_map(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayLike | None = None) -> Path:
+    """Scatter of the codes of ``x``, on their first two principal components where there are more, coloured by ``y``."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    encode = getattr(model, "encode", None)
+    if encode is None:
+        raise ValueError(f"{type(model).__name__} has no codes to map: use an AutoEncoder or a VAE")
+    codes = encode(x).double().cpu()
+    centred = codes - codes.mean(0)
+    flat = centred if codes.shape[1] <= 2 else centred @ torch.linalg.eigh(centred.T @ centred)[1][:, -2:].flip(1)
+    figure = Figure(figsize=(4, 4), dpi=80, layout="tight")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    colours = None if y is None else torch.as_tensor(y).cpu().numpy()
+    points = axes.scatter(flat[:, 0], flat[:, -1], s=6, c=colours, cmap=None if y is None else "tab10")
+    if y is not None:
+        axes.legend(*points.legend_elements(), fontsize=6, loc="upper right")
+    axes.set_xticks([]), axes.set_yticks([])
+    figure.savefig(path)
+    return Path(path)
+
+
+def evolution(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayLike | None = None, *, n: int = 16,
+              frames: int = 24, steps: int = 1000, seed: int = 0, **options: Any) -> GenerativeModel:
+    """Fit ``model`` to ``x`` and write a GIF of ``n`` samples from a fixed seed, at ``frames`` moments of the training.
+
+    Moments are dense at the start and sparse at the end. ``options`` go to ``fit``. Returns the fitted model.
+    """
+    when = sorted({max(1, round(steps * (i / frames) ** 2)) for i in range(1, frames + 1)})
+    shots: list[Image.Image] = []
+
+    def shoot(step: int, scalars: dict[str, float]) -> None:
+        if step in when:
+            shots.append(_as_image(grid(_fixed_samples(model, n, seed))))
+
+    model.fit(x, y, steps=steps, seed=seed, on_step=shoot, **options)
+    shots.append(_as_image(grid(_fixed_samples(model, n, seed))))
+    frames_out = [shot.quantize(16) for shot in shots]
+    durations = [150] * (len(shots) - 1) + [2000]
+    frames_out[0].save(Path(path), save_all=True, append_images=frames_out[1:], duration=durations, loop=0, optimize=True)
+    return model
+
+
+def _fixed_samples(model: GenerativeModel, n: int, seed: int) -> Tensor:
+    """The same latents at every call; the decoder's mean where a model offers it."""
+    before = model.calibration
+    model.calibration = before or (0.0, 1.0)  # sampling inside fit: the model is not calibrated yet
+    devices = [model.device] if model.device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            return model.sample(n, seed=seed, mean=True) if hasattr(model, "elbo") else model.sample(n, seed=seed)  # type: ignore[call-arg]
+    finally:
+        model.calibration = before
+
+
+def _as_image(array: np.ndarray) -> Image.Image:
+    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)

@@ -1,0 +1,169 @@
+"""Applications by name, each dispatched on what the model can do: fill in, denoise, upscale, interpolate, rank anomalies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from generative.gmm import GaussianMixture
+from generative.inversion import invert
+from generative.types import ArrayLike, GenerativeModel
+
+PROJECTIONS = 30
+"""Rounds of encode, decode and restoring the known values, for models with a code."""
+
+
+def inpaint(model: GenerativeModel, x: ArrayLike, mask: ArrayLike, *, y: ArrayLike | None = None, seed: int = 0) -> Tensor:
+    """``x`` with the values where ``mask`` is False (unknown) filled in by the model; known values stay as they are.
+
+    Mixtures give the conditional mean in closed form; autoregressive models draw from p(unknown | known); models with a
+    code alternate reconstruction and restoring the known values; GANs search the code that explains the known values.
+    """
+    own = getattr(model, "inpaint", None)
+    if own is not None:
+        return own(x, mask, seed=seed) if y is None else own(x, mask, y=y, seed=seed)
+    if isinstance(model, GaussianMixture):
+        return _in_range(model.impute(x, mask))
+    known = torch.as_tensor(mask).to(model.device, torch.bool)
+    given = torch.where(known, torch.as_tensor(x).to(model.device, model.dtype), 0.0)
+    known = known.expand(given.shape)
+    if _searches(model):
+        labels = None if y is None else torch.as_tensor(y)
+        return torch.where(known, given, model.decode(invert(model, given, labels, known, seed), labels))  # type: ignore[attr-defined]
+    filled = torch.where(known, given, _average(given, known))
+    for _ in range(PROJECTIONS):
+        filled = torch.where(known, given, _reconstruct(model, _valid(model, filled), y))
+    return filled
+
+
+def denoise(model: GenerativeModel, x: ArrayLike, sigma: float, *, y: ArrayLike | None = None) -> Tensor:
+    """The clean sample behind ``x`` = clean + N(0, sigma^2).
+
+    Mixtures give E[clean | x] in closed form. Models with a code reconstruct, and average with ``x`` by their precisions,
+    taking the model's own held-out reconstruction error as its variance.
+    """
+    if sigma < 0:
+        raise ValueError(f"sigma={sigma} must be >= 0, the standard deviation of the noise in units of the data")
+    noisy = torch.as_tensor(x).to(model.device, model.dtype)
+    if isinstance(model, GaussianMixture):
+        flat = noisy.reshape(len(noisy), -1)
+        return _in_range(model.posterior_mean(flat, torch.eye(flat.shape[1]).to(flat), sigma).view(noisy.shape))
+    clean = _reconstruct(model, _valid(model, noisy), y)
+    if sigma == 0:
+        return clean
+    spread = (noisy - clean).flatten(1).var(1).sub(sigma**2).clamp_min(0).view(-1, *[1] * (noisy.ndim - 1))
+    weight = spread / (spread + sigma**2)
+    return _in_range(clean + weight * (noisy - clean))
+
+
+def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike | None = None) -> Tensor:
+    """Images ``factor`` times as high and wide as ``x`` (N, C, h, w), whose blocks average to ``x``, of the model's size.
+
+    Mixtures give the posterior mean in closed form; models with a code alternate reconstruction and correcting the blocks;
+    autoregressive models take each block's value for its centre pixel and draw the others.
+    """
+    small = torch.as_tensor(x).to(model.device, model.dtype)
+    channels, height, width = _image_shape(model)
+    if small.ndim != 4 or list(small.shape[1:]) != [channels, height // factor, width // factor] or \
+            height % factor or width % factor:
+        raise ValueError(f"upscale by {factor} to {channels}x{height}x{width} takes images of {channels}x{height / factor:g}x"
+                         f"{width / factor:g}, got {tuple(small.shape[1:])}")
+    if isinstance(model, GaussianMixture):
+        identity = torch.eye(channels * height * width).to(small).view(-1, channels, height, width)
+        operator = F.avg_pool2d(identity, factor).flatten(1).T
+        return _in_range(model.posterior_mean(small.flatten(1), operator).view(-1, channels, height, width))
+    large = F.interpolate(small, scale_factor=factor, mode="nearest")
+    if hasattr(model, "inpaint"):
+        mask = torch.zeros(height, width, dtype=torch.bool, device=model.device)
+        mask[factor // 2::factor, factor // 2::factor] = True
+        return inpaint(model, _valid(model, large), mask, y=y)
+    for _ in range(PROJECTIONS):
+        guess = _reconstruct(model, _valid(model, large), y)
+        missing = small - F.avg_pool2d(guess, factor)
+        large = (guess + F.interpolate(missing, scale_factor=factor, mode="nearest")).clamp(0, 1)
+    return large
+
+
+def interpolate(model: GenerativeModel, a: ArrayLike, b: ArrayLike, n: int = 8, *, y: ArrayLike | None = None) -> Tensor:
+    """``n`` samples on the way from each of ``a`` to each of ``b``, through the model's codes: (N, n, *event shape).
+
+    Two single samples of the event shape give (n, *event shape).
+    """
+    if n < 2:
+        raise ValueError(f"n={n} must be at least 2, the two ends")
+    a, b = torch.as_tensor(a), torch.as_tensor(b)
+    if list(a.shape) == model.spec.get("event_shape"):
+        return interpolate(model, a.unsqueeze(0), b.unsqueeze(0), n, y=y)[0]
+    encode, decode = _coder(model, "interpolate")
+    start, end = encode(a, y), encode(b, y)
+    steps = [decode(torch.lerp(start, end, float(t)), y) for t in torch.linspace(0, 1, n)]
+    return torch.stack(steps, dim=1)
+
+
+def complete(model: GenerativeModel, x: ArrayLike, mask: ArrayLike, y: ArrayLike | int, *, seed: int = 0) -> Tensor:
+    """``inpaint`` for a wanted class: the unknown values as class ``y`` (one label, or one a sample) would have them."""
+    if not model.spec.get("n_classes"):
+        raise ValueError(f"this {type(model).__name__} was fitted without labels: fit(x, y) to complete by class")
+    labels = torch.full((len(x),), y) if isinstance(y, int) else torch.as_tensor(y)
+    return inpaint(model, x, mask, y=labels, seed=seed)
+
+
+def rank_anomalies(model: GenerativeModel, x: ArrayLike) -> Tensor:
+    """Indices of ``x`` from the least to the most typical (by ``error``), shape (N,)."""
+    return model.error(x).argsort(descending=True)
+
+
+def _coder(model: GenerativeModel, task: str) -> tuple[Any, Any]:
+    """(encode, decode) that both take labels, or ValueError where the model has no code."""
+    encode, decode = getattr(model, "encode", None), getattr(model, "decode", None)
+    if _searches(model):
+        return (lambda data, y: invert(model, torch.as_tensor(data).to(model.device, model.dtype), y)), decode
+    if encode is None or decode is None:
+        raise ValueError(f"{type(model).__name__} cannot {task}: it has no codes; use an AutoEncoder or a VAE")
+    if model.spec.get("n_classes") and hasattr(model, "elbo"):
+        return encode, decode
+    return (lambda data, y: encode(data)), (lambda codes, y: decode(codes))
+
+
+def _searches(model: GenerativeModel) -> bool:
+    """Whether codes must be searched: a generator without an encoder."""
+    return not hasattr(model, "encode") and hasattr(getattr(model, "net", None), "average")
+
+
+def _reconstruct(model: GenerativeModel, x: Tensor, y: ArrayLike | None) -> Tensor:
+    """decode(encode(x)); for a conditional model without labels, under the class that explains x best."""
+    encode, decode = _coder(model, "reconstruct")
+    classes = model.spec.get("n_classes", 0)
+    if y is None and classes and hasattr(model, "elbo"):
+        bounds = [model.elbo(x, torch.full((len(x),), c)) for c in range(classes)]  # type: ignore[attr-defined]
+        y = torch.stack(bounds).argmax(0)
+    return decode(encode(x, y), y)
+
+
+def _valid(model: GenerativeModel, x: Tensor) -> Tensor:
+    """``x`` brought to values that the model accepts: images to [0, 1], and to the nearest of few levels."""
+    if x.ndim != 4:
+        return x
+    levels, x = model.spec["levels"], x.clamp(0, 1)
+    return (x * (levels - 1)).round() / (levels - 1) if model.spec["value"] in ("binary", "categorical") else x
+
+
+def _average(x: Tensor, known: Tensor) -> Tensor:
+    """The mean of each sample's known values."""
+    count = known.flatten(1).sum(1).clamp_min(1)
+    mean = (x * known).flatten(1).sum(1) / count
+    return mean.view(-1, *[1] * (x.ndim - 1)).expand(x.shape)
+
+
+def _in_range(x: Tensor) -> Tensor:
+    return x.clamp(0, 1) if x.ndim == 4 else x
+
+
+def _image_shape(model: GenerativeModel) -> list[int]:
+    shape = model.spec.get("event_shape", [])
+    if len(shape) != 3:
+        raise ValueError(f"upscale needs a model fitted on images, this one was fitted on samples of shape {tuple(shape)}")
+    return shape
