@@ -36,6 +36,11 @@ class CausalNet(nn.Module):
     the output of the stem. ``layers`` have ``forward``, ``start``, ``next_row`` and ``step``.
     """
 
+    stem: Any
+    layers: Any
+    condition: nn.Embedding | None
+    head: nn.Sequential
+
     def __init__(self, shape: tuple[int, int, int], levels: int, n_classes: int, features: int, layers: list[nn.Module],
                  stem: nn.Module | None = None) -> None:
         super().__init__()
@@ -49,12 +54,16 @@ class CausalNet(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Level indices to values in [-1, 1]."""
-        return x.to(self.head[1].weight.dtype) * (2.0 / (self.levels - 1)) - 1.0
+        return x.to(self._like().dtype) * (2.0 / (self.levels - 1)) - 1.0
 
     def class_features(self, y: Tensor | None, batch: int) -> Tensor:
         """(B, F), zero without classes."""
-        weight = self.head[1].weight
-        return weight.new_zeros(batch, weight.shape[1]) if self.condition is None else self.condition(y)
+        like = self._like()
+        return like.new_zeros(batch, len(like)) if self.condition is None else self.condition(y)
+
+    def _like(self) -> Tensor:
+        """A parameter (F,) with the network's dtype and device."""
+        return next(self.head.parameters())[:, 0]
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Level indices (B, C, H, W) and labels to logits (B, C, H, W, K)."""

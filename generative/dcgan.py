@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import Tensor, nn
 
-from generative.gan import GAN
+from generative.gan import GAN, leaky
 from generative.nn import halvings, stride_2_kernel
 
 SMALLEST = 8
+LARGEST_BASE = 7
 
 
 class DCGAN(GAN):
@@ -37,7 +39,8 @@ class DCGAN(GAN):
 
     def _bodies(self, shape: tuple[int, ...], n_inputs: int) -> tuple[nn.Module, nn.Module, int]:
         channels, height, width = shape
-        sizes = halvings(height, width)
+        stages = max(1, math.ceil(math.log2(min(height, width) / LARGEST_BASE)))
+        sizes = halvings(height, width, stages)
         widths = [self.config["features"] * 2**k for k in range(len(sizes))]
         small = (widths[-1], *sizes[-1])
         generator: list[nn.Module] = [nn.Linear(n_inputs, small[0] * small[1] * small[2]), nn.Unflatten(1, small),
@@ -51,7 +54,7 @@ class DCGAN(GAN):
             normalise = k > 0 and not self.config["spectral_norm"]
             conv = nn.Conv2d(widths[k] if k else channels, widths[k + 1], stride_2_kernel(sizes[k]), 2, 1,
                              bias=not normalise)
-            critic += [conv, *([nn.BatchNorm2d(widths[k + 1])] if normalise else []), nn.LeakyReLU(0.2)]
+            critic += [conv, *([nn.BatchNorm2d(widths[k + 1])] if normalise else []), leaky()]
         for module in (*generator, *critic):
             _start(module)
         critic = [self._wrap(m) if isinstance(m, nn.Conv2d) else m for m in critic]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +91,8 @@ def fit_adversarial(generator: nn.Module, critic: nn.Module, average: nn.Module,
     steps, batches = options.steps or recipe.steps, Batches(len(data[0]), recipe.batch_size, options.seed)
     losses = {"critic": critic_loss, "generator": generator_loss}
     scalars: dict[str, float] = {}
-    critic.train(), generator.train()
+    critic.train()
+    generator.train()
     with Meter(steps, counters["step"], options.progress) as meter:
         for step in range(counters["step"], steps):
             x, y = _batch(data, batches(step))
@@ -102,7 +104,8 @@ def fit_adversarial(generator: nn.Module, critic: nn.Module, average: nn.Module,
                 scalars[name] = float(mean.detach())
             average_into(average, generator, recipe.ema, step)
             _end_of_step(state, step, steps, scalars, options, recipe, meter)
-    critic.eval(), generator.eval(), average.eval()
+    for net in (critic, generator, average):
+        net.eval()
 
 
 @torch.no_grad()
@@ -147,7 +150,7 @@ def _adamw(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(net.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
 
 
-def _resume(state: TrainingState, options: FitOptions) -> dict[str, float]:
+def _resume(state: TrainingState, options: FitOptions) -> dict[str, Any]:
     if options.resume:
         if options.checkpoint is None:
             raise ValueError("resume needs the checkpoint folder of the run to continue: fit(..., checkpoint=FOLDER)")

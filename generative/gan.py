@@ -17,6 +17,11 @@ from generative.nn import mlp
 from generative.types import FitOptions, GenerativeModel
 
 
+def leaky() -> nn.Module:
+    """The activation of critics: max(x, 0.2 x)."""
+    return nn.LeakyReLU(0.2)
+
+
 class Critic(nn.Module):
     """Logit that x is real: w . f(x) + b, plus <e_y, f(x)> with classes (projection, Miyato and Koyama 2018)."""
 
@@ -83,16 +88,15 @@ class GAN(GenerativeModel):
     def _bodies(self, shape: tuple[int, ...], n_inputs: int) -> tuple[nn.Module, nn.Module, int]:
         """The generator's body, the critic's body, and the number of the critic's features."""
         hidden, values = [self.config["hidden"]] * self.config["layers"], math.prod(shape)
-        generator = nn.Sequential(mlp([n_inputs, *hidden, values], lambda: nn.LeakyReLU(0.2)),
+        generator = nn.Sequential(mlp([n_inputs, *hidden, values], leaky),
                                   nn.Tanh() if len(shape) == 3 else nn.Identity(), nn.Unflatten(1, shape))
-        critic = nn.Sequential(nn.Flatten(), mlp([values, *hidden], lambda: nn.LeakyReLU(0.2)), nn.LeakyReLU(0.2))
-        for index, layer in enumerate(critic[1]):
-            if isinstance(layer, nn.Linear):
-                critic[1][index] = self._wrap(layer)
-        return generator, critic, hidden[-1]
+        layers = [self._wrap(m) if isinstance(m, nn.Linear) else m for m in mlp([values, *hidden], leaky)]
+        return generator, nn.Sequential(nn.Flatten(), *layers, leaky()), hidden[-1]
 
     def _build(self) -> None:
         shape, n_classes = tuple(self.spec["event_shape"]), self.spec["n_classes"]
+        if self.config["latent"] < 1:
+            raise ValueError(f"latent must be at least 1, got {self.config['latent']}")
         generator, critic, features = self._bodies(shape, self.config["latent"] + n_classes)
         self.net = AdversarialNet(Generator(generator, self.config["latent"], n_classes),
                                   Critic(critic, features, n_classes, self._wrap), shape)

@@ -25,13 +25,24 @@ def mlp(sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.ReLU) -> 
     return nn.Sequential(*layers[:-1])
 
 
-def halvings(height: int, width: int, smallest: int = 7) -> list[tuple[int, int]]:
-    """The sizes (h, w), (ceil(h/2), ceil(w/2)), ... until the shorter side is at most ``smallest``."""
+def halvings(height: int, width: int, stages: int) -> list[tuple[int, int]]:
+    """The sizes (h, w), (ceil(h/2), ceil(w/2)), ... that ``stages`` stride-2 convolutions make; odd sizes round up."""
     sizes = [(height, width)]
-    while min(sizes[-1]) > smallest:
+    for _ in range(stages):
         height, width = -(-height // 2), -(-width // 2)
         sizes.append((height, width))
     return sizes
+
+
+class UpTo(nn.Module):
+    """Nearest-neighbour resize to a fixed (h, w): with a convolution after it, the way back from one of ``halvings``."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, size=self.size, mode="nearest")
 
 
 def stride_2_kernel(size: tuple[int, int]) -> tuple[int, int]:
