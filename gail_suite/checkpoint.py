@@ -108,6 +108,11 @@ def write_atomic(path: str | Path, data: bytes) -> None:
         raise
 
 
+def write_json(path: str | Path, value: Any) -> None:
+    """Replace a JSON file as a whole; ValueError for NaN or Inf, which JSON does not have."""
+    write_atomic(path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
 def _read(folder: Path) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
     try:
         recorded = (folder / "state.json").read_bytes()

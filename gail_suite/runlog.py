@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from gail_suite.checkpoint import write_atomic
+from gail_suite.checkpoint import write_atomic, write_json
 
 PLAIN_INTERVAL_S = 5.0
 _signal_seen: int | None = None
@@ -207,7 +207,7 @@ def write_run_files(run_dir: str | Path, config: dict[str, Any]) -> None:
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     for name, content in (("config", config), ("versions", versions())):
-        write_atomic(run_dir / f"{name}.json", (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
+        write_json(run_dir / f"{name}.json", content)
 
 
 def versions() -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""The program `gail-suite`: a table of verbs that are imported when called, and one place where errors become one line.
+
+A new verb is a function with annotated parameters in `gail_suite/commands/` and a line in VERBS.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import warnings
+from typing import Any
+
+from cyclopts import App, CycloptsError, UnknownCommandError
+
+VERBS = {
+    "demo": ("demo:demo", "Record an expert on Ant, imitate it by BC and GAIL, compare, film: the main job."),
+    "record": ("record:record", "Record demonstrations of an expert."),
+    "eval": ("evaluate:evaluate", "Measure a policy over complete episodes."),
+    "render": ("render:render", "Film a policy, alone or beside another."),
+    "report": ("report:report", "Write the learning curve and report.html of a run."),
+    "doctor": ("doctor:doctor", "Show versions, devices, renderers and physics of this machine."),
+    "train bc": ("train:bc", "Behaviour cloning from demonstrations."),
+    "train gail": ("train:gail", "Generative adversarial imitation from demonstrations."),
+    "train airl": ("train:airl", "Adversarial inverse reinforcement learning from demonstrations."),
+    "expert list": ("expert:show", "List the bundled experts."),
+    "expert train": ("expert:train", "Train an expert on the environment's own reward (SAC)."),
+    "data show": ("data:show", "Summarise a folder of demonstrations."),
+    "data verify": ("data:verify", "Check every file, digest and value of a folder of demonstrations."),
+    "data import": ("data:import_", "Turn Minari, imitation, D4RL or .npz data into a folder of demonstrations."),
+    "data export": ("data:export", "Write demonstrations in the format of Minari or imitation."),
+}
+GROUPS = {
+    "train": "Learn a policy from demonstrations.",
+    "expert": "Bundled experts, and training of new ones.",
+    "data": "Look at, check and exchange demonstrations.",
+}
+
+
+def make_app() -> App:
+    """The tree of commands; nothing of a command but its name and its help is loaded."""
+    app = App(
+        name="gail-suite",
+        help="Imitation learning on MuJoCo tasks from a handful of demonstrations.",
+        version=_version,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+        print_error=False,
+        exit_on_error=False,
+    )
+    groups = {name: App(name=name, help=text) for name, text in GROUPS.items()}
+    for name, (target, text) in VERBS.items():
+        group, _, verb = name.rpartition(" ")
+        (groups[group] if group else app).command(f"gail_suite.commands.{target}", name=verb, help=text)
+    for sub in groups.values():
+        app.command(sub)
+    return app
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; 0 if it worked, 1 for an error, 2 for wrong usage, 128 + n after signal n."""
+    warnings.showwarning = _warn
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        make_app()(argv)
+    except CycloptsError as error:
+        return _fail(f"{_usage_error(error, argv)} (see gail-suite --help)", 2)
+    except KeyboardInterrupt as error:
+        return 128 + int(getattr(error, "signum", 2))
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, OSError, FloatingPointError, ImportError) as error:
+        if os.environ.get("GAIL_SUITE_TRACEBACK"):
+            raise
+        return _fail(_one_line(error), 1)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"gail-suite: error: {message}", file=sys.stderr)
+    return code
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        remedy = "; free some space and try again" if error.errno in (27, 28, 122) else ""
+        return f"{error.strerror}{where}{remedy}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _usage_error(error: CycloptsError, argv: list[str]) -> str:
+    if not isinstance(error, UnknownCommandError):
+        return " ".join(str(error).split())
+    # cyclopts would import every verb to word this one
+    group = f"{argv[0]} " if argv and argv[0] in GROUPS else ""
+    names = [name.removeprefix(group) for name in VERBS if name.startswith(group)]
+    known = sorted({name.split()[0] for name in names})
+    unknown = str((error.unused_tokens or ["?"])[0])
+    close = difflib.get_close_matches(unknown, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+    return f"unknown command {group + unknown!r}: {hint}"
+
+
+def _warn(message: Any, category: Any, filename: Any, lineno: Any, file: Any = None, line: Any = None) -> None:
+    print(f"gail-suite: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("gail-suite")

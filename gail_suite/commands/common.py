@@ -1,0 +1,81 @@
+"""What the verbs share: options that people know, results for people or for programs, policies by name."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output:
+    """How a command answers."""
+
+    json: Annotated[bool, Parameter(negative="")] = False
+    """Print one JSON object on standard output and nothing else there."""
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False
+    """Print neither progress nor results."""
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        if not (self.json or self.quiet):
+            print(text, flush=True)
+
+    def result(self, values: dict[str, Any], text: str = "", following: list[str] | None = None) -> None:
+        """The result as JSON, or `text` and the commands that are useful next."""
+        if self.json:
+            print(json.dumps(values, allow_nan=False))
+        elif not self.quiet:
+            print("\n".join([text] * bool(text) + [f"next: {command}" for command in following or []]), flush=True)
+
+
+def command(*words: object) -> str:
+    """A command line that can be pasted: words with spaces are quoted."""
+    return shlex.join(["gail-suite", *map(str, words)])
+
+
+def note(text: str) -> None:
+    """A line about progress, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def find_policy(source: str, env_id: str | None, trust: bool = False) -> tuple[Any, str]:
+    """The policy that `source` names, and its environment: "bundled", a run, a policy folder or an SB3 zip.
+
+    Raises ValueError when nothing there is a policy, or no environment is known for it.
+    """
+    import demos
+    import envs
+
+    if env_id is not None:
+        envs.spec(env_id)  # an unknown or discrete environment is a mistake before anything else is
+    if source == "bundled":
+        if env_id is None:
+            raise ValueError("the bundled expert of which environment? give --env, such as --env Ant-v5")
+        return (envs.toy_expert if env_id == envs.TOY_ID else demos.expert(env_id)), env_id
+    from gail_suite.policy import load_policy
+
+    path = Path(source)
+    if not path.exists():
+        raise ValueError(f"{source} does not exist: give 'bundled', a run directory, a policy folder or an SB3 .zip")
+    policy = load_policy(path, trust)
+    known = env_id or getattr(policy, "env_id", None)
+    if not known:
+        raise ValueError(f"{source} does not say for which environment it is: give --env")
+    return policy, known
+
+
+def run_folder(out: Path | None, name: str, resume: str) -> Path:
+    """The directory of a new run; ValueError if one is there already."""
+    folder = out if out is not None else Path("runs") / name.replace("/", "-")
+    if (folder / "config.json").exists():
+        raise ValueError(
+            f"{folder} holds a run already: go on with {resume} {shlex.quote(str(folder))}, or choose another --out"
+        )
+    return folder

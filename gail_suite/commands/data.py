@@ -1,0 +1,137 @@
+"""`gail-suite data show | verify | import | export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from gail_suite.commands.common import Output, command
+
+DEFAULT = Output()
+
+
+def show(path: Path, *, output: Output = DEFAULT) -> None:
+    """Summarise a folder of demonstrations.
+
+    Parameters
+    ----------
+    path
+        Folder of demonstrations.
+    """
+    import demos
+
+    d = demos.load(path)
+    values = {
+        "path": str(path),
+        "env_id": d.env_id,
+        "n_episodes": len(d),
+        "n_pairs": d.n_pairs,
+        "return_mean": float(d.returns.mean()),
+        "return_sd": float(d.returns.std()),
+        "length_mean": float(d.lengths.mean()),
+        "terminated": sum(t.terminated for t in d),
+        "obs_dim": d[0].obs.shape[1],
+        "act_dim": d[0].acts.shape[1],
+        "meta": d.meta,
+    }
+    lines = [f"{name:<12} {value}" for name, value in values.items() if name != "meta"]
+    lines += [f"{name:<12} {d.meta[name]}" for name in ("deterministic", "seed", "versions") if name in d.meta]
+    output.result(values, "\n".join(lines), [command("train", "gail", "--demos", path)])
+
+
+def verify(path: Path, *, output: Output = DEFAULT) -> None:
+    """Check every file, digest and value of a folder of demonstrations; status 1 if anything is wrong.
+
+    Parameters
+    ----------
+    path
+        Folder of demonstrations.
+    """
+    import demos
+
+    report = demos.verify(path)
+    values = {"path": str(path), "ok": report.ok, "problems": report.problems, "notes": report.notes}
+    lines = [f"problem: {p}" for p in report.problems] + [f"note: {n}" for n in report.notes]
+    if report.ok:
+        lines.append(f"{path} is sound: {report.n_episodes} episodes, {report.n_pairs} pairs")
+    output.result(values, "\n".join(lines), [command("train", "gail", "--demos", path)] if report.ok else [])
+    if not report.ok:
+        more = f" and {len(report.problems) - 1} more" if len(report.problems) > 1 else ""
+        raise ValueError(f"{path} is not sound: {report.problems[0]}{more}")
+
+
+def import_(
+    source: str,
+    *,
+    out: Path,
+    format: Annotated[Literal["auto", "minari", "imitation", "npz", "d4rl"], Parameter(name="--format")] = "auto",
+    env: str | None = None,
+    output: Output = DEFAULT,
+) -> None:
+    """Turn data of another library into a folder of demonstrations; nothing is unpickled.
+
+    Parameters
+    ----------
+    source
+        A Minari dataset id, or a file or folder.
+    out
+        Folder for the demonstrations.
+    format
+        auto goes by the suffix: .npz, .hdf5 is d4rl, a folder is imitation's, anything else a Minari id.
+    env
+        Environment, where the data do not name it.
+    """
+    import demos
+
+    readers: dict[str, Any] = {
+        "minari": demos.from_minari,
+        "imitation": demos.from_imitation,
+        "npz": demos.from_npz,
+        "d4rl": demos.from_d4rl,
+    }
+    d = readers[_guess(source) if format == "auto" else format](source, env_id=env)
+    d.save(out)
+    values = {"path": str(out), "env_id": d.env_id, "n_episodes": len(d), "n_pairs": d.n_pairs}
+    text = f"{len(d)} episodes of {d.env_id} in {out}"
+    output.result(values, text, [command("data", "verify", out)])
+
+
+def export(
+    path: Path,
+    *,
+    out: str,
+    format: Annotated[Literal["minari", "imitation"], Parameter(name="--format")] = "minari",
+    output: Output = DEFAULT,
+) -> None:
+    """Write demonstrations in the format of another library.
+
+    Parameters
+    ----------
+    path
+        Folder of demonstrations.
+    out
+        A Minari dataset id such as ant/expert-v0, or imitation's folder.
+    format
+        minari or imitation.
+    """
+    import demos
+
+    d = demos.load(path)
+    if format == "minari":
+        demos.to_minari(d, out)
+    else:
+        demos.to_imitation(d, out)
+    values = {"out": out, "format": format, "n_episodes": len(d)}
+    back = command("data", "import", out, "--format", format, "--out", f"{path}-copy")
+    output.result(values, f"{len(d)} episodes written as {format} to {out}", [back])
+
+
+def _guess(source: str) -> str:
+    path = Path(source)
+    if path.suffix == ".npz":
+        return "npz"
+    if path.suffix in (".hdf5", ".h5"):
+        return "d4rl"
+    return "imitation" if path.is_dir() else "minari"

@@ -1,0 +1,61 @@
+"""`gail-suite eval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from gail_suite.commands.common import Output, command, find_policy
+
+DEFAULT = Output()
+
+
+def evaluate(
+    policy: Annotated[str, Parameter(name=["--policy", "--run"])],
+    *,
+    env: str | None = None,
+    n: Annotated[int, Parameter(name=["--episodes", "-n"])] = 50,
+    seed: int = 1000,
+    num_envs: int = 10,
+    stochastic: Annotated[bool, Parameter(negative="")] = False,
+    trust: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = DEFAULT,
+) -> None:
+    """Measure a policy on the environment's own reward; a run directory also gets eval.json.
+
+    Parameters
+    ----------
+    policy
+        A run directory, a policy folder, an SB3 zip (with --trust), or "bundled".
+    env
+        Environment; a run knows its own.
+    n
+        Number of complete episodes.
+    seed
+        Episode j starts from seed + j.
+    num_envs
+        Environments stepped together (the result does not depend on it).
+    stochastic
+        Sample the actions instead of taking their mean.
+    trust
+        Load an SB3 zip although it holds pickled data.
+    """
+    from gail_suite.checkpoint import write_json
+    from gail_suite.evaluate import evaluate as measure
+
+    actor, env_id = find_policy(policy, env, trust)
+    found = measure(actor, env_id, n_episodes=n, seed=seed, n_envs=num_envs, deterministic=not stochastic)
+    values = found.as_dict()
+    run = Path(policy)
+    if (run / "config.json").is_file():
+        write_json(run / "eval.json", values)
+    low, high = found.interval()
+    score = "no reference returns" if found.score is None else f"score {found.score:.3f}"
+    text = (
+        f"{env_id}: {score}, return {found.return_mean:.0f} +- {found.return_sd:.0f} (95 % interval of the mean "
+        f"{low:.0f} to {high:.0f}), {found.length_mean:.0f} steps, {n} episodes"
+    )
+    extra = [] if run.exists() and env is None else ["--env", env_id]
+    output.result(values, text, [command("render", policy, *extra, "--out", "video.mp4")])

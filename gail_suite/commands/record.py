@@ -1,0 +1,76 @@
+"""`gail-suite record`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from gail_suite.commands.common import Output, command, find_policy, note
+
+DEFAULT = Output()
+
+
+def record(
+    *,
+    env: str,
+    out: Path,
+    n: Annotated[int, Parameter(name=["--episodes", "-n"])] = 10,
+    expert: str = "bundled",
+    seed: int = 0,
+    num_envs: int = 8,
+    stochastic: Annotated[bool, Parameter(negative="")] = False,
+    trust: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = DEFAULT,
+) -> None:
+    """Record demonstrations of an expert; a recording that was killed goes on where it stopped.
+
+    Parameters
+    ----------
+    env
+        Environment, such as Ant-v5.
+    out
+        Folder for the demonstrations.
+    n
+        Number of complete episodes.
+    expert
+        "bundled", a run directory, a policy folder, or an SB3 zip (with --trust).
+    seed
+        Episode j starts from seed + j.
+    num_envs
+        Environments stepped together.
+    stochastic
+        Sample the actions instead of taking their mean.
+    trust
+        Load an SB3 zip although it holds pickled data.
+    """
+    import demos
+
+    policy, env_id = find_policy(expert, env, trust)
+    recorded = demos.record(
+        policy,
+        env_id,
+        n_episodes=n,
+        seed=seed,
+        n_envs=num_envs,
+        deterministic=not stochastic,
+        out=out,
+        progress=None
+        if output.quiet
+        else lambda j, t: note(f"episode {j}  steps {len(t)}  return {t.episode_return:.0f}"),
+    )
+    values = {
+        "path": str(out),
+        "env_id": env_id,
+        "n_episodes": len(recorded),
+        "n_pairs": recorded.n_pairs,
+        "return_mean": float(recorded.returns.mean()),
+        "return_sd": float(recorded.returns.std()),
+        "length_mean": float(recorded.lengths.mean()),
+    }
+    text = (
+        f"{len(recorded)} episodes of {env_id} in {out}: return {values['return_mean']:.0f} +- {values['return_sd']:.0f}, "
+        f"{values['length_mean']:.0f} steps"
+    )
+    output.result(values, text, [command("train", "gail", "--demos", out), command("data", "verify", out)])

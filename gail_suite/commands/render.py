@@ -1,0 +1,84 @@
+"""`gail-suite render`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from gail_suite.commands.common import Output, command, find_policy
+
+DEFAULT = Output()
+
+
+def render(
+    policy: Annotated[str, Parameter(name=["--policy", "--run"])],
+    *,
+    env: str | None = None,
+    out: Path | None = None,
+    frames: Annotated[int, Parameter(name=["--frames", "-n"])] = 300,
+    compare: str | None = None,
+    renderer: Literal["auto", "egl", "raycast"] = "auto",
+    seed: int = 0,
+    width: int = 480,
+    height: int = 360,
+    fps: int | None = None,
+    overlay: bool = True,
+    trust: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = DEFAULT,
+) -> None:
+    """Film a policy into an .mp4 or .gif.
+
+    Parameters
+    ----------
+    policy
+        A run directory, a policy folder, an SB3 zip (with --trust), or "bundled".
+    env
+        Environment; a run knows its own.
+    out
+        The file; by default video.mp4 in the run directory.
+    frames
+        Number of frames.
+    compare
+        Another policy, filmed on the left: "bundled", a run directory, a policy folder or an SB3 zip.
+    renderer
+        auto takes EGL where it works on a GPU, and casts rays elsewhere (no OpenGL needed).
+    seed
+        Seed of the first episode.
+    width
+        Width in pixels, even.
+    height
+        Height in pixels, even.
+    fps
+        Frames a second; by default the speed of the simulation.
+    overlay
+        Write task, policy, step and return into the picture.
+    trust
+        Load an SB3 zip although it holds pickled data.
+    """
+    from gail_suite.video import render as film
+
+    actor, env_id = find_policy(policy, env, trust)
+    other = find_policy(compare, env_id, trust)[0] if compare else None
+    is_run = (Path(policy) / "config.json").is_file()
+    target = out or (Path(policy) / "video.mp4" if is_run else Path("video.mp4"))
+    film(
+        actor,
+        env_id,
+        target,
+        n_frames=frames,
+        renderer=renderer,
+        seed=seed,
+        compare=other,
+        width=width,
+        height=height,
+        fps=fps,
+        overlay=overlay,
+        label="expert" if policy == "bundled" else "learner",
+        compare_label="expert" if compare == "bundled" else compare or "",
+    )
+    following = command("report", policy) if is_run else command("eval", policy, "--env", env_id)
+    output.result(
+        {"path": str(target), "env_id": env_id, "n_frames": frames}, f"{target}: {frames} frames", [following]
+    )

@@ -1,0 +1,24 @@
+"""`gail-suite report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gail_suite.commands.common import Output, command
+
+DEFAULT = Output()
+
+
+def report(run: Path, *, output: Output = DEFAULT) -> None:
+    """Write learning_curve.png and report.html of a run.
+
+    Parameters
+    ----------
+    run
+        A run directory.
+    """
+    from gail_suite.report import write_report
+
+    path = write_report(run)
+    following = [] if (run / "video.mp4").is_file() else [command("render", run, "--compare", "bundled")]
+    output.result({"path": str(path)}, f"{path}: open it in a browser", following)

@@ -1,0 +1,220 @@
+"""`gail-suite train bc | gail | airl`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from gail_suite.commands.common import Output, command, note, run_folder
+
+Flag = Parameter(negative="")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Training:
+    """What every kind of training from demonstrations takes."""
+
+    demos: Path | None = None
+    """Folder of demonstrations, as `gail-suite record` writes it."""
+    env: str | None = None
+    """Environment; by default the one of the demonstrations."""
+    take: int | None = None
+    """Use this many of the trajectories, chosen by --seed."""
+    subsample: int | None = None
+    """Use every K-th pair of each trajectory, from a random start chosen by --seed."""
+    steps: int | None = None
+    """Length of the training (environment steps; gradient steps for bc)."""
+    seed: int = 0
+    """Seed of everything random."""
+    out: Path | None = None
+    """Run directory; by default runs/ALGO-ENV-SEED."""
+    config: Path | None = None
+    """YAML file of settings; --show-config prints one."""
+    set: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """One setting, such as --set sac.gamma=0.99; may be given several times."""
+    show_config: Annotated[bool, Flag] = False
+    """Print the settings that would be used, with their explanations, and stop."""
+    eval_episodes: int = 20
+    """Episodes of the final evaluation; 0 for none."""
+    video: Annotated[bool, Flag] = False
+    """Film the learned policy beside the bundled expert at the end."""
+    strict: Annotated[bool, Flag] = False
+    """Refuse demonstrations that were recorded with other physics."""
+
+
+DEFAULTS, OUTPUT = Training(), Output()
+
+
+def bc(*, training: Training = DEFAULTS, output: Output = OUTPUT) -> None:
+    """Behaviour cloning: fit the demonstrated actions."""
+    from gail_suite.bc import BC, BCConfig
+
+    config = _settings(BCConfig(), training, output)
+    if config is not None:
+        trainer, run_dir = _fresh("bc", BC, config, training)
+        _train("bc", trainer, run_dir, training, output, {"steps": training.steps})
+
+
+def gail(
+    *,
+    generator: Literal["sac", "ppo", "trpo"] = "sac",
+    num_envs: int | None = None,
+    device: str = "auto",
+    resume: Path | None = None,
+    training: Training = DEFAULTS,
+    output: Output = OUTPUT,
+) -> None:
+    """Generative adversarial imitation: a discriminator's logit is the reward.
+
+    Parameters
+    ----------
+    generator
+        Learner: sac (off-policy, the default), ppo or trpo (on-policy).
+    num_envs
+        Environments stepped together.
+    device
+        auto, cpu or cuda.
+    resume
+        Run directory to go on with; nothing else is needed.
+    """
+    if generator == "sac":
+        from gail_suite.gail import GAIL, GAILConfig
+
+        recipe = Recipe("gail", GAIL, GAILConfig(), "loop.n_envs")
+    else:
+        from gail_suite.adversarial import OnPolicyGAIL, onpolicy_config
+
+        recipe = Recipe("gail", OnPolicyGAIL, onpolicy_config(generator), "learner.n_envs")
+    _adversarial(recipe, num_envs, device, resume, training, output)
+
+
+def airl(
+    *,
+    generator: Literal["ppo", "trpo"] = "ppo",
+    num_envs: int | None = None,
+    resume: Path | None = None,
+    training: Training = DEFAULTS,
+    output: Output = OUTPUT,
+) -> None:
+    """Adversarial inverse reinforcement learning: the reward that is learned can be kept.
+
+    Parameters
+    ----------
+    generator
+        Learner: ppo or trpo.
+    num_envs
+        Environments stepped together.
+    resume
+        Run directory to go on with; nothing else is needed.
+    """
+    from gail_suite.airl import AIRL, AIRLConfig
+
+    recipe = Recipe("airl", AIRL, AIRLConfig(), "learner.n_envs", (f"learner.generator={generator}",))
+    _adversarial(recipe, num_envs, "cpu", resume, training, output)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An adversarial trainer and its settings."""
+
+    algo: str
+    kind: Any
+    defaults: Any
+    n_envs_setting: str
+    settings: tuple[str, ...] = ()
+
+
+def _adversarial(
+    recipe: Recipe, num_envs: int | None, device: str, resume: Path | None, training: Training, output: Output
+) -> None:
+    if resume is not None:
+        _check_resume(resume, recipe.algo, training)
+        trainer, run_dir = _trainer_class(recipe.kind, resume).resume(resume), resume
+    else:
+        pairs = () if num_envs is None else (f"{recipe.n_envs_setting}={num_envs}",)
+        config = _settings(recipe.defaults, replace(training, set=(*recipe.settings, *pairs, *training.set)), output)
+        if config is None:
+            return
+        options = {"device": _device(device)} if recipe.n_envs_setting.startswith("loop.") else {}
+        trainer, run_dir = _fresh(recipe.algo, recipe.kind, config, training, **options)
+    _train(recipe.algo, trainer, run_dir, training, output, {"total_steps": training.steps})
+
+
+def _settings(defaults: Any, training: Training, output: Output) -> Any:
+    """The configuration, or None after it was shown."""
+    from gail_suite.config import build, describe
+
+    config = build(defaults, training.config, training.set)
+    if training.show_config:
+        output.result({"path": None}, describe(config).rstrip())
+        return None
+    return config
+
+
+def _fresh(algo: str, kind: Any, config: Any, training: Training, **options: Any) -> tuple[Any, Path]:
+    import demos
+
+    if training.demos is None:
+        raise ValueError("train on which demonstrations? give --demos DIR; record some with gail-suite record")
+    shown = demos.load(training.demos, strict=training.strict)
+    env_id = training.env or shown.env_id
+    if env_id != shown.env_id:
+        raise ValueError(f"{training.demos} was recorded on {shown.env_id}, not on {env_id}: leave out --env")
+    if training.take is not None:
+        shown = shown.take(training.take, seed=training.seed)
+    if training.subsample is not None:
+        shown = shown.subsample(training.subsample, seed=training.seed)
+    run_dir = run_folder(training.out, f"{algo}-{env_id}-{training.seed}", command("train", algo, "--resume"))
+    return kind(env_id, shown, config, seed=training.seed, run_dir=run_dir, **options), run_dir
+
+
+def _train(
+    algo: str, trainer: Any, run_dir: Path, training: Training, output: Output, length: dict[str, int | None]
+) -> None:
+    from gail_suite.finish import finish_run
+    from gail_suite.runlog import StopRequested, stop_on_signals, stop_requested
+
+    with stop_on_signals():
+        run = trainer.train(**length, eval_episodes=0, quiet=output.quiet)
+        if stop_requested():
+            note(f"stopped; go on with: {command('train', algo, '--resume', run_dir)}")
+            raise StopRequested
+    values, text = finish_run(run_dir, run.policy, trainer.env_id, training.eval_episodes, training.video)
+    following = [command("render", run_dir, "--compare", "bundled"), command("eval", run_dir, "-n", 50)]
+    output.result({"algo": algo, **values}, text, following)
+
+
+def _check_resume(run_dir: Path, algo: str, training: Training) -> None:
+    file = run_dir / "config.json"
+    if not file.is_file():
+        raise ValueError(f"{run_dir} is not a run directory (it has no config.json)")
+    found = json.loads(file.read_text()).get("algo")
+    if found != algo:
+        raise ValueError(f"{run_dir} is a run of {found}, not of {algo}: use gail-suite train {found} --resume")
+    fixed = [
+        name for name in ("demos", "env", "take", "subsample", "config", "out") if getattr(training, name) is not None
+    ]
+    if fixed or training.set:
+        named = ", ".join(f"--{name}" for name in fixed or ["set"])
+        raise ValueError(f"a resumed run keeps its settings: leave out {named}, or start a new run")
+
+
+def _trainer_class(kind: Any, run_dir: Path) -> Any:
+    """On-policy GAIL is a class of its own; the run's configuration tells which it was."""
+    saved = json.loads((run_dir / "config.json").read_text())
+    if saved["algo"] == "gail" and saved["config"].get("generator") in ("ppo", "trpo"):
+        from gail_suite.adversarial import OnPolicyGAIL
+
+        return OnPolicyGAIL
+    return kind
+
+
+def _device(name: str) -> str:
+    from generative.backend import resolve_device
+
+    return str(resolve_device(name))
