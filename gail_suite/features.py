@@ -25,8 +25,8 @@ class Features:
     """(F,) at least `STD_FLOOR`."""
 
     def __call__(self, obs: np.ndarray) -> np.ndarray:
-        """Features (B, F) float32 of observations (B, O)."""
-        return ((obs[:, self.columns] - self.mean) / self.std).astype(np.float32)
+        """Features (B, F) float32 of observations (B, O), in C order: matrix products round differently in another."""
+        return np.ascontiguousarray((obs[:, self.columns] - self.mean) / self.std, np.float32)
 
     def policy_inputs(self, obs_dim: int) -> tuple[np.ndarray, np.ndarray]:
         """obs_mean and obs_scale (O,) of the same map on full observations; hidden columns have scale 0."""

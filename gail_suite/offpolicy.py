@@ -100,7 +100,8 @@ class OffPolicyLoop:
         assert self.current is not None
         if self.config.random_warm_up and self.steps < self.config.warm_up:
             return 2 * torch.rand(self.config.n_envs, self.spec.act_dim, generator=self.generator).numpy() - 1
-        return self.sac.act(torch.from_numpy(self.current), self.generator).numpy()
+        # a copy, since matrix products round differently on memory that torch did not align
+        return self.sac.act(torch.from_numpy(self.current).clone(), self.generator).numpy()
 
     def _step(self, actions: np.ndarray) -> tuple:
         return self.env.step(self.low + (actions + 1) / 2 * (self.high - self.low))

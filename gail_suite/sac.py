@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gail_suite.networks import Actor, TwinCritic
@@ -186,8 +185,8 @@ class SAC:
 
 
 def bc_loss(actor: Actor, features: Tensor, actions: Tensor) -> Tensor:
-    """Mean squared error of the deterministic action tanh(mu(s)) against the expert's, both in [-1, 1]."""
-    return F.mse_loss(torch.tanh(actor(features)[0]), actions)
+    """Squared distance of the deterministic action tanh(mu(s)) from the expert's, both in [-1, 1]: mean over the batch."""
+    return (torch.tanh(actor(features)[0]) - actions).square().sum(-1).mean()
 
 
 def module_arrays(module: nn.Module, prefix: str) -> dict[str, np.ndarray]:
@@ -212,5 +211,5 @@ def load_optimiser_arrays(optimiser: torch.optim.Optimizer, arrays: dict[str, np
     for name, value in arrays.items():
         if name.startswith(prefix + "."):
             index, key = name[len(prefix) + 1:].split(".")
-            state.setdefault(int(index), {})[key] = torch.from_numpy(np.array(value))
+            state.setdefault(int(index), {})[key] = torch.tensor(np.asarray(value))
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

@@ -1,0 +1,31 @@
+"""Demonstrations of the toy's analytic expert, shared by the tests that train."""
+
+import numpy as np
+import pytest
+import torch
+from demos.trajectory import Demonstrations, Trajectory
+
+import envs
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    # results are compared bit for bit, and two test processes on two cores are faster with one thread each
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def toy_demos():
+    trajectories = []
+    for seed in range(4):
+        env = envs.make(envs.TOY_ID)
+        obs, acts, rews = [env.reset(seed=seed)[0]], [], []
+        done = False
+        while not done:
+            action, _ = envs.toy_expert.predict(obs[-1])
+            o, r, terminated, truncated, _ = env.step(action)
+            obs.append(o), acts.append(action), rews.append(r)
+            done = terminated or truncated
+        trajectories.append(Trajectory(np.array(obs), np.array(acts), np.array(rews), terminated, truncated, seed))
+        env.close()
+    return Demonstrations(tuple(trajectories), {"env_id": envs.TOY_ID})
