@@ -64,11 +64,22 @@ def train(
     begin = time.monotonic()
     steps = 0
     while steps < total_steps and (budget_s is None or time.monotonic() - begin < budget_s):
-        trainer.train(trainer.gen_train_timesteps)
+        _round(trainer)
         steps += trainer.gen_train_timesteps
     policy = trainer.gen_algo.policy
     policy.set_training_mode(False)
     return policy, steps
+
+
+def _round(trainer: Any) -> None:
+    """One round of imitation's own `train`, without its progress bar."""
+    from imitation.util.networks import training
+
+    trainer.train_gen(trainer.gen_train_timesteps)
+    for _ in range(trainer.n_disc_updates_per_round):
+        with training(trainer.reward_train):
+            trainer.train_disc()
+    trainer.logger.dump(trainer._global_step)
 
 
 def require_imitation() -> None:
