@@ -63,7 +63,7 @@ def from_d4rl(path: str | Path, env_id: str | None = None) -> Demonstrations:
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz that need no unpickling; ValueError if it is unreadable or holds none."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files if _is_plain(archive, key)}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         message = f"{path} cannot be read as an .npz of plain arrays ({error}): save it again with np.savez"

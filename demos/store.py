@@ -56,7 +56,8 @@ def load(path: str | Path, strict: bool = False) -> Demonstrations:
             raise ValueError(problem)
         warnings.warn(problem, stacklevel=2)
     kept = {key: value for key, value in meta.items() if key not in STORAGE_KEYS}
-    return Demonstrations(trajectories, kept, **meta.get("pairs", {}))
+    pairs = meta.get("pairs", {"stride": 1, "offsets": ()})
+    return Demonstrations(trajectories, kept, pairs["stride"], pairs["offsets"])
 
 
 def save(demonstrations: Demonstrations, path: str | Path) -> Path:
@@ -84,7 +85,9 @@ def read_meta(folder: Path) -> dict[str, Any]:
         found = f"has no {META}" if folder.is_dir() else "is not a folder"
         raise ValueError(f"{folder} {found}: give a demonstrations folder, as `record` or `save` writes it")
     meta = read_json(folder / META)
-    if meta.get("format") != FORMAT or not isinstance(meta.get("env_id"), str):
+    sections = [meta.get(key, {}) for key in ("env_kwargs", "versions", "summary", "pairs")]
+    well_formed = isinstance(meta.get("env_id"), str) and all(isinstance(section, dict) for section in sections)
+    if meta.get("format") != FORMAT or not well_formed:
         raise ValueError(f"{folder / META} does not describe demonstrations: give a folder that `record` wrote")
     if meta.get("format_version") != FORMAT_VERSION:
         raise ValueError(f"{folder} has format version {meta.get('format_version')}, this program reads "

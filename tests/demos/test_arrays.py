@@ -1,0 +1,129 @@
+import re
+
+import numpy as np
+import pytest
+
+import demos
+import envs
+
+
+def flat(shown):
+    """The .npz layout of demonstrations."""
+    return {
+        "obs": np.concatenate([t.obs for t in shown]), "acts": np.concatenate([t.acts for t in shown]),
+        "rews": np.concatenate([t.rews for t in shown]), "lengths": shown.lengths,
+        "terminated": [t.terminated for t in shown], "truncated": [t.truncated for t in shown],
+        "seed": [t.seed for t in shown],
+    }
+
+
+def d4rl(shown, next_obs=True):
+    """D4RL's layout: no episode objects, no final observation but in next_observations."""
+    last = [np.arange(len(t)) == len(t) - 1 for t in shown]
+    arrays = {
+        "observations": np.concatenate([t.obs[:-1] for t in shown]), "actions": np.concatenate([t.acts for t in shown]),
+        "rewards": np.concatenate([t.rews for t in shown]),
+        "terminals": np.concatenate([end & t.terminated for end, t in zip(last, shown, strict=True)]),
+        "timeouts": np.concatenate([end & t.truncated for end, t in zip(last, shown, strict=True)]),
+    }
+    return {**arrays, "next_observations": np.concatenate([t.obs[1:] for t in shown])} if next_obs else arrays
+
+
+@pytest.fixture
+def shown(make_demos):
+    return make_demos(lengths=(4, 6, 3), obs_dim=3, act_dim=2, env_id=envs.TOY_ID)
+
+
+def test_npz_round_trip(tmp_path, shown, same):
+    np.savez(tmp_path / "a b.npz", env_id=envs.TOY_ID, **flat(shown))
+    again = demos.from_npz(tmp_path / "a b.npz")
+    same(again, shown)
+    assert again.env_id == envs.TOY_ID and again.meta["source"].endswith("a b.npz")
+    assert (again.meta["obs_dim"], again.meta["act_dim"]) == (3, 2)
+    same(demos.load(again.save(tmp_path / "folder")), shown)
+
+
+def test_npz_of_one_bare_episode(tmp_path, shown):
+    np.savez(tmp_path / "one.npz", obs=shown[0].obs, acts=shown[0].acts, rews=shown[0].rews)
+    (trajectory,) = demos.from_npz(tmp_path / "one.npz", env_id=envs.TOY_ID)
+    assert len(trajectory) == 4 and not trajectory.terminated and not trajectory.truncated and trajectory.seed is None
+
+
+def test_npz_that_is_wrong(tmp_path, shown):
+    def refused(message, **changes):
+        np.savez(tmp_path / "x.npz", **{k: v for k, v in {**flat(shown), **changes}.items() if v is not None})
+        with pytest.raises(ValueError, match=re.escape(message)):
+            demos.from_npz(tmp_path / "x.npz", env_id=changes.get("env_id", envs.TOY_ID))
+
+    refused("x.npz lacks rews and holds acts, lengths, obs, seed, terminated, truncated: see docs", rews=None)
+    refused("has 16 rows of obs where its 3 episode lengths need 17", lengths=np.array([4, 6, 4]))
+    refused("episode 1: trajectory obs holds 1 NaN or Inf, the first at step 2", obs=_with_nan(shown, 7))
+    refused("does not say which environment it was recorded in: pass env_id", env_id=None)
+    refused("has (observation, action) widths (3, 2) but Ant-v5 has (105, 8)", env_id="Ant-v5")
+    refused("x.npz lacks obs and holds", obs=np.array([{"code": "run"}], object))  # pickled: not even looked at
+
+
+def _with_nan(shown, row):
+    obs = np.concatenate([t.obs for t in shown])
+    obs[row, 0] = np.nan
+    return obs
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04K\x01.", b"PK\x03\x04 torn", b"text"])
+def test_what_is_no_npz(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"x.npz cannot be read as an .npz of plain arrays \("):
+        demos.from_npz(tmp_path / "x.npz")
+    with pytest.raises(ValueError, match="cannot be read"):
+        demos.from_npz(tmp_path / "missing.npz")
+
+
+def test_d4rl_with_next_observations(tmp_path, shown, same):
+    np.savez(tmp_path / "x.npz", **d4rl(shown))
+    again = demos.from_d4rl(tmp_path / "x.npz", env_id=envs.TOY_ID)
+    same(again, shown, seeds=False)
+
+
+def test_d4rl_without_next_observations_loses_the_unknown_last_steps(tmp_path, shown):
+    np.savez(tmp_path / "x.npz", **d4rl(shown, next_obs=False))
+    again = demos.from_d4rl(tmp_path / "x.npz", env_id=envs.TOY_ID)
+    assert again.lengths.tolist() == [3, 5, 2]
+    for whole, part in zip(shown, again, strict=True):
+        np.testing.assert_array_equal(part.obs, whole.obs[:-1])
+        np.testing.assert_array_equal(part.acts, whole.acts[:-1])
+        assert part.truncated and not part.terminated  # the end itself was not stored: bootstrap, do not terminate
+
+
+def test_d4rl_cut_off_by_the_end_of_the_file(tmp_path, shown):
+    arrays = {key: value[:-1] for key, value in d4rl(shown).items()}
+    np.savez(tmp_path / "x.npz", **arrays)
+    last = demos.from_d4rl(tmp_path / "x.npz", env_id=envs.TOY_ID)[-1]
+    assert len(last) == 2 and last.truncated and not last.terminated
+
+
+def test_d4rl_ant_v2_is_refused(tmp_path, make_demos):
+    np.savez(tmp_path / "ant_expert-v2.npz", **d4rl(make_demos(obs_dim=111, act_dim=8)))
+    message = r"widths \(111, 8\) \(Ant-v2 data: 27 live .*\) but Ant-v5 has \(105, 8\): its physics differ too"
+    with pytest.raises(ValueError, match=message):
+        demos.from_d4rl(tmp_path / "ant_expert-v2.npz")
+
+
+def test_d4rl_that_is_wrong(tmp_path, shown):
+    arrays = d4rl(shown)
+    np.savez(tmp_path / "x.npz", **{**arrays, "rewards": arrays["rewards"][:-1]})
+    with pytest.raises(ValueError, match=r"arrays of different lengths \[12, 13\]"):
+        demos.from_d4rl(tmp_path / "x.npz", env_id=envs.TOY_ID)
+    np.savez(tmp_path / "y.npz", obs=np.zeros(3))
+    with pytest.raises(ValueError, match="lacks observations, actions, rewards, terminals and holds obs"):
+        demos.from_d4rl(tmp_path / "y.npz", env_id=envs.TOY_ID)
+
+
+def test_d4rl_hdf5(tmp_path, shown, same):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        for key, value in d4rl(shown).items():
+            file[key] = value
+    same(demos.from_d4rl(tmp_path / "x.hdf5", env_id=envs.TOY_ID), shown, seeds=False)
+    (tmp_path / "bad.hdf5").write_bytes(b"no")
+    with pytest.raises(ValueError, match=r"bad.hdf5 cannot be read as HDF5"):
+        demos.from_d4rl(tmp_path / "bad.hdf5", env_id=envs.TOY_ID)

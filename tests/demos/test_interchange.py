@@ -1,0 +1,123 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import demos
+import envs
+
+
+@pytest.fixture
+def recorded(toy_policy):
+    return demos.record(toy_policy, envs.TOY_ID, 3, seed=8, n_envs=3)
+
+
+@pytest.fixture
+def minari_root(tmp_path, monkeypatch):
+    pytest.importorskip("h5py")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari root ü"))
+
+
+def test_minari_round_trip(minari_root, recorded, same):
+    demos.to_minari(recorded, "toy/expert-v0", author="someone")
+    again = demos.from_minari("toy/expert-v0")
+    same(again, recorded)
+    assert again.meta == {**recorded.meta, "source": "minari toy/expert-v0"}  # expert, physics, seeds
+
+
+def test_minari_reads_what_we_write(minari_root, recorded):
+    import minari
+
+    demos.to_minari(recorded, "toy/expert-v0")
+    dataset = minari.load_dataset("toy/expert-v0")
+    assert dataset.total_episodes == 3 and dataset.total_steps == recorded.n_pairs
+    assert dataset.env_spec.id == envs.TOY_ID
+    episode = dataset[1]
+    np.testing.assert_array_equal(episode.observations, recorded[1].obs)
+    assert episode.terminations[:-1].sum() == 0 and episode.terminations[-1] == recorded[1].terminated
+
+
+def test_minari_errors(minari_root, recorded):
+    demos.to_minari(recorded, "toy/expert-v0")
+    with pytest.raises(ValueError, match="toy/expert-v0 exists already: choose another id"):
+        demos.to_minari(recorded, "toy/expert-v0")
+    with pytest.raises(ValueError, match="Malformed dataset ID"):
+        demos.to_minari(recorded, "no version")
+    with pytest.raises(ValueError, match="'toy/exprt-v0' is on this machine: did you mean 'toy/expert-v0'"):
+        demos.from_minari("toy/exprt-v0")
+    with pytest.raises(ValueError, match="fetch it with: minari download abc-v0"):
+        demos.from_minari("abc-v0")
+
+
+def test_imitation_round_trip(tmp_path, recorded, same):
+    pytest.importorskip("pyarrow")
+    path = demos.to_imitation(recorded, tmp_path / "for imitation ü")
+    again = demos.from_imitation(path)
+    same(again, recorded, seeds=False)
+    assert again.meta == {**recorded.meta, "source": str(path)}
+    with pytest.raises(ValueError, match="exists already: choose another path"):
+        demos.to_imitation(recorded, path)
+
+
+def test_imitation_itself_reads_and_writes_the_same_files(tmp_path, recorded, same):
+    for module in ("pyarrow", "datasets", "jsonpickle", "imitation"):
+        pytest.importorskip(module)
+    from imitation.data import serialize
+
+    theirs = serialize.load(demos.to_imitation(recorded, tmp_path / "ours"))
+    for a, b in zip(recorded, theirs, strict=True):
+        np.testing.assert_array_equal(a.obs, b.obs)
+        np.testing.assert_array_equal(a.acts, b.acts)
+        assert b.terminal and b.infos[-1] == {"TimeLimit.truncated": a.truncated}
+    serialize.save(tmp_path / "theirs", theirs)
+    same(demos.from_imitation(tmp_path / "theirs", env_id=envs.TOY_ID), recorded, seeds=False)
+
+
+def test_foreign_imitation_folder(tmp_path, recorded):
+    """Without our key the environment must be named, and infos that only jsonpickle can read are left alone."""
+    pa = pytest.importorskip("pyarrow")
+    whole, short = recorded[:1], recorded[0]
+    path = demos.to_imitation(whole, tmp_path / "x")
+    steps = 100  # the toy's limit
+    table = pa.table({
+        "obs": [np.zeros((steps + 1, 3)).tolist(), short.obs.tolist()],
+        "acts": [np.zeros((steps, 2)).tolist(), short.acts.tolist()],
+        "infos": [[json.dumps({"py/object": "os.system"})] * steps, ["{}"] * len(short)],
+        "terminal": [True, len(short) < steps],
+    })
+    with pa.ipc.new_stream(str(path / "data-00000-of-00001.arrow"), table.schema) as stream:
+        stream.write_table(table)
+    with pytest.raises(ValueError, match="does not say which environment"):
+        demos.from_imitation(path)
+    first, second = demos.from_imitation(path, env_id=envs.TOY_ID)
+    assert first.truncated and not first.terminated  # as long as the limit
+    assert second.terminated == (len(short) < steps) and second.episode_return == 0
+    (path / "data-00000-of-00001.arrow").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="cannot be read as a dataset folder"):
+        demos.from_imitation(path)
+
+
+def test_older_imitation_npz(tmp_path, recorded, same):
+    lengths = recorded.lengths
+    np.savez(
+        tmp_path / "old.npz",
+        obs=np.concatenate([t.obs for t in recorded]), acts=np.concatenate([t.acts for t in recorded]),
+        rews=np.concatenate([t.rews for t in recorded]), indices=np.cumsum(lengths)[:-1], terminal=np.ones(3, bool),
+        infos=np.array([{}] * lengths.sum(), object),
+    )
+    again = demos.from_imitation(tmp_path / "old.npz", env_id=envs.TOY_ID)
+    same(again, recorded, seeds=False)  # the episodes of 100 steps count as truncated, the others as terminated
+    (tmp_path / "old.pkl").write_bytes(b"\x80\x04K\x01.")
+    with pytest.raises(ValueError, match=r"cannot be read as an \.npz of plain arrays"):
+        demos.from_imitation(tmp_path / "old.pkl", env_id=envs.TOY_ID)
+
+
+def test_missing_libraries_are_named_with_the_remedy(tmp_path, recorded, monkeypatch):
+    for name in ("h5py", "pyarrow"):
+        monkeypatch.setitem(sys.modules, name, None)
+    calls = [(lambda: demos.from_minari("a-v0"), "h5py"), (lambda: demos.to_minari(recorded, "a-v0"), "h5py"),
+             (lambda: demos.to_imitation(recorded, tmp_path / "x"), "pyarrow")]
+    for call, library in calls:
+        with pytest.raises(ValueError, match=f"needs {library}, which cannot be imported .*: run make install"):
+            call()
