@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from gail_suite.runlog import versions
+from gail_suite.versions import versions
 
 TASKS = ("Ant-v5", "Humanoid-v5")
 MIN_FREE_GB = 2.0

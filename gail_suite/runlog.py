@@ -13,17 +13,16 @@ import math
 import os
 import platform
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from gail_suite.checkpoint import write_atomic, write_json
+from gail_suite.versions import versions
 
 PLAIN_INTERVAL_S = 5.0
 _signal_seen: int | None = None
@@ -86,10 +85,10 @@ class RunLog:
         self._writer: Any = None
         self._bar: Any = None
         self._latest_score: float | None = None
-        self._first_step: int | None = None
         self._wall_before = 0.0
         self._shown = -math.inf
-        self._start = self._start_stepping = time.monotonic()
+        self._start = time.monotonic()
+        self._log_speed, self._shown_speed = _Speed(0.0), _Speed(1.0)
 
     def __enter__(self) -> Self:
         self.run_dir.mkdir(parents=True, exist_ok=True)
@@ -115,7 +114,7 @@ class RunLog:
         if "score" in scalars:
             self._latest_score = scalars["score"]
         record = {"step": step, **{k: _number(v) for k, v in scalars.items()}}
-        clock = {"sps": round(self._rate(step, now), 2), "wall_s": round(self._wall_before + now - self._start, 3)}
+        clock = {"sps": round(self._log_speed(step, now), 2), "wall_s": round(self._wall_before + now - self._start, 3)}
         line = json.dumps({**dict(sorted(record.items())), **clock}, allow_nan=False)
         with open(self.metrics, "a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -124,15 +123,13 @@ class RunLog:
     def progress(self, step: int, **fields: float) -> None:
         """Show where the run is: steps/s, time left, the latest score and any other field."""
         now = time.monotonic()
-        if self._first_step is None:
-            self._first_step, self._start_stepping = step, now
         if "score" in fields:
             self._latest_score = fields["score"]
         if self._quiet:
             return
         if not self._plain:
             self._show_bar(step, now, fields)
-        elif now - self._shown >= PLAIN_INTERVAL_S or step == self.total_steps:
+        elif now - self._shown >= PLAIN_INTERVAL_S or step >= (self.total_steps or math.inf):
             self._shown = now
             print(f"step {self._position(step)}  {self._details(step, now, fields)}", file=sys.stderr, flush=True)
 
@@ -141,22 +138,19 @@ class RunLog:
         kept = [row for row in read_metrics(self.run_dir) if row["step"] <= step]
         write_atomic(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
         self._purge_step = step + 1
-        self._restart_clock(kept[-1] if kept else {}, step)
+        self._restart_clock(kept[-1] if kept else {})
 
-    def _restart_clock(self, last: dict[str, Any], first_step: int | None = None) -> None:
-        self._start = self._start_stepping = time.monotonic()
-        self._first_step = first_step
+    def _restart_clock(self, last: dict[str, Any]) -> None:
+        self._start = time.monotonic()
+        self._log_speed, self._shown_speed = _Speed(0.0), _Speed(1.0)
         self._wall_before = last.get("wall_s", 0.0)
         self._latest_score = last.get("score")
-
-    def _rate(self, step: int, now: float) -> float:
-        return (step - (self._first_step or 0)) / max(now - self._start_stepping, 1e-9)
 
     def _position(self, step: int) -> str:
         return f"{step:,}" if self.total_steps is None else f"{step:,}/{self.total_steps:,}"
 
     def _details(self, step: int, now: float, fields: dict[str, float]) -> str:
-        rate = self._rate(step, now)
+        rate = self._shown_speed(step, now)
         parts = [f"{rate:.0f} steps/s"]
         if self.total_steps is not None and rate > 0:
             parts.append(f"ETA {_duration((self.total_steps - step) / rate)}")
@@ -186,6 +180,22 @@ class RunLog:
             self._writer.add_scalar(name, value, step)
 
 
+class _Speed:
+    """Steps per second since the last call, or since at least `interval` seconds before it."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval, self._rate = interval, 0.0
+        self._mark: tuple[int, float] | None = None
+
+    def __call__(self, step: int, now: float) -> float:
+        if self._mark is None:
+            self._mark = step, now
+        elif now - self._mark[1] > self._interval:
+            self._rate = (step - self._mark[0]) / (now - self._mark[1])
+            self._mark = step, now
+        return self._rate
+
+
 def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
     """The records of metrics.jsonl in order; a line torn by a crash is left out."""
     path = Path(run_dir) / "metrics.jsonl"
@@ -208,39 +218,6 @@ def write_run_files(run_dir: str | Path, config: dict[str, Any]) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     for name, content in (("config", config), ("versions", versions())):
         write_json(run_dir / f"{name}.json", content)
-
-
-def versions() -> dict[str, Any]:
-    """Versions of Python and the packages that decide the numbers, the git commit if any, and the machine."""
-    packages = ("torch", "mujoco", "gymnasium", "stable-baselines3", "numpy", "safetensors", "gail-suite")
-    machine = {"system": platform.platform(), "processor": _processor(), "cpus": os.cpu_count()}
-    return {"python": platform.python_version(), **{p: _version(p) for p in packages}, "commit": _commit(), **machine}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def _commit() -> str | None:
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    try:
-        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _acquire(path: Path) -> int:
