@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+@functools.cache
 def has_amx_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 tiles in hardware (Linux; False elsewhere)."""
     cpuinfo = Path("/proc/cpuinfo")

@@ -99,8 +99,13 @@ def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise ValueError(f"folder {folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    grey = all(Image.open(p).mode in ("1", "L", "LA", "I", "I;16", "F") for p in files)
-    arrays = [np.asarray(Image.open(p).convert("L" if grey else "RGB"), dtype=np.uint8) for p in files]
+    opened = []
+    for path in files:
+        with Image.open(path) as image:
+            grey = image.mode in ("1", "L", "LA", "I", "I;16", "F")
+            opened.append((grey, np.asarray(image.convert("L" if grey else "RGB"), dtype=np.uint8)))
+    grey = all(is_grey for is_grey, _ in opened)
+    arrays = [np.repeat(a[:, :, None], 3, 2) if is_grey and not grey else a for is_grey, a in opened]
     sizes = {a.shape[:2] for a in arrays}
     if len(sizes) > 1:
         shown = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:4])

@@ -133,6 +133,7 @@ class GaussianMixture(GenerativeModel):
             if not np.isfinite(bounds[-1]):
                 raise ValueError(f"EM iteration {iteration + 1} gave {bounds[-1]}: raise reg_covar ({self.config['reg_covar']})")
             if options.on_step is not None:
+                self.params, self._cached = params, None
                 options.on_step(iteration + 1, {"objective": bounds[-1]})
             if iteration and abs(bounds[-1] - bounds[-2]) < self.config["tol"]:
                 return params, bounds, True
