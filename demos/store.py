@@ -57,7 +57,10 @@ def load(path: str | Path, strict: bool = False) -> Demonstrations:
         warnings.warn(problem, stacklevel=2)
     kept = {key: value for key, value in meta.items() if key not in STORAGE_KEYS}
     pairs = meta.get("pairs", {"stride": 1, "offsets": ()})
-    return Demonstrations(trajectories, kept, pairs["stride"], pairs["offsets"])
+    try:
+        return Demonstrations(trajectories, kept, pairs["stride"], pairs["offsets"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / META} has damaged pairs {pairs} ({error}): restore it from a copy") from None
 
 
 def save(demonstrations: Demonstrations, path: str | Path) -> Path:

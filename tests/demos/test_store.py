@@ -137,6 +137,8 @@ def test_missing_files(folder, tmp_path):
     ({"env_id": 3}, "does not describe demonstrations"),
     ({"summary": []}, "does not describe demonstrations"),
     ({"format_version": 2}, "has format version 2, this program reads 1: update gail-suite"),
+    ({"pairs": {"stride": 2}}, r"meta.json has damaged pairs {'stride': 2} \('offsets'\): restore it"),
+    ({"pairs": {"stride": 2, "offsets": [0]}}, r"damaged pairs .*stride 2 with 1 offsets for 3 trajectories"),
     ({"obs_dim": 7}, r"episode_00000.safetensors has \(observation, action\) widths \(4, 2\) but Toy-v0 has \(7, 2\)"),
 ])
 def test_meta_is_checked(folder, change, message):
