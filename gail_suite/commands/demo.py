@@ -1,0 +1,68 @@
+"""`gail-suite demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from gail_suite.commands.common import Output, command, note
+
+DEFAULT = Output()
+
+
+def demo(
+    *,
+    out: Path = Path("runs/demo"),
+    env: str = "Ant-v5",
+    demos: Annotated[int, Parameter(name="--take")] = 4,
+    steps: int | None = None,
+    seed: int = 0,
+    eval_episodes: int = 20,
+    frames: int = 300,
+    output: Output = DEFAULT,
+) -> None:
+    """The main job, a few minutes: record, clone, imitate, measure, film. Called again, it goes on where it stopped.
+
+    Parameters
+    ----------
+    out
+        Folder for everything.
+    env
+        Environment with a bundled expert.
+    demos
+        Number of demonstrations.
+    steps
+        Environment steps of GAIL.
+    seed
+        Seed of everything random.
+    eval_episodes
+        Episodes of each evaluation.
+    frames
+        Frames of the film.
+    """
+    from gail_suite.demo import STEPS, run_demo, table
+    from gail_suite.runlog import StopRequested
+
+    try:
+        summary = run_demo(
+            out,
+            env_id=env,
+            n_demos=demos,
+            steps=steps or STEPS,
+            seed=seed,
+            n_eval=eval_episodes,
+            n_frames=frames,
+            quiet=output.quiet,
+            say=(lambda text: None) if output.quiet else note,
+        )
+    except StopRequested:
+        note(f"stopped; the same command goes on: {command('demo', '--out', out)}")
+        raise
+    following = [
+        command("eval", out / "gail", "-n", 50),
+        command("render", out / "gail", "--compare", out / "bc", "--out", out / "bc_and_gail.mp4"),
+        command("record", "--env", "Humanoid-v5", "--out", "humanoid-demos"),
+    ]
+    output.result(summary, table(summary), following)
