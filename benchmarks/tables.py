@@ -1,0 +1,95 @@
+"""Writes the tables of README.md and RESULTS.md from the CSV files in results/.
+
+    python benchmarks/tables.py            # rewrite what stands between the markers
+    python benchmarks/tables.py --check    # exit 1 if a table in a file is not what the CSV says
+
+A table stands between `<!-- table:NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+from records import read_rows  # noqa: E402
+
+from gail_suite.stats import bootstrap_interval, iqm  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results"
+MARKER = re.compile(r"(<!-- table:(?P<name>[\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def markdown(header: list[str], lines: list[list[str]]) -> str:
+    """A Markdown table."""
+    rows = [header, ["---"] * len(header), *lines]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in rows)
+
+
+def few_demos_table() -> str:
+    """One line a task, protocol and algorithm: IQM over seeds with a bootstrap interval, steps and wall-clock."""
+    groups: dict[tuple, list[dict[str, str]]] = defaultdict(list)
+    for row in read_rows(RESULTS / "few_demos.csv"):
+        groups[row["env"], int(row["n_demos"]), row["protocol"], row["algo"]].append(row)
+    lines = []
+    for (env, n, protocol, algo), rows in sorted(groups.items()):
+        scores = np.array([float(r["score"]) for r in rows])
+        low, high = bootstrap_interval(scores, statistic=iqm) if len(scores) > 1 else (scores[0], scores[0])
+        to_09 = [float(r["wall_s_to_0.9"]) for r in rows if r["wall_s_to_0.9"]]
+        lines.append([
+            env, f"{n} ({protocol}, {rows[0]['n_pairs']} pairs)", algo, f"**{iqm(scores):.3f}**",
+            f"{low:.3f} to {high:.3f}", " ".join(f"{s:.2f}" for s in scores), f"{int(rows[0]['env_steps']):,}",
+            f"{np.mean([float(r['wall_s']) for r in rows]) / 60:.1f} min",
+            f"{np.mean(to_09) / 60:.1f} min ({len(to_09)}/{len(rows)})" if to_09 else "not reached",
+            ", ".join(sorted({r["commit"] for r in rows}))])
+    header = ["task", "demonstrations", "algorithm", "score (IQM)", "95 % interval", "each seed", "env steps", "wall-clock",
+              "to 0.9", "commit"]
+    return markdown(header, lines)
+
+
+def plain_table(name: str) -> Callable[[], str]:
+    """A CSV as it is, without the columns that only matter to a machine."""
+    def table() -> str:
+        rows = read_rows(RESULTS / f"{name}.csv")
+        columns = [c for c in (rows[0] if rows else []) if c not in ("command", "machine")]
+        return markdown(columns, [[r[c] for c in columns] for r in rows]) if rows else "(not measured yet)\n"
+    return table
+
+
+def make(name: str) -> str:
+    """The table called `name`."""
+    return {"few_demos": few_demos_table}.get(name, plain_table(name))()
+
+
+def rewritten(text: str) -> str:
+    """The text with every marked table made anew."""
+    return MARKER.sub(lambda m: m[1] + make(m["name"]) + m[3], text)
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    stale = []
+    for path in (ROOT / "README.md", ROOT / "RESULTS.md"):
+        old = path.read_text()
+        new = rewritten(old)
+        if old != new:
+            stale.append(path.name)
+            if not check:
+                path.write_text(new)
+    if check and stale:
+        print(f"stale tables in {', '.join(stale)}: run `python benchmarks/tables.py`", file=sys.stderr)
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
