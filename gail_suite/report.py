@@ -83,12 +83,15 @@ def _draw_outcome(axes: Any, rows: list[dict[str, Any]], title: str) -> None:
     name = (
         "score" if _series(rows, "score")[0] else "return_mean" if _series(rows, "return_mean")[0] else "train_return"
     )
-    axes.plot(*_series(rows, name), marker="o", ms=3, color="#1f6feb", label="learner")
-    levels = [row[f"bc_{name}"] for row in rows if row.get(f"bc_{name}") is not None]
-    if levels:
-        axes.axhline(levels[0], ls="--", lw=1.2, color="#c4622d", label="behaviour cloning")
+    steps, values = _series(rows, name)
+    start = [(row["step"], row[f"bc_{name}"]) for row in rows if row.get(f"bc_{name}") is not None][:1]
+    if start:  # training went on from behaviour cloning
+        steps, values = [start[0][0], *steps], [start[0][1], *values]
+        axes.axhline(start[0][1], ls="--", lw=1.2, color="#c4622d", label="behaviour cloning")
+    axes.plot(steps, values, marker="o", ms=3, color="#1f6feb", label="learner")
     if name == "score":
         axes.axhline(1.0, ls="--", lw=1.2, color="#2e8540", label="expert")
+        axes.set_ylim(min(-0.05, *values, 0.0), max(1.1, 1.05 * max(values, default=1.0)))
     axes.set(title=title, xlabel="environment steps", ylabel="normalised score" if name == "score" else "return")
     axes.grid(alpha=0.25)
     axes.legend(loc="best", fontsize=9)
