@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from generative.backend import seed_generator
 from generative.causal_sampling import inpaint_levels, log_likelihood, sample_cached, sample_plain
-from generative.fit import Recipe, fit_likelihood
+from generative.fit import Recipe, changed, fit_likelihood
 from generative.nn import CausalConv2d, Pixelwise, State
 from generative.types import ArrayLike, FitOptions, GenerativeModel
 
@@ -120,9 +120,11 @@ class AutoregressiveModel(GenerativeModel):
     def _network(self, shape: tuple[int, int, int], levels: int, n_classes: int) -> CausalNet:
         raise NotImplementedError
 
-    def _recipe(self) -> Recipe:
-        changes = {name: self.config[name] for name in ("lr", "batch_size") if self.config[name] is not None}
-        return replace(self.recipe, **changes)
+    def __init__(self, **config: Any) -> None:
+        for name, least in (("levels", 2), ("layers", 0), ("features", 1)):
+            if config[name] is not None and config[name] < least:
+                raise ValueError(f"{name} must be at least {least}, got {config[name]}")
+        super().__init__(**config)
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         spec = super()._infer(x, y)
@@ -156,7 +158,8 @@ class AutoregressiveModel(GenerativeModel):
 
         if y is not None and val[1] is None:
             raise ValueError("the model is fitted with labels, but val has none: give val=(x, y)")
-        self.held_out = fit_likelihood(self.net, loss, (x, y), val, options, self._recipe())
+        self.held_out = fit_likelihood(self.net, loss, (x, y), val, options,
+                                       changed(self.recipe, self.config))
 
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
         levels = self._levels(x, seed_generator(0, x.device))

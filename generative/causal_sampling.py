@@ -100,15 +100,13 @@ def sample_cached(net: CausalNetwork, u: Tensor, y: Tensor | None, given: Given 
 
 
 def _resample(given: Given, state: State, x: Tensor, log_weight: Tensor, last: bool) -> None:
-    """Where fewer than half of an image's particles carry its weight, or at the end, draw them anew by weight (systematic)."""
+    """Where fewer than half of an image's particles carry its weight, or at the end, draw them anew by weight."""
     weight = torch.softmax(log_weight.view(-1, given.particles), dim=1)
     images, particles = weight.shape
     poor = (1.0 / weight.square().sum(dim=1) < particles / 2) | last
     if not bool(poor.any()):
         return
-    start = torch.rand(images, 1, generator=given.generator, device=weight.device, dtype=weight.dtype)
-    ticks = (torch.arange(particles, device=weight.device) + start) / particles
-    chosen = torch.searchsorted(weight.cumsum(dim=1), ticks).clamp_max(particles - 1)
+    chosen = torch.multinomial(weight, particles, replacement=True, generator=given.generator)
     index = torch.where(poor[:, None], chosen, torch.arange(particles, device=weight.device))
     index = (index + particles * torch.arange(images, device=weight.device)[:, None]).flatten()
     state.select(index)

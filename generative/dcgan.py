@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from generative.fit import check_training
 from generative.gan import GAN, leaky
 from generative.nn import halvings, stride_2_kernel
 
@@ -26,9 +27,9 @@ class DCGAN(GAN):
     images_only = True
 
     def __init__(self, latent: int = 64, features: int = 32, r1: float = 0.0, spectral_norm: bool = False,
-                 lr: float | None = None, batch_size: int | None = None) -> None:
-        super(GAN, self).__init__(latent=latent, features=features, r1=r1, spectral_norm=spectral_norm, lr=lr,
-                                  batch_size=batch_size)
+                 **training: Any) -> None:
+        super(GAN, self).__init__(latent=latent, features=features, r1=r1, spectral_norm=spectral_norm,
+                                  **check_training(type(self).__name__, training))
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         height, width = x.shape[2:]

@@ -21,6 +21,8 @@ from generative.training import (
     TrainingDiverged,
     TrainingState,
     average_into,
+    changed,
+    check_training,
     descend,
     learning_rate,
     seed_step,
@@ -29,7 +31,7 @@ from generative.training import (
 )
 from generative.types import FitOptions
 
-__all__ = ["Recipe", "TrainingDiverged", "fit_adversarial", "fit_likelihood", "held_out_loss"]
+__all__ = ["Recipe", "TrainingDiverged", "changed", "check_training", "fit_adversarial", "fit_likelihood", "held_out_loss"]
 
 Loss = Callable[[Tensor, Tensor | None], Tensor]
 """(x, y) -> loss of each sample, shape (B,); noise comes from torch's global generator, which the loop seeds."""

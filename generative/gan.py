@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generative.fit import Recipe, fit_adversarial
+from generative.fit import Recipe, changed, check_training, fit_adversarial
 from generative.nn import mlp
 from generative.types import FitOptions, GenerativeModel
 
@@ -76,9 +75,9 @@ class GAN(GenerativeModel):
     net: AdversarialNet
 
     def __init__(self, latent: int = 64, hidden: int = 256, layers: int = 2, r1: float = 0.0, spectral_norm: bool = False,
-                 lr: float | None = None, batch_size: int | None = None) -> None:
-        super().__init__(latent=latent, hidden=hidden, layers=layers, r1=r1, spectral_norm=spectral_norm, lr=lr,
-                         batch_size=batch_size)
+                 **training: Any) -> None:
+        super().__init__(latent=latent, hidden=hidden, layers=layers, r1=r1, spectral_norm=spectral_norm,
+                         **check_training(type(self).__name__, training))
 
     # ---- networks ---------------------------------------------------------------------------------------------------
     def _wrap(self, layer: nn.Module) -> nn.Module:
@@ -91,7 +90,7 @@ class GAN(GenerativeModel):
         generator = nn.Sequential(mlp([n_inputs, *hidden, values], leaky),
                                   nn.Tanh() if len(shape) == 3 else nn.Identity(), nn.Unflatten(1, shape))
         layers = [self._wrap(m) if isinstance(m, nn.Linear) else m for m in mlp([values, *hidden], leaky)]
-        return generator, nn.Sequential(nn.Flatten(), *layers, leaky()), hidden[-1]
+        return generator, nn.Sequential(nn.Flatten(), *layers, leaky()), [values, *hidden][-1]
 
     def _build(self) -> None:
         shape, n_classes = tuple(self.spec["event_shape"]), self.spec["n_classes"]
@@ -107,9 +106,8 @@ class GAN(GenerativeModel):
         if x.ndim == 2:
             spread = x.std(0, correction=0)
             net.shift, net.scale = x.mean(0), torch.where(spread > 1e-6, spread, 1.0)
-        changes = {name: self.config[name] for name in ("lr", "batch_size") if self.config[name] is not None}
         fit_adversarial(net.generator, net.critic, net.average, self._critic_loss, self._generator_loss, (x, y), options,
-                        replace(self.recipe, **changes))
+                        changed(self.recipe, self.config))
 
     def _critic_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         net, r1 = self.net, self.config["r1"]

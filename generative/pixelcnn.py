@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from generative.autoregressive import AutoregressiveModel, CausalNet, NetState, rounded_up
-from generative.fit import Recipe
+from generative.fit import Recipe, check_training
 from generative.nn import GatedLayer, ResidualBlock
 
 
@@ -53,15 +55,16 @@ class PixelCNN(AutoregressiveModel):
     2016); it has the known blind spot to the upper right. ``gated=True``: vertical and horizontal stacks with gated units
     (van den Oord et al. 2016b), no blind spot. ``features`` is the width, ``levels`` the number of values of a channel (None:
     inferred; giving it quantises), ``binarize`` treats grey values as probabilities of ink, drawn anew in every minibatch.
+    ``training`` changes fields of ``fit.Recipe`` (lr, batch_size, ema, ...).
     Deviations: kernels are cut to the visible rows, class features enter after the first layer.
     """
 
     recipe = Recipe(steps=2000, batch_size=64, lr=2e-3, ema=0.999, precision="bfloat16")
 
     def __init__(self, gated: bool = True, features: int = 64, layers: int = 8, levels: int | None = None,
-                 binarize: bool = False, lr: float | None = None, batch_size: int | None = None) -> None:
-        super().__init__(gated=gated, features=features, layers=layers, levels=levels, binarize=binarize, lr=lr,
-                         batch_size=batch_size)
+                 binarize: bool = False, **training: Any) -> None:
+        super().__init__(gated=gated, features=features, layers=layers, levels=levels, binarize=binarize,
+                         **check_training(type(self).__name__, training))
 
     def _network(self, shape: tuple[int, int, int], levels: int, n_classes: int) -> CausalNet:
         features, depth = rounded_up(self.config["features"], 2 * shape[0]), self.config["layers"]

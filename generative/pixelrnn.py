@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generative.autoregressive import AutoregressiveModel, CausalNet, rounded_up
-from generative.fit import Recipe
+from generative.fit import Recipe, check_training
 from generative.nn import CausalConv2d, ConvState, Pixelwise, State
 
 
@@ -192,18 +192,18 @@ class PixelRNN(AutoregressiveModel):
 
     ``kind="row"``: Row LSTM; ``kind="diagonal"``: Diagonal BiLSTM, whose receptive field is every earlier pixel. A masked 7x7
     convolution, ``layers`` residual LSTM layers with ``hidden`` units, two 1x1 layers. ``levels`` and ``binarize`` as in
-    PixelCNN. Source: van den Oord, Kalchbrenner and Kavukcuoglu (2016). Deviation: class features after the first layer.
+    PixelCNN. ``training`` changes fields of ``fit.Recipe``. Source: van den Oord, Kalchbrenner and Kavukcuoglu
+    (2016). Deviation: class features after the first layer.
     """
 
     recipe = Recipe(steps=2000, batch_size=64, lr=2e-3, ema=0.999, precision="bfloat16")
 
     def __init__(self, kind: Literal["row", "diagonal"] = "row", features: int = 64, hidden: int = 64, layers: int = 3,
-                 levels: int | None = None, binarize: bool = False, lr: float | None = None,
-                 batch_size: int | None = None) -> None:
+                 levels: int | None = None, binarize: bool = False, **training: Any) -> None:
         if kind not in ("row", "diagonal"):
             raise ValueError(f"unknown PixelRNN kind {kind!r}: use 'row' (Row LSTM) or 'diagonal' (Diagonal BiLSTM)")
-        super().__init__(kind=kind, features=features, hidden=hidden, layers=layers, levels=levels, binarize=binarize, lr=lr,
-                         batch_size=batch_size)
+        super().__init__(kind=kind, features=features, hidden=hidden, layers=layers, levels=levels, binarize=binarize,
+                         **check_training(type(self).__name__, training))
 
     def _network(self, shape: tuple[int, int, int], levels: int, n_classes: int) -> CausalNet:
         groups = shape[0]

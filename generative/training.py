@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import math
 import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -57,6 +58,22 @@ class Recipe:
     precision: Literal["float32", "fast", "bfloat16"] = "fast"
     """Arithmetic of training: ``fast`` rounds the inputs of products to bfloat16 where the hardware has them, ``bfloat16``
     keeps activations in it too (autocast), ``float32`` does neither. Held-out losses are always float32."""
+
+
+def check_training(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """``options`` of the model class ``name`` that are fields of Recipe; ValueError with the nearest field for any other."""
+    known = [field.name for field in fields(Recipe)]
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            raise ValueError(f"{name} has no option {option!r}{f': did you mean {near[0]!r}?' if near else ''} "
+                             f"(training options: {', '.join(known)})")
+    return options
+
+
+def changed(recipe: Recipe, config: dict[str, Any]) -> Recipe:
+    """``recipe`` with the fields that a model's ``config`` names."""
+    return replace(recipe, **{field.name: config[field.name] for field in fields(Recipe) if field.name in config})
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
