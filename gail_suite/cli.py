@@ -29,11 +29,20 @@ VERBS = {
     "data verify": ("data:verify", "Check every file, digest and value of a folder of demonstrations."),
     "data import": ("data:import_", "Turn Minari, imitation, D4RL or .npz data into a folder of demonstrations."),
     "data export": ("data:export", "Write demonstrations in the format of Minari or imitation."),
+    "gen fit": ("gen:fit", "Fit a generative model to images or vectors."),
+    "gen sample": ("gen:sample", "Draw from a model."),
+    "gen inpaint": ("gen:inpaint", "Fill in a hidden part of images."),
+    "gen denoise": ("gen:denoise", "Remove noise from images."),
+    "gen upscale": ("gen:upscale", "Enlarge images."),
+    "gen interpolate": ("gen:interpolate", "Walk from one image to another."),
+    "gen score": ("gen:score", "Measure a model on held-out data."),
+    "gen info": ("gen:info", "Show what a model file holds."),
 }
 GROUPS = {
     "train": "Learn a policy from demonstrations.",
     "expert": "Bundled experts, and training of new ones.",
     "data": "Look at, check and exchange demonstrations.",
+    "gen": "Generative models: fit, sample, repair, measure.",
 }
 
 
