@@ -33,7 +33,7 @@ def inpaint(model: GenerativeModel, x: ArrayLike, mask: ArrayLike, *, y: ArrayLi
     if _searches(model):
         labels = None if y is None else torch.as_tensor(y)
         return torch.where(known, given, model.decode(invert(model, given, labels, known, seed), labels))  # type: ignore[attr-defined]
-    filled = torch.where(known, given, _average(given, known))
+    filled = torch.where(known, given, _typical(model, len(given), y))
     for _ in range(PROJECTIONS):
         filled = torch.where(known, given, _reconstruct(model, _valid(model, filled), y))
     return filled
@@ -151,11 +151,12 @@ def _valid(model: GenerativeModel, x: Tensor) -> Tensor:
     return (x * (levels - 1)).round() / (levels - 1) if model.spec["value"] in ("binary", "categorical") else x
 
 
-def _average(x: Tensor, known: Tensor) -> Tensor:
-    """The mean of each sample's known values."""
-    count = known.flatten(1).sum(1).clamp_min(1)
-    mean = (x * known).flatten(1).sum(1) / count
-    return mean.view(-1, *[1] * (x.ndim - 1)).expand(x.shape)
+def _typical(model: GenerativeModel, n: int, y: ArrayLike | None) -> Tensor:
+    """What the code zero stands for (of class ``y``), ``n`` times: where filling in starts."""
+    _, decode = _coder(model, "fill in")
+    if y is None and model.spec.get("n_classes"):
+        y = torch.zeros(n, dtype=torch.int64)
+    return decode(torch.zeros(n, model.config["latent"], device=model.device), y)
 
 
 def _in_range(x: Tensor) -> Tensor:

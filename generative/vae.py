@@ -177,10 +177,11 @@ class VAE(GenerativeModel):
         return self._batched(lambda data, labels: self.net.posterior(data, labels)[0], x, y)
 
     def decode(self, z: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """E[x | z] (N, *event shape)."""
+        """E[x | z] (N, *event shape); images are clamped to [0, 1]."""
         self._need_fit()
         codes, labels = torch.as_tensor(z).to(self.device, self.dtype), self._labels(y, len(z))
-        return self._quietly(lambda: self.net.likelihood.mean(self.net.decode(codes, labels)))
+        x = self._quietly(lambda: self.net.likelihood.mean(self.net.decode(codes, labels)))
+        return x.clamp(0, 1) if x.ndim == 4 else x
 
     def reconstruct(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
         """decode(encode(x))."""

@@ -1,0 +1,164 @@
+"""Applications on models small enough to be exact or nearly so, pictures, and the command line around them."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+import generative as g
+from gail_suite.commands import gen
+from generative import pictures, tasks
+from generative.backend import seed_generator
+
+
+def bars(n: int = 200, size: int = 6, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images of one vertical (class 0) or horizontal (class 1) bar on an even place, of random grey."""
+    rng = seed_generator(seed)
+    y = torch.randint(2, (n,), generator=rng)
+    place, grey = 2 * torch.randint(size // 2, (n,), generator=rng), 0.5 + 0.5 * torch.rand(n, generator=rng)
+    x = torch.zeros(n, 1, size, size)
+    for i in range(n):
+        (x[i, 0, :, place[i]] if y[i] == 0 else x[i, 0, place[i]]).fill_(float(grey[i]))
+    return x, y
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, g.GenerativeModel]:
+    x, _ = bars()
+    return {
+        "mixture": g.GaussianMixture(12, "mfa", n_factors=2, reg_covar=1e-3).fit(x),
+        "autoencoder": g.AutoEncoder(latent=4, hidden=64, lr=1e-2).fit(x, steps=150, progress=False),
+        "vae": g.VAE(latent=4, hidden=64, lr=1e-2).fit(x, steps=150, progress=False),
+        "gan": g.GAN(latent=4, hidden=16).fit(x, steps=20, progress=False),
+        "pixelcnn": g.PixelCNN(features=8, layers=1, levels=4).fit((x * 3).round() / 3, steps=3, progress=False),
+    }
+
+
+NAMES = ("mixture", "autoencoder", "vae", "gan", "pixelcnn")
+CODED = ("autoencoder", "vae", "gan")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inpaint_keeps_what_is_known(models, name):
+    x, mask = bars(5, seed=1)[0], torch.ones(6, 6, dtype=torch.bool)
+    mask[3:] = False
+    hidden = torch.where(mask, x, torch.nan)
+    filled = g.inpaint(models[name], hidden, mask)
+    assert filled.shape == x.shape and float(filled.min()) >= 0 and float(filled.max()) <= 1
+    known = mask.expand_as(x)
+    torch.testing.assert_close(filled[known].float(), x[known], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["mixture", "autoencoder", "vae"])
+def test_restoring_beats_not_restoring(models, name):
+    x, _ = bars(40, seed=2)
+    mask = torch.ones(6, 6, dtype=torch.bool)
+    mask[3:] = False
+    vertical = x[x[:, 0, 0].amax(-1) == x[:, 0, 5].amax(-1)]
+    vertical = vertical[vertical[:, 0, 0].amax(-1) > 0]
+    error = (g.inpaint(models[name], vertical * mask, mask) - vertical).square().mean()
+    assert float(error) < 0.5 * float((vertical * mask - vertical).square().mean())
+    noisy = x + 0.2 * torch.randn(x.shape, generator=seed_generator(0))
+    assert float((g.denoise(models[name], noisy, 0.2) - x).square().mean()) < 0.8 * 0.04
+    small = F.avg_pool2d(x, 2)
+    large = g.upscale(models[name], small, 2)
+    assert float((large - x).square().mean()) < float((F.interpolate(small, scale_factor=2) - x).square().mean())
+    torch.testing.assert_close(F.avg_pool2d(large, 2).float(), small, atol=0.15, rtol=0)
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_interpolation_starts_and_ends_at_reconstructions(models, name):
+    model, x = models[name], bars(4, seed=3)[0]
+    walk = g.interpolate(model, x[:2], x[2:], 5)
+    assert walk.shape == (2, 5, 1, 6, 6)
+    if name != "gan":
+        torch.testing.assert_close(walk[:, 0], model.reconstruct(x[:2]).clamp(0, 1), atol=1e-5, rtol=0)
+        torch.testing.assert_close(walk[:, -1], model.reconstruct(x[2:]).clamp(0, 1), atol=1e-5, rtol=0)
+        torch.testing.assert_close(g.interpolate(model, x[0], x[2], 5), walk[0], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["mixture", "autoencoder", "vae"])
+def test_anomalies_rank_first(models, name):
+    x = torch.cat([bars(20, seed=4)[0], torch.rand(5, 1, 6, 6, generator=seed_generator(0))])
+    assert set(g.rank_anomalies(models[name], x)[:5].tolist()) == {20, 21, 22, 23, 24}
+
+
+def test_completion_follows_the_class():
+    x, y = bars(300)
+    model = g.VAE(latent=3, hidden=64, lr=1e-2).fit(x, y, steps=150, progress=False)
+    nothing = torch.zeros(6, 6, dtype=torch.bool)
+    down, across = (tasks.complete(model, torch.zeros(1, 1, 6, 6), nothing, label) for label in (0, 1))
+    assert float(down.var(2).mean()) < 0.5 * float(down.var(3).mean())
+    assert float(across.var(3).mean()) < 0.5 * float(across.var(2).mean())
+
+
+def test_mistakes_are_answered(models):
+    x, _ = bars(2)
+    with pytest.raises(ValueError, match="GaussianMixture cannot interpolate: it has no codes"):
+        g.interpolate(models["mixture"], x[:1], x[1:], 3)
+    with pytest.raises(ValueError, match="n=1 must be at least 2"):
+        g.interpolate(models["vae"], x[:1], x[1:], 1)
+    with pytest.raises(ValueError, match="sigma=-1 must be >= 0"):
+        g.denoise(models["vae"], x, -1)
+    with pytest.raises(ValueError, match=r"upscale by 4 to 1x6x6 takes images of 1x1.5x1.5, got \(1, 6, 6\)"):
+        g.upscale(models["vae"], x, 4)
+    with pytest.raises(ValueError, match="was fitted without labels"):
+        g.complete(models["vae"], x, torch.ones(6, 6), 1)
+    with pytest.raises(ValueError, match="needs a model fitted on images"):
+        g.upscale(g.GaussianMixture(1).fit(np.eye(4)), torch.zeros(1, 1, 2, 2), 2)
+
+
+def test_grid_places_pixels():
+    x = torch.zeros(3, 1, 2, 2)
+    x[2, 0, 1, 0] = 1
+    array = pictures.grid(x, columns=2, scale=1, gap=1)
+    assert array.shape == (5, 5, 1) and array[4, 0, 0] == 0 and array[0, 0, 0] == 255
+    assert pictures.grid(torch.zeros(4, 3, 2, 2), columns=4, scale=3, gap=0).shape == (6, 24, 3)
+    with pytest.raises(ValueError, match="grid takes images"):
+        pictures.grid(torch.zeros(3, 2))
+
+
+def test_pictures_are_written(models, tmp_path):
+    x, y = bars(30)
+    pictures.reconstructions(models["vae"], x[:4], tmp_path / "r.png")
+    pictures.latent_map(models["vae"], x, tmp_path / "map.png", y)
+    with Image.open(tmp_path / "r.png") as image:
+        assert image.size == (4 * 7 * 8 - 8, 2 * 7 * 8 - 8)
+    assert (tmp_path / "map.png").stat().st_size > 1000
+    with pytest.raises(ValueError, match="has no codes"):
+        pictures.latent_map(models["mixture"], x, tmp_path / "no.png")
+
+
+@pytest.mark.parametrize("model", [g.VAE(latent=2, hidden=8), g.GAN(hidden=8), g.GaussianMixture(3, "diag", tol=0, init_params="random")])
+def test_evolution_is_a_gif_and_leaves_the_fit_as_it_is(model, tmp_path):
+    x, _ = bars(60)
+    pictures.evolution(model, x, tmp_path / "e.gif", n=4, frames=5, steps=8, progress=False)
+    with Image.open(tmp_path / "e.gif") as image:
+        assert image.n_frames >= 2
+    again = type(model)(**model.config).fit(x, steps=8, progress=False)
+    assert torch.equal(again.error(x), model.error(x))
+
+
+def test_commands(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("bars.npz", x=bars(100)[0].numpy(), y=bars(100)[1].numpy())
+    gen.fit("vae", "bars.npz", steps=5, set_=["latent=3", "hidden=8"], out=tmp_path / "m.st", output=gen.Output(json=True))
+    assert '"density": "bound"' in capsys.readouterr().out
+    gen.sample(tmp_path / "m.st", n=4, seed=1, out=tmp_path / "s.npz")
+    assert np.load("s.npz")["x"].shape == (4, 1, 6, 6)
+    gen.inpaint(tmp_path / "m.st", "bars.npz", mask="left", n=3)
+    gen.denoise(tmp_path / "m.st", "bars.npz", n=3)
+    gen.upscale(tmp_path / "m.st", "bars.npz", n=3)
+    gen.interpolate(tmp_path / "m.st", "bars.npz", n=3, pairs=2)
+    gen.score(tmp_path / "m.st", "bars.npz", worst=3, out=tmp_path / "score.png")
+    gen.info(tmp_path / "m.st")
+    out = capsys.readouterr().out
+    assert "RMSE" in out and "density: bound" in out and "next: gail-suite gen sample" in out
+    assert {p.name for p in tmp_path.glob("*.png")} == {"inpaint.png", "denoise.png", "upscale.png", "interpolate.png", "score.png"}
+    with pytest.raises(ValueError, match="unknown model 'vea': did you mean VAE"):
+        gen.fit("vea", "bars.npz")
+    with pytest.raises(ValueError, match="unknown option of VAE 'laten': did you mean latent"):
+        gen.fit("vae", "bars.npz", set_=["laten=3"])
+    with pytest.raises(ValueError, match=r"was fitted on samples of shape \(1, 6, 6\), digits has \(1, 8, 8\)"):
+        gen.score(tmp_path / "m.st", "digits")
