@@ -84,17 +84,15 @@ class RunLog:
         self._purge_step: int | None = None
         self._writer: Any = None
         self._bar: Any = None
-        self._latest_score: float | None = None
-        self._wall_before = 0.0
         self._shown = -math.inf
-        self._start = time.monotonic()
-        self._log_speed, self._shown_speed = _Speed(0.0), _Speed(1.0)
+        self._latest_score: float | None = None
+        self._restart_clock({}, 0)
 
     def __enter__(self) -> Self:
         self.run_dir.mkdir(parents=True, exist_ok=True)
         self._lock = _acquire(self.run_dir / ".lock")
         last = read_metrics(self.run_dir)[-1:]
-        self._restart_clock(last[0] if last else {})
+        self._restart_clock(last[0] if last else {}, 0)
         return self
 
     def __exit__(
@@ -131,28 +129,30 @@ class RunLog:
             self._show_bar(step, now, fields)
         elif now - self._shown >= PLAIN_INTERVAL_S or step >= (self.total_steps or math.inf):
             self._shown = now
-            print(f"step {self._position(step)}  {self._details(step, now, fields)}", file=sys.stderr, flush=True)
+            line = f"step {self._position(step)}  {self._details(step, now, fields)}"
+            print(line.rstrip(), file=sys.stderr, flush=True)
 
     def truncate_to(self, step: int) -> None:
         """Drop the records after `step` (and a torn last line): call it when a run resumes from a checkpoint."""
         kept = [row for row in read_metrics(self.run_dir) if row["step"] <= step]
         write_atomic(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
         self._purge_step = step + 1
-        self._restart_clock(kept[-1] if kept else {})
+        self._restart_clock(kept[-1] if kept else {}, step)
 
-    def _restart_clock(self, last: dict[str, Any]) -> None:
+    def _restart_clock(self, last: dict[str, Any], step: int) -> None:
         self._start = time.monotonic()
-        self._log_speed, self._shown_speed = _Speed(0.0), _Speed(1.0)
-        self._wall_before = last.get("wall_s", 0.0)
+        self._log_speed, self._shown_speed = _Speed(0.0, step), _Speed(1.0, step)
+        self._wall_before: float = last.get("wall_s", 0.0)
         self._latest_score = last.get("score")
 
     def _position(self, step: int) -> str:
         return f"{step:,}" if self.total_steps is None else f"{step:,}/{self.total_steps:,}"
 
     def _details(self, step: int, now: float, fields: dict[str, float]) -> str:
-        rate = self._shown_speed(step, now)
-        parts = [f"{rate:.0f} steps/s"]
-        if self.total_steps is not None and rate > 0:
+        speed = self._shown_speed
+        rate = speed(step, now)
+        parts = [f"{rate:.0f} steps/s"] if rate > 0 else []
+        if self.total_steps is not None and rate > 0 and speed.measured > 1:  # the first one includes warming up
             parts.append(f"ETA {_duration((self.total_steps - step) / rate)}")
         if self._latest_score is not None:
             parts.append(f"score {self._latest_score:.3f}")
@@ -183,17 +183,17 @@ class RunLog:
 class _Speed:
     """Steps per second since the last call, or since at least `interval` seconds before it."""
 
-    def __init__(self, interval: float) -> None:
-        self._interval, self._rate = interval, 0.0
-        self._mark: tuple[int, float] | None = None
+    def __init__(self, interval: float, step: int) -> None:
+        self._interval, self._mark = interval, (step, time.monotonic())
+        self.rate, self.measured = 0.0, 0
 
     def __call__(self, step: int, now: float) -> float:
-        if self._mark is None:
+        before, then = self._mark
+        if now - then > self._interval:
+            self.rate = (step - before) / (now - then)
             self._mark = step, now
-        elif now - self._mark[1] > self._interval:
-            self._rate = (step - self._mark[0]) / (now - self._mark[1])
-            self._mark = step, now
-        return self._rate
+            self.measured += 1
+        return self.rate
 
 
 def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:

@@ -69,12 +69,17 @@ def test_plain_progress_is_one_line_with_rate_eta_and_score(
         now[0] += 4.0
         log.progress(500, score=0.25, entropy=1.5)
         now[0] += 5.0
+        log.progress(750)
+        now[0] += 5.0
         log.progress(1000)
     lines = capsys.readouterr().err.splitlines()
-    # 500 steps in 5 s are 100 steps/s, so the other 500 take 5 s
-    assert lines[1] == "step 500/1,000  100 steps/s  ETA 0:00:05  score 0.250  entropy 1.5"
-    assert lines[2] == "step 1,000/1,000  100 steps/s  ETA 0:00:00  score 0.250"
-    assert len(lines) == 3
+    assert lines[0] == "step 0/1,000"
+    # 500 steps in 5 s; how long the rest takes is not guessed from a first stretch that includes warming up
+    assert lines[1] == "step 500/1,000  100 steps/s  score 0.250  entropy 1.5"
+    # 250 steps in 5 s are 50 steps/s, so the last 250 take 5 s
+    assert lines[2] == "step 750/1,000  50 steps/s  ETA 0:00:05  score 0.250"
+    assert lines[3].startswith("step 1,000/1,000")
+    assert len(lines) == 4
 
 
 def test_quiet_prints_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
