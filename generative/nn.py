@@ -212,8 +212,8 @@ class GatedState(State):
 class GatedLayer(nn.Module):
     """One layer of the gated PixelCNN: a vertical stack (all rows above) and a horizontal stack (this row), no blind spot.
 
-    v' = gate(V v),  h' = h + W gate(H h + L shift_down(V v)). The first layer (kind A, no residual) reads the image.
-    Source: van den Oord et al. (2016b), figure 2.
+    v' = gate(V v),  h' = h + W gate(H h + L V v). The first layer (kind A, no residual) reads the image; its v is the image
+    shifted down one row, once for all layers. Source: van den Oord et al. (2016b), figure 2.
     """
 
     def __init__(self, n_in: int, features: int, size: int, kind: str, groups: int) -> None:
@@ -226,7 +226,7 @@ class GatedLayer(nn.Module):
 
     def forward(self, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         above = self.vertical(v)
-        new = self.out(gate(self.horizontal(h) + self.link(shift_down(above)), self.groups))
+        new = self.out(gate(self.horizontal(h) + self.link(above), self.groups))
         return gate(above, 1), h + new if self.residual else new
 
     def start(self, batch: int, width: int) -> GatedState:
@@ -234,11 +234,9 @@ class GatedLayer(nn.Module):
         pad = horizontal.rows.new_zeros(batch, self.vertical.height, *horizontal.rows.shape[2:])
         return GatedState(pad, horizontal, self.link.bias.expand(batch, width, -1))
 
-    def next_row(self, state: GatedState, above: Tensor | None) -> Tensor | None:
-        """Take the vertical input of the row just finished, (B, W, in), or None before row 0; return the vertical output."""
+    def next_row(self, state: GatedState, above: Tensor) -> Tensor:
+        """From the vertical input of the new row, (B, W, in), its vertical output, (B, W, F)."""
         self.horizontal.next_row(state.horizontal)
-        if above is None:
-            return None
         reach = self.vertical.reach
         state.rows = torch.cat([state.rows[:, 1:], F.pad(above, (0, 0, reach, reach))[:, None]], dim=1)
         features = self.vertical.whole_row(state.rows)

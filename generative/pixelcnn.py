@@ -8,7 +8,7 @@ from torch import Tensor
 
 from generative.autoregressive import AutoregressiveModel, CausalNet, NetState, rounded_up
 from generative.fit import Recipe, check_training
-from generative.nn import GatedLayer, ResidualBlock
+from generative.nn import GatedLayer, ResidualBlock, shift_down
 
 
 class GatedNet(CausalNet):
@@ -20,7 +20,7 @@ class GatedNet(CausalNet):
         super().__init__(shape, levels, n_classes, features, list(layers), GatedLayer(groups, features, 7, "A", groups))
 
     def features(self, x: Tensor, condition: Tensor) -> Tensor:
-        v = h = x
+        v, h = shift_down(x), x
         for index, layer in enumerate((self.stem, *self.layers)):
             v, h = layer(v, h)
             if index == 0:
@@ -32,10 +32,10 @@ class GatedNet(CausalNet):
         state.row += 1
         stem = state.layers[0].horizontal
         reach = self.stem.horizontal.reach
-        above = stem.rows[:, -1, reach:-reach].clone() if state.row else None
+        above = stem.rows[:, -1, reach:-reach].clone()
         for index, (layer, layer_state) in enumerate(zip((self.stem, *self.layers), state.layers, strict=True)):
             above = layer.next_row(layer_state, above)
-            if index == 0 and above is not None:
+            if index == 0:
                 above = above + state.condition[:, None]
 
     def put(self, state: NetState, j: int, pixel: Tensor) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from generative.autoregressive import AutoregressiveModel, CausalNet, rounded_up
 from generative.fit import Recipe, check_training
-from generative.nn import CausalConv2d, ConvState, Pixelwise, State
+from generative.nn import CausalConv2d, ConvState, Pixelwise, State, shift_down
 
 
 def lstm_cell(gates: Tensor, c: Tensor, groups: int) -> tuple[Tensor, Tensor]:
@@ -158,7 +158,7 @@ class DiagonalBiLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         back = self.right(x.flip(2)).flip(2)
-        return x + self.out(self.left(x) + F.pad(back[:, :-1], (0, 0, 0, 0, 1, 0)))
+        return x + self.out(self.left(x) + shift_down(back))
 
     def start(self, batch: int, width: int) -> DiagonalState:
         weight = self.out.weight
