@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -54,7 +55,7 @@ def bc(*, training: Training = DEFAULTS, output: Output = OUTPUT) -> None:
     """Behaviour cloning: fit the demonstrated actions."""
     from gail_suite.bc import BC, BCConfig
 
-    config = _settings(BCConfig(), training, output)
+    config = _settings(lambda env_id: BCConfig(), training, output)
     if config is not None:
         trainer, run_dir = _fresh("bc", BC, config, training)
         _train("bc", trainer, run_dir, training, output, {"steps": training.steps})
@@ -85,11 +86,11 @@ def gail(
     if generator == "sac":
         from gail_suite.gail import GAIL, GAILConfig
 
-        recipe = Recipe("gail", GAIL, GAILConfig(), "loop.n_envs")
+        recipe = Recipe("gail", GAIL, lambda env_id: GAILConfig(), "loop.n_envs")
     else:
         from gail_suite.adversarial import OnPolicyGAIL, onpolicy_config
 
-        recipe = Recipe("gail", OnPolicyGAIL, onpolicy_config(generator), "learner.n_envs")
+        recipe = Recipe("gail", OnPolicyGAIL, lambda env_id: onpolicy_config(generator), "learner.n_envs")
     _adversarial(recipe, num_envs, device, resume, training, output)
 
 
@@ -114,17 +115,17 @@ def airl(
     """
     from gail_suite.airl import AIRL, AIRLConfig
 
-    recipe = Recipe("airl", AIRL, AIRLConfig(), "learner.n_envs", (f"learner.generator={generator}",))
+    recipe = Recipe("airl", AIRL, lambda env_id: AIRLConfig(), "learner.n_envs", (f"learner.generator={generator}",))
     _adversarial(recipe, num_envs, "cpu", resume, training, output)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """An adversarial trainer and its settings."""
+    """An adversarial trainer and where its settings are."""
 
     algo: str
     kind: Any
-    defaults: Any
+    defaults: Callable[[str | None], Any]
     n_envs_setting: str
     settings: tuple[str, ...] = ()
 
@@ -145,11 +146,16 @@ def _adversarial(
     _train(recipe.algo, trainer, run_dir, training, output, {"total_steps": training.steps})
 
 
-def _settings(defaults: Any, training: Training, output: Output) -> Any:
+def _settings(defaults: Callable[[str | None], Any], training: Training, output: Output) -> Any:
     """The configuration, or None after it was shown."""
     from gail_suite.config import build, describe
 
-    config = build(defaults, training.config, training.set)
+    env_id = training.env
+    if env_id is None and training.demos is not None:
+        from demos.store import read_meta
+
+        env_id = read_meta(training.demos)["env_id"]
+    config = build(defaults(env_id), training.config, training.set)
     if training.show_config:
         output.result({"path": None}, describe(config).rstrip())
         return None
