@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from generative.autoregressive import AutoregressiveModel, CausalNet, NetState, rounded_up
 from generative.fit import Recipe, check_training
 from generative.nn import GatedLayer, ResidualBlock, shift_down
+from generative.recipes import Reproduction, likelihood
 
 
 class GatedNet(CausalNet):
@@ -72,3 +74,15 @@ class PixelCNN(AutoregressiveModel):
             return GatedNet(shape, levels, n_classes, features, depth)
         return CausalNet(shape, levels, n_classes, features,
                          [ResidualBlock(features, 3, shape[0]) for _ in range(depth)])
+
+
+def reproduce(data_path: str | Path, out: str | Path, *, gated: bool = False, seed: int = 0, steps: int | None = None,
+              progress: bool = True) -> Reproduction:
+    """The binarised-MNIST row: masked, 10 blocks of 64 features, 60,000 steps; or gated, 6 layers, 22,000 steps.
+
+    Batch 64, AdamW 2e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995, best of the held-out
+    evaluations. Sized for 150 minutes on two cores with bfloat16 tiles.
+    """
+    model = PixelCNN(gated=gated, features=64, layers=6 if gated else 10, binarize=True, steps=22_000 if gated else 60_000,
+                     warmup=500, ema=0.9995, eval_every=2000, patience=0)
+    return likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)

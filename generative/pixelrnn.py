@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from generative.autoregressive import AutoregressiveModel, CausalNet, rounded_up
 from generative.fit import Recipe, check_training
 from generative.nn import CausalConv2d, ConvState, Pixelwise, State, shift_down
+from generative.recipes import Reproduction, likelihood
 
 
 def lstm_cell(gates: Tensor, c: Tensor, groups: int) -> tuple[Tensor, Tensor]:
@@ -211,3 +213,16 @@ class PixelRNN(AutoregressiveModel):
         layer = RowLSTM if self.config["kind"] == "row" else DiagonalBiLSTM
         return CausalNet(shape, levels, n_classes, features,
                          [layer(features, hidden, groups) for _ in range(self.config["layers"])])
+
+
+def reproduce(data_path: str | Path, out: str | Path, *, kind: Literal["row", "diagonal"] = "row", seed: int = 0,
+              steps: int | None = None, progress: bool = True) -> Reproduction:
+    """The binarised-MNIST row: two Row LSTM layers of 64 units, 32,000 steps; or three Diagonal BiLSTM layers of 16.
+
+    Batch 64, AdamW 2e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995. Sized for 150 minutes on two
+    cores with bfloat16 tiles.
+    """
+    row = kind == "row"
+    model = PixelRNN(kind, features=64 if row else 32, hidden=64 if row else 16, layers=2 if row else 3, binarize=True,
+                     steps=32_000 if row else 18_000, warmup=500, ema=0.9995, eval_every=2000, patience=0)
+    return likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)

@@ -1,0 +1,59 @@
+"""One row of the MNIST table: train a model by its exact recipe, evaluate on the test set, append to results/generative.csv.
+
+    python benchmarks/mnist.py --model pixelcnn --data DIR          # DIR holds the IDX files of MNIST
+    python benchmarks/mnist.py --model gated --data DIR --threads 2 --seed 1
+
+Killed runs go on when the same command is given again. ``--steps`` shortens the recipe (and its learning-rate schedule) for a
+look at its speed; such rows name their steps in the dataset column.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import shlex
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+import torch
+from records import append_row, commit
+
+COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "commit", "command")
+RESULTS = ROOT / "benchmarks" / "results" / "generative.csv"
+MODELS: dict[str, tuple[str, dict[str, object]]] = {
+    "pixelcnn": ("pixelcnn", {"gated": False}), "gated": ("pixelcnn", {"gated": True}),
+    "row": ("pixelrnn", {"kind": "row"}), "diagonal": ("pixelrnn", {"kind": "diagonal"}),
+    "gan": ("gan", {}), "dcgan": ("dcgan", {}),
+    "vae": ("vae", {"objective": "elbo"}), "iwae": ("vae", {"objective": "iwae"}), "mfa": ("gmm", {}),
+}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=MODELS, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="run directory (default: runs/mnist-MODEL-SEED)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--csv", type=Path, default=RESULTS)
+    a = parser.parse_args()
+    torch.set_num_threads(a.threads)
+    module, options = MODELS[a.model]
+    out = a.out or ROOT / "runs" / f"mnist-{a.model}-{a.seed}"
+    result = importlib.import_module(f"generative.{module}").reproduce(a.data, out, seed=a.seed, steps=a.steps, **options)
+    dataset = ("mnist" if a.model in ("gan", "dcgan") else "mnist-binarised") + (f"-{a.steps}-steps" if a.steps else "")
+    command = "python benchmarks/mnist.py " + shlex.join(sys.argv[1:])
+    for metric, value in {**result.metrics, "examples_per_s": result.examples_per_s}.items():
+        append_row(a.csv, COLUMNS, {
+            "dataset": dataset, "model": a.model, "seed": a.seed, "metric": metric, "value": f"{value:.6g}",
+            "train_s": f"{result.train_s:.0f}", "commit": commit(), "command": command})
+        print(f"{a.model} {metric} {value:.5g}")
+
+
+if __name__ == "__main__":
+    main()

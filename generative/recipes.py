@@ -1,0 +1,84 @@
+"""Exact recipes on MNIST, shared by the ``reproduce`` functions of the models: data, resumable training, test figures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from generative import data, metrics
+from generative.types import GenerativeModel
+
+HELD_OUT = 2000
+"""Validation images used for the choice of the best weights."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Test figures of one run, its training time summed over resumes (s) and the examples a second of this session."""
+
+    metrics: dict[str, float]
+    train_s: float
+    examples_per_s: float
+
+
+def binarised(path: str | Path, *, seed: int = 0) -> data.Splits:
+    """MNIST from IDX files: grey training images, validation and test binarised once, pixel ~ Bernoulli(grey), from ``seed``."""
+    splits = data.load(path)
+    fixed = [data.binarize(x, "fixed", seed + k) for k, x in enumerate((splits.x_val, splits.x_test))]
+    return data.Splits(splits.x_train, splits.y_train, fixed[0], splits.y_val, fixed[1], splits.y_test)
+
+
+def train(model: GenerativeModel, splits: data.Splits, out: Path, *, seed: int, steps: int | None, progress: bool,
+          labels: bool = False) -> tuple[float, float]:
+    """Fit with checkpoints in ``out``, going on from the newest if there is one; return (train_s, examples/s); save the model."""
+    out.mkdir(parents=True, exist_ok=True)
+    clock, folder = out / "train_s.txt", out / "checkpoints"
+    before = float(clock.read_text()) if clock.exists() else 0.0
+    began, first, last = time.perf_counter(), [0], [0]
+
+    def on_step(step: int, scalars: dict[str, float]) -> None:
+        first[0], last[0] = first[0] or step, step
+        if step % 50 == 0:
+            clock.write_text(f"{before + time.perf_counter() - began:.1f}")
+
+    held = slice(0, HELD_OUT)
+    y, y_val = (splits.y_train, splits.y_val[held]) if labels and splits.y_val is not None else (None, None)
+    model.fit(splits.x_train, y, steps=steps, seed=seed, progress=progress, val=(splits.x_val[held], y_val), on_step=on_step,
+              checkpoint=folder, resume=any(folder.glob("step_*.safetensors")))
+    spent = time.perf_counter() - began
+    clock.write_text(f"{before + spent:.1f}")
+    model.save(out / "model.safetensors")
+    batch = getattr(model, "config", {}).get("batch_size", 64)
+    return before + spent, (last[0] - first[0] + 1) * batch / spent
+
+
+def likelihood(model: GenerativeModel, path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,
+               progress: bool = True) -> Reproduction:
+    """Train on dynamically binarised MNIST; nats and bits/dim of the 10,000 test images, binarised with the fixed seed 0."""
+    splits = binarised(path)
+    train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
+    nats = metrics.nats(model, splits.x_test)
+    return Reproduction({"test_nats": nats, "test_bits_per_dim": metrics.bits_per_dim(nats, splits.x_test[0].numel())},
+                        train_s, rate)
+
+
+def adversarial(model: GenerativeModel, path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,
+                progress: bool = True, n: int = 10_000) -> Reproduction:
+    """Train on grey MNIST; Frechet classifier distance and NDB of ``n`` samples to the test set, real images beside them."""
+    splits = data.load(path)
+    train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
+    x, y, x_val, y_val = splits.x_train, splits.y_train, splits.x_val, splits.y_val
+    if y is None or y_val is None:
+        raise ValueError(f"the Frechet classifier distance needs labels, and {path} has none")
+    features = metrics.train_features(x, y, x_val, y_val)
+    samples = torch.cat([model.sample(1000, seed=k) for k in range(n // 1000)]).cpu()
+    figures: dict[str, Any] = {"classifier_accuracy": features.accuracy}
+    test = features(splits.x_test)
+    for name, images in (("samples", samples), ("real", x[:n])):
+        figures[f"frechet_{name}"] = metrics.frechet_distance(features(images), test)
+        figures[f"ndb_{name}"], figures[f"js_{name}"] = metrics.ndb(x[n:2 * n], images)
+    return Reproduction(figures, train_s, rate)
