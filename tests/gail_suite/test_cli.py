@@ -250,7 +250,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert process.returncode == status
     assert f"stopped; go on with: gail-suite train gail --resume {shlex.quote(str(run))}" in err
     assert "Traceback" not in err
-    assert load_checkpoint(run / "checkpoints")[0] > 80
+    assert load_checkpoint(run / "checkpoints")[0] >= 80
 
 
 # --- mistakes ---
