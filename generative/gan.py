@@ -110,6 +110,7 @@ class GAN(GenerativeModel):
             net.shift, net.scale = x.mean(0), torch.where(spread > 1e-6, spread, 1.0)
         fit_adversarial(net.generator, net.critic, net.average, self._critic_loss, self._generator_loss, (x, y), options,
                         changed(self.recipe, self.config))
+        net.eval()
 
     def _critic_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         net, r1 = self.net, self.config["r1"]

@@ -75,10 +75,16 @@ def adversarial(model: GenerativeModel, path: str | Path, out: str | Path, *, se
     if y is None or y_val is None:
         raise ValueError(f"the Frechet classifier distance needs labels, and {path} has none")
     features = metrics.train_features(x, y, x_val, y_val)
-    samples = torch.cat([model.sample(1000, seed=k) for k in range(n // 1000)]).cpu()
+    n = min(n, len(x) // 2)
+    samples = torch.cat([model.sample(part, seed=k) for k, part in enumerate(_parts(n, 1000))]).cpu()
     figures: dict[str, Any] = {"classifier_accuracy": features.accuracy}
     test = features(splits.x_test)
     for name, images in (("samples", samples), ("real", x[:n])):
         figures[f"frechet_{name}"] = metrics.frechet_distance(features(images), test)
         figures[f"ndb_{name}"], figures[f"js_{name}"] = metrics.ndb(x[n:2 * n], images)
     return Reproduction(figures, train_s, rate)
+
+
+def _parts(n: int, size: int) -> list[int]:
+    """``n`` as parts of at most ``size``."""
+    return [min(size, n - k) for k in range(0, n, size)]
