@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,6 +13,8 @@ from generative.kmeans import kmeans, plus_plus
 
 STORE_BYTES = 1 << 30
 """Statistics up to this size are kept in memory over all iterations; larger ones are made chunk by chunk."""
+SINGLE_FROM = 1 << 27
+"""Statistics of full covariances above this size (float64) start in single precision."""
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
 
 
@@ -20,16 +24,32 @@ def chunk_rows(columns: int, device: torch.device) -> int:
 
 
 class Data:
-    """Centred rows (N, D) with what EM needs of them again and again."""
+    """Centred rows (N, D) with what EM needs of them again and again.
 
-    def __init__(self, kind: str, x: Tensor, columns: int, store: bool = True) -> None:
+    Large statistics of full covariances are kept in single precision until ``refine``: their products are then rounded to
+    float32 within a chunk, and summed in float64. The last iterations and every density are float64 throughout.
+    """
+
+    def __init__(self, kind: str, x: Tensor, columns: int) -> None:
         self.kind, self.x = kind, x.contiguous()
         self.rows = chunk_rows(columns, x.device)
         self.total = x.T @ x if kind == "tied" else None
-        width = x.shape[1] * ((x.shape[1] + 3) / 2 if kind == "full" else 2)
-        fits = store and len(x) * width * x.element_size() <= STORE_BYTES
-        self.t = ga.statistic(kind, self.x, pairs=True) if fits else None
-        self.reach = x.abs().amax(0) if fits and kind == "full" else None
+        width = x.shape[1] * (x.shape[1] + 3) // 2 if kind == "full" else 2 * x.shape[1]
+        self.bytes = len(x) * width * x.element_size()
+        self.single = kind == "full" and SINGLE_FROM < self.bytes <= 2 * STORE_BYTES
+        self.t = ga.statistic(kind, self.x.float() if self.single else self.x, pairs=True) if self._fits() else None
+        self.reach = x.abs().amax(0) if self.t is not None and kind == "full" else None
+
+    def _fits(self) -> bool:
+        return self.bytes <= STORE_BYTES * (2 if self.single else 1)
+
+    def refine(self) -> None:
+        """Go on in float64."""
+        self.single, self.t = False, None
+        if self._fits():
+            self.t = ga.statistic(self.kind, self.x, pairs=True)
+        else:
+            self.reach = None
 
     def expect(self, ev: ga.Evaluator | None, entropic: bool, resp: Tensor | None = None) -> tuple[dict[str, Tensor], float]:
         """The E step fused with the sums of the M step: (statistics, sum of log p(x)), or with ``entropic`` the entropy of r.
@@ -39,11 +59,12 @@ class Data:
         stats: dict[str, Tensor] = {}
         value = 0.0
         stored = self.t if ev is None or ev.theta is not None or self.kind != "full" else None
-        for i in range(0, len(self.x), self.rows):
-            chunk, y = self.x[i:i + self.rows], None
-            t = stored[i:i + self.rows] if stored is not None else ga.statistic(self.kind, chunk)
+        rows = max(self.rows, 2048) if stored is not None and self.kind == "full" else self.rows
+        for i in range(0, len(self.x), rows):
+            chunk, y = self.x[i:i + rows], None
+            t = stored[i:i + rows] if stored is not None else ga.statistic(self.kind, chunk)
             if ev is None or resp is not None:
-                r = resp[i:i + self.rows]  # type: ignore[index]
+                r = resp[i:i + rows]  # type: ignore[index]
             else:
                 logits, y = ev.logits(chunk, t)
                 r, log_p = _normalise(logits)
@@ -52,6 +73,17 @@ class Data:
         if self.total is not None:
             stats["total"] = self.total
         return stats, value
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of EM: where it ended, and the last statistics with the parameters whose responsibilities made them."""
+
+    params: ga.Params
+    bounds: list[float]
+    converged: bool
+    before: ga.Params
+    stats: dict[str, Tensor]
 
 
 def _normalise(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,3 +120,12 @@ def initial_factors(x: Tensor, resp: Tensor, n_factors: int, floor: float) -> ga
     mass = torch.bincount(labels, minlength=k).to(x).clamp_min(1)
     return {"weights": mass / mass.sum(), "means": torch.stack([r.mean(0) for r in rows]),
             "factors": torch.stack([w for w, _ in parts]), "noise": torch.stack([v for _, v in parts])}
+
+
+
+def without(all_rows: dict[str, Tensor], some: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """Statistics of the rows that are not among ``some``; full covariances may have either form of second moments."""
+    if kind == "full" and "t" in all_rows and "t" not in some:
+        i, j = torch.triu_indices(*some["outer"].shape[1:], device=some["x"].device)
+        some = {"mass": some["mass"], "t": torch.cat([some["x"], some["outer"][:, i, j]], 1)}
+    return {name: value - some[name] if name in some else value for name, value in all_rows.items()}

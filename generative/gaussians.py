@@ -36,7 +36,12 @@ class Evaluator:
 
     def logits(self, x: Tensor, t: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """log N(x | k), shape (B, K), and y = x V_k - b_k, shape (B, G, R), in a buffer that the next call overwrites."""
-        out = self.const.expand(len(x), -1) if self.theta is None or t is None else torch.addmm(self.const, t, self.theta)
+        if self.theta is None or t is None:
+            out = self.const.expand(len(x), -1)
+        elif t.dtype == self.theta.dtype:
+            out = torch.addmm(self.const, t, self.theta)
+        else:
+            out = (t @ self.theta.to(t.dtype)).to(self.theta.dtype) + self.const
         if self.project is None:
             return out, None
         key = (len(x), self.project.shape[1])
@@ -167,7 +172,7 @@ def accumulate(kind: str, x: Tensor, t: Tensor | None, r: Tensor, y: Tensor | No
     b, d = x.shape
     _add(stats, "mass", r.sum(0))
     if t is not None:
-        _add(stats, "t", r.T @ t)
+        _add(stats, "t", (r.to(t.dtype).T @ t).to(r.dtype))
         if kind != "mfa" or y is None:
             return
         weighted = r.unsqueeze(2) * y

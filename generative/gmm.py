@@ -10,9 +10,13 @@ from torch import Tensor
 
 from generative import gaussians as ga
 from generative.conditionals import Conditional, posterior_mean
-from generative.em import INIT_PARAMS, Data, chunk_rows, initial_factors, initial_responsibilities
+from generative.em import INIT_PARAMS, Data, Run, chunk_rows, initial_factors, initial_responsibilities, without
 from generative.types import ArrayLike, FitOptions, GenerativeModel
 
+SINGLE_CHANGE = 1e-4
+"""Change of the objective in one iteration below which EM goes on in float64."""
+HELD_MOST = 10_000
+"""Rows at most that calibrate ``score`` when fit is given no held-out data."""
 CovarianceType = Literal["full", "tied", "diag", "spherical", "mfa"]
 
 
@@ -119,25 +123,31 @@ class GaussianMixture(GenerativeModel):
         self._set_priors(data.x)
         draws, best = np.random.RandomState(seed), -np.inf
         for run in range(self.config["n_init"]):
-            params, bounds, converged = self._run(data, self._start(data, draws, seed + run), options)
-            if bounds[-1] > best or run == 0:
-                self.params, self.bounds, self.converged_, best = params, bounds, converged, bounds[-1]
+            found = self._run(data, self._start(data, draws, seed + run), options)
+            if found.bounds[-1] > best or run == 0:
+                self._last, best = found, found.bounds[-1]
+        self.params, self.bounds, self.converged_ = self._last.params, self._last.bounds, self._last.converged
+        self._cached = None
 
-    def _run(self, data: Data, params: ga.Params, options: FitOptions) -> tuple[ga.Params, list[float], bool]:
+    def _run(self, data: Data, params: ga.Params, options: FitOptions) -> Run:
         """EM from ``params`` until the objective changes by less than tol."""
         bounds: list[float] = []
         for iteration in range(options.steps or self.config["max_iter"]):
-            stats, value = data.expect(self._evaluator(params, data.reach), self._entropic)
-            params = self._maximise(params, stats)
+            old = params
+            stats, value = data.expect(self._evaluator(old, data.reach), self._entropic)
+            params = self._maximise(old, stats)
             bounds.append(self._objective(params, value, len(data.x)))
             if not np.isfinite(bounds[-1]):
                 raise ValueError(f"EM iteration {iteration + 1} gave {bounds[-1]}: raise reg_covar ({self.config['reg_covar']})")
             if options.on_step is not None:
                 self.params, self._cached = params, None
                 options.on_step(iteration + 1, {"objective": bounds[-1]})
-            if iteration and abs(bounds[-1] - bounds[-2]) < self.config["tol"]:
-                return params, bounds, True
-        return params, bounds, False
+            change = abs(bounds[-1] - bounds[-2]) if iteration else np.inf
+            if change < self.config["tol"] and not (data.single and self.config["tol"] < SINGLE_CHANGE):
+                return Run(params, bounds, True, old, stats)
+            if data.single and change < SINGLE_CHANGE:
+                data.refine()
+        return Run(params, bounds, False, old, stats)
 
     _entropic = False
 
@@ -182,15 +192,23 @@ class GaussianMixture(GenerativeModel):
         return params
 
     def _calibration_errors(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None]) -> Tensor:
-        """On ``val`` where it was given, else on a tenth of the rows under parameters re-estimated without it (one M step)."""
+        """On ``val`` where it was given, else on a tenth of the rows under parameters from which they are left out.
+
+        The last M step is repeated without these rows' share of the statistics; a component that they alone held keeps its
+        fitted parameters.
+        """
+        last = self.__dict__.pop("_last")
         if val[0] is not x or len(x) < 20:
             return self.error(*val)
-        held = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        held[torch.randperm(len(x))[:len(x) // 10].to(x.device)] = True
-        flat, ev = self._flat(x), self._evaluator(self.params)
-        rest = Data(self.kind, flat[~held], self._columns(), store=False)
-        refitted = self._evaluator(self._maximise(self.params, rest.expect(ev, False)[0]))
-        return -torch.logsumexp(self._component_log_probs(refitted, flat[held]), 1)
+        flat = self._flat(x[torch.randperm(len(x))[:min(len(x) // 10, HELD_MOST)].to(x.device)])
+        theirs = Data(self.kind, flat, self._columns()).expect(self._evaluator(last.before), False)[0]
+        kept = without(last.stats, theirs, self.kind)
+        alone = kept["mass"] < 1e-3 * theirs["mass"]
+        refitted = self._maximise(last.before, kept)
+        for name in {"means", "factors", "noise"} | ({"covariances"} if self.kind != "tied" else set()):
+            if name in refitted:
+                refitted[name][alone] = self.params[name][alone]
+        return -torch.logsumexp(self._component_log_probs(self._evaluator(refitted), flat), 1)
 
     # ---- using ------------------------------------------------------------------------------------------------------
     def condition(self, given: Any) -> Conditional:
@@ -225,7 +243,8 @@ class GaussianMixture(GenerativeModel):
 
     def _columns(self) -> int:
         """Width of the working array of one E step."""
-        return self.config["n_components"] * (self.config["n_factors"] if self.kind == "mfa" else len(self.offset))
+        k, d = self.config["n_components"], len(self.offset)
+        return {"full": k * d, "mfa": k * self.config["n_factors"] + 2 * d}.get(self.kind, k + 2 * d)
 
     def _component_log_probs(self, ev: ga.Evaluator, flat: Tensor) -> Tensor:
         chunks = flat.split(chunk_rows(self._columns(), flat.device))
