@@ -27,6 +27,8 @@ from gail_suite.rewards import reward_fn
 from gail_suite.runlog import RunLog, write_run_files
 from gail_suite.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 
+ENDLESS = 10**12  # environment steps, where only the clock ends a run
+
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
@@ -194,7 +196,9 @@ class OnPolicyTrainer:
     def train(
         self, total_steps: int | None = None, eval_episodes: int = 20, quiet: bool = True, budget_s: float | None = None
     ) -> Run:
-        """Train to `total_steps` environment steps or for `budget_s` seconds, and evaluate the final policy."""
+        """Train to `total_steps` environment steps (1M unless resumed), or for `budget_s` seconds; evaluate the final policy."""
+        if total_steps is None and budget_s is not None:
+            total_steps = ENDLESS
         self.total_steps = total_steps or self.total_steps
         if self.run_dir is None:
             with matmul_precision("auto"):
