@@ -1,4 +1,4 @@
-"""The main job: record an expert, imitate it by BC and by GAIL, measure all three, film expert and learner side by side.
+"""The main job: record an expert, imitate it by BC and by GAIL, measure all three, film expert and learner.
 
 Each stage leaves its result on disk and is skipped when that is there, so a demo that was interrupted goes on.
 """
@@ -6,6 +6,7 @@ Each stage leaves its result on disk and is skipped when that is there, so a dem
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from gail_suite.runlog import StopRequested, read_metrics, stop_on_signals, stop
 from gail_suite.video import render
 
 STEPS = 100_000
+MEASURED = ("score", "return_mean", "return_sd", "length_mean")
 
 
 def run_demo(
@@ -48,26 +50,14 @@ def run_demo(
     rows = {
         "expert": _measure(out / "expert.json", expert, env_id, n_eval),
         "bc": _measure(out / "bc/eval.json", bc, env_id, n_eval),
-        "gail": _measure(
-            out / "gail/eval.json", gail, env_id, n_eval, stale_after=out / "gail/policy/policy.safetensors"
-        ),
+        "gail": _measure(out / "gail/eval.json", gail, env_id, n_eval, out / "gail/policy/policy.safetensors"),
     }
     say("5/5 film and report")
-    films = {"video": out / "expert_and_gail.mp4", "curve": out / "learning_curve.png"}
-    render(gail, env_id, films["video"], n_frames=n_frames, compare=expert, label=f"GAIL, {n_demos} demonstrations")
-    render(gail, env_id, out / "gail/video.mp4", n_frames=n_frames // 2)
-    learning_curve(out / "gail", films["curve"])
-    files = {**films, "report": write_report(out / "gail"), "summary": out / "summary.json"}
-    summary = {
-        "env_id": env_id,
-        "n_demos": n_demos,
-        "steps": steps,
+    files = _pictures(out, env_id, gail, expert, n_frames, f"GAIL, {n_demos} demonstrations")
+    summary: dict[str, Any] = {"env_id": env_id, "n_demos": n_demos, "steps": steps, "n_eval": n_eval}
+    summary |= {name: {k: row[k] for k in MEASURED} for name, row in rows.items()}
+    summary |= {
         "demo_return_mean": float(shown.returns.mean()),
-        **{
-            name: {k: row[k] for k in ("score", "return_mean", "return_sd", "length_mean")}
-            for name, row in rows.items()
-        },
-        "n_eval": n_eval,
         "bc_wall_s": _wall(out / "bc"),
         "gail_wall_s": _wall(out / "gail"),
         "wall_s": round(time.monotonic() - start, 1),
@@ -123,6 +113,14 @@ def _measure(file: Path, policy: Any, env_id: str, n_episodes: int, stale_after:
     result: Evaluation = evaluate(policy, env_id, n_episodes=n_episodes)
     write_json(file, result.as_dict())
     return result.as_dict()
+
+
+def _pictures(out: Path, env_id: str, gail: Any, expert: Any, n_frames: int, label: str) -> dict[str, Path]:
+    files = {"video": out / "expert_and_gail.mp4", "curve": out / "learning_curve.png"}
+    render(gail, env_id, files["video"], n_frames=n_frames, compare=expert, label=label)
+    shutil.copyfile(files["video"], out / "gail/video.mp4")  # the report holds the film of its run
+    learning_curve(out / "gail", files["curve"])
+    return {**files, "report": write_report(out / "gail"), "summary": out / "summary.json"}
 
 
 def _wall(run_dir: Path) -> float:

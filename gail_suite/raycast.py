@@ -1,8 +1,8 @@
 """Frames without OpenGL: rays cast with mujoco.mj_multiRay and shaded in NumPy.
 
-A tracking camera, a checkered plane, Lambert and specular shading with the geoms' own colours, one shadow-casting lamp, and
-four samples a pixel along edges. Rays that share an origin are cast in one call, so shadows are found by casting from the
-lamp to the points that the camera sees.
+A tracking camera, a checkered plane, Lambert and specular shading with the geoms' own colours, one shadow-casting
+lamp, and four samples a pixel along edges. Rays that share an origin are cast in one call, so shadows are found by
+casting from the lamp to the points that the camera sees.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class RayCaster:
     def _trace(
         self, data: mujoco.MjData, view: View, rays: np.ndarray, near: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Colours (n, 3) of the rays, of which only `near` can meet a solid, and marks (n,) that tell surfaces apart."""
+        """Colours (n, 3) of the rays, of which only `near` can meet a solid, and marks (n,) of surfaces."""
         height = np.clip(rays[:, 2:] / 0.6, 0, 1)
         colours = SKY_HORIZON + height * (SKY_TOP - SKY_HORIZON)
         marks, depth = np.full(len(rays), -1), np.full(len(rays), np.inf, np.float32)

@@ -48,10 +48,10 @@ def render(
     label: str = "learner",
     compare_label: str = "expert",
 ) -> Path:
-    """Film `n_frames` frames of a policy into an .mp4 or .gif; `compare` is filmed from the same seed on the left of it.
+    """Film `n_frames` frames of a policy into an .mp4 or .gif; `compare` is filmed on its left, from the same seed.
 
-    The film runs at the speed of the simulation; tasks that step faster than 40 times a second show every k-th step, and
-    `fps` overrides the playback speed. An episode that ends is followed by the next, seeded seed + 1 and so on. Raises
+    The film runs at the speed of the simulation; tasks that step faster than 40 times a second show every k-th step,
+    and `fps` overrides the playback speed. An episode that ends is followed by the next, seeded seed + 1 and so on. Raises
     ValueError for an unknown suffix or renderer, a size that is not even, or an environment that cannot be drawn.
     """
     path = Path(path)
@@ -121,7 +121,7 @@ class Stage:
 
 
 class Camera:
-    """Follows the first moving body across the ground, at the distance of Gymnasium's default camera, without its bobbing."""
+    """Follows the first moving body across the ground, not up and down, about as far off as Gymnasium's camera."""
 
     def __init__(self, env: Any) -> None:
         inner = env.unwrapped
@@ -140,7 +140,7 @@ class Camera:
 
 
 def choose_renderer(renderer: str) -> str:
-    """The renderer to use, "egl" or "raycast": `auto` takes EGL where it works on a GPU, for rays outrun emulated OpenGL.
+    """The renderer to use, "egl" or "raycast": `auto` takes EGL on a GPU, since rays outrun emulated OpenGL.
 
     Raises ValueError for an unknown renderer, or for "egl" where it does not work.
     """

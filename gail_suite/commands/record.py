@@ -70,7 +70,7 @@ def record(
         "length_mean": float(recorded.lengths.mean()),
     }
     text = (
-        f"{len(recorded)} episodes of {env_id} in {out}: return {values['return_mean']:.0f} +- {values['return_sd']:.0f}, "
-        f"{values['length_mean']:.0f} steps"
+        f"{len(recorded)} episodes of {env_id} in {out}: return {values['return_mean']:.0f} "
+        f"+- {values['return_sd']:.0f}, {values['length_mean']:.0f} steps"
     )
     output.result(values, text, [command("train", "gail", "--demos", out), command("data", "verify", out)])
