@@ -16,11 +16,11 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-from records import machine  # noqa: E402
+from records import machine
 
-import envs  # noqa: E402
-from gail_suite.evaluate import evaluate  # noqa: E402
-from gail_suite.policy import LearnedPolicy  # noqa: E402
+import envs
+from gail_suite.evaluate import evaluate
+from gail_suite.policy import LearnedPolicy
 
 N, EXPERT_SEED, RANDOM_SEED = 50, 100_000, 200_000
 

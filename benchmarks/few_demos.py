@@ -12,7 +12,6 @@ training saw. A killed run goes on from its checkpoint.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import shlex
 import subprocess
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from records import append_row, commit, machine, read_rows  # noqa: E402
+from records import append_row, commit, machine, read_rows
 
 CSV = Path(__file__).parent / "results" / "few_demos.csv"
 WORK = Path("runs") / "few_demos"
@@ -107,23 +106,26 @@ def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | 
 def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: list[str], budget_s: float | None):
     """The final policy of one algorithm and the environment steps it took."""
     import gail_suite as gs
-    from gail_suite.config import build_config
+    from gail_suite.config import build
 
-    if algo == "bc":
-        return gs.BC(row.env, demos_used, build_config(gs.BCConfig(), overrides), seed, run_dir).train(eval_episodes=0).policy, 0
     if algo.startswith("imitation-"):
         from gail_suite import reference
 
         return reference.train(algo.removeprefix("imitation-"), row.env, demos_used, seed, budget_s)
-    if algo == "airl":
-        run_ = gs.AIRL(row.env, demos_used, seed=seed, run_dir=run_dir).train(budget_s=budget_s)
-        return run_.policy, run_.policy.meta.get("env_steps", 0)
-    config = build_config(gs.default_gail_config(row.env), overrides)
-    if "-" in algo:  # gail-ppo, gail-trpo
-        config = dataclasses.replace(config, generator=algo.split("-", 1)[1])
-    resumable = (run_dir / "checkpoints").is_dir()
-    trainer = gs.GAIL.resume(run_dir) if resumable else gs.GAIL(row.env, demos_used, config, seed, run_dir)
-    return trainer.train(row.steps, eval_episodes=0).policy, row.steps
+    if algo == "bc":
+        config = build(gs.BCConfig(), settings=overrides)
+        return gs.BC(row.env, demos_used, config, seed, run_dir).train(eval_episodes=0).policy, 0
+    if algo == "gail":
+        kind, config, length = gs.GAIL, gs.GAILConfig(), {"total_steps": row.steps}
+    elif algo == "airl":
+        kind, config, length = gs.AIRL, gs.AIRLConfig(), {"budget_s": budget_s}
+    else:  # gail-ppo, gail-trpo
+        kind, config, length = gs.OnPolicyGAIL, gs.onpolicy_config(algo.removeprefix("gail-")), {"budget_s": budget_s}
+    if (run_dir / "checkpoints").is_dir():
+        trainer = kind.resume(run_dir)
+    else:
+        trainer = kind(row.env, demos_used, build(config, settings=overrides), seed, run_dir)
+    return trainer.train(**length, eval_episodes=0).policy, trainer.loop.steps
 
 
 def metrics(run_dir: Path) -> list[dict]:

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,13 +75,14 @@ def demo_pairs(env_id: str, demonstrations) -> tuple[Features, Tensor, Tensor, T
     features = fit_features(t.obs, state_columns(env_id))
     low, high = action_bounds(env_id)
     actions = 2 * (t.acts - low) / (high - low) - 1
-    arrays = (features(t.obs), actions, features(t.next_obs), t.terminated)
-    return features, *(torch.as_tensor(np.asarray(a), dtype=torch.float32) for a in arrays)
+    x, a, y, end = (torch.as_tensor(np.asarray(array), dtype=torch.float32)
+                    for array in (features(t.obs), actions, features(t.next_obs), t.terminated))
+    return features, x, a, y, end
 
 
 def action_bounds(env_id: str) -> tuple[np.ndarray, np.ndarray]:
     """The smallest and largest action, (A,) each."""
-    env = envs.make(env_id)
+    env: Any = envs.make(env_id)
     low, high = env.action_space.low, env.action_space.high
     env.close()
     return low, high

@@ -107,7 +107,7 @@ class ExpertTrainer:
 
 def observations(env_id: str, seed: int, policy: MlpPolicy | None, n_steps: int = 500, n_envs: int = 8) -> np.ndarray:
     """Observations (n_steps * n_envs, O) under uniform random actions, or under a policy's stochastic ones."""
-    env = envs.make_vec(env_id, n_envs=n_envs, seed=seed, infos="minimal")
+    env: Any = envs.make_vec(env_id, n_envs=n_envs, seed=seed, infos="minimal")
     rng = np.random.default_rng(seed)
     if policy is not None:
         policy.seed(seed)

@@ -46,10 +46,9 @@ def state_columns(env_id: str) -> np.ndarray:
     rest (contact forces, inertias) are functions of it and of the past that cost capacity and help nobody here.
     """
     env = envs.make(env_id)
-    obs_dim = env.observation_space.shape[0]
     parts = getattr(env.unwrapped, "observation_structure", None)
     env.close()
-    return np.arange(parts["qpos"] + parts["qvel"] if parts else obs_dim)
+    return np.arange(parts["qpos"] + parts["qvel"] if parts else envs.spec(env_id).obs_dim)
 
 
 def fit_features(obs: np.ndarray, columns: np.ndarray) -> Features:

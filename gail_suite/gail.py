@@ -34,6 +34,8 @@ from gail_suite.sac import (
     optimiser_arrays,
 )
 
+DEFAULT_STEPS = 100_000
+
 
 @dataclass(frozen=True)
 class AdversaryConfig:
@@ -73,10 +75,8 @@ class AdversaryConfig:
 
 @dataclass(frozen=True)
 class GAILConfig:
-    """GAIL with the off-policy generator."""
+    """GAIL with the off-policy generator; `OnPolicyGAIL` is the one with PPO or TRPO."""
 
-    generator: str = "sac"
-    """Learner: sac (off-policy, replayed), ppo or trpo (on-policy)."""
     warm_start: bool = True
     """Start from behaviour cloning."""
     bc: BCConfig = field(default_factory=BCConfig)
@@ -92,7 +92,7 @@ class GAILConfig:
 class Adversary:
     """The objective of GAIL: rewards of a discriminator that keeps learning."""
 
-    def __init__(self, expert: tuple[Tensor, Tensor, Tensor, Tensor], config: AdversaryConfig, batch_size: int, gamma: float):
+    def __init__(self, expert: tuple[Tensor, ...], config: AdversaryConfig, batch_size: int, gamma: float):
         self.config, self.gamma = config, gamma
         self.features, self.actions, self.next_features, self.terminated = expert
         self.pairs = torch.cat([self.features, self.actions], -1)
@@ -190,6 +190,7 @@ class GAIL:
         self.run_dir = Path(run_dir) if run_dir is not None else None
         features, *expert = demo_pairs(env_id, demonstrations)
         self.demo_meta = dict(demonstrations.meta)
+        self.total_steps = DEFAULT_STEPS
         self._build(features, tuple(expert), device)
 
     def _build(self, features: Features, expert: tuple[Tensor, ...], device: str = "cpu") -> None:
@@ -219,7 +220,7 @@ class GAIL:
 
     def train(self, total_steps: int | None = None, eval_episodes: int = 20, quiet: bool = True) -> Run:
         """Trains to `total_steps` environment steps (100k unless resumed) and evaluates the averaged final policy."""
-        total = total_steps or getattr(self, "total_steps", 100_000)
+        total = self.total_steps = total_steps or self.total_steps
         fresh = self.loop.steps == 0
         if self.run_dir is not None:
             write_run_files(self.run_dir, {

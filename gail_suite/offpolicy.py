@@ -80,11 +80,13 @@ class OffPolicyLoop:
                  seed: int, run_dir: Path | None, device: str = "cpu"):
         keep_freed_memory()
         self.env_id, self.features, self.objective, self.config = env_id, features, objective, loop
-        self.seed, self.run_dir = seed, Path(run_dir) if run_dir is not None else None
+        self.seed = seed
+        self.run_dir = Path(run_dir) if run_dir is not None else None
         torch.manual_seed(seed)
-        self.env = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
+        self.env: Any = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
         self.spec = envs.spec(env_id)
-        self.low, self.high = self.env.action_space.low, self.env.action_space.high
+        space: Any = self.env.action_space
+        self.low, self.high = space.low, space.high
         self.sac = SAC(len(features.columns), self.spec.act_dim, sac, device)
         self.replay = Replay(loop.capacity, loop.n_envs, len(features.columns), self.spec.act_dim)
         self.generator = torch.Generator().manual_seed(seed)
@@ -198,6 +200,11 @@ class OffPolicyLoop:
 
     # checkpoints
 
+    def _checkpoints(self) -> Path:
+        if self.run_dir is None:
+            raise ValueError("this run has no directory to keep checkpoints in: give run_dir")
+        return self.run_dir / "checkpoints"
+
     def save(self) -> Path:
         """Writes a checkpoint of everything under run_dir/checkpoints."""
         parts = {"sac": self.sac.state(), "replay": self.replay.state(), "objective": self.objective.state(),
@@ -206,11 +213,11 @@ class OffPolicyLoop:
                           "generator": self.generator.get_state().numpy()},
                  "policy": self.policy().tensors}
         tensors = {f"{part}/{k}": np.asarray(v) for part, arrays in parts.items() for k, v in arrays.items()}
-        return save_checkpoint(self.run_dir / "checkpoints", self.steps, tensors, {"owed": self.owed})
+        return save_checkpoint(self._checkpoints(), self.steps, tensors, {"owed": self.owed})
 
     def load(self) -> None:
         """Continues from the newest readable checkpoint of run_dir."""
-        step, tensors, state = load_checkpoint(self.run_dir / "checkpoints")
+        step, tensors, state = load_checkpoint(self._checkpoints())
         parts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
         for name, value in tensors.items():
             part, key = name.split("/", 1)
@@ -231,7 +238,7 @@ class OffPolicyLoop:
 @contextlib.contextmanager
 def matmul_precision(mode: str) -> Iterator[None]:
     """Multiplies float32 matrices through bfloat16 inputs (sums stay float32) where `mode` and the processor say so."""
-    backend = torch.backends.mkldnn.matmul
+    backend: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = backend.fp32_precision
     fast = mode == "bfloat16" or (mode == "auto" and torch.cpu._is_amx_tile_supported())
     backend.fp32_precision = "bf16" if fast else before

@@ -35,7 +35,7 @@ class LearnedPolicy(MlpPolicy):
     def _folded(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Hidden layers' (weight, bias) with x = (obs - mean) * scale folded into the first."""
         t = self.tensors
-        layers = []
+        layers: list[tuple[np.ndarray, np.ndarray]] = []
         while f"hidden.{len(layers)}.weight" in t:
             layers.append((t[f"hidden.{len(layers)}.weight"], t[f"hidden.{len(layers)}.bias"]))
         weight, bias = layers[0]
@@ -53,7 +53,7 @@ class LearnedPolicy(MlpPolicy):
         env = envs.make(self.env_id)
         model = SAC("MlpPolicy", env, policy_kwargs=self._policy_kwargs(), buffer_size=1, device="cpu")
         self._copy(model.actor.latent_pi, model.actor.mu)
-        head = model.actor.log_std
+        head: Any = model.actor.log_std
         with torch.no_grad():
             head.weight.copy_(torch.from_numpy(self.tensors["log_std.weight"]))
             head.bias.copy_(torch.from_numpy(self.tensors["log_std.bias"]))
@@ -74,6 +74,7 @@ class LearnedPolicy(MlpPolicy):
     def _copy(self, trunk: nn.Module, mean: nn.Module) -> None:
         linears = [m for m in trunk.modules() if isinstance(m, nn.Linear)] + [mean]
         layers = [*self._folded(), (self.tensors["mean.weight"], self.tensors["mean.bias"])]
+        linear: Any
         with torch.no_grad():
             for linear, (weight, bias) in zip(linears, layers, strict=True):
                 linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))

@@ -93,7 +93,8 @@ class Replay:
 
         done = take("done")
         alive = torch.cat([torch.ones(batch, 1), (1 - done[:, :-1]).cumprod(1)], 1)
-        return Window(*(take(f) for f in self.FIELDS[:-1]), alive=alive)
+        features, actions, next_features, rewards, terminated = (take(f) for f in self.FIELDS[:-1])
+        return Window(features, actions, next_features, rewards, terminated, alive)
 
     def state(self) -> dict[str, np.ndarray]:
         """The filled rows as arrays, for a checkpoint."""

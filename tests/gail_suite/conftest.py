@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from demos.trajectory import Demonstrations, Trajectory
 
 import envs
+from demos.trajectory import Demonstrations, Trajectory
 
 
 @pytest.fixture(autouse=True, scope="session")
