@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import demos
 import envs
 from demos.policy import MlpPolicy
 from gail_suite.features import Features, fit_features, state_columns
@@ -30,7 +31,7 @@ class ExpertConfig:
     reward_scale: float = 0.1
     """Factor on the environment's reward."""
     warm_start: str | None = None
-    """Folder of a policy to continue from (its inputs and actor are taken over; the critics start fresh)."""
+    """Policy to continue from: bundled, or a folder. Its actor is taken over; the critics start fresh."""
     sac: SACConfig = field(default_factory=lambda: SACConfig(
         tune_alpha=True, alpha=0.05, actor_lr=7e-4, lr_final=0.05, decay_start=0.5))
     """The learner."""
@@ -75,7 +76,7 @@ class ExpertTrainer:
     def __init__(self, env_id: str, config: ExpertConfig | None = None, seed: int = 0, run_dir: str | Path = "expert"):
         self.env_id, self.config, self.seed = env_id, config or ExpertConfig(), seed
         self.run_dir = Path(run_dir)
-        start = MlpPolicy.load(Path(self.config.warm_start)) if self.config.warm_start else None
+        start = starting_policy(env_id, self.config.warm_start)
         features = fit_features(observations(env_id, seed, start), state_columns(env_id))
         self.loop = OffPolicyLoop(env_id, features, TaskReward(self.config.reward_scale), self.config.sac,
                                   self.config.loop, seed, self.run_dir)
@@ -103,6 +104,13 @@ class ExpertTrainer:
         policy = self.loop.policy()
         policy.save(self.run_dir / "policy")
         return policy
+
+
+def starting_policy(env_id: str, source: str | None) -> MlpPolicy | None:
+    """The policy named by `ExpertConfig.warm_start`."""
+    if source is None:
+        return None
+    return demos.expert(env_id) if source == "bundled" else MlpPolicy.load(Path(source))
 
 
 def observations(env_id: str, seed: int, policy: MlpPolicy | None, n_steps: int = 500, n_envs: int = 8) -> np.ndarray:

@@ -54,7 +54,9 @@ class AdversaryConfig:
     recent: int = 100_000
     """Agent pairs are drawn from this many last transitions."""
     gradient_penalty: float = 10.0
-    """Weight of the gradient penalty (target norm 1)."""
+    """Weight of the gradient penalty."""
+    penalty_target: float = 1.0
+    """Gradient norm that the penalty asks for. 0 lets the discriminator become flat where policy and expert agree."""
     entropy: float = 0.0
     """Weight of the entropy of the discriminator's output."""
     reward: str = "gail"
@@ -123,7 +125,7 @@ class Adversary:
         loss, info = gail_loss(logits_expert, logits_agent)
         if c.gradient_penalty > 0:
             mix = torch.rand(c.batch_size, 1, generator=generator)
-            penalty = gradient_penalty(self.net, expert, agent, mix)
+            penalty = gradient_penalty(self.net, expert, agent, mix, c.penalty_target)
             info["disc_penalty"] = penalty.detach()
             loss = loss + c.gradient_penalty * penalty
         if c.entropy > 0:

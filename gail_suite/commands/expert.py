@@ -58,7 +58,7 @@ def train(
     resume
         Run directory to go on with; nothing else is needed.
     warm_start
-        Folder of a policy to go on from, such as a bundled expert's.
+        Policy to go on from: bundled, or the folder of one.
     config
         YAML file of settings.
     set
