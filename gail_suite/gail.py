@@ -45,7 +45,7 @@ class AdversaryConfig:
     """Width of the discriminator's layers."""
     lr: float = 3e-4
     """Adam rate."""
-    lr_final: float = 1.0
+    lr_final: float = 0.1
     """Factor the rate has reached at the end of the run (linear)."""
     every: int = 2
     """Policy updates per discriminator update."""
@@ -53,10 +53,11 @@ class AdversaryConfig:
     """Expert pairs, and as many of the agent's, in a batch."""
     recent: int = 100_000
     """Agent pairs are drawn from this many last transitions."""
-    gradient_penalty: float = 10.0
+    gradient_penalty: float = 1.0
     """Weight of the gradient penalty."""
-    penalty_target: float = 1.0
-    """Gradient norm that the penalty asks for. 0 lets the discriminator become flat where policy and expert agree."""
+    penalty_target: float = 0.0
+    """Gradient norm that the penalty asks for. With 0 the discriminator can become flat where policy and expert agree, so
+    imitation has a point of rest (Mescheder et al., 2018); with 1 a slope remains that pushes a perfect policy away."""
     entropy: float = 0.0
     """Weight of the entropy of the discriminator's output."""
     reward: str = "gail"
@@ -65,11 +66,11 @@ class AdversaryConfig:
     """Bound on the reward's absolute value."""
     expert_share: float = 0.25
     """Share of expert pairs in critic batches at the start."""
-    expert_share_final: float = 0.25
+    expert_share_final: float = 0.1
     """The same at the end (linear)."""
-    bc_weight: float = 0.0
+    bc_weight: float = 1.0
     """Weight of the BC term in the actor's loss at the start."""
-    bc_weight_final: float = 0.0
+    bc_weight_final: float = 1.0
     """The same at the end (linear)."""
     bound_targets: bool = True
     """Clip critic targets to the return attainable with rewards as large as the expert's."""
@@ -85,7 +86,8 @@ class GAILConfig:
     """The warm start."""
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     """Discriminator and reward."""
-    sac: SACConfig = field(default_factory=lambda: SACConfig(burn_in=3000))
+    sac: SACConfig = field(default_factory=lambda: SACConfig(
+        burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1))
     """The learner."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Collection and housekeeping."""
