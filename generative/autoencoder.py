@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -71,7 +72,7 @@ class AutoEncoder(GenerativeModel):
             noise = self.config["noise"]
             return self.net.error(batch, batch + noise * unit * torch.randn_like(batch) if noise else batch)
 
-        recipe = Recipe(**{**vars(self.recipe), "lr": self.config["lr"], "batch_size": self.config["batch_size"]})
+        recipe = replace(self.recipe, lr=self.config["lr"], batch_size=self.config["batch_size"])
         fit_likelihood(self.net, loss, (x, None), (val[0], None), options, recipe)
         self.net.mixture.fit(self.encode(x), options.seed)
 

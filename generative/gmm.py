@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -285,3 +286,11 @@ class GaussianMixture(GenerativeModel):
     def _to_device(self) -> None:
         self.params = {name: tensor.to(self.device) for name, tensor in self.params.items()}
         self.offset, self._cached = self.offset.to(self.device), None
+
+
+def reproduce(data_path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,
+              progress: bool = True) -> Any:
+    """The MNIST row: see ``generative.mixture_recipe``."""
+    from generative.mixture_recipe import reproduce as run
+
+    return run(data_path, out, seed=seed, steps=steps, progress=progress)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -21,6 +23,7 @@ from generative.coders import (
 )
 from generative.fit import Recipe, fit_likelihood
 from generative.latent import LatentMixture
+from generative.recipes import Reproduction, likelihood
 from generative.types import ArrayLike, FitOptions, GenerativeModel
 
 MIN_LOG_VAR, MAX_LOG_VAR = -12.0, 8.0
@@ -105,7 +108,7 @@ class VAE(GenerativeModel):
         self.net.likelihood.check(self._ink(x, seed_generator(0, x.device)))
         self.net.likelihood.standardise(x)
         self._fitted_prior = False
-        recipe = Recipe(**{**vars(self.recipe), "lr": self.config["lr"], "batch_size": self.config["batch_size"]})
+        recipe = replace(self.recipe, lr=self.config["lr"], batch_size=self.config["batch_size"])
         fit_likelihood(self.net, self._loss, (x, y), val, options, recipe)
         if self.config["prior_components"]:
             with torch.no_grad():
@@ -203,3 +206,19 @@ class VAE(GenerativeModel):
         out = self.net.decode(z, y)
         x = self.net.likelihood.mean(out) if self._mean_only else self.net.likelihood.draw(out, generator)
         return x.clamp(0, 1) if x.ndim == 4 else x
+
+
+def reproduce(data_path: str | Path, out: str | Path, *, objective: str = "elbo", seed: int = 0, steps: int | None = None,
+              progress: bool = True) -> Reproduction:
+    """The binarised-MNIST rows: "elbo", convolutional, 40 latents, 40,000 steps; "iwae", two layers of 400, k = 50, 30,000 steps.
+
+    Batch 128 and 64, AdamW 1e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995, best of the held-out
+    evaluations. ``test_nats`` is the one-sample bound for "elbo" and the 50-sample bound for "iwae".
+    """
+    if objective == "elbo":
+        model, most = VAE(latent=40, hidden=256, layers=1, arch="conv", k_eval=1, binarize=True, lr=1e-3, batch_size=128), 40_000
+    else:
+        model, most = VAE(latent=50, hidden=400, layers=2, arch="mlp", objective="iwae", k_train=50, k_eval=50, binarize=True,
+                          lr=1e-3), 30_000
+    model.recipe = replace(VAE.recipe, steps=most, warmup=500, ema=0.9995, eval_every=2000, patience=0)
+    return likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)

@@ -1,0 +1,123 @@
+"""The digits table: every model on scikit-learn's digits (1000/350/447 in order, 17 levels), five seeds, resumable.
+
+    python benchmarks/digits_table.py [--models vae pixelcnn] [--seeds 5] [--threads 1]
+
+Appends to benchmarks/results/digits.csv and skips what is there. Likelihood models: test_nats and test_bits_per_dim of the 17
+levels (exact, or a bound: VAE with 512 importance samples; mixtures and kernel density fitted on dequantised digits, 8 draws).
+All models that sample: frechet (distance of 447 samples to the test set in a classifier trained on the training set), ndb of
+50 bins and nn_accuracy against the test set; the row "real" puts validation images in the samples' place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from records import append_row, commit, read_rows
+
+import generative as g
+from generative import metrics
+from generative.data import Splits
+
+COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "commit", "command")
+RESULTS = ROOT / "benchmarks" / "results" / "digits.csv"
+LEVELS, DIMENSIONS = 17, 64
+MIXTURES: dict[str, Callable[[], g.GenerativeModel]] = {
+    "gmm-diag": lambda: g.GaussianMixture(50, "diag", 200, reg_covar=1e-3),
+    "gmm-full": lambda: g.GaussianMixture(10, "full", 200, reg_covar=1e-2),
+    "gmm-mfa": lambda: g.GaussianMixture(15, "mfa", 200, n_factors=8, reg_covar=1e-3),
+    "bayesian-gmm-diag": lambda: g.BayesianGaussianMixture(80, "diag", 200, reg_covar=1e-3),
+}
+MODELS: dict[str, Callable[[], g.GenerativeModel]] = {
+    "vae": lambda: g.VAE(latent=16, k_eval=512),
+    "vae-mixture-prior": lambda: g.VAE(latent=16, k_eval=512, prior_components=20),
+    "iwae": lambda: g.VAE(latent=16, objective="iwae", k_train=8, k_eval=512),
+    "pixelcnn": lambda: g.PixelCNN(gated=False),
+    "gated-pixelcnn": lambda: g.PixelCNN(gated=True),
+    "pixelrnn-row": lambda: g.PixelRNN(kind="row"),
+    "pixelrnn-diagonal": lambda: g.PixelRNN(kind="diagonal"),
+    "autoencoder": lambda: g.AutoEncoder(latent=16, mixture=20),
+    "gan": lambda: g.GAN(),
+    "dcgan": lambda: g.DCGAN(),
+}
+STEPS = {"iwae": 1500, "pixelcnn": 1500, "gated-pixelcnn": 1000, "pixelrnn-row": 700, "pixelrnn-diagonal": 500, "gan": 4000,
+         "dcgan": 1500}
+BASELINES = ("real", "independent", "kde")
+
+
+def baseline(name: str, s: Splits, seed: int) -> tuple[dict[str, float], torch.Tensor | None]:
+    """Figures, and samples where there are any."""
+    if name == "real":
+        return {}, s.x_val
+    if name == "independent":
+        nats = metrics.independent_nats(metrics.independent_values(s.x_train, LEVELS), s.x_test)
+        return _nats(nats), None
+    train = metrics.dequantise(s.x_train, LEVELS, seed)
+    widths = (0.06, 0.08, 0.1, 0.12, 0.15)
+    best = min(widths, key=lambda w: metrics.discrete_nats(metrics.kernel_density(train, w), s.x_val, LEVELS, draws=2))
+    model = metrics.kernel_density(train, best)
+    return {**_nats(metrics.discrete_nats(model, s.x_test, LEVELS)), "bandwidth": best}, model.sample(447, seed=seed)
+
+
+def fitted(name: str, s: Splits, seed: int) -> tuple[dict[str, float], torch.Tensor]:
+    """Fit one model; its figures and 447 samples."""
+    if name in MIXTURES:
+        model = MIXTURES[name]().fit(metrics.dequantise(s.x_train, LEVELS, seed), seed=seed, progress=False)
+        return _nats(metrics.discrete_nats(model, s.x_test, LEVELS)), model.sample(447, seed=seed)
+    model = MODELS[name]().fit(s.x_train, seed=seed, steps=STEPS.get(name), val=s.x_val, progress=False)
+    figures = {} if model.density == "none" else _nats(metrics.nats(model, s.x_test))
+    return figures, model.sample(447, seed=seed)
+
+
+def _nats(nats: float) -> dict[str, float]:
+    return {"test_nats": nats, "test_bits_per_dim": metrics.bits_per_dim(nats, DIMENSIONS)}
+
+
+def likeness(samples: torch.Tensor, s: Splits, features: metrics.Features) -> dict[str, float]:
+    """How far samples are from the test set."""
+    images = ((samples.float().clamp(0, 1) * (LEVELS - 1)).round() / (LEVELS - 1))
+    bins, divergence = metrics.ndb(s.x_train, images, bins=50)
+    return {"frechet": metrics.frechet_distance(features(images), features(s.x_test)), "ndb": bins, "js": divergence,
+            "nn_accuracy": metrics.nearest_neighbour_accuracy(images, s.x_test)}
+
+
+def main() -> None:
+    """Command line."""
+    names = (*BASELINES, *MIXTURES, *MODELS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=names, default=list(names))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--csv", type=Path, default=RESULTS)
+    a = parser.parse_args()
+    torch.set_num_threads(a.threads)
+    s = g.data.load("digits")
+    features = metrics.train_features(s.x_train, s.y_train, s.x_val, s.y_val)  # type: ignore[arg-type]
+    done = {(row["model"], row["seed"]) for row in read_rows(a.csv)}
+    for seed in range(a.seeds):
+        for name in a.models:
+            if (name, str(seed)) in done:
+                continue
+            began = time.perf_counter()
+            figures, samples = (baseline if name in BASELINES else fitted)(name, s, seed)
+            spent = time.perf_counter() - began
+            if samples is not None:
+                figures |= likeness(samples, s, features)
+            for metric, value in figures.items():
+                append_row(a.csv, COLUMNS, {
+                    "dataset": "digits", "model": name, "seed": seed, "metric": metric, "value": f"{value:.6g}",
+                    "train_s": f"{spent:.1f}", "commit": commit(),
+                    "command": f"python benchmarks/digits_table.py --models {name} --seeds {a.seeds}"})
+            print(f"{name} seed {seed} {spent:.0f} s", *(f"{k} {v:.4g}" for k, v in figures.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
