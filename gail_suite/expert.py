@@ -33,7 +33,7 @@ class ExpertConfig:
     warm_start: str | None = None
     """Policy to continue from: bundled, or a folder. Its actor is taken over; the critics start fresh."""
     sac: SACConfig = field(default_factory=lambda: SACConfig(
-        tune_alpha=True, alpha=0.05, actor_lr=7e-4, lr_final=0.05, decay_start=0.5))
+        tune_alpha=True, alpha=1.0, actor_lr=7e-4, lr_final=0.05, decay_start=0.5))
     """The learner."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(
         updates_per_step=0.25, capacity=1_000_000, warm_up=8000, random_warm_up=True, eval_every=50_000,
