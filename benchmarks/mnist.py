@@ -1,10 +1,11 @@
-"""One row of the MNIST table: train a model by its exact recipe, evaluate on the test set, append to results/generative.csv.
+"""One row of the MNIST table: train a model by its exact recipe, evaluate on the test set, append to
+results/generative.csv.
 
     python benchmarks/mnist.py --model pixelcnn --data DIR          # DIR holds the IDX files of MNIST
     python benchmarks/mnist.py --model gated --data DIR --threads 2 --seed 1
 
-Killed runs go on when the same command is given again. ``--steps`` shortens the recipe (and its learning-rate schedule) for a
-look at its speed; such rows name their steps in the dataset column.
+Killed runs go on when the same command is given again. ``--steps`` shortens the recipe (and its learning-rate schedule)
+for a look at its speed; such rows name their steps in the dataset column.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def main() -> None:
     torch.set_num_threads(a.threads)
     module, options = MODELS[a.model]
     out = a.out or ROOT / "runs" / f"mnist-{a.model}-{a.seed}"
-    result = importlib.import_module(f"generative.{module}").reproduce(a.data, out, seed=a.seed, steps=a.steps, **options)
+    reproduce = importlib.import_module(f"generative.{module}").reproduce
+    result = reproduce(a.data, out, seed=a.seed, steps=a.steps, **options)
     dataset = ("mnist" if a.model in ("gan", "dcgan") else "mnist-binarised") + (f"-{a.steps}-steps" if a.steps else "")
     command = "python benchmarks/mnist.py " + shlex.join(sys.argv[1:])
     for metric, value in {**result.metrics, "examples_per_s": result.examples_per_s}.items():

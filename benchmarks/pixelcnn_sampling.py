@@ -1,10 +1,11 @@
-"""Cached against plain PixelCNN sampling at 28x28, batch 16, in one run: seconds, ratio, and whether the images are equal.
+"""Cached against plain PixelCNN sampling at 28x28, batch 16, in one run: seconds, ratio, and whether the images are
+equal.
 
     python benchmarks/pixelcnn_sampling.py
 
-The plain loop runs the whole network for each of the 784 pixels. Both use the same pre-drawn uniforms. Networks are fresh from
-their initial weights: speed does not depend on them. The cached sampler is timed before and after the plain one, so that a load
-on the machine falls on both; the ratio takes the slower of the two.
+The plain loop runs the whole network for each of the 784 pixels. Both use the same pre-drawn uniforms. Networks are
+fresh from their initial weights: speed does not depend on them. The cached sampler is timed before and after the plain
+one, so that a load on the machine falls on both; the ratio takes the slower of the two.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def main() -> None:
                "machine": machine(), "commit": commit(), "command": "python benchmarks/pixelcnn_sampling.py " +
                " ".join(sys.argv[1:])}
         append_row(RESULTS, COLUMNS, row)
-        print(f"{name}: plain {plain:.2f} s, cached {cached:.3f} s, ratio {plain / cached:.1f}, equal {row['equal']}", flush=True)
+        print(f"{name}: plain {plain:.2f} s, cached {cached:.3f} s, ratio {plain / cached:.1f}, equal {row['equal']}",
+              flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What PixelCNN and PixelRNN share: the chain-rule likelihood over pixels, labels, sampling, inpainting and training."""
+"""What PixelCNN and PixelRNN share: the chain-rule likelihood over pixels, labels, sampling, inpainting and
+training."""
 
 from __future__ import annotations
 
@@ -107,8 +108,8 @@ def rounded_up(features: int, multiple: int) -> int:
 class AutoregressiveModel(GenerativeModel):
     """Base of PixelCNN and PixelRNN: p(x | y) = prod_i p(x_i | x_<i, y) over the values of an image in raster order.
 
-    Values are levels k / (K - 1); a model fitted with labels is p(x | y), and without y it sums over the classes with their
-    training frequencies. Subclasses give ``_network``.
+    Values are levels k / (K - 1); a model fitted with labels is p(x | y), and without y it sums over the classes with
+    their training frequencies. Subclasses give ``_network``.
     """
 
     density = "exact"
@@ -147,8 +148,8 @@ class AutoregressiveModel(GenerativeModel):
         index = scaled.round()
         if not self.spec["quantise"] and bool((scaled - index).abs().max() > 1e-3):
             raise ValueError(f"this {type(self).__name__} was fitted on {self.spec['levels']} levels (multiples of "
-                             f"1/{self.spec['levels'] - 1}), but the data holds other values: round them, or fit with levels=256 "
-                             "or binarize=True")
+                             f"1/{self.spec['levels'] - 1}), but the data holds other values: round them, or fit with "
+                             "levels=256 or binarize=True")
         return index.long()
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
@@ -177,7 +178,8 @@ class AutoregressiveModel(GenerativeModel):
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None,
                method: Literal["cached", "plain"] = "cached") -> Tensor:
-        """``n`` images, of class ``y`` or of classes as frequent as in training; both methods draw the same images from a seed."""
+        """``n`` images, of class ``y`` or of classes as frequent as in training; both methods draw the same images from
+        a seed."""
         if method not in ("cached", "plain"):
             raise ValueError(f"unknown sampling method {method!r}: use 'cached' or 'plain'")
         self._sampler = sample_cached if method == "cached" else sample_plain

@@ -1,7 +1,7 @@
 """Drawing images pixel by pixel from an autoregressive network: plainly, with caches, and around known pixels.
 
-Both samplers turn the same pre-drawn uniforms into levels by inverting the conditional distribution function, so they draw
-the same images; the cached one computes every feature of every pixel once instead of once for each later pixel.
+Both samplers turn the same pre-drawn uniforms into levels by inverting the conditional distribution function, so they
+draw the same images; the cached one computes every feature of every pixel once instead of once for each later pixel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from generative.nn import State
 
 
 class CausalNetwork(Protocol):
-    """An autoregressive network on level indices x (B, C, H, W), with logits (..., K), or (..., 1) for binary images."""
+    """An autoregressive network on level indices x (B, C, H, W), with logits (..., K), or (..., 1) for binary
+    images."""
 
     shape: tuple[int, int, int]
 
@@ -39,7 +40,8 @@ class CausalNetwork(Protocol):
 
 @dataclass(frozen=True)
 class Given:
-    """Known pixels of an inpainting: ``keep`` marks them in ``x``; each image is drawn by ``particles`` weighted copies."""
+    """Known pixels of an inpainting: ``keep`` marks them in ``x``; each image is drawn by ``particles`` weighted
+    copies."""
 
     x: Tensor
     keep: Tensor
@@ -64,7 +66,8 @@ def draw(logits: Tensor, u: Tensor) -> Tensor:
 
 
 def sample_plain(net: CausalNetwork, u: Tensor, y: Tensor | None) -> Tensor:
-    """Level indices like ``u`` (B, C, H, W), running the whole network for every value: the reference for the cached sampler."""
+    """Level indices like ``u`` (B, C, H, W), running the whole network for every value: the reference for the cached
+    sampler."""
     x = torch.zeros(u.shape, dtype=torch.int64, device=u.device)
     channels, height, width = net.shape
     for i in range(height):
@@ -75,7 +78,8 @@ def sample_plain(net: CausalNetwork, u: Tensor, y: Tensor | None) -> Tensor:
 
 
 def sample_cached(net: CausalNetwork, u: Tensor, y: Tensor | None, given: Given | None = None) -> Tensor:
-    """The samples of ``sample_plain`` from one pass over the pixels (Ramachandran et al. 2017), around ``given`` pixels if any."""
+    """The samples of ``sample_plain`` from one pass over the pixels (Ramachandran et al. 2017), around ``given`` pixels
+    if any."""
     channels, height, width = net.shape
     x = torch.zeros(u.shape, dtype=torch.int64, device=u.device)
     log_weight = torch.zeros(len(u), dtype=torch.float64, device=u.device)
@@ -114,13 +118,14 @@ def _resample(given: Given, state: State, x: Tensor, log_weight: Tensor, last: b
     log_weight.copy_(torch.where(poor[:, None].expand_as(weight).flatten(), 0.0, log_weight[index]))
 
 
-def inpaint_levels(net: CausalNetwork, x: Tensor, keep: Tensor, y: Tensor | None, particles: int, generator: torch.Generator,
-                   ) -> Tensor:
+def inpaint_levels(net: CausalNetwork, x: Tensor, keep: Tensor, y: Tensor | None, particles: int,
+                   generator: torch.Generator) -> Tensor:
     """Fill the pixels of level indices ``x`` (n, C, H, W) where ``keep`` is false, by a particle filter over the rows.
 
-    Unknown pixels are drawn from the model given all pixels before them; known ones weigh the particles by their probability,
-    and low weights are resampled (Gordon, Salmond and Smith 1993). The result is an exact sample of p(unknown | known) when
-    no known pixel follows an unknown one in raster order, and approaches one with the number of particles otherwise.
+    Unknown pixels are drawn from the model given all pixels before them; known ones weigh the particles by their
+    probability, and low weights are resampled (Gordon, Salmond and Smith 1993). The result is an exact sample of
+    p(unknown | known) when no known pixel follows an unknown one in raster order, and approaches one with the number of
+    particles otherwise.
     """
     repeated = Given(x.repeat_interleave(particles, 0), keep.repeat_interleave(particles, 0), particles, generator)
     labels = None if y is None else y.repeat_interleave(particles, 0)

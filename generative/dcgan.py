@@ -20,10 +20,10 @@ LARGEST_BASE = 7
 class DCGAN(GAN):
     """Convolutional GAN: strided convolutions, batch normalisation, ReLU in the generator, leaky ReLU in the critic.
 
-    Sizes are halved (rounding up) until the shorter side is at most 7; the generator goes the same way back, so an image keeps
-    its size: 28x28 is generated from 7x7, 8x8 from 4x4, 13x21 from 7x11. ``features`` is the width at full size, doubled at
-    each halving. ``spectral_norm`` replaces the critic's batch normalisation (Miyato et al. 2018), ``r1`` adds the gradient
-    penalty of Mescheder et al. (2018). Weights start from N(0, 0.02) as in the paper.
+    Sizes are halved (rounding up) until the shorter side is at most 7; the generator goes the same way back, so an
+    image keeps its size: 28x28 is generated from 7x7, 8x8 from 4x4, 13x21 from 7x11. ``features`` is the width at full
+    size, doubled at each halving. ``spectral_norm`` replaces the critic's batch normalisation (Miyato et al. 2018),
+    ``r1`` adds the gradient penalty of Mescheder et al. (2018). Weights start from N(0, 0.02) as in the paper.
     """
 
     images_only = True
@@ -36,8 +36,8 @@ class DCGAN(GAN):
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         height, width = x.shape[2:]
         if min(height, width) < SMALLEST:
-            raise ValueError(f"DCGAN needs images of at least {SMALLEST}x{SMALLEST}, got {height}x{width}: use GAN, or enlarge "
-                             "the images")
+            raise ValueError(f"DCGAN needs images of at least {SMALLEST}x{SMALLEST}, got {height}x{width}: use GAN, or "
+                             "enlarge the images")
         return super()._infer(x, y)
 
     def _bodies(self, shape: tuple[int, ...], n_inputs: int) -> tuple[nn.Module, nn.Module, int]:

@@ -31,7 +31,8 @@ from generative.training import (
 )
 from generative.types import FitOptions
 
-__all__ = ["Recipe", "TrainingDiverged", "changed", "check_training", "fit_adversarial", "fit_likelihood", "held_out_loss"]
+__all__ = ["Recipe", "TrainingDiverged", "changed", "check_training", "fit_adversarial", "fit_likelihood",
+           "held_out_loss"]
 
 Loss = Callable[[Tensor, Tensor | None], Tensor]
 """(x, y) -> loss of each sample, shape (B,); noise comes from torch's global generator, which the loop seeds."""
@@ -42,8 +43,8 @@ def fit_likelihood(net: nn.Module, loss: Loss, data: Labelled, val: Labelled, op
                    val_loss: Loss | None = None) -> float:
     """Minimise the mean of ``loss`` over ``data``, stop early on ``val``, leave the best weights in ``net``.
 
-    ``val_loss`` (default ``loss``) is evaluated in float32, in eval mode, with fixed noise. Returns the best held-out loss.
-    Raises TrainingDiverged, with the last good weights in ``net``, when a number stops being finite.
+    ``val_loss`` (default ``loss``) is evaluated in float32, in eval mode, with fixed noise. Returns the best held-out
+    loss. Raises TrainingDiverged, with the last good weights in ``net``, when a number stops being finite.
     """
     average = copy.deepcopy(net) if recipe.ema else net
     optimiser = _adamw(net, recipe)
@@ -78,16 +79,15 @@ def fit_likelihood(net: nn.Module, loss: Loss, data: Labelled, val: Labelled, op
     return float(counters["best_loss"])
 
 
-def fit_adversarial(generator: nn.Module, critic: nn.Module, average: nn.Module, critic_loss: Loss, generator_loss: Loss,
-                    data: Labelled, options: FitOptions, recipe: Recipe, generator_recipe: Recipe | None = None) -> None:
-    """Alternate one step on ``critic_loss`` and one on ``generator_loss`` (both mean over the batch); keep the EMA generator.
+def fit_adversarial(generator: nn.Module, critic: nn.Module, average: nn.Module, critic_loss: Loss,
+                    generator_loss: Loss, data: Labelled, options: FitOptions, recipe: Recipe) -> None:
+    """Alternate one step on the mean of ``critic_loss`` and one on the mean of ``generator_loss``.
 
-    ``average`` follows ``generator`` with decay ``recipe.ema`` (0 copies it). There is no held-out criterion, so no early
-    stop. Raises TrainingDiverged when a number stops being finite.
+    ``average`` follows ``generator`` with decay ``recipe.ema`` (0 copies it). There is no held-out criterion, so no
+    early stop. Raises TrainingDiverged when a number stops being finite.
     """
-    recipes = {"critic": recipe, "generator": generator_recipe or recipe}
     nets = {"critic": critic, "generator": generator}
-    optimisers = {name: _adamw(net, recipes[name]) for name, net in nets.items()}
+    optimisers = {name: _adamw(net, recipe) for name, net in nets.items()}
     state = TrainingState({**nets, "average": average}, optimisers)
     counters = _resume(state, options)
     steps, batches = options.steps or recipe.steps, Batches(len(data[0]), recipe.batch_size, options.seed)
@@ -102,7 +102,7 @@ def fit_adversarial(generator: nn.Module, critic: nn.Module, average: nn.Module,
             for name, net in nets.items():
                 with training_precision(recipe.precision, options.device):
                     mean = losses[name](x, y).mean()
-                descend(mean, net, optimisers[name], learning_rate(recipes[name], step, steps), recipe.clip, x, step)
+                descend(mean, net, optimisers[name], learning_rate(recipe, step, steps), recipe.clip, x, step)
                 scalars[name] = float(mean.detach())
             average_into(average, generator, recipe.ema, step)
             _end_of_step(state, step, steps, scalars, options, recipe, meter)
@@ -124,7 +124,7 @@ def held_out_loss(net: nn.Module, loss: Loss, val: Labelled, seed: int, batch_si
 
 def _keep_best(state: TrainingState, net: nn.Module, average: nn.Module, loss: Loss, val: Labelled, seed: int,
                recipe: Recipe) -> float:
-    """Evaluate the averaged weights (in ``net``, because ``loss`` refers to it) and remember them if they are the best."""
+    """Evaluate the averaged weights (in ``net``, to which ``loss`` refers) and remember them if they are the best."""
     raw = snapshot(net) if recipe.ema else {}
     if recipe.ema:
         net.load_state_dict(average.state_dict())

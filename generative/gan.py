@@ -49,7 +49,8 @@ class Generator(nn.Module):
 
 
 class AdversarialNet(nn.Module):
-    """Generator, its moving average (which samples), critic, and the affine map between data and the network's range."""
+    """Generator, its moving average (which samples), critic, and the affine map between data and the network's
+    range."""
 
     shift: Tensor
     scale: Tensor
@@ -65,10 +66,10 @@ class AdversarialNet(nn.Module):
 class GAN(GenerativeModel):
     """Generative adversarial network of fully connected layers, for images and vectors; no density.
 
-    Critic loss softplus(-D(x)) + softplus(D(G(z))) + r1/2 |dD/dx|^2, generator loss softplus(-D(G(z))) (non-saturating).
-    Images are generated through tanh, vectors linearly after standardising. ``sample`` uses the moving average of the
-    generator; ``score`` calibrates the critic's logit on held-out data. Source: Goodfellow et al. (2014); R1: Mescheder et
-    al. (2018). Deviation: leaky ReLU instead of maxout, averaged generator.
+    Critic loss softplus(-D(x)) + softplus(D(G(z))) + r1/2 |dD/dx|^2, generator loss softplus(-D(G(z)))
+    (non-saturating). Images are generated through tanh, vectors linearly after standardising. ``sample`` uses the
+    moving average of the generator; ``score`` calibrates the critic's logit on held-out data. Source: Goodfellow et al.
+    (2014); R1: Mescheder et al. (2018). Deviation: leaky ReLU instead of maxout, averaged generator.
     """
 
     density = "none"
@@ -76,8 +77,8 @@ class GAN(GenerativeModel):
                                       clip=math.inf, ema=0.999)
     net: AdversarialNet
 
-    def __init__(self, latent: int = 64, hidden: int = 256, layers: int = 2, r1: float = 0.0, spectral_norm: bool = False,
-                 **training: Any) -> None:
+    def __init__(self, latent: int = 64, hidden: int = 256, layers: int = 2, r1: float = 0.0,
+                 spectral_norm: bool = False, **training: Any) -> None:
         super().__init__(latent=latent, hidden=hidden, layers=layers, r1=r1, spectral_norm=spectral_norm,
                          **check_training(type(self).__name__, training))
 
@@ -108,8 +109,8 @@ class GAN(GenerativeModel):
         if x.ndim == 2:
             spread = x.std(0, correction=0)
             net.shift, net.scale = x.mean(0), torch.where(spread > 1e-6, spread, 1.0)
-        fit_adversarial(net.generator, net.critic, net.average, self._critic_loss, self._generator_loss, (x, y), options,
-                        changed(self.recipe, self.config))
+        fit_adversarial(net.generator, net.critic, net.average, self._critic_loss, self._generator_loss, (x, y),
+                        options, changed(self.recipe, self.config))
         net.eval()
 
     def _critic_loss(self, x: Tensor, y: Tensor | None) -> Tensor:

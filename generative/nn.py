@@ -2,7 +2,8 @@
 
 Autoregressive layers work on feature maps (B, H, W, F), features last, so that a 1x1 convolution is a matrix product.
 Each has two evaluations that agree: ``forward`` over whole images, and an incremental one for sampling. The incremental
-one is ``start`` (empty state), ``next_row`` (once before each row), and per pixel ``put`` (its input) and ``at`` (its output).
+one is ``start`` (empty state), ``next_row`` (once before each row), and per pixel ``put`` (its input) and ``at`` (its
+output).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def halvings(height: int, width: int, stages: int) -> list[tuple[int, int]]:
 
 
 class UpTo(nn.Module):
-    """Nearest-neighbour resize to a fixed (h, w): with a convolution after it, the way back from one of ``halvings``."""
+    """Nearest-neighbour resize to a fixed (h, w); with a convolution after it, the way back from a halving."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()
@@ -46,7 +47,7 @@ class UpTo(nn.Module):
 
 
 def stride_2_kernel(size: tuple[int, int]) -> tuple[int, int]:
-    """The kernel with which a stride-2 convolution with padding 1 takes ``size`` exactly to its ceil-half, and back: 4 or 3."""
+    """The kernel (4 or 3) of a stride-2 convolution with padding 1 from ``size`` exactly to its ceil-half, and back."""
     return 4 - size[0] % 2, 4 - size[1] % 2
 
 
@@ -58,7 +59,7 @@ def group_of(n: int, groups: int) -> Tensor:
 
 
 def reset(weight: nn.Parameter, bias: nn.Parameter, fan_in: float) -> None:
-    """Uniform initial values with variance 1 / (3 fan_in), where ``fan_in`` counts the inputs that the mask lets through."""
+    """Uniform initial values with variance 1 / (3 fan_in); ``fan_in`` counts the inputs that the mask lets through."""
     bound = 1.0 / math.sqrt(max(1.0, fan_in))
     nn.init.uniform_(weight, -bound, bound)
     nn.init.zeros_(bias)
@@ -101,12 +102,12 @@ class ConvState(State):
 
 
 class CausalConv2d(nn.Module):
-    """Convolution that sees rows above and, in its own row, pixels to the left; the mask decides about the pixel itself.
+    """Convolution that sees rows above and, in its own row, pixels to the left; the mask decides about the pixel.
 
-    Kind ``A`` hides the pixel (group g of the output sees groups < g of it), ``B`` shows it (groups <= g), ``V`` shows the
-    whole row and ``height`` rows in all (for vertical stacks, whose output is shifted down before use). The kernel is cut to
-    the rows that it may see: (height, size) taps, output row i from rows i - height + 1 .. i. Source: van den Oord,
-    Kalchbrenner and Kavukcuoglu (2016), section 3.4.
+    Kind ``A`` hides the pixel (group g of the output sees groups < g of it), ``B`` shows it (groups <= g), ``V`` shows
+    the whole row and ``height`` rows in all (for vertical stacks, whose output is shifted down before use). The kernel
+    is cut to the rows that it may see: (height, size) taps, output row i from rows i - height + 1 .. i. Source: van den
+    Oord, Kalchbrenner and Kavukcuoglu (2016), section 3.4.
     """
 
     mask: Tensor
@@ -114,7 +115,7 @@ class CausalConv2d(nn.Module):
     def __init__(self, n_in: int, n_out: int, size: int, kind: str, groups: int = 1, height: int | None = None) -> None:
         super().__init__()
         if size % 2 == 0 or kind not in ("A", "B", "V"):
-            raise ValueError(f"causal convolution needs an odd size and kind A, B or V, got size {size} and kind {kind!r}")
+            raise ValueError(f"causal convolution needs an odd size and kind A, B or V, got size {size}, kind {kind!r}")
         self.reach = size // 2
         self.height = self.reach + 1 if height is None else height
         mask = torch.ones(n_out, n_in, self.height, size)
@@ -160,7 +161,7 @@ class CausalConv2d(nn.Module):
 
 
 def gate(x: Tensor, groups: int) -> Tensor:
-    """tanh(a) * sigmoid(b), where each group of the features holds its a, then its b (van den Oord et al. 2016b, eq. 2)."""
+    """tanh(a) * sigmoid(b), where each group of the features holds its a, then its b (van den Oord et al. 2016b)."""
     if groups > 1:
         x = x.unflatten(-1, (groups, 2, -1)).transpose(-2, -3).flatten(-3)
     a, b = x.chunk(2, dim=-1)
@@ -173,7 +174,7 @@ def shift_down(x: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """x + W2 relu(conv(relu(W1 x))) with a kind-B convolution: the layer of the first PixelCNN, its residual added once."""
+    """x + W2 relu(conv(relu(W1 x))), kind-B convolution: the layer of the first PixelCNN, its residual added once."""
 
     def __init__(self, features: int, size: int, groups: int) -> None:
         super().__init__()
@@ -210,10 +211,10 @@ class GatedState(State):
 
 
 class GatedLayer(nn.Module):
-    """One layer of the gated PixelCNN: a vertical stack (all rows above) and a horizontal stack (this row), no blind spot.
+    """One layer of the gated PixelCNN: a vertical stack (all rows above), a horizontal one (this row), no blind spot.
 
-    v' = gate(V v),  h' = h + W gate(H h + L V v). The first layer (kind A, no residual) reads the image; its v is the image
-    shifted down one row, once for all layers. Source: van den Oord et al. (2016b), figure 2.
+    v' = gate(V v),  h' = h + W gate(H h + L V v). The first layer (kind A, no residual) reads the image; its v is the
+    image shifted down one row, once for all layers. Source: van den Oord et al. (2016b), figure 2.
     """
 
     def __init__(self, n_in: int, features: int, size: int, kind: str, groups: int) -> None:

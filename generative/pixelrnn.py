@@ -17,7 +17,8 @@ from generative.recipes import Reproduction, likelihood
 
 
 def lstm_cell(gates: Tensor, c: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """(h, c) of an LSTM from its gates (..., 4 h) and previous cell (..., h); each feature group holds its four gates in turn.
+    """(h, c) of an LSTM from its gates (..., 4 h) and previous cell (..., h); each feature group holds its four gates
+    in turn.
 
     c' = sigmoid(f) c + sigmoid(i) tanh(g),  h = sigmoid(o) tanh(c').
     """
@@ -30,7 +31,8 @@ def lstm_cell(gates: Tensor, c: Tensor, groups: int) -> tuple[Tensor, Tensor]:
 
 @dataclass
 class RowState(State):
-    """Cells and outputs of the row above and of this row, what the row above gives to the gates, and the input window."""
+    """Cells and outputs of the row above and of this row, what the row above gives to the gates, and the input
+    window."""
 
     h: Tensor
     c: Tensor
@@ -135,8 +137,8 @@ def unskew(x: Tensor) -> Tensor:
 
 @dataclass
 class DiagonalState(State):
-    """Outputs of the row above and of this row for the left-to-right cells, its running cell, this row's inputs, and the
-    right-to-left outputs of the row above."""
+    """Outputs of the row above and of this row for the left-to-right cells, its running cell, this row's inputs, and
+    the right-to-left outputs of the row above."""
 
     h: Tensor
     row_h: Tensor
@@ -149,8 +151,8 @@ class DiagonalState(State):
 class DiagonalBiLSTM(nn.Module):
     """x + W (left(x) + shift_down(right(x))): diagonal LSTMs from both upper corners, so every pixel before is seen.
 
-    The right-to-left map is shifted down one row, or it would see pixels to the right. Source: van den Oord et al. (2016),
-    section 3.2.
+    The right-to-left map is shifted down one row, or it would see pixels to the right. Source: van den Oord et al.
+    (2016), section 3.2.
     """
 
     def __init__(self, features: int, hidden: int, groups: int) -> None:
@@ -190,12 +192,13 @@ class DiagonalBiLSTM(nn.Module):
 
 
 class PixelRNN(AutoregressiveModel):
-    """Autoregressive image model with LSTM layers over rows or diagonals, residual connections and exact log-likelihood.
+    """Autoregressive image model with LSTM layers over rows or diagonals, residual connections and exact
+    log-likelihood.
 
-    ``kind="row"``: Row LSTM; ``kind="diagonal"``: Diagonal BiLSTM, whose receptive field is every earlier pixel. A masked 7x7
-    convolution, ``layers`` residual LSTM layers with ``hidden`` units, two 1x1 layers. ``levels`` and ``binarize`` as in
-    PixelCNN. ``training`` changes fields of ``fit.Recipe``. Source: van den Oord, Kalchbrenner and Kavukcuoglu
-    (2016). Deviation: class features after the first layer.
+    ``kind="row"``: Row LSTM; ``kind="diagonal"``: Diagonal BiLSTM, whose receptive field is every earlier pixel. A
+    masked 7x7 convolution, ``layers`` residual LSTM layers with ``hidden`` units, two 1x1 layers. ``levels`` and
+    ``binarize`` as in PixelCNN. ``training`` changes fields of ``fit.Recipe``. Source: van den Oord, Kalchbrenner and
+    Kavukcuoglu (2016). Deviation: class features after the first layer.
     """
 
     recipe = Recipe(steps=2000, batch_size=64, lr=2e-3, ema=0.999, precision="bfloat16")
@@ -219,8 +222,8 @@ def reproduce(data_path: str | Path, out: str | Path, *, kind: Literal["row", "d
               steps: int | None = None, progress: bool = True) -> Reproduction:
     """The binarised-MNIST row: two Row LSTM layers of 64 units, 32,000 steps; or three Diagonal BiLSTMs of 16.
 
-    Batch 64, AdamW 2e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995. Sized for 150 minutes on two
-    free cores with bfloat16 tiles (265 and 92 examples/s there); the diagonal row takes 11,000 steps.
+    Batch 64, AdamW 2e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995. Sized for 150 minutes on
+    two free cores with bfloat16 tiles (265 and 92 examples/s there); the diagonal row takes 11,000 steps.
     """
     row = kind == "row"
     model = PixelRNN(kind, features=64 if row else 32, hidden=64 if row else 16, layers=2 if row else 3, binarize=True,

@@ -1,4 +1,5 @@
-"""Exact recipes on MNIST, shared by the ``reproduce`` functions of the models: data, resumable training, test figures."""
+"""Exact recipes on MNIST, shared by the ``reproduce`` functions of the models: data, resumable training, test
+figures."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class Reproduction:
 
 
 def binarised(path: str | Path, *, seed: int = 0) -> data.Splits:
-    """MNIST from IDX files: grey training images, validation and test binarised once, pixel ~ Bernoulli(grey), from ``seed``."""
+    """MNIST from IDX files: grey training images, validation and test binarised once, pixel ~ Bernoulli(grey), from
+    ``seed``."""
     splits = data.load(path)
     fixed = [data.binarize(x, "fixed", seed + k) for k, x in enumerate((splits.x_val, splits.x_test))]
     return data.Splits(splits.x_train, splits.y_train, fixed[0], splits.y_val, fixed[1], splits.y_test)
@@ -34,7 +36,8 @@ def binarised(path: str | Path, *, seed: int = 0) -> data.Splits:
 
 def train(model: GenerativeModel, splits: data.Splits, out: Path, *, seed: int, steps: int | None, progress: bool,
           labels: bool = False) -> tuple[float, float]:
-    """Fit with checkpoints in ``out``, going on from the newest if there is one; return (train_s, examples/s); save the model."""
+    """Fit with checkpoints in ``out``, going on from the newest if there is one; return (train_s, examples/s); save the
+    model."""
     out.mkdir(parents=True, exist_ok=True)
     clock, folder = out / "train_s.txt", out / "checkpoints"
     before = float(clock.read_text()) if clock.exists() else 0.0
@@ -47,8 +50,8 @@ def train(model: GenerativeModel, splits: data.Splits, out: Path, *, seed: int, 
 
     held = slice(0, HELD_OUT)
     y, y_val = (splits.y_train, splits.y_val[held]) if labels and splits.y_val is not None else (None, None)
-    model.fit(splits.x_train, y, steps=steps, seed=seed, progress=progress, val=(splits.x_val[held], y_val), on_step=on_step,
-              checkpoint=folder, resume=any(folder.glob("step_*.safetensors")))
+    model.fit(splits.x_train, y, steps=steps, seed=seed, progress=progress, val=(splits.x_val[held], y_val),
+              on_step=on_step, checkpoint=folder, resume=any(folder.glob("step_*.safetensors")))
     spent = time.perf_counter() - began
     clock.write_text(f"{before + spent:.1f}")
     model.save(out / "model.safetensors")
@@ -58,7 +61,8 @@ def train(model: GenerativeModel, splits: data.Splits, out: Path, *, seed: int, 
 
 def likelihood(model: GenerativeModel, path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,
                progress: bool = True) -> Reproduction:
-    """Train on dynamically binarised MNIST; nats and bits/dim of the 10,000 test images, binarised with the fixed seed 0."""
+    """Train on dynamically binarised MNIST; nats and bits/dim of the 10,000 test images, binarised with the fixed seed
+    0."""
     splits = binarised(path)
     train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
     nats = metrics.nats(model, splits.x_test)
@@ -68,7 +72,8 @@ def likelihood(model: GenerativeModel, path: str | Path, out: str | Path, *, see
 
 def adversarial(model: GenerativeModel, path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,
                 progress: bool = True, n: int = 10_000) -> Reproduction:
-    """Train on grey MNIST; Frechet classifier distance and NDB of ``n`` samples to the test set, real images beside them."""
+    """Train on grey MNIST; Frechet classifier distance and NDB of ``n`` samples to the test set, real images beside
+    them."""
     splits = data.load(path)
     train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
     x, y, x_val, y_val = splits.x_train, splits.y_train, splits.x_val, splits.y_val

@@ -1,4 +1,5 @@
-"""The parts both training loops of ``fit`` share: recipe, minibatches, learning rate, averages, checkpoints, progress."""
+"""The parts both training loops of ``fit`` share: recipe, minibatches, learning rate, averages, checkpoints,
+progress."""
 
 from __future__ import annotations
 
@@ -56,12 +57,14 @@ class Recipe:
     checkpoint_every: int = 1000
     """Steps between two checkpoints, where a checkpoint folder is given."""
     precision: Literal["float32", "fast", "bfloat16"] = "fast"
-    """Arithmetic of training: ``fast`` rounds the inputs of products to bfloat16 where the hardware has them, ``bfloat16``
-    keeps activations in it too (autocast), ``float32`` does neither. Held-out losses are always float32."""
+    """Arithmetic of training: ``fast`` rounds the inputs of products to bfloat16 where the hardware has them,
+    ``bfloat16`` keeps activations in it too (autocast), ``float32`` does neither. Held-out losses are always
+    float32."""
 
 
 def check_training(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """``options`` of the model class ``name`` that are fields of Recipe; ValueError with the nearest field for any other."""
+    """``options`` of the model class ``name`` that are fields of Recipe; ValueError with the nearest field for any
+    other."""
     known = [field.name for field in fields(Recipe)]
     for option in options:
         if option not in known:
@@ -77,7 +80,8 @@ def changed(recipe: Recipe, config: dict[str, Any]) -> Recipe:
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine from ``lr`` to ``lr * final_lr`` at the last of ``steps``, per step and not per epoch."""
+    """Linear warm-up, then a cosine from ``lr`` to ``lr * final_lr`` at the last of ``steps``, per step and not per
+    epoch."""
     warm = min(1.0, (step + 1) / max(1, min(recipe.warmup, steps // 2)))
     cosine = 0.5 * (1.0 + math.cos(math.pi * step / max(1, steps)))
     return recipe.lr * warm * (recipe.final_lr + (1.0 - recipe.final_lr) * cosine)
@@ -127,13 +131,14 @@ def average_into(average: nn.Module, net: nn.Module, decay: float, step: int) ->
             target.copy_(sources[name])
 
 
-def descend(loss: Tensor, net: nn.Module, optimiser: torch.optim.Optimizer, lr: float, clip: float, x: Tensor, step: int,
-            ) -> None:
-    """One clipped optimiser step on ``loss``; TrainingDiverged, before any weight changes, where a number is not finite."""
+def descend(loss: Tensor, net: nn.Module, optimiser: torch.optim.Optimizer, lr: float, clip: float, x: Tensor,
+            step: int) -> None:
+    """One clipped optimiser step on ``loss``; TrainingDiverged, before any weight changes, where a number is not
+    finite."""
     if not torch.isfinite(loss):
         place = "the input" if not torch.isfinite(x).all() else "the loss"
-        raise TrainingDiverged(f"step {step}: {place} is not finite; the last good weights are kept. Lower lr (now {lr:.3g}) "
-                               "or check the data")
+        raise TrainingDiverged(f"step {step}: {place} is not finite; the last good weights are kept. Lower lr (now "
+                               f"{lr:.3g}) or check the data")
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(net.parameters(), clip)
@@ -153,7 +158,8 @@ def snapshot(net: nn.Module) -> dict[str, Tensor]:
 
 
 class TrainingState:
-    """Everything that a resumed run needs: networks, optimisers, the best weights so far, and counters (JSON values)."""
+    """Everything that a resumed run needs: networks, optimisers, the best weights so far, and counters (JSON
+    values)."""
 
     def __init__(self, nets: dict[str, nn.Module], optimisers: dict[str, torch.optim.Optimizer]) -> None:
         self.nets, self.optimisers = nets, optimisers
@@ -203,7 +209,8 @@ class TrainingState:
 
 
 class Meter:
-    """Progress on standard error: a bar on a terminal, one plain line every few seconds elsewhere, nothing when disabled."""
+    """Progress on standard error: a bar on a terminal, one plain line every few seconds elsewhere, nothing when
+    disabled."""
 
     def __init__(self, total: int, start: int, enabled: bool, every_s: float = 5.0) -> None:
         self.total, self.start, self.every_s = total, start, every_s
@@ -219,7 +226,8 @@ class Meter:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -232,5 +240,6 @@ class Meter:
         elif self._plain and (now - self._last >= self.every_s or done == self.total):
             rate = (done - self.start) / max(1e-9, now - self._began)
             self._last = now
-            print(f"step {done}/{self.total} {text} {rate:.1f} steps/s ETA {(self.total - done) / max(rate, 1e-9):.0f} s",
+            left = (self.total - done) / max(rate, 1e-9)
+            print(f"step {done}/{self.total} {text} {rate:.1f} steps/s ETA {left:.0f} s",
                   file=sys.stderr, flush=True)

@@ -30,7 +30,8 @@ def images(n: int, shape: tuple[int, int, int], levels: int, seed: int = 0) -> t
     return x / (levels - 1)
 
 
-def fitted(name: str, shape=(1, 3, 4), levels: int = 2, classes: int = 0, steps: int = 20, **more) -> AutoregressiveModel:
+def fitted(name: str, shape=(1, 3, 4), levels: int = 2, classes: int = 0, steps: int = 20,
+           **more) -> AutoregressiveModel:
     x = images(64, shape, levels)
     return MODELS[name](**more).fit(x, torch.arange(64) % classes if classes else None, steps=steps, progress=False)
 
@@ -42,7 +43,8 @@ def all_images(shape: tuple[int, int, int], levels: int) -> torch.Tensor:
 
 @every_model
 @pytest.mark.parametrize(("shape", "levels", "classes"), [((1, 3, 4), 2, 0), ((2, 1, 3), 3, 2)])
-def test_probabilities_of_all_images_sum_to_one(name: str, shape: tuple[int, int, int], levels: int, classes: int) -> None:
+def test_probabilities_of_all_images_sum_to_one(name: str, shape: tuple[int, int, int], levels: int,
+                                                classes: int) -> None:
     model = fitted(name, shape, levels, classes)
     everything = all_images(shape, levels)
     assert model.log_prob(everything).double().exp().sum().item() == pytest.approx(1.0, abs=1e-5)
@@ -76,8 +78,8 @@ def test_causality_by_jacobian(name: str, channels: int) -> None:
 
 @pytest.mark.parametrize(("name", "seen"), [("masked", False), ("gated", True), ("diagonal", True)])
 def test_blind_spot_to_the_upper_right(name: str, seen: bool) -> None:
-    # pixel (1, 0) of a 2x6 image: the masked stem reaches (0, 3); later layers, in row 1 or one row up, add one column each
-    # only by moving up, and there is no row left. The vertical stack of the gated one widens within row 0.
+    # pixel (1, 0) of a 2x6 image: the masked stem reaches (0, 3); later layers, in row 1 or one row up, add one column
+    # each only by moving up, and there is no row left. The vertical stack of the gated one widens within row 0.
     found = dependence(fitted(name, (1, 2, 6), steps=1))
     assert bool(found[6, 4]) == seen and bool(found[6, 3])
 
@@ -148,8 +150,8 @@ def test_fit_resumes_bit_for_bit(name: str, tmp_path: Path) -> None:
 
 @every_model
 def test_learning_lowers_the_negative_log_likelihood_below_independence(name: str) -> None:
-    # a pixel repeats its left neighbour with probability 3/4: entropy 2 (log 2 + 4 h(1/4)) = 5.89, h(1/4) = 0.5623 nats;
-    # independent pixels give 10 log 2 = 6.93
+    # a pixel repeats its left neighbour with probability 3/4: entropy 2 (log 2 + 4 h(1/4)) = 5.89, h(1/4) = 0.5623
+    # nats; independent pixels give 10 log 2 = 6.93
     x = images(600, (1, 2, 5), 2, seed=7)
     model = MODELS[name](lr=1e-2, batch_size=32).fit(x[:400], steps=60, progress=False)
     nats = -model.log_prob(x[400:]).mean().item()
@@ -189,7 +191,7 @@ def test_mistakes_are_answered() -> None:
     model = fitted("masked", classes=2)
     x = images(4, (1, 3, 4), 2)
     for call, message in [
-        (lambda: model.log_prob(x * 0.5 + 0.2), r"PixelCNN was fitted on 2 levels \(multiples of 1/1\), but the data holds other"),
+        (lambda: model.log_prob(x * 0.5 + 0.2), r"PixelCNN was fitted on 2 levels \(multiples of 1/1\), but the data"),
         (lambda: model.log_prob(x.expand(4, 3, 3, 4)), r"fitted on samples of shape \(1, 3, 4\), got \(3, 3, 4\)"),
         (lambda: model.log_prob(x * 3), r"images must lie in \[0, 1\], got \[0, 3\]"),
         (lambda: model.log_prob(x, torch.full((4,), 2)), r"label 2 is outside the 2 classes seen at fit"),

@@ -27,7 +27,8 @@ def conditional(model: PixelCNN, known: dict[int, int]) -> dict[int, float]:
     ({3: 1}, 64, 0.02),  # the last pixel known: exact only in the limit of many particles
     ({0: 0, 3: 1}, 64, 0.02),
 ])
-def test_inpainting_draws_from_the_conditional(model: PixelCNN, known: dict[int, int], particles: int, slack: float) -> None:
+def test_inpainting_draws_from_the_conditional(model: PixelCNN, known: dict[int, int], particles: int,
+                                                 slack: float) -> None:
     n = 2000
     x, mask = torch.zeros(n, 1, 2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.bool)
     for k, v in known.items():
@@ -65,6 +66,7 @@ def test_draw_inverts_the_distribution_function() -> None:
 def test_log_likelihood_of_binary_and_categorical_values() -> None:
     # sigmoid(log 3) = 3/4
     logit = torch.tensor([[3.0]]).log()
-    torch.testing.assert_close(log_likelihood(logit.expand(2, 1), torch.tensor([1, 0])), torch.tensor([0.75, 0.25]).log())
+    expected = torch.tensor([0.75, 0.25]).log()
+    torch.testing.assert_close(log_likelihood(logit.expand(2, 1), torch.tensor([1, 0])), expected)
     p = torch.tensor([[0.2, 0.3, 0.5]])
     torch.testing.assert_close(log_likelihood(p.log(), torch.tensor([2])), torch.tensor([0.5]).log())

@@ -100,7 +100,7 @@ def test_mlp_ends_without_activation() -> None:
 
 
 def test_wrong_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match=r"odd size and kind A, B or V, got size 4 and kind 'C'"):
+    with pytest.raises(ValueError, match=r"odd size and kind A, B or V, got size 4, kind 'C'"):
         CausalConv2d(1, 1, 4, "C")
     with pytest.raises(ValueError, match=r"8 features cannot be split over 3 image channels"):
         GatedLayer(3, 4, 3, "A", 3)
