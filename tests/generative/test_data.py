@@ -123,3 +123,18 @@ def test_binarize_draws_with_the_grey_value_as_probability():
     assert float(data.binarize(x, "threshold").max()) == 0
     with pytest.raises(ValueError, match="none of fixed, dynamic, threshold"):
         data.binarize(x, "hard")
+
+
+@pytest.mark.parametrize("model, options", [("vae", {"objective": "elbo"}), ("vae", {"objective": "iwae"}), ("gmm", {})])
+def test_mnist_recipes_run_from_idx_files(tmp_path, model, options):
+    """Two steps of each recipe on 120 images of 10x10."""
+    import importlib
+
+    rng = np.random.default_rng(0)
+    for name, shape in (("train-images-idx3", (120, 10, 10)), ("train-labels-idx1", (120,)), ("t10k-images-idx3", (8, 10, 10)),
+                        ("t10k-labels-idx1", (8,))):
+        (tmp_path / f"{name}-ubyte").write_bytes(idx(rng.integers(0, 256 if "images" in name else 10, shape, dtype=np.uint8)))
+    run = importlib.import_module(f"generative.{model}").reproduce
+    found = run(tmp_path, tmp_path / "out", steps=2, progress=False, **options)
+    assert np.isfinite(found.metrics["test_nats"]) and (tmp_path / "out" / "model.safetensors").is_file()
+    assert found.metrics["test_bits_per_dim"] == pytest.approx(found.metrics["test_nats"] / (100 * np.log(2)))
