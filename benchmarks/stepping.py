@@ -10,6 +10,7 @@ EnvPool spends a call on every reset; only calls that move the physics are count
 
 import argparse
 import csv
+import itertools
 import os
 import shlex
 import statistics
@@ -25,7 +26,9 @@ SIZES = (8, 64)
 RESULTS = Path(__file__).parent / "results" / "stepping.csv"
 INSTALL = "python -m venv DIR && DIR/bin/pip install -r benchmarks/requirements-stepping.txt"
 
-# Runs in EnvPool's own interpreter: one line of JSON-free text in (slices of n steps), one line out (seconds, transitions).
+HEADER = f"{'task':12} {'envs':>4}  {'engine':27} {'steps/s':>8}  {'BatchVecEnv over it':>19}"
+
+# Runs in EnvPool's own interpreter: an empty line in asks for a slice, a line out holds its seconds and transitions.
 ENVPOOL_WORKER = """
 import sys, time, envpool, numpy as np
 env_id, n, threads, steps = sys.argv[1], *map(int, sys.argv[2:])
@@ -102,6 +105,7 @@ def engines(env_id: str, n_envs: int, args: argparse.Namespace) -> dict[str, Any
 
     steps = max(1, args.steps // n_envs)
     makers: list[Callable[[], Any]] = [lambda: envs.make(env_id) for _ in range(n_envs)]
+    envs.make(env_id).close()  # what the task imports, the forked workers then inherit
     subproc = SubprocVecEnv(makers, start_method="fork")
     found = {
         "BatchVecEnv": VecEnvEngine(envs.make_vec(env_id, n_envs, n_threads=args.threads), steps),
@@ -169,13 +173,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="CSV to write")
     args = parser.parse_args()
     origin = provenance(sys.argv[1:])
-    rows = [{**row, **origin} for env_id in TASKS for n in SIZES for row in measure(env_id, n, args)]
+    rows: list[dict[str, Any]] = []
+    print(HEADER, flush=True)
+    for env_id, n in itertools.product(TASKS, SIZES):
+        measured = measure(env_id, n, args)
+        show(measured)
+        rows += [{**row, **origin} for row in measured]
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with args.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    show(rows)
     if not args.envpool_python:
         print(
             f"EnvPool was not measured; install it in an environment of its own and name it with --envpool-python:\n  {INSTALL}"
@@ -183,8 +191,7 @@ def main() -> None:
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """Print the table."""
-    print(f"{'task':12} {'envs':>4}  {'engine':27} {'steps/s':>8}  {'BatchVecEnv over it':>19}")
+    """Print lines of the table."""
     for row in rows:
         print(
             f"{row['env']:12} {row['n_envs']:4}  {row['engine']:27} {row['steps_per_s']:8,}  {row['batch_over_this']:18.2f}x"
