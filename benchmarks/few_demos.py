@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from records import append_row, commit, machine, read_rows
 
 CSV = Path(__file__).parent / "results" / "few_demos.csv"
+CURVES = CSV.parent / "curves"
 WORK = Path("runs") / "few_demos"
 N_EVAL, EVAL_SEED, DEMO_SEED = 50, 1_000_000, 10_000
 COLUMNS = ("env", "protocol", "n_demos", "n_pairs", "algo", "seed", "env_steps", "wall_s", "wall_s_to_0.9", "steps_to_0.9", "score",
@@ -90,6 +91,7 @@ def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | 
     wall = wall_seconds(run_dir, time.perf_counter() - start)
     result = gs.evaluate(policy, row.env, n_episodes=N_EVAL, seed=EVAL_SEED)
     reached = first_reaching(run_dir, 0.9)
+    save_curve(run_dir)
     spec = envs.spec(row.env)
     append_row(CSV, COLUMNS, {
         "env": row.env, "protocol": row.protocol, "n_demos": row.n_demos,
@@ -101,6 +103,15 @@ def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | 
         "random_return": round(spec.random_return.mean, 1), "machine": machine(), "commit": commit(),
         "command": shlex.join(["python", "benchmarks/few_demos.py", *sys.argv[1:]]),
     })
+
+
+def save_curve(run_dir: Path) -> None:
+    """Keeps the evaluations during training: step, seconds, score, return."""
+    kept = [{k: r[k] for k in ("step", "wall_s", "score", "bc_score", "return_mean", "length_mean") if k in r}
+            for r in metrics(run_dir) if "score" in r or "bc_score" in r]
+    if kept:
+        CURVES.mkdir(parents=True, exist_ok=True)
+        (CURVES / f"{run_dir.name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in kept))
 
 
 def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: list[str], budget_s: float | None):
@@ -188,12 +199,16 @@ def main() -> None:
     every.add_argument("--algo", nargs="+", default=["gail", "bc"])
     every.add_argument("--seeds", type=int, default=3)
     every.add_argument("--jobs", type=int, default=2)
-    verbs.add_parser("show")
+    verbs.add_parser("show", help="print the table")
+    verbs.add_parser("curves", help="keep the curves of runs that are still going")
     a = parser.parse_args()
     if a.verb == "run":
         run(a.row, a.algo, a.seed, a.set, a.label, a.budget_s)
     elif a.verb == "all":
         run_all(a.algo, a.rows, a.seeds, a.jobs)
+    elif a.verb == "curves":
+        for run_dir in sorted(WORK.glob("*-*-*")):
+            save_curve(run_dir)
     else:
         from tables import few_demos_table
 

@@ -9,6 +9,7 @@ A table stands between `<!-- table:NAME -->` and `<!-- end -->`.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections import defaultdict
@@ -63,6 +64,29 @@ def plain_table(name: str) -> Callable[[], str]:
     return table
 
 
+def draw_curves(path: Path) -> None:
+    """Score against environment steps, one line a run, one panel a row of the benchmark; BC as a dashed line."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    files = sorted((RESULTS / "curves").glob("*-gail-*.jsonl"))
+    names = sorted({f.stem.rsplit("-gail-", 1)[0] for f in files})
+    figure, axes = plt.subplots(1, max(1, len(names)), figsize=(5 * max(1, len(names)), 3.4), squeeze=False)
+    for axis, name in zip(axes[0], names, strict=False):
+        for file in (f for f in files if f.stem.rsplit("-gail-", 1)[0] == name):
+            rows = [json.loads(line) for line in file.read_text().splitlines()]
+            points = [(r["step"], r["score"]) for r in rows if r.get("score") is not None]
+            (line,) = axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=f"seed {file.stem.rsplit('-', 1)[1]}")
+            axis.axhline(rows[0].get("bc_score", 0.0), color=line.get_color(), linestyle="--", linewidth=0.8)
+        axis.axhline(1.0, color="grey", linewidth=0.8)
+        axis.set(title=name, xlabel="environment steps", ylabel="normalised score", ylim=(-0.1, 1.15))
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+
+
 def make(name: str) -> str:
     """The table called `name`."""
     return {"few_demos": few_demos_table}.get(name, plain_table(name))()
@@ -79,6 +103,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     stale = []
+    if not check:
+        draw_curves(ROOT / "docs" / "images" / "few_demos.png")
     for path in (ROOT / "README.md", ROOT / "RESULTS.md"):
         old = path.read_text()
         new = rewritten(old)
