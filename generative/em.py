@@ -92,7 +92,7 @@ def _normalise(logits: Tensor) -> tuple[Tensor, Tensor]:
     Such entries would be denormal numbers in products, which processors multiply a hundred times more slowly.
     """
     top = logits.amax(1, keepdim=True)
-    r = torch.nn.functional.threshold_((logits - top).exp_(), 1e-30, 0.0)
+    r = torch.nn.functional.threshold((logits - top).exp_(), 1e-30, 0.0, inplace=True)
     total = r.sum(1, keepdim=True)
     return r.div_(total), total.log_().add_(top)
 

@@ -347,15 +347,16 @@ def info(file: Path, *, output: Output = DEFAULT) -> None:
 
     model = g.load(file)
     size = sum(t.numel() for t in model._tensors().values())
+    median, upper = model.calibration or (None, None)
     values = {
         "model": type(model).__name__,
         "density": model.density,
         "config": model.config,
         "data": model.spec,
         "numbers": size,
-        "median_error": model.calibration[0],
-        "error_95": model.calibration[1],
-    }  # type: ignore[index]
+        "median_error": median,
+        "error_95": upper,
+    }
     lines = [f"{name}: {value}" for name, value in values.items()]
     output.result(values, "\n".join(lines), [command("gen", "sample", file)])
 
