@@ -1,0 +1,75 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import demos
+import envs
+from gail_suite.expert import ExpertConfig, ExpertTrainer, TaskReward, load_actor, observations
+from gail_suite.features import Features, fit_features, state_columns
+from gail_suite.networks import Actor
+from gail_suite.offpolicy import LoopConfig
+from gail_suite.replay import Window
+from gail_suite.sac import SACConfig
+
+SMALL = ExpertConfig(
+    sac=SACConfig(hidden=(64, 64), batch_size=64, gamma=0.95, actor_lr=1e-3, critic_lr=1e-3, tau=0.02, actor_delay=1,
+                  average_rate=0.05),
+    loop=LoopConfig(n_envs=4, warm_up=200, capacity=5000, eval_every=10_000, eval_episodes=2, checkpoint_every=400,
+                    log_every=200, random_warm_up=True))
+
+
+def test_features_standardise_drop_constants_and_floor_the_deviation():
+    obs = np.array([[0.0, 5.0, 1.0], [2.0, 5.0, 1.01]])
+    features = fit_features(obs, np.arange(3))
+    # column 1 is constant; column 0 has mean 1 and deviation 1; column 2 deviates by 0.005, which the floor 0.1 replaces
+    assert features.columns.tolist() == [0, 2]
+    np.testing.assert_allclose(features(obs), [[-1.0, -0.05], [1.0, 0.05]], atol=1e-6)
+    mean, scale = features.policy_inputs(3)
+    np.testing.assert_allclose((obs - mean) * scale, [[-1.0, 0.0, -0.05], [1.0, 0.0, 0.05]], atol=1e-6)
+
+
+def test_nothing_that_varies_is_a_clear_error():
+    with pytest.raises(ValueError, match="none of the 2 observation columns varies over 5 observations"):
+        fit_features(np.ones((5, 2)), np.arange(2))
+
+
+@pytest.mark.parametrize("env_id, n", [("Ant-v5", 27), ("Humanoid-v5", 45), (envs.TOY_ID, 3)])
+def test_positions_and_velocities_are_seen(env_id, n):
+    assert state_columns(env_id).tolist() == list(range(n))
+
+
+def test_a_loaded_actor_acts_as_the_policy_under_another_input_map():
+    expert = demos.expert("Ant-v5")
+    obs = observations("Ant-v5", 0, expert, n_steps=20, n_envs=2)
+    features = Features(np.arange(27), np.linspace(-1, 1, 27, dtype=np.float32), np.linspace(0.5, 3, 27, dtype=np.float32))
+    actor = Actor(27, 8)
+    load_actor(actor, expert, features)
+    with torch.no_grad():
+        actions = torch.tanh(actor(torch.from_numpy(features(obs)))[0]).numpy()
+    np.testing.assert_allclose(actions, expert.predict(obs, deterministic=True)[0], atol=1e-3)
+
+
+def test_a_policy_that_reads_hidden_columns_is_refused():
+    features = Features(np.arange(20), np.zeros(20, np.float32), np.ones(20, np.float32))
+    with pytest.raises(ValueError, match="reads 7 observation columns that the learner drops"):
+        load_actor(Actor(20, 8), demos.expert("Ant-v5"), features)
+
+
+def test_the_tasks_reward_is_scaled():
+    window = Window(*(torch.ones(2, 3, 1) for _ in range(3)), torch.full((2, 3), 4.0), *(torch.zeros(2, 3) for _ in range(2)))
+    assert torch.equal(TaskReward(0.25).rewards(window), torch.ones(2, 3))
+
+
+def test_learns_the_toy_and_resumes(tmp_path):
+    policy = ExpertTrainer(envs.TOY_ID, SMALL, 0, tmp_path / "whole").train(1600, quiet=True)
+    returns = demos.record(policy, envs.TOY_ID, 5, seed=0, n_envs=5).returns
+    assert envs.normalized_score(envs.TOY_ID, returns).mean() > 0.8
+    short = dataclasses.replace(SMALL, loop=dataclasses.replace(SMALL.loop, checkpoint_every=10**9))
+    ExpertTrainer(envs.TOY_ID, short, 0, tmp_path / "part").train(400, quiet=True)
+    resumed = ExpertTrainer.resume(tmp_path / "part")
+    assert resumed.loop.steps == 400
+    again = resumed.train(1600, quiet=True)
+    # constant learning rates: where the run was cut makes no difference
+    assert all(np.array_equal(policy.tensors[k], again.tensors[k]) for k in policy.tensors)
