@@ -16,11 +16,11 @@ from torch import Tensor
 import demos
 from gail_suite.bc import Run, action_bounds, demo_pairs
 from gail_suite.checkpoint import load_checkpoint
+from gail_suite.cpu import cpu_settings
 from gail_suite.features import Features
 from gail_suite.learners import OnPolicyConfig, trpo_paper
 from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty
 from gail_suite.networks import Discriminator
-from gail_suite.offpolicy import matmul_precision
 from gail_suite.onpolicy import FIELDS, Cadence, Objective, OnPolicyLoop, Pairs
 from gail_suite.reward_net import LearnedReward, save_reward
 from gail_suite.rewards import reward_fn
@@ -201,11 +201,11 @@ class OnPolicyTrainer:
             total_steps = ENDLESS
         self.total_steps = total_steps or self.total_steps
         if self.run_dir is None:
-            with matmul_precision("auto"):
+            with cpu_settings("auto"):
                 self.loop.train(self.total_steps, None, budget_s)
             return Run(self.loop.policy(), self._score(eval_episodes), None)
         write_run_files(self.run_dir, self._record())
-        with RunLog(self.run_dir, self.total_steps, quiet=quiet) as log, matmul_precision("auto"):
+        with RunLog(self.run_dir, self.total_steps, quiet=quiet) as log, cpu_settings("auto"):
             log.truncate_to(self.loop.steps)
             self.loop.train(self.total_steps, log, budget_s)
             save_reward(self.reward(), self.run_dir / "reward")

@@ -15,9 +15,9 @@ from torch import Tensor
 
 import demos
 import envs
+from gail_suite.cpu import cpu_settings, keep_freed_memory
 from gail_suite.features import Features, fit_features, state_columns
 from gail_suite.networks import Actor, policy_tensors
-from gail_suite.offpolicy import keep_freed_memory, matmul_precision
 from gail_suite.policy import LearnedPolicy
 from gail_suite.runlog import RunLog, write_run_files
 
@@ -154,12 +154,12 @@ class BC:
         generator = torch.Generator().manual_seed(self.seed)
         start = time.perf_counter()
         if self.run_dir is None:
-            with matmul_precision("auto"):
+            with cpu_settings("auto"):
                 clone(self.actor, self.x, self.actions, config, generator)
             return Run(self.policy(), self._score(eval_episodes), None)
         write_run_files(self.run_dir, {"algo": "bc", "env_id": self.env_id, "seed": self.seed, "demos": self.demo_meta,
                                        "n_pairs": len(self.x), "config": dataclasses.asdict(config)})
-        with RunLog(self.run_dir, config.steps, quiet=quiet) as log, matmul_precision("auto"):
+        with RunLog(self.run_dir, config.steps, quiet=quiet) as log, cpu_settings("auto"):
             log.truncate_to(0)
 
             def on_step(step: int, row: dict[str, float]) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch import Tensor
 
 import envs
 from gail_suite.checkpoint import load_checkpoint, save_checkpoint
+from gail_suite.cpu import cpu_settings, keep_freed_memory
 from gail_suite.features import Features
 from gail_suite.networks import Actor, policy_tensors
 from gail_suite.policy import LearnedPolicy
@@ -147,7 +146,7 @@ class OffPolicyLoop:
         """
         if self.current is None:
             self.current = self.features(self.env.reset())
-        with ThreadPoolExecutor(1) as pool, matmul_precision(self.config.matmul):
+        with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
             while self.steps < total_steps and not stop_requested():
                 fraction = self.steps / total_steps
                 self.sac.set_progress(fraction)
@@ -233,25 +232,3 @@ class OffPolicyLoop:
         self.returns = deque(loop["returns"].tolist(), maxlen=20)
         self.generator.set_state(torch.from_numpy(np.array(loop["generator"])))
         self.steps, self.owed = step, state["owed"]
-
-
-@contextlib.contextmanager
-def matmul_precision(mode: str) -> Iterator[None]:
-    """Multiplies float32 matrices through bfloat16 inputs (sums stay float32) where `mode` and the processor say so."""
-    backend: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = backend.fp32_precision
-    fast = mode == "bfloat16" or (mode == "auto" and torch.cpu._is_amx_tile_supported())
-    backend.fp32_precision = "bf16" if fast else before
-    try:
-        yield
-    finally:
-        backend.fp32_precision = before
-
-
-def keep_freed_memory() -> None:
-    """Tells glibc to keep freed blocks: a learner frees and allocates the same half-megabyte arrays thousands of times a
-    second, and giving them back to the kernel each time costs an eighth of the update."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
-        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
