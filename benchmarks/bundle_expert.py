@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from records import machine
 
 import envs
-from gail_suite.evaluate import evaluate
+from gail_suite.evaluation import evaluate
 from gail_suite.policy import LearnedPolicy
 
 N, EXPERT_SEED, RANDOM_SEED = 50, 100_000, 200_000

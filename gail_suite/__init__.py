@@ -9,7 +9,7 @@ _HOMES = {
     "AIRL": "airl", "AIRLConfig": "airl", "BC": "bc", "BCConfig": "bc", "Run": "bc", "GAIL": "gail", "GAILConfig": "gail",
     "AdversaryConfig": "gail", "OnPolicyGAIL": "adversarial", "onpolicy_config": "adversarial", "ExpertTrainer": "expert", "ExpertConfig": "expert",
     "SACConfig": "sac", "LoopConfig": "offpolicy", "LearnedPolicy": "policy", "load_policy": "policy",
-    "from_sb3": "policy", "evaluate": "evaluate", "Evaluation": "evaluate", "render": "video",
+    "from_sb3": "policy", "evaluate": "evaluation", "Evaluation": "evaluation", "render": "video",
     "save_reward": "airl", "load_reward": "airl",
 }
 
@@ -19,6 +19,4 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'gail_suite' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"gail_suite.{_HOMES[name]}"), name)
-    globals()[name] = value  # a function may share its module's name: the function wins
-    return value
+    return getattr(importlib.import_module(f"gail_suite.{_HOMES[name]}"), name)

@@ -182,6 +182,6 @@ class BC:
                                        "algo": "bc", "seed": self.seed})
 
     def _score(self, episodes: int) -> float | None:
-        from gail_suite.evaluate import evaluate
+        from gail_suite.evaluation import evaluate
 
         return evaluate(self.policy(), self.env_id, n_episodes=episodes, seed=1000).score if episodes else None

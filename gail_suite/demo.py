@@ -15,7 +15,7 @@ from typing import Any
 import demos
 from gail_suite.bc import BC
 from gail_suite.checkpoint import checkpoints, write_json
-from gail_suite.evaluate import Evaluation, evaluate
+from gail_suite.evaluation import Evaluation, evaluate
 from gail_suite.gail import GAIL
 from gail_suite.policy import load_policy
 from gail_suite.report import learning_curve, write_report

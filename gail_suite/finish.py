@@ -7,7 +7,7 @@ from typing import Any
 
 import demos
 from gail_suite.checkpoint import write_json
-from gail_suite.evaluate import evaluate
+from gail_suite.evaluation import evaluate
 from gail_suite.report import write_report
 
 

@@ -253,7 +253,7 @@ class GAIL:
             log.log(0, **row)
 
     def _score(self, episodes: int) -> float | None:
-        from gail_suite.evaluate import evaluate
+        from gail_suite.evaluation import evaluate
 
         return evaluate(self.loop.policy(), self.env_id, n_episodes=episodes, seed=1000).score if episodes else None
 

@@ -184,7 +184,9 @@ class OffPolicyLoop:
 
     def evaluate(self) -> dict[str, float]:
         """Return, length and (where references exist) score of the averaged actor, on the environment's own reward."""
-        from gail_suite.evaluate import evaluate  # imports nothing of this module; late so that tests can train without
+        from gail_suite.evaluation import (
+            evaluate,  # imports nothing of this module; late so that tests can train without
+        )
 
         result = evaluate(self.policy(), self.env_id, n_episodes=self.config.eval_episodes, seed=50_000 + self.seed)
         row = {"return_mean": float(result.returns.mean()), "length_mean": float(result.lengths.mean())}

@@ -146,7 +146,7 @@ class OnPolicyLoop:
 
     def evaluate(self) -> dict[str, float]:
         """Return, length and (where references exist) score of the deterministic policy on the task's own reward."""
-        from gail_suite.evaluate import evaluate
+        from gail_suite.evaluation import evaluate
 
         result = evaluate(self.policy(), self.env_id, n_episodes=self.cadence.eval_episodes, seed=50_000 + self.seed)
         row = {"return_mean": result.return_mean, "length_mean": result.length_mean}

@@ -72,7 +72,7 @@ def test_evaluate_and_video_know_nothing_of_learning() -> None:
         "reward_env",
         "policy",
     }
-    for name in ("evaluate", "video"):
+    for name in ("evaluation", "video"):
         assert not {f"gail_suite.{m}" for m in learning} & imported(ROOT / f"gail_suite/{name}.py")
 
 
@@ -93,3 +93,13 @@ def test_nothing_on_a_load_path_unpickles() -> None:
                 assert name not in ("torch.load", "yaml.load", "eval", "exec"), (
                     f"{file.relative_to(ROOT)}:{node.lineno}"
                 )
+
+
+def test_public_names_stay_what_they_are_after_their_modules_are_imported() -> None:
+    import importlib
+
+    import gail_suite as gs
+
+    for name, home in gs._HOMES.items():
+        module = importlib.import_module(f"gail_suite.{home}")
+        assert getattr(gs, name) is getattr(module, name), name

@@ -43,7 +43,7 @@ def evaluate(
         Load an SB3 zip although it holds pickled data.
     """
     from gail_suite.checkpoint import write_json
-    from gail_suite.evaluate import evaluate as measure
+    from gail_suite.evaluation import evaluate as measure
 
     actor, env_id = find_policy(policy, env, trust)
     found = measure(actor, env_id, n_episodes=n, seed=seed, n_envs=num_envs, deterministic=not stochastic)

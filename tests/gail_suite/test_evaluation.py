@@ -5,7 +5,7 @@ import pytest
 
 import envs
 from demos.policy import MlpPolicy
-from gail_suite.evaluate import Evaluation, evaluate
+from gail_suite.evaluation import Evaluation, evaluate
 from gail_suite.stats import bootstrap_interval, iqm
 
 
