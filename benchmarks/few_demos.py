@@ -53,8 +53,8 @@ class Row:
 ROWS = {
     "ant-1": Row("Ant-v5", 1, 1, 100_000, 25),
     "ant-4x20": Row("Ant-v5", 4, 20, 150_000, 25),
-    "humanoid-1": Row("Humanoid-v5", 1, 1, 200_000, 25),
-    "humanoid-4": Row("Humanoid-v5", 4, 1, 200_000, 25),
+    "humanoid-1": Row("Humanoid-v5", 1, 1, 80_000, 25),
+    "humanoid-4": Row("Humanoid-v5", 4, 1, 80_000, 25),
     "humanoid-80x20": Row("Humanoid-v5", 80, 20, 300_000, 80),
 }
 
