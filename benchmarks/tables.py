@@ -64,6 +64,17 @@ def plain_table(name: str) -> Callable[[], str]:
     return table
 
 
+def demo_table() -> str:
+    """What `make demo` printed: expert, BC and GAIL (`runs/demo/summary.json`, kept as results/demo.json)."""
+    s = json.loads((RESULTS / "demo.json").read_text())
+    seconds = {"expert": "", "bc": f"{s['bc_wall_s']:.0f} s", "gail": f"{s['gail_wall_s']:.0f} s"}
+    lines = [[f"{name}", f"{s[name]['score']:.3f}", f"{s[name]['return_mean']:.0f} +- {s[name]['return_sd']:.0f}",
+              f"{s[name]['length_mean']:.0f}", wall] for name, wall in seconds.items()]
+    header = [f"{s['env_id']}, {s['n_demos']} demonstrations, {s['steps']:,} steps", "score", "return", "length", "training"]
+    return markdown(header, lines) + (f"\n{s['n_eval']} episodes each; `{s['command']}` took {s['wall_s']:.0f} s after installation; "
+                                      f"commit {s['commit']}, {s['machine']}.\n")
+
+
 def draw_curves(path: Path) -> None:
     """Score against environment steps, one line a run, one panel a row of the benchmark; BC as a dashed line."""
     import matplotlib
@@ -78,7 +89,9 @@ def draw_curves(path: Path) -> None:
         for file in (f for f in files if f.stem.rsplit("-gail-", 1)[0] == name):
             rows = [json.loads(line) for line in file.read_text().splitlines()]
             points = [(r["step"], r["score"]) for r in rows if r.get("score") is not None]
-            (line,) = axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=f"seed {file.stem.rsplit('-', 1)[1]}")
+            if not points:
+                continue
+            (line,) = axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=file.stem.rsplit("-gail-", 1)[1])
             axis.axhline(rows[0].get("bc_score", 0.0), color=line.get_color(), linestyle="--", linewidth=0.8)
         axis.axhline(1.0, color="grey", linewidth=0.8)
         axis.set(title=name, xlabel="environment steps", ylabel="normalised score", ylim=(-0.1, 1.15))
@@ -89,7 +102,7 @@ def draw_curves(path: Path) -> None:
 
 def make(name: str) -> str:
     """The table called `name`."""
-    return {"few_demos": few_demos_table}.get(name, plain_table(name))()
+    return {"few_demos": few_demos_table, "demo": demo_table}.get(name, plain_table(name))()
 
 
 def rewritten(text: str) -> str:
