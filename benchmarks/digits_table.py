@@ -31,10 +31,10 @@ COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "commit", "
 RESULTS = ROOT / "benchmarks" / "results" / "digits.csv"
 LEVELS, DIMENSIONS = 17, 64
 MIXTURES: dict[str, Callable[[], g.GenerativeModel]] = {
-    "gmm-diag": lambda: g.GaussianMixture(50, "diag", 200, reg_covar=1e-3),
-    "gmm-full": lambda: g.GaussianMixture(10, "full", 200, reg_covar=1e-2),
-    "gmm-mfa": lambda: g.GaussianMixture(15, "mfa", 200, n_factors=8, reg_covar=1e-3),
-    "bayesian-gmm-diag": lambda: g.BayesianGaussianMixture(80, "diag", 200, reg_covar=1e-3),
+    "gmm-diag": lambda: g.GaussianMixture(50, "diag", 200, reg_covar=5e-4),
+    "gmm-full": lambda: g.GaussianMixture(3, "full", 200, reg_covar=1e-4),
+    "gmm-mfa": lambda: g.GaussianMixture(10, "mfa", 200, n_factors=6, reg_covar=5e-4),
+    "bayesian-gmm-full": lambda: g.BayesianGaussianMixture(10, "full", 200, reg_covar=1e-4),
 }
 MODELS: dict[str, Callable[[], g.GenerativeModel]] = {
     "vae": lambda: g.VAE(latent=16, k_eval=512),
@@ -61,7 +61,7 @@ def baseline(name: str, s: Splits, seed: int) -> tuple[dict[str, float], torch.T
         nats = metrics.independent_nats(metrics.independent_values(s.x_train, LEVELS), s.x_test)
         return _nats(nats), None
     train = metrics.dequantise(s.x_train, LEVELS, seed)
-    widths = (0.06, 0.08, 0.1, 0.12, 0.15)
+    widths = (0.1, 0.12, 0.15, 0.18)
     best = min(widths, key=lambda w: metrics.discrete_nats(metrics.kernel_density(train, w), s.x_val, LEVELS, draws=2))
     model = metrics.kernel_density(train, best)
     return {**_nats(metrics.discrete_nats(model, s.x_test, LEVELS)), "bandwidth": best}, model.sample(447, seed=seed)
@@ -71,10 +71,15 @@ def fitted(name: str, s: Splits, seed: int) -> tuple[dict[str, float], torch.Ten
     """Fit one model; its figures and 447 samples."""
     if name in MIXTURES:
         model = MIXTURES[name]().fit(metrics.dequantise(s.x_train, LEVELS, seed), seed=seed, progress=False)
-        return _nats(metrics.discrete_nats(model, s.x_test, LEVELS)), model.sample(447, seed=seed)
+        return _nats(metrics.discrete_nats(model, s.x_test, LEVELS)), _levels(model.sample(447, seed=seed))
     model = MODELS[name]().fit(s.x_train, seed=seed, steps=STEPS.get(name), val=s.x_val, progress=False)
     figures = {} if model.density == "none" else _nats(metrics.nats(model, s.x_test))
     return figures, model.sample(447, seed=seed)
+
+
+def _levels(x: torch.Tensor) -> torch.Tensor:
+    """Undo ``dequantise``: values in [0, 1) to the levels k / 16."""
+    return (x * LEVELS).floor().clamp(0, LEVELS - 1) / (LEVELS - 1)
 
 
 def _nats(nats: float) -> dict[str, float]:
@@ -83,7 +88,7 @@ def _nats(nats: float) -> dict[str, float]:
 
 def likeness(samples: torch.Tensor, s: Splits, features: metrics.Features) -> dict[str, float]:
     """How far samples are from the test set."""
-    images = ((samples.float().clamp(0, 1) * (LEVELS - 1)).round() / (LEVELS - 1))
+    images = (samples.float().clamp(0, 1) * (LEVELS - 1)).round() / (LEVELS - 1)
     bins, divergence = metrics.ndb(s.x_train, images, bins=50)
     return {"frechet": metrics.frechet_distance(features(images), features(s.x_test)), "ndb": bins, "js": divergence,
             "nn_accuracy": metrics.nearest_neighbour_accuracy(images, s.x_test)}

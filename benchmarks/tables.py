@@ -55,6 +55,20 @@ def few_demos_table() -> str:
     return markdown(header, lines)
 
 
+def stepping_table() -> str:
+    """Steps a second and BatchVecEnv's paired ratio, one line a task and size."""
+    rows = read_rows(RESULTS / "stepping.csv")
+    engines = list(dict.fromkeys(r["engine"] for r in rows))
+    cells = {(r["env"], r["n_envs"], r["engine"]): r for r in rows}
+    lines = []
+    for env, n in dict.fromkeys((r["env"], r["n_envs"]) for r in rows):
+        found = [cells[env, n, e] for e in engines]
+        lines.append([env, n, *(f"{int(r['steps_per_s']):,} ({float(r['batch_over_this']):.2f}x)" for r in found)])
+    commits = ", ".join(sorted({r["commit"][:7] for r in rows}))
+    note = f"\nIn brackets: BatchVecEnv over this engine, median of paired slices. Commit {commits}, {rows[0]['machine']}.\n"
+    return markdown(["task", "environments", *engines], lines) + note
+
+
 def plain_table(name: str) -> Callable[[], str]:
     """A CSV as it is, without the columns that only matter to a machine."""
     def table() -> str:
@@ -102,7 +116,7 @@ def draw_curves(path: Path) -> None:
 
 def make(name: str) -> str:
     """The table called `name`."""
-    return {"few_demos": few_demos_table, "demo": demo_table}.get(name, plain_table(name))()
+    return {"few_demos": few_demos_table, "demo": demo_table, "stepping": stepping_table}.get(name, plain_table(name))()
 
 
 def rewritten(text: str) -> str:
