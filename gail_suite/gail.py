@@ -204,12 +204,16 @@ class GAIL:
         self.loop = OffPolicyLoop(self.env_id, features, self.adversary, c.sac, c.loop, self.seed, self.run_dir, device)
 
     @classmethod
-    def resume(cls, run_dir: str | Path) -> GAIL:
-        """The run in `run_dir` at its newest checkpoint; needs nothing else."""
+    def resume(cls, run_dir: str | Path) -> Any:
+        """The run in `run_dir`, an `OnPolicyGAIL` if it was one, at its newest checkpoint; needs nothing else."""
         from gail_suite.checkpoint import load_checkpoint
 
         run_dir = Path(run_dir)
         saved = json.loads((run_dir / "config.json").read_text())
+        if "learner" in saved["config"]:
+            from gail_suite.adversarial import OnPolicyGAIL
+
+            return OnPolicyGAIL.resume(run_dir)
         self = cls.__new__(cls)
         self.env_id, self.seed, self.run_dir = saved["env_id"], saved["seed"], run_dir
         self.demo_meta, self.config = saved["demos"], config_from_dict(saved["config"])

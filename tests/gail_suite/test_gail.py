@@ -113,3 +113,12 @@ def test_bc_beats_random_on_the_toy(toy_demos):
 def test_wrong_environment_is_one_clear_line(toy_demos):
     with pytest.raises(ValueError, match="3 observation and 2 action entries, Ant-v5 has 105 and 8"):
         GAIL("Ant-v5", toy_demos)
+
+
+def test_resume_of_an_on_policy_run_gives_its_own_trainer(tmp_path, toy_demos):
+    from gail_suite.adversarial import OnPolicyGAIL, onpolicy_config
+
+    config = onpolicy_config("ppo")
+    config = dataclasses.replace(config, learner=dataclasses.replace(config.learner, n_envs=4, batch_steps=256, epochs=1))
+    OnPolicyGAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path).train(256, eval_episodes=0)
+    assert isinstance(GAIL.resume(tmp_path), OnPolicyGAIL)
