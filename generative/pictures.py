@@ -85,13 +85,17 @@ def evolution(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayLi
     when = sorted({max(1, round(steps * (i / frames) ** 2)) for i in range(1, frames + 1)})
     shots: list[Image.Image] = []
 
+    def frame() -> Image.Image:
+        images = _fixed_samples(model, n, seed)
+        return _as_image(grid(images, scale=max(1, round(32 / images.shape[2]))))
+
     def shoot(step: int, scalars: dict[str, float]) -> None:
         if step in when:
-            shots.append(_as_image(grid(_fixed_samples(model, n, seed))))
+            shots.append(frame())
 
     model.fit(x, y, steps=steps, seed=seed, on_step=shoot, **options)
-    shots.append(_as_image(grid(_fixed_samples(model, n, seed))))
-    frames_out = [shot.quantize(16) for shot in shots]
+    shots.append(frame())
+    frames_out = [shot.quantize(16, dither=Image.Dither.NONE) for shot in shots]
     durations = [150] * (len(shots) - 1) + [2000]
     frames_out[0].save(Path(path), save_all=True, append_images=frames_out[1:], duration=durations, loop=0, optimize=True)
     return model
