@@ -77,7 +77,7 @@ def latent_map(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayL
 
 
 def evolution(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayLike | None = None, *, n: int = 16,
-              frames: int = 24, steps: int = 1000, seed: int = 0, **options: Any) -> GenerativeModel:
+              frames: int = 14, steps: int = 1000, seed: int = 0, **options: Any) -> GenerativeModel:
     """Fit ``model`` to ``x`` and write a GIF of ``n`` samples from a fixed seed, at ``frames`` moments of the training.
 
     Moments are dense at the start and sparse at the end. ``options`` go to ``fit``. Returns the fitted model.
