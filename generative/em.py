@@ -12,7 +12,7 @@ from generative import gaussians as ga
 from generative.kmeans import kmeans, plus_plus
 
 STORE_BYTES = 1 << 30
-"""Statistics up to this size are kept in memory over all iterations; larger ones are made chunk by chunk."""
+"""Statistics (x, x_i x_j) of full covariances up to this size are kept in memory over all iterations."""
 SINGLE_FROM = 1 << 27
 """Statistics of full covariances above this size (float64) start in single precision."""
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
@@ -34,14 +34,13 @@ class Data:
         self.kind, self.x = kind, x.contiguous()
         self.rows = chunk_rows(columns, x.device)
         self.total = x.T @ x if kind == "tied" else None
-        width = x.shape[1] * (x.shape[1] + 3) // 2 if kind == "full" else 2 * x.shape[1]
-        self.bytes = len(x) * width * x.element_size()
+        self.bytes = len(x) * (x.shape[1] * (x.shape[1] + 3) // 2) * x.element_size()
         self.single = kind == "full" and SINGLE_FROM < self.bytes <= 2 * STORE_BYTES
         self.t = ga.statistic(kind, self.x.float() if self.single else self.x, pairs=True) if self._fits() else None
-        self.reach = x.abs().amax(0) if self.t is not None and kind == "full" else None
+        self.reach = x.abs().amax(0) if self.t is not None else None
 
     def _fits(self) -> bool:
-        return self.bytes <= STORE_BYTES * (2 if self.single else 1)
+        return self.kind == "full" and self.bytes <= STORE_BYTES * (2 if self.single else 1)
 
     def refine(self) -> None:
         """Go on in float64."""
@@ -58,8 +57,8 @@ class Data:
         """
         stats: dict[str, Tensor] = {}
         value = 0.0
-        stored = self.t if ev is None or ev.theta is not None or self.kind != "full" else None
-        rows = max(self.rows, 2048) if stored is not None and self.kind == "full" else self.rows
+        stored = self.t if ev is None or ev.theta is not None else None
+        rows = max(self.rows, 2048) if stored is not None else self.rows
         for i in range(0, len(self.x), rows):
             chunk, y = self.x[i:i + rows], None
             t = stored[i:i + rows] if stored is not None else ga.statistic(self.kind, chunk)

@@ -14,7 +14,7 @@ from generative.conditionals import Conditional, posterior_mean
 from generative.em import INIT_PARAMS, Data, Run, chunk_rows, initial_factors, initial_responsibilities, without
 from generative.types import ArrayLike, FitOptions, GenerativeModel
 
-SINGLE_CHANGE = 1e-4
+SINGLE_CHANGE = 1e-6
 """Change of the objective in one iteration below which EM goes on in float64."""
 HELD_MOST = 10_000
 """Rows at most that calibrate ``score`` when fit is given no held-out data."""

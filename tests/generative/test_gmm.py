@@ -211,3 +211,20 @@ def test_images_keep_their_shape():
     x = torch.rand(50, 1, 3, 2, generator=seed_generator(0))
     model = g.GaussianMixture(2, "mfa", n_factors=2).fit(x)
     assert model.sample(4, seed=0).shape == (4, 1, 3, 2) and model.log_prob(x).shape == (50,)
+
+
+@pytest.mark.parametrize("tol", [0.0, 1e-9])
+def test_single_precision_start_agrees_with_scikit_learn(monkeypatch, tol):
+    """Large data begin in float32 products; from the same start the likelihood still agrees to 1e-6."""
+    from generative import em
+
+    x = blobs(4000, d=6, k=4, spread=2.0)
+    monkeypatch.setattr(em, "SINGLE_FROM", 0)
+    assert em.Data("full", torch.as_tensor(x), 24).single
+    iterations = 15 if tol == 0 else 300
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        peer = sk.GaussianMixture(4, max_iter=iterations, tol=tol, **start(x, "full", 4)).fit(x)
+    ours = g.GaussianMixture(4, "full", iterations, tol, **start(x, "full", 4)).fit(x)
+    assert float(ours.log_prob(x).mean()) == pytest.approx(peer.score(x), abs=1e-6)
+    assert np.diff(ours.bounds).min() > -1e-6
