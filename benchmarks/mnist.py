@@ -28,7 +28,7 @@ MODELS: dict[str, tuple[str, dict[str, object]]] = {
     "pixelcnn": ("pixelcnn", {"gated": False}), "gated": ("pixelcnn", {"gated": True}),
     "row": ("pixelrnn", {"kind": "row"}), "diagonal": ("pixelrnn", {"kind": "diagonal"}),
     "gan": ("gan", {}), "dcgan": ("dcgan", {}),
-    "vae": ("vae", {"objective": "elbo"}), "iwae": ("vae", {"objective": "iwae"}), "mfa": ("gmm", {}),
+    "vae": ("vae", {"objective": "elbo"}), "iwae": ("vae", {"objective": "iwae"}), "mfa": ("mixture_recipe", {}),
 }
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from generative import gaussians as ga
+from generative.em import Data
 from generative.gmm import CovarianceType, GaussianMixture
 
 LOG_2 = 0.6931471805599453
@@ -95,9 +96,9 @@ class BayesianGaussianMixture(GaussianMixture):
         weights = a / (a + b) * (b / (a + b)).cumprod(0) / (b / (a + b))
         return {"a": a, "b": b, "weights": weights / weights.sum(), "log_weights": a.digamma() - total + log_rest}
 
-    def _evaluator(self, params: ga.Params, reach: Tensor | None = None) -> ga.Evaluator:
+    def _evaluator(self, params: ga.Params, data: Data | None = None) -> ga.Evaluator:
         """E[log w_k] + E[log N(x | k)] under the variational posterior."""
-        found = ga.evaluator(self.kind, params, reach)
+        found = self._densities(params, data)
         freedom, d = params["freedom"], params["means"].shape[1]
         halves = 0.5 * (freedom.reshape(-1, 1) - torch.arange(d).to(freedom))
         log_scale = d * LOG_2 + halves.digamma().sum(1) - d * freedom.reshape(-1).log()

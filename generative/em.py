@@ -13,6 +13,8 @@ from generative.kmeans import kmeans, plus_plus
 
 STORE_BYTES = 1 << 30
 """Statistics (x, x_i x_j) of full covariances up to this size are kept in memory over all iterations."""
+CACHE_BYTES = 1 << 22
+"""Statistics (x, x^2) up to this size are kept; making larger ones anew is cheaper than reading them from memory."""
 SINGLE_FROM = 1 << 27
 """Statistics of full covariances above this size (float64) start in single precision."""
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
@@ -34,13 +36,20 @@ class Data:
         self.kind, self.x = kind, x.contiguous()
         self.rows = chunk_rows(columns, x.device)
         self.total = x.T @ x if kind == "tied" else None
-        self.bytes = len(x) * (x.shape[1] * (x.shape[1] + 3) // 2) * x.element_size()
+        width = x.shape[1] * (x.shape[1] + 3) // 2 if kind == "full" else 2 * x.shape[1]
+        self.bytes = len(x) * width * x.element_size()
         self.single = kind == "full" and SINGLE_FROM < self.bytes <= 2 * STORE_BYTES
         self.t = ga.statistic(kind, self.x.float() if self.single else self.x, pairs=True) if self._fits() else None
-        self.reach = x.abs().amax(0) if self.t is not None else None
+        self.reach = x.abs().amax(0) if self.t is not None and kind == "full" else None
 
     def _fits(self) -> bool:
-        return self.kind == "full" and self.bytes <= STORE_BYTES * (2 if self.single else 1)
+        """Whether the statistics are kept: for full covariances, whose making is the larger part, in memory, else in cache."""
+        return self.bytes <= (STORE_BYTES * (2 if self.single else 1) if self.kind == "full" else CACHE_BYTES)
+
+    @property
+    def limit(self) -> float:
+        """The largest |terms| of a quadratic form that this precision adds up well enough: to 1e-9 nats, while ``single`` 0.03."""
+        return 0.03 / torch.finfo(torch.float32).eps if self.single else 1e-9 / ga.EPS
 
     def refine(self) -> None:
         """Go on in float64."""

@@ -87,11 +87,11 @@ def precision_cholesky(covariance: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False).mT
 
 
-def evaluator(kind: str, p: Params, reach: Tensor | None = None) -> Evaluator:
+def evaluator(kind: str, p: Params, reach: Tensor | None = None, limit: float = 1e-9 / EPS) -> Evaluator:
     """The evaluator of ``p``; with ``reach`` = max |x| (D,), full covariances use the statistic (x, x_i x_j) where that is safe.
 
-    Safe means that rounding cannot move a log density by more than 1e-9: the terms of x^T P x add up to at most
-    (sum_i sqrt(P_ii) reach_i)^2.
+    Safe means that rounding cannot matter: the terms of x^T P x, which add up to at most (sum_i sqrt(P_ii) reach_i)^2, stay
+    under ``limit``.
     """
     means, d = p["means"], p["means"].shape[1]
     if kind in ("diag", "spherical", "mfa"):
@@ -106,7 +106,7 @@ def evaluator(kind: str, p: Params, reach: Tensor | None = None) -> Evaluator:
         whitened = means @ root
         const = half_logdet - 0.5 * (d * LOG_2PI + whitened.square().sum(1))
         return Evaluator(const, (root @ whitened.T).contiguous(), root)
-    pairs = reach is not None and bool((root.square().sum(2).sqrt() @ reach).square().max() * EPS < 1e-9)
+    pairs = reach is not None and bool((root.square().sum(2).sqrt() @ reach).square().max() < limit)
     if not pairs:
         shift = torch.einsum("kd,kde->ke", means, root).reshape(-1)
         project = root.permute(1, 0, 2).reshape(d, -1).contiguous()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -135,7 +134,7 @@ class GaussianMixture(GenerativeModel):
         bounds: list[float] = []
         for iteration in range(options.steps or self.config["max_iter"]):
             old = params
-            stats, value = data.expect(self._evaluator(old, data.reach), self._entropic)
+            stats, value = data.expect(self._evaluator(old, data), self._entropic)
             params = self._maximise(old, stats)
             bounds.append(self._objective(params, value, len(data.x)))
             if not np.isfinite(bounds[-1]):
@@ -158,9 +157,19 @@ class GaussianMixture(GenerativeModel):
     def _objective(self, params: ga.Params, value: float, n: int) -> float:
         return value / n
 
-    def _evaluator(self, params: ga.Params, reach: Tensor | None = None) -> ga.Evaluator:
+    def _densities(self, params: ga.Params, data: Data | None) -> ga.Evaluator:
+        """log N(x; m_k, S_k); ``data`` goes on in float64 where single precision would not do."""
+        if data is None or data.reach is None:
+            return ga.evaluator(self.kind, params)
+        found = ga.evaluator(self.kind, params, data.reach, data.limit)
+        if data.single and found.theta is None:
+            data.refine()
+            return self._densities(params, data)
+        return found
+
+    def _evaluator(self, params: ga.Params, data: Data | None = None) -> ga.Evaluator:
         """log w_k + log N(x; m_k, S_k)."""
-        found = ga.evaluator(self.kind, params, reach)
+        found = self._densities(params, data)
         found.const = found.const + params["weights"].log()
         return found
 
@@ -286,11 +295,3 @@ class GaussianMixture(GenerativeModel):
     def _to_device(self) -> None:
         self.params = {name: tensor.to(self.device) for name, tensor in self.params.items()}
         self.offset, self._cached = self.offset.to(self.device), None
-
-
-def reproduce(data_path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,
-              progress: bool = True) -> Any:
-    """The MNIST row: see ``generative.mixture_recipe``."""
-    from generative.mixture_recipe import reproduce as run
-
-    return run(data_path, out, seed=seed, steps=steps, progress=progress)

@@ -15,6 +15,11 @@ def squared_distances(x: Tensor, centres: Tensor) -> Tensor:
     return (x.square().sum(1, keepdim=True) - 2 * x @ centres.T + centres.square().sum(1)).clamp_min_(0)
 
 
+def nearest(x: Tensor, centres: Tensor) -> Tensor:
+    """Index (N,) of the nearest centre; |x|^2 is the same for all of them and left out."""
+    return torch.addmm(centres.square().sum(1), x, centres.T, alpha=-2).argmin(1)
+
+
 def plus_plus(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
     """Indices (k,) of ``k`` rows of ``x`` (N, D) chosen by greedy k-means++ (Arthur and Vassilvitskii 2007).
 
@@ -24,15 +29,15 @@ def plus_plus(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
     trials = 2 + int(math.log(k))
     x = x.to(torch.float64)
     chosen = [int(torch.randint(len(x), (1,), generator=generator, device=x.device))]
-    nearest = squared_distances(x, x[chosen]).squeeze(1)
+    gap = squared_distances(x, x[chosen]).squeeze(1)
     for _ in range(k - 1):
-        edges = (nearest if float(nearest.sum()) > 0 else torch.ones_like(nearest)).cumsum(0)
+        edges = (gap if float(gap.sum()) > 0 else torch.ones_like(gap)).cumsum(0)
         draws = torch.rand(trials, generator=generator, device=x.device, dtype=torch.float64) * edges[-1]
         candidates = torch.searchsorted(edges, draws, right=True).clamp_max_(len(x) - 1)
-        to_candidates = torch.minimum(squared_distances(x, x[candidates]), nearest.unsqueeze(1))
+        to_candidates = torch.minimum(squared_distances(x, x[candidates]), gap.unsqueeze(1))
         best = int(to_candidates.sum(0).argmin())
         chosen.append(int(candidates[best]))
-        nearest = to_candidates[:, best]
+        gap = to_candidates[:, best]
     return torch.tensor(chosen, device=x.device)
 
 
@@ -44,11 +49,11 @@ def kmeans(x: Tensor, k: int, generator: torch.Generator, max_iter: int = 100) -
     centres = subset[plus_plus(subset, k, generator)]
     before = None
     for _ in range(max_iter):
-        labels = squared_distances(subset, centres).argmin(1)
+        labels = nearest(subset, centres)
         if before is not None and torch.equal(labels, before):
             break
         before = labels
-        counts = torch.bincount(labels, minlength=k).to(x.dtype).unsqueeze(1)
-        sums = torch.zeros_like(centres).index_add_(0, labels, subset)
-        centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
-    return squared_distances(x, centres).argmin(1)
+        members = torch.nn.functional.one_hot(labels, k).to(x.dtype)
+        counts = members.sum(0).unsqueeze(1)
+        centres = torch.where(counts > 0, members.T @ subset / counts.clamp_min(1), centres)
+    return nearest(x, centres)

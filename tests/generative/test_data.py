@@ -125,7 +125,7 @@ def test_binarize_draws_with_the_grey_value_as_probability():
         data.binarize(x, "hard")
 
 
-@pytest.mark.parametrize("model, options", [("vae", {"objective": "elbo"}), ("vae", {"objective": "iwae"}), ("gmm", {})])
+@pytest.mark.parametrize("model, options", [("vae", {"objective": "elbo"}), ("vae", {"objective": "iwae"}), ("mixture_recipe", {})])
 def test_mnist_recipes_run_from_idx_files(tmp_path, model, options):
     """Two steps of each recipe on 120 images of 10x10."""
     import importlib
