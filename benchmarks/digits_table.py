@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean, stdev
 
 import torch
 
@@ -94,6 +96,21 @@ def likeness(samples: torch.Tensor, s: Splits, features: metrics.Features) -> di
             "nn_accuracy": metrics.nearest_neighbour_accuracy(images, s.x_test)}
 
 
+def table(path: Path = RESULTS) -> str:
+    """Markdown: mean and standard deviation over seeds, best likelihood first."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in read_rows(path):
+        found[row["model"]][row["metric"]].append(float(row["value"]))
+        found[row["model"]]["seconds"].append(float(row["train_s"]))
+    shown = {"test_nats": 2, "test_bits_per_dim": 3, "frechet": 0, "ndb": 1, "nn_accuracy": 3, "seconds": 0}
+    lines = ["| model | " + " | ".join(shown) + " | seeds |", "|" + "---|" * (len(shown) + 2)]
+    for name, metrics_ in sorted(found.items(), key=lambda item: mean(item[1]["test_nats"] or [1e9])):
+        cells = [f"{mean(v):.{digits}f} ± {stdev(v) if len(v) > 1 else 0:.{digits}f}" if (v := metrics_[metric]) else "-"
+                 for metric, digits in shown.items()]
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {max(len(v) for k, v in metrics_.items() if k != 'seconds')} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Command line."""
     names = (*BASELINES, *MIXTURES, *MODELS)
@@ -102,7 +119,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--csv", type=Path, default=RESULTS)
+    parser.add_argument("--table", action="store_true", help="write the table into docs/generative.md and stop")
     a = parser.parse_args()
+    if a.table:
+        page = ROOT / "docs" / "generative.md"
+        before, _, after = page.read_text().partition("<!-- digits -->\n")
+        page.write_text(before + "<!-- digits -->\n" + table(a.csv) + "<!-- end -->" + after.partition("<!-- end -->")[2])
+        return
     torch.set_num_threads(a.threads)
     s = g.data.load("digits")
     features = metrics.train_features(s.x_train, s.y_train, s.x_val, s.y_val)  # type: ignore[arg-type]
