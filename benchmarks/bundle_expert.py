@@ -39,10 +39,10 @@ class UniformPolicy:
         return self.rng.uniform(self.low, self.high, (len(obs), len(self.low))).astype(np.float32), state
 
 
-def measured(policy, env_id: str, seed: int) -> dict:
+def measured(policy, env_id: str, seed: int, deterministic: bool = True) -> dict:
     """Returns and lengths over N episodes."""
-    e = evaluate(policy, env_id, n_episodes=N, seed=seed)
-    return {"episodes": N, "deterministic": True, "seeds": f"{seed}..{seed + N - 1}", "return_mean": e.return_mean,
+    e = evaluate(policy, env_id, n_episodes=N, seed=seed, deterministic=deterministic)
+    return {"episodes": N, "deterministic": deterministic, "seeds": f"{seed}..{seed + N - 1}", "return_mean": e.return_mean,
             "return_sd": float(e.returns.std(ddof=1)), "return_min": float(e.returns.min()),
             "length_mean": e.length_mean, "falls": int((e.lengths < envs.spec(env_id).horizon).sum())}
 
@@ -52,17 +52,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--start", required=True, help="what the run was started from")
+    parser.add_argument("--how", required=True, help="the command, and how often it was resumed with another schedule")
     args = parser.parse_args()
     run = json.loads((args.run / "config.json").read_text())
     versions = json.loads((args.run / "versions.json").read_text())
     env_id, physics = run["env_id"], {k: versions[k] for k in ("mujoco", "gymnasium")}
     last = json.loads((args.run / "metrics.jsonl").read_text().splitlines()[-1])
     policy = LearnedPolicy.load(args.run / "policy")
-    expert, random = measured(policy, env_id, EXPERT_SEED), measured(UniformPolicy(env_id), env_id, RANDOM_SEED)
+    expert, random = measured(policy, env_id, EXPERT_SEED), measured(UniformPolicy(env_id), env_id, RANDOM_SEED, deterministic=False)
     config = {k: v for k, v in run["config"].items() if k != "warm_start"}
     policy.meta |= {
         "evaluation": expert | {"evaluated_on": physics}, "random": random,
-        "training": {"command": f"gail-suite expert train --env {env_id}", "started_from": args.start, "algo": "SAC",
+        "training": {"how": args.how, "started_from": args.start, "algo": "SAC",
                      "env_steps": last["step"], "seed": run["seed"], "config": config, "wall_s": last["wall_s"],
                      "machine": machine() + ", shared with other jobs", "trained_on": physics}}
     policy.save(ROOT / "demos" / "experts" / env_id)

@@ -85,6 +85,7 @@ def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | 
     row = ROWS[row_name]
     label = label or algo
     run_dir = WORK / f"{row_name}-{label}-{seed}"
+    code = commit()  # of what runs, not of what is there when it ends
     demos_used = demonstrations(row, seed)
     start = time.perf_counter()
     policy, steps = train(row, algo, demos_used, seed, run_dir, overrides, budget_s)
@@ -100,7 +101,7 @@ def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | 
         "score": round(float(result.score), 4), "return_mean": round(float(result.returns.mean()), 1),
         "return_sd": round(float(result.returns.std(ddof=1)), 1), "length_mean": round(float(result.lengths.mean()), 1),
         "n_eval": N_EVAL, "expert_return": round(spec.expert_return.mean, 1),
-        "random_return": round(spec.random_return.mean, 1), "machine": machine(), "commit": commit(),
+        "random_return": round(spec.random_return.mean, 1), "machine": machine(), "commit": code,
         "command": shlex.join(["python", "benchmarks/few_demos.py", *sys.argv[1:]]),
     })
 

@@ -56,8 +56,8 @@ class AdversaryConfig:
     gradient_penalty: float = 1.0
     """Weight of the gradient penalty."""
     penalty_target: float = 0.0
-    """Gradient norm that the penalty asks for. With 0 the discriminator can become flat where policy and expert agree, so
-    imitation has a point of rest (Mescheder et al., 2018); with 1 a slope remains that pushes a perfect policy away."""
+    """Gradient norm that the penalty asks for. With 0 the discriminator can become flat where policy and expert agree
+    (Mescheder et al., 2018)."""
     entropy: float = 0.0
     """Weight of the entropy of the discriminator's output."""
     reward: str = "gail"
