@@ -1,0 +1,142 @@
+"""Ablation of GAIL's defaults on Ant-v5 with one full trajectory: one change at a time, 60k environment steps.
+
+    python benchmarks/ablation.py run --variant default --seed 0
+    python benchmarks/ablation.py all --seeds 2 --jobs 2            # everything that the CSV lacks
+    python benchmarks/ablation.py list
+
+Demonstrations, evaluation and seeds are those of few_demos.py; the final policy is measured, averaged and raw actor both.
+A killed run goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import few_demos
+from records import append_row, commit, machine, read_rows
+
+CSV = few_demos.CSV.parent / "ablation.csv"
+ROW, STEPS = "ant-1", 60_000
+COLUMNS = ("env", "protocol", "n_demos", "variant", "settings", "seed", "env_steps", "wall_s", "steps_to_0.9", "score", "score_raw",
+           "score_last3", "return_mean", "return_sd", "length_mean", "n_eval", "machine", "commit", "command")
+
+# What differs from the defaults; a name says what is changed, not what is hoped for.
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "target entropy -1": ("sac.target_entropy=-1",),
+    "target entropy -2": ("sac.target_entropy=-2",),
+    "target entropy -3": ("sac.target_entropy=-3",),
+    "fixed temperature 0.02": ("sac.tune_alpha=false",),
+    "penalty 10, target 1": ("adversary.gradient_penalty=10", "adversary.penalty_target=1"),
+    "penalty 1, target 1": ("adversary.penalty_target=1",),
+    "penalty 0.2": ("adversary.gradient_penalty=0.2",),
+    "penalty 5": ("adversary.gradient_penalty=5",),
+    "penalty 0": ("adversary.gradient_penalty=0",),
+    "discriminator rate constant": ("adversary.lr_final=1",),
+    "no BC term": ("adversary.bc_weight=0", "adversary.bc_weight_final=0"),
+    "BC term decays to 0": ("adversary.bc_weight_final=0",),
+    "BC weight 5": ("adversary.bc_weight=5", "adversary.bc_weight_final=5"),
+    "no warm start": ("warm_start=false",),
+    "no burn-in": ("sac.burn_in=0",),
+    "no expert share": ("adversary.expert_share=0", "adversary.expert_share_final=0"),
+    "1-step returns": ("sac.n_step=1",),
+    "5-step returns": ("sac.n_step=5",),
+    "gamma 0.985": ("sac.gamma=0.985",),
+    "target rate 0.005": ("sac.tau=0.005",),
+    "critic rate 3e-4": ("sac.critic_lr=3e-4",),
+    "actor rate 1e-4": ("sac.actor_lr=1e-4",),
+    "policy rates constant": ("sac.lr_final=1",),
+    "1 update a step": ("loop.updates_per_step=1",),
+    "0.25 updates a step": ("loop.updates_per_step=0.25",),
+    "targets unbounded": ("adversary.bound_targets=false",),
+    "reward airl": ("adversary.reward=airl",),
+}
+
+
+def slug(variant: str) -> str:
+    """The variant as part of a file name."""
+    return "".join(c if c.isalnum() or c in ".-" else "_" for c in variant)
+
+
+def run(variant: str, seed: int) -> None:
+    """Trains, evaluates and appends a line to the CSV."""
+    import torch
+
+    torch.set_num_threads(1)
+    import gail_suite as gs
+    from gail_suite.config import build
+
+    row = few_demos.ROWS[ROW]
+    run_dir = few_demos.WORK / "ablation" / f"{ROW}-{slug(variant)}-{seed}"
+    code = commit()
+    if (run_dir / "checkpoints").is_dir():
+        trainer = gs.GAIL.resume(run_dir)
+    else:
+        config = build(gs.GAILConfig(), settings=list(VARIANTS[variant]))
+        trainer = gs.GAIL(row.env, few_demos.demonstrations(row, seed), config, seed, run_dir)
+    policy = trainer.train(STEPS, eval_episodes=0).policy
+    measured = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)
+    raw = gs.evaluate(trainer.loop.policy(trainer.loop.sac.actor), row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)
+    rows = few_demos.metrics(run_dir)
+    during = [r["score"] for r in rows if "score" in r]
+    few_demos.save_curve(run_dir)
+    append_row(CSV, COLUMNS, {
+        "env": row.env, "protocol": row.protocol, "n_demos": row.n_demos, "variant": variant,
+        "settings": " ".join(VARIANTS[variant]), "seed": seed, "env_steps": trainer.loop.steps,
+        "wall_s": round(max(r["wall_s"] for r in rows if "wall_s" in r), 1),
+        "steps_to_0.9": few_demos.first_reaching(run_dir, 0.9)[1], "score": round(float(measured.score), 4),
+        "score_raw": round(float(raw.score), 4), "score_last3": round(sum(during[-3:]) / 3, 4),
+        "return_mean": round(measured.return_mean, 1), "return_sd": round(float(measured.returns.std(ddof=1)), 1),
+        "length_mean": round(measured.length_mean, 1), "n_eval": few_demos.N_EVAL, "machine": machine(), "commit": code,
+        "command": shlex.join(["python", "benchmarks/ablation.py", *sys.argv[1:]]),
+    })
+
+
+def run_all(variants: list[str], seeds: int, jobs: int) -> None:
+    """Runs what the CSV lacks, `jobs` processes at a time, seed by seed."""
+    done = {(r["variant"], int(r["seed"])) for r in read_rows(CSV)}
+    few_demos.pool(few_demos.ROWS[ROW].env, few_demos.ROWS[ROW].recorded)
+    (few_demos.WORK / "ablation").mkdir(parents=True, exist_ok=True)
+
+    def one(job: tuple[str, int]) -> None:
+        variant, seed = job
+        command = [sys.executable, __file__, "run", "--variant", variant, "--seed", str(seed)]
+        with open(few_demos.WORK / "ablation" / f"{slug(variant)}-{seed}.log", "w") as log:
+            code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        print(f"{variant}, seed {seed}: exit {code}", flush=True)
+
+    jobs_left = [(v, s) for s in range(seeds) for v in variants if (v, s) not in done]
+    with ThreadPoolExecutor(jobs) as executor:
+        list(executor.map(one, jobs_left))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    one = verbs.add_parser("run")
+    one.add_argument("--variant", choices=VARIANTS, required=True)
+    one.add_argument("--seed", type=int, default=0)
+    every = verbs.add_parser("all")
+    every.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    every.add_argument("--seeds", type=int, default=2)
+    every.add_argument("--jobs", type=int, default=2)
+    verbs.add_parser("list", help="print the variants")
+    a = parser.parse_args()
+    if a.verb == "run":
+        run(a.variant, a.seed)
+    elif a.verb == "all":
+        run_all(a.variants, a.seeds, a.jobs)
+    else:
+        for name, settings in VARIANTS.items():
+            print(f"{name:30} {' '.join(settings)}")
+
+
+if __name__ == "__main__":
+    main()
