@@ -64,7 +64,7 @@ def slug(variant: str) -> str:
     return "".join(c if c.isalnum() or c in ".-" else "_" for c in variant)
 
 
-def run(variant: str, seed: int) -> None:
+def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
     """Trains, evaluates and appends a line to the CSV."""
     import torch
 
@@ -78,7 +78,7 @@ def run(variant: str, seed: int) -> None:
     if (run_dir / "checkpoints").is_dir():
         trainer = gs.GAIL.resume(run_dir)
     else:
-        config = build(gs.GAILConfig(), settings=list(VARIANTS[variant]))
+        config = build(gs.GAILConfig(), settings=list(settings))
         trainer = gs.GAIL(row.env, few_demos.demonstrations(row, seed), config, seed, run_dir)
     policy = trainer.train(STEPS, eval_episodes=0).policy
     measured = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)
@@ -88,7 +88,7 @@ def run(variant: str, seed: int) -> None:
     few_demos.save_curve(run_dir)
     append_row(CSV, COLUMNS, {
         "env": row.env, "protocol": row.protocol, "n_demos": row.n_demos, "variant": variant,
-        "settings": " ".join(VARIANTS[variant]), "seed": seed, "env_steps": trainer.loop.steps,
+        "settings": " ".join(settings), "seed": seed, "env_steps": trainer.loop.steps,
         "wall_s": round(max(r["wall_s"] for r in rows if "wall_s" in r), 1),
         "steps_to_0.9": few_demos.first_reaching(run_dir, 0.9)[1], "score": round(float(measured.score), 4),
         "score_raw": round(float(raw.score), 4), "score_last3": round(sum(during[-3:]) / 3, 4),
@@ -121,7 +121,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     one = verbs.add_parser("run")
-    one.add_argument("--variant", choices=VARIANTS, required=True)
+    one.add_argument("--variant", required=True, help="a name of the list, or a new one with --set")
+    one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     one.add_argument("--seed", type=int, default=0)
     every = verbs.add_parser("all")
     every.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
@@ -130,7 +131,7 @@ def main() -> None:
     verbs.add_parser("list", help="print the variants")
     a = parser.parse_args()
     if a.verb == "run":
-        run(a.variant, a.seed)
+        run(a.variant, a.seed, (*VARIANTS.get(a.variant, ()), *a.set))
     elif a.verb == "all":
         run_all(a.variants, a.seeds, a.jobs)
     else:
