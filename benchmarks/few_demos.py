@@ -59,6 +59,11 @@ ROWS = {
 }
 
 
+# GAIL whose discriminator is a random network that is never trained and never meets the expert: what survival alone is worth.
+NO_EXPERT = ("warm_start=false", "adversary.lr=0", "adversary.expert_share=0", "adversary.expert_share_final=0",
+             "adversary.bc_weight=0", "adversary.bc_weight_final=0", "adversary.bound_targets=false")
+
+
 def pool(env_id: str, n: int):
     """The recorded demonstrations of a task: the first n of a resumable recording with fixed seeds."""
     import demos
@@ -127,8 +132,9 @@ def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: 
     if algo == "bc":
         config = build(gs.BCConfig(), settings=overrides)
         return gs.BC(row.env, demos_used, config, seed, run_dir).train(eval_episodes=0).policy, 0
-    if algo == "gail":
+    if algo in ("gail", "no-expert"):
         kind, config, length = gs.GAIL, gs.GAILConfig(), {"total_steps": row.steps}
+        overrides = [*(NO_EXPERT if algo == "no-expert" else ()), *overrides]
     elif algo == "airl":
         kind, config, length = gs.AIRL, gs.AIRLConfig(), {"budget_s": budget_s}
     else:  # gail-ppo, gail-trpo
