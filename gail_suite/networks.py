@@ -88,15 +88,33 @@ class TwinCritic(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """logits_expert_is_high(s, a[, s']) = MLP on the concatenated inputs (Ho and Ermon, 2016): (B,)."""
+    """logits_expert_is_high(s, a[, s']) = MLP on the concatenated inputs (Ho and Ermon, 2016): (B,).
 
-    def __init__(self, n_inputs: int, hidden: Sequence[int] = (128, 128), activation: str = "tanh"):
+    With `dropout` > 0 that share of each layer's outputs is hidden while it learns (Srivastava et al., 2014), never when
+    it is asked for a reward.
+    """
+
+    def __init__(self, n_inputs: int, hidden: Sequence[int] = (128, 128), activation: str = "tanh", dropout: float = 0.0):
         super().__init__()
+        self.dropout = dropout
         self.trunk = mlp([n_inputs, *hidden], activation)
         self.head = nn.Linear(hidden[-1], 1)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.trunk(inputs)).squeeze(-1)
+
+    def training_logits(self, inputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Logits (B,) to learn from, and the nats (B,) that a bottleneck lets through (None: there is none)."""
+        if self.dropout == 0:
+            return self(inputs), None
+        h = inputs
+        for layer in self.trunk:
+            h = layer(h)
+            if not isinstance(layer, nn.Linear):
+                # drawn from the run's own generator, so that a resumed run draws the same
+                kept = torch.rand(h.shape, generator=generator) >= self.dropout
+                h = h * kept / (1 - self.dropout)
+        return self.head(h).squeeze(-1), None
 
 
 def policy_tensors(actor: Actor, obs_mean: np.ndarray, obs_scale: np.ndarray, columns: np.ndarray,

@@ -1,0 +1,85 @@
+import math
+
+import pytest
+import torch
+
+from gail_suite.bottleneck import BottleneckDiscriminator, discriminator_from_vae, make_discriminator
+from gail_suite.dual import Dual, gaussian_kl
+from gail_suite.losses import gail_loss
+from generative.vae import VAE
+
+
+def test_kl_of_gaussians_by_hand():
+    # 1/2 (1^2 + 4 - 1 - log 4) + 1/2 (0 + 1 - 1 - 0) = 2 - log 2
+    kl = gaussian_kl(torch.tensor([[1.0, 0.0]]), torch.tensor([[math.log(4.0), 0.0]]))
+    assert kl.item() == pytest.approx(2 - math.log(2))
+
+
+def test_dual_moves_by_the_clipped_relative_violation_and_stays_positive():
+    dual = Dual(target=0.5, rate=0.1)
+    dual.step(0.6)  # 20 % too much
+    assert dual.beta == pytest.approx(0.02)
+    dual.step(50.0)  # a hundred times too much moves by one rate
+    assert dual.beta == pytest.approx(0.12)
+    dual.step(0.0), dual.step(0.0)
+    assert dual.beta == 0.0
+
+
+@pytest.mark.parametrize("limit", [0.1, 0.5])
+def test_dual_ascent_holds_the_information_at_its_limit(limit):
+    # two overlapping classes of 10 inputs: without the limit the encoder would tell several nats
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    net, dual = BottleneckDiscriminator(10, 4, 32, 1), Dual(limit, 1e-2)
+    optimiser = torch.optim.Adam(net.parameters(), 3e-3)
+    shift = torch.zeros(10).index_fill_(0, torch.tensor([0]), 1.0)
+    held = []
+    for _ in range(2000):
+        x = torch.cat([shift + torch.randn(64, 10, generator=generator), torch.randn(64, 10, generator=generator)])
+        logits, kl = net.training_logits(x, generator)
+        loss, _ = gail_loss(*logits.chunk(2))
+        optimiser.zero_grad()
+        (loss + dual.penalty(kl.mean())).backward()
+        optimiser.step()
+        held.append(kl.mean().item())
+    assert sum(held[-500:]) / 500 == pytest.approx(limit, rel=0.1)
+
+
+def test_every_parameter_of_the_bottleneck_gets_a_gradient():
+    net = BottleneckDiscriminator(5, 3, 16, 2)
+    logits, kl = net.training_logits(torch.randn(32, 5), torch.Generator().manual_seed(0))
+    (gail_loss(*logits.chunk(2))[0] + kl.mean()).backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_reward_reads_the_mean_and_learning_reads_samples():
+    net, x = BottleneckDiscriminator(5, 3, 16, 2), torch.randn(4, 5)
+    expected = net.head(net.posterior(x)[0]).squeeze(-1)
+    torch.testing.assert_close(net(x), expected)
+    samples = torch.stack([net.training_logits(x, torch.Generator().manual_seed(k))[0] for k in range(500)])
+    # w.z + b is normal about the logit of the mean; 5 standard errors of 500 draws
+    assert ((samples.mean(0) - expected).abs() < 5 * samples.std(0) / math.sqrt(500)).all()
+    assert (samples.std(0) > 0.01).all()
+
+
+def test_an_encoder_from_a_vae_is_its_posterior():
+    x = torch.randn(200, 6) * torch.tensor([1.0, 5.0, 0.2, 1.0, 1.0, 1.0]) + 3
+    vae = VAE(latent=3, hidden=16, layers=2).fit(x, steps=20, seed=0, progress=False)
+    net = discriminator_from_vae(vae)
+    for ours, theirs in zip(net.posterior(x), vae.net.posterior(x, None), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_dropout_hides_a_share_while_learning_and_nothing_when_asked_for_rewards():
+    net, x = make_discriminator(5, (64, 64), dropout=0.5), torch.randn(4, 5)
+    assert torch.equal(net(x), net(x))
+    draw = [net.training_logits(x, torch.Generator().manual_seed(k))[0] for k in (0, 0, 1)]
+    assert torch.equal(draw[0], draw[1]) and not torch.equal(draw[0], draw[2])
+
+
+def test_switches_that_contradict_each_other_are_refused():
+    with pytest.raises(ValueError, match="both limit the discriminator"):
+        make_discriminator(5, (8, 8), bottleneck=0.5, dropout=0.1)
+    with pytest.raises(ValueError, match=r"one width, got hidden=\(8, 4\)"):
+        make_discriminator(5, (8, 4), bottleneck=0.5)
