@@ -22,6 +22,7 @@ from gail_suite.features import Features
 from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty
 from gail_suite.networks import Discriminator
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
+from gail_suite.priors import PriorConfig
 from gail_suite.replay import Replay, Window
 from gail_suite.rewards import reward_fn
 from gail_suite.runlog import RunLog, write_run_files
@@ -91,6 +92,8 @@ class GAILConfig:
     """The learner."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Collection and housekeeping."""
+    prior: PriorConfig = field(default_factory=PriorConfig)
+    """A generative model of the expert as a prior."""
 
 
 class Adversary:
@@ -267,5 +270,5 @@ def config_from_dict(values: dict[str, Any]) -> GAILConfig:
     def tuples(d: dict[str, Any]) -> dict[str, Any]:
         return {k: tuple(v) if isinstance(v, list) else v for k, v in d.items()}
 
-    parts = {"bc": BCConfig, "adversary": AdversaryConfig, "sac": SACConfig, "loop": LoopConfig}
+    parts = {"bc": BCConfig, "adversary": AdversaryConfig, "sac": SACConfig, "loop": LoopConfig, "prior": PriorConfig}
     return GAILConfig(**{k: parts[k](**tuples(v)) if k in parts else v for k, v in values.items()})
