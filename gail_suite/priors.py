@@ -1,8 +1,44 @@
-"""Generative models of what an expert does, as priors for the policies that imitate it."""
+"""Generative models of what an expert does, as priors for the policies that imitate it.
+
+    PRIOR/prior.json               use, model, control, environment, settings, where the demonstrations come from
+    PRIOR/arrays.safetensors       the map from observations to features, and further arrays of the use
+    PRIOR/model.safetensors        the generative model, as its own `save` writes it
+
+A use is a module with `fit(demonstrations, model, seed, control, **settings) -> Prior` and a line in `USES`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+import importlib
+import inspect
+import json
+import secrets
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gail_suite.checkpoint import write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from demos.trajectory import Demonstrations
+    from gail_suite.features import Features
+    from generative import GenerativeModel
+
+FORMAT = 1
+USES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "typicality": ("gail_suite.typicality", ("gmm", "vae", "ae", "pixelcnn", "gan", "constant")),
+    "behaviour": ("gail_suite.behaviour", ("gmm", "pixelcnn")),
+    "latent-action": ("gail_suite.latent_actions", ("ae", "vae")),
+    "bottleneck": ("gail_suite.bottleneck", ("vae",)),
+}
+"""Use -> its module and the models that it can be made of."""
+CONTROLS = ("untrained", "shuffled")
+"""What a prior has to beat: the same model without training, and fitted to demonstrations whose columns were shuffled."""
 
 
 @dataclass(frozen=True)
@@ -27,3 +63,159 @@ class PriorConfig:
     def active(self) -> bool:
         """Whether the prior changes anything at all."""
         return self.path is not None and (self.weight != 0 or self.weight_final not in (None, 0.0))
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A fitted prior: what it is for, its model, and how observations become the model's inputs."""
+
+    use: str
+    """A key of `USES`."""
+    kind: str
+    """A model of that use."""
+    env_id: str
+    """Environment of the demonstrations."""
+    features: Features
+    """Map from observations to the standardised features that the model knows."""
+    model: GenerativeModel | None = None
+    """The generative model; None where the prior is arrays and settings alone."""
+    control: str | None = None
+    """None for the prior itself, else one of `CONTROLS`."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What `fit` was told, and what it found (JSON values)."""
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    """Whatever else the use has to keep."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Demonstrations, seed and versions (JSON values)."""
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the folder under another name and renames it, so that a folder is there as a whole or not at all.
+
+        Raises:
+            ValueError: something is there already.
+        """
+        from safetensors.numpy import save
+
+        from gail_suite.checkpoint import write_atomic
+
+        target = Path(path)
+        if target.exists():
+            raise ValueError(f"{target} is there already: choose another folder for the prior")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = target.with_name(f".{target.name}.tmp-{secrets.token_hex(4)}")
+        folder.mkdir()
+        try:
+            arrays = {f"features.{k}": v for k, v in self.features.state().items()} | self.arrays
+            write_atomic(folder / "arrays.safetensors", save({k: _laid_out(v) for k, v in arrays.items()}))
+            if self.model is not None:
+                self.model.save(folder / "model.safetensors")
+            write_json(folder / "prior.json", {
+                "format": FORMAT, "use": self.use, "model": self.kind, "env_id": self.env_id, "control": self.control,
+                "settings": self.settings, "provenance": self.provenance})
+            folder.rename(target)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return target
+
+
+def fit_prior(demonstrations: Demonstrations, model: str = "gmm", use: str = "typicality", seed: int = 0,
+              control: str | None = None, **settings: Any) -> Prior:
+    """A prior of `demonstrations` for a use; `settings` are the model's own constants.
+
+    Raises:
+        ValueError: unknown use, model, control or setting, or a model that the use cannot be made of; names the valid ones.
+    """
+    module, models = USES[_known("use", use, USES)]
+    if model not in models:
+        raise ValueError(f"a prior for {use} cannot be made of {model!r}: choose one of {', '.join(models)}")
+    if control is not None:
+        _known("control", control, CONTROLS)
+    fit = importlib.import_module(module).fit
+    names = inspect.signature(fit).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in names.values()):
+        for name in settings:
+            _known("setting", name, [n for n in names if n not in ("demonstrations", "model", "seed", "control")])
+    return fit(demonstrations, model=model, seed=seed, control=control, **settings)
+
+
+def load_prior(path: str | Path) -> Prior:
+    """The prior that `Prior.save` wrote; nothing is unpickled.
+
+    Raises:
+        ValueError: no prior is there, or one of another format.
+    """
+    import generative
+    from gail_suite.features import Features
+
+    folder = Path(path)
+    about = read_about(folder)
+    arrays = _read_arrays(folder / "arrays.safetensors")
+    features = Features(*(arrays.pop(f"features.{n}") for n in ("columns", "mean", "std")))
+    file = folder / "model.safetensors"
+    return Prior(about["use"], about["model"], about["env_id"], features, generative.load(file) if file.exists() else None,
+                 about["control"], about["settings"], arrays, about["provenance"])
+
+
+def read_about(folder: str | Path) -> dict[str, Any]:
+    """prior.json of a prior's folder; ValueError where there is none."""
+    file = Path(folder) / "prior.json"
+    try:
+        about = json.loads(file.read_text())
+        known = about["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{folder} holds no prior: fit one with gail-suite prior fit --demos DIR --out {folder}") from None
+    if not known:
+        raise ValueError(f"{folder} has format {about['format']}, this version reads format {FORMAT}: fit the prior again")
+    return about
+
+
+def attached(config: PriorConfig, env_id: str, run_dir: Path | None) -> Prior | None:
+    """The prior of a run, None where it has none: the copy in the run's folder if there is one, else the one in `path`.
+
+    Raises:
+        ValueError: no prior there, or one of another environment.
+    """
+    if not config.active:
+        return None
+    assert config.path is not None
+    copy = run_dir / "prior" if run_dir is not None else None
+    prior = load_prior(copy if copy is not None and copy.exists() else config.path)
+    if prior.env_id != env_id:
+        raise ValueError(f"the prior in {config.path} was fitted to {prior.env_id}, not to {env_id}: fit one to the "
+                         "demonstrations of this run")
+    return prior
+
+
+def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:
+    """What a prior remembers of its making."""
+    from gail_suite.versions import versions
+
+    meta = {k: demonstrations.meta[k] for k in ("expert", "seed", "take", "subsample") if k in demonstrations.meta}
+    return {"demos": {**meta, "n_trajectories": len(demonstrations), "n_pairs": demonstrations.n_pairs},
+            "seed": seed, "versions": versions()}
+
+
+def _known(what: str, name: str, options: Iterable[str]) -> str:
+    options = list(options)
+    if name in options:
+        return name
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(options)}"
+    raise ValueError(f"unknown {what} {name!r}: {hint}")
+
+
+def _laid_out(array: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return np.ascontiguousarray(array)
+
+
+def _read_arrays(file: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{file} cannot be read ({error}): fit the prior again") from None
