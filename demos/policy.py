@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from demos.files import parse_tensors, read_json, tensor_bytes, write_atomic, write_json
+from demos.layers import ActionDecoder, decoder_depth, layer, linear
 
 LOG_STD_RANGE = (-20.0, 2.0)
 
@@ -21,11 +22,13 @@ class MlpPolicy:
     (or a state-independent `log_std`),  u = m, or m + s * eps when stochastic,
     action = low + (tanh(u) + 1) / 2 * (high - low) if `meta["squash"]` (Haarnoja et al. 2018), else clip(u, low, high).
 
+    With a decoder (`ActionDecoder`) u is wider than the action, and decode(tanh(u)) takes the place of tanh(u).
     A column with obs_scale 0 is hidden from the network. Every row of a batch is computed by the same operations
     whatever the batch size, so actions do not depend, to the last bit, on how many environments step together.
 
     tensors (float32): obs_mean (O,), obs_scale (O,), hidden.{i}.weight (out, in), hidden.{i}.bias (out,),
-        mean.weight (A, H), mean.bias (A,), log_std.weight and log_std.bias (or log_std), act_low (A,), act_high (A,).
+        mean.weight (A, H), mean.bias (A,), log_std.weight and log_std.bias (or log_std), act_low (A,), act_high (A,);
+        where actions are decoded, those of `ActionDecoder`, and Z + A in place of A for mean and log_std.
     meta: kind "mlp_policy", env_id, activation "relu" or "tanh", squash; anything else is provenance.
 
     Raises:
@@ -42,9 +45,10 @@ class MlpPolicy:
         inputs = [t["hidden.0.weight"][:, active], *(t[f"hidden.{i}.weight"] for i in layers[1:])]
         self._active = active
         self._center, self._scale = t["obs_mean"][active], t["obs_scale"][active]
-        self._hidden = [_layer(w, t[f"hidden.{i}.bias"]) for i, w in zip(layers, inputs, strict=True)]
-        self._mean = _layer(t["mean.weight"], t["mean.bias"])
-        self._log_std = None if "log_std" in t else _layer(t["log_std.weight"], t["log_std.bias"])
+        self._hidden = [layer(w, t[f"hidden.{i}.bias"]) for i, w in zip(layers, inputs, strict=True)]
+        self._mean = layer(t["mean.weight"], t["mean.bias"])
+        self._log_std = None if "log_std" in t else layer(t["log_std.weight"], t["log_std.bias"])
+        self._decoder = ActionDecoder.of(t)
         self._noise: list[np.random.Generator] = [np.random.default_rng()]
 
     @property
@@ -80,11 +84,11 @@ class MlpPolicy:
             raise ValueError(f"observations of shape {obs.shape} given to a policy for {self.meta.get('env_id')} that "
                              f"reads {self.obs_dim} numbers each: use the environment the policy was made for")
         features = self._features(np.atleast_2d(obs))
-        u = _linear(features, *self._mean)
+        u = linear(features, *self._mean)
         if not deterministic:
             u = u + np.exp(self._log_stds(features)) * self._draw(u.shape)
         low, high = self.tensors["act_low"], self.tensors["act_high"]
-        actions = low + (np.tanh(u) + 1) / 2 * (high - low) if self.meta["squash"] else np.clip(u, low, high)
+        actions = low + (self._bounded(u) + 1) / 2 * (high - low) if self.meta["squash"] else np.clip(u, low, high)
         return (actions[0] if obs.ndim == 1 else actions), state
 
     def save(self, folder: str | Path) -> Path:
@@ -113,15 +117,19 @@ class MlpPolicy:
             raise ValueError(f"{source} cannot be read ({error.strerror}): save the policy again") from None
         return cls(parse_tensors(data, source), meta)
 
+    def _bounded(self, u: np.ndarray) -> np.ndarray:
+        """Actions (B, A) in [-1, 1]."""
+        return np.tanh(u) if self._decoder is None else self._decoder(np.tanh(u))
+
     def _features(self, obs: np.ndarray) -> np.ndarray:
-        h = (obs.take(self._active, axis=1) - self._center) * self._scale  # take keeps rows contiguous for _linear
+        h = (obs.take(self._active, axis=1) - self._center) * self._scale  # take keeps rows contiguous for linear
         for weight, bias in self._hidden:
-            z = _linear(h, weight, bias)
+            z = linear(h, weight, bias)
             h = np.maximum(z, 0) if self.meta["activation"] == "relu" else np.tanh(z)
         return h
 
     def _log_stds(self, features: np.ndarray) -> np.ndarray:
-        log_std = self.tensors["log_std"] if self._log_std is None else _linear(features, *self._log_std)
+        log_std = self.tensors["log_std"] if self._log_std is None else linear(features, *self._log_std)
         return np.clip(log_std, *LOG_STD_RANGE)
 
     def _draw(self, shape: tuple[int, ...]) -> np.ndarray:
@@ -143,7 +151,7 @@ class MlpPolicy:
         names |= set() if "log_std" in t else {"log_std.weight", "log_std.bias"}
         if missing := sorted(names - set(t)):
             raise ValueError(f"policy lacks the tensors {', '.join(missing)}: save it again from its model")
-        shapes = self._shapes(depth)
+        shapes = self._shapes(depth) | self._decoder_shapes()
         for name, value in t.items():
             if value.shape != shapes.get(name, value.shape):
                 raise ValueError(f"policy tensor {name} has shape {value.shape} but its neighbours need "
@@ -153,22 +161,33 @@ class MlpPolicy:
         if self.meta["activation"] not in ("relu", "tanh"):
             raise ValueError(f"policy activation {self.meta['activation']!r} is unknown: use 'relu' or 'tanh'")
 
+    def _latent_dim(self) -> int:
+        return self.tensors["decoder.0.weight"].shape[-1] if "decoder.0.weight" in self.tensors else 0
+
+    def _decoder_shapes(self) -> dict[str, tuple[int, ...]]:
+        t, depth = self.tensors, decoder_depth(self.tensors)
+        if depth == 0:
+            return {}
+        names = {"decoder.share", *(f"decoder.{i}.{kind}" for i in range(depth) for kind in ("weight", "bias"))}
+        if missing := sorted(names - set(t)):
+            raise ValueError(f"policy lacks the tensors {', '.join(missing)}: save it again from its model")
+        if not self.meta["squash"]:
+            raise ValueError("a decoder reads actions in [-1, 1], but the policy has squash false: save it again from its model")
+        widths = [self._latent_dim(), *(t[f"decoder.{i}.bias"].size for i in range(depth - 1)), self.act_dim]
+        shapes: dict[str, tuple[int, ...]] = {"decoder.share": (1,)}
+        for i, (inputs, outputs) in enumerate(pairwise(widths)):
+            shapes |= {f"decoder.{i}.weight": (outputs, inputs), f"decoder.{i}.bias": (outputs,)}
+        return shapes
+
     def _shapes(self, depth: int) -> dict[str, tuple[int, ...]]:
         t = self.tensors
         hidden = [t["obs_mean"].size, *(t[f"hidden.{i}.bias"].size for i in range(depth))]
         layers = {f"hidden.{i}": pair for i, pair in enumerate(pairwise(hidden))}
-        layers |= dict.fromkeys(("mean", "log_std"), (hidden[-1], self.act_dim))
+        layers |= dict.fromkeys(("mean", "log_std"), (hidden[-1], self.act_dim + self._latent_dim()))
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("obs_mean", "obs_scale"), (hidden[0],))
-        shapes |= dict.fromkeys(("act_low", "act_high", "log_std"), (self.act_dim,))
+        shapes |= dict.fromkeys(("act_low", "act_high"), (self.act_dim,))
+        shapes["log_std"] = (self.act_dim + self._latent_dim(),)
         for name, (inputs, outputs) in layers.items():
             shapes |= {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
         return shapes
 
-
-def _layer(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.ascontiguousarray(weight.T), bias
-
-
-def _linear(x: np.ndarray, weight_t: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """x W^T + b, row by row: one matrix product over the batch would round differently for different batch sizes."""
-    return np.matmul(x[:, None, :], weight_t)[:, 0] + bias

@@ -90,7 +90,7 @@ def action_bounds(env_id: str) -> tuple[np.ndarray, np.ndarray]:
 
 def clone(actor: Actor, features: Tensor, actions: Tensor, config: BCConfig, generator: torch.Generator,
           on_step=None) -> dict[str, float]:
-    """Fits tanh(mu(s)) to the actions by least squares, keeping the weights with the least held-out error.
+    """Fits the deterministic action to the given ones by least squares, keeping the weights with the least held-out error.
 
     The log standard deviation is set to a constant, since a deterministic expert's would collapse.
 
@@ -108,13 +108,13 @@ def clone(actor: Actor, features: Tensor, actions: Tensor, config: BCConfig, gen
         x = features[rows]
         if config.input_noise > 0:
             x = x + config.input_noise * torch.randn(x.shape, generator=generator)
-        loss = F.mse_loss(torch.tanh(actor(x)[0]), actions[rows])
+        loss = F.mse_loss(actor.mode(x), actions[rows])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         if step % 50 == 0 or step == config.steps:
             with torch.no_grad():
-                error = float(F.mse_loss(torch.tanh(actor(features[held])[0]), actions[held]))
+                error = float(F.mse_loss(actor.mode(features[held]), actions[held]))
             if error < best:
                 best, best_step = error, step
                 weights = {k: v.clone() for k, v in actor.state_dict().items()}
@@ -129,7 +129,7 @@ def clone(actor: Actor, features: Tensor, actions: Tensor, config: BCConfig, gen
 
 def set_log_std(actor: Actor, value: float) -> None:
     """Makes the log standard deviation constant."""
-    n = actor.head.out_features // 2
+    n = actor.width
     with torch.no_grad():
         actor.head.weight[n:] = 0
         actor.head.bias[n:] = value

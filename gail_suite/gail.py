@@ -73,6 +73,8 @@ class AdversaryConfig:
     """Weight of the BC term in the actor's loss at the start."""
     bc_weight_final: float = 1.0
     """The same at the end (linear)."""
+    absorbing: bool = False
+    """After a termination, the reward of an absorbing state for ever instead of nothing (Kostrikov et al., 2019)."""
     bound_targets: bool = True
     """Clip critic targets to the return attainable with rewards as large as the expert's."""
 
@@ -102,7 +104,9 @@ class Adversary:
     def __init__(self, expert: tuple[Tensor, ...], config: AdversaryConfig, batch_size: int, gamma: float):
         self.config, self.gamma = config, gamma
         self.features, self.actions, self.next_features, self.terminated = expert
-        self.pairs = torch.cat([self.features, self.actions], -1)
+        self.pairs = self._pairs(self.features, self.actions)
+        self.absorbing_pair = torch.zeros(1, self.pairs.shape[1])
+        self.absorbing_pair[:, -1] = 1
         self.net = Discriminator(self.pairs.shape[1], config.hidden)
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=config.lr, fused=True)
         self.reward = reward_fn(config.reward, config.reward_clip)
@@ -117,6 +121,21 @@ class Adversary:
     def _between(self, start: float, end: float) -> float:
         return start + (end - start) * self.fraction
 
+    def _pairs(self, features: Tensor, actions: Tensor) -> Tensor:
+        """The discriminator's inputs: (s, a), and where absorbing states are used a last column that is 1 in those alone."""
+        parts = [features, actions]
+        return torch.cat([*parts, torch.zeros_like(actions[..., :1])] if self.config.absorbing else parts, -1)
+
+    def _followed(self, pairs: Tensor, terminated: Tensor) -> Tensor:
+        """The pairs, and one absorbing pair for each of them that ended an episode."""
+        return torch.cat([pairs, self.absorbing_pair.expand(int(terminated.sum()), -1)])
+
+    def _final_reward(self) -> Tensor | float:
+        """What follows a termination, discounted to the step that ends: gamma / (1 - gamma) times the absorbing reward."""
+        if not self.config.absorbing:
+            return 0.0
+        return self.gamma / (1 - self.gamma) * self.reward(self.net(self.absorbing_pair))
+
     def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
         """One discriminator step on every `every`-th call: cross-entropy, gradient penalty, entropy."""
         c = self.config
@@ -125,8 +144,11 @@ class Adversary:
             return {}
         rows = torch.randint(len(self.pairs), (c.batch_size,), generator=generator)
         window = replay.sample(c.batch_size, 1, generator, c.recent)
-        expert, agent = self.pairs[rows], torch.cat([window.features[:, 0], window.actions[:, 0]], -1)
-        logits_expert, logits_agent = self.net(torch.cat([expert, agent])).chunk(2)
+        expert, agent = self.pairs[rows], self._pairs(window.features[:, 0], window.actions[:, 0])
+        seen = [expert, agent]
+        if c.absorbing:
+            seen = [self._followed(expert, self.terminated[rows]), self._followed(agent, window.terminated[:, 0])]
+        logits_expert, logits_agent = self.net(torch.cat(seen)).split([len(part) for part in seen])
         loss, info = gail_loss(logits_expert, logits_agent)
         if c.gradient_penalty > 0:
             mix = torch.rand(c.batch_size, 1, generator=generator)
@@ -146,8 +168,9 @@ class Adversary:
     @torch.no_grad()
     def rewards(self, window: Window) -> Tensor:
         """(B, n) rewards under the present discriminator."""
-        pairs = torch.cat([window.features, window.actions], -1)
-        return self.reward(self.net(pairs.flatten(0, 1))).view(pairs.shape[:2])
+        pairs = self._pairs(window.features, window.actions)
+        rewards = self.reward(self.net(pairs.flatten(0, 1))).view(pairs.shape[:2])
+        return rewards + window.terminated * self._final_reward() if self.config.absorbing else rewards
 
     def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
         """Expert rows for the critic batch, the bound on targets and the BC term of the actor."""
@@ -162,14 +185,14 @@ class Adversary:
         weight = self._between(self.config.bc_weight, self.config.bc_weight_final)
         if weight > 0:
             rows = torch.randint(len(self.pairs), (self.batch_size,), generator=generator)
-            inputs["actor_penalty"] = lambda actor: weight * bc_loss(actor, self.features[rows], self.actions[rows])
+            inputs["actor_penalty"] = lambda actor, sample: weight * bc_loss(actor, self.features[rows], self.actions[rows])
         return inputs
 
     @torch.no_grad()
     def _expert_rows(self, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """n one-step expert windows: features, actions, return, discount, bootstrap features."""
         rows = torch.randint(len(self.pairs), (n,), generator=generator)
-        returns = self.reward(self.net(self.pairs[rows]))
+        returns = self.reward(self.net(self.pairs[rows])) + self.terminated[rows] * self._final_reward()
         discount = self.gamma * (1 - self.terminated[rows])
         return self.features[rows], self.actions[rows], returns, discount, self.next_features[rows]
 

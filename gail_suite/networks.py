@@ -39,6 +39,19 @@ class Actor(nn.Module):
         mean, log_std = self.head(self.trunk(features)).chunk(2, dim=-1)
         return mean, log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
 
+    @property
+    def width(self) -> int:
+        """Size of the noise that `sample` takes."""
+        return self.head.out_features // 2
+
+    def mode(self, features: Tensor) -> Tensor:
+        """The deterministic action tanh(mu(s)), (B, A) in (-1, 1)."""
+        return torch.tanh(self(features)[0])
+
+    def policy_extras(self) -> dict[str, np.ndarray]:
+        """Tensors that a saved policy needs beside the layers'."""
+        return {}
+
     def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Reparametrised action in (-1, 1) and its log-probability (B,), for standard normal noise (B, A)."""
         mean, log_std = self(features)
@@ -123,12 +136,12 @@ def policy_tensors(actor: Actor, obs_mean: np.ndarray, obs_scale: np.ndarray, co
     linears = [m for m in actor.trunk if isinstance(m, nn.Linear)]
     first = np.zeros((linears[0].out_features, len(obs_mean)), np.float32)
     first[:, columns] = linears[0].weight.detach().cpu().numpy()
-    n_act = actor.head.out_features // 2
+    n_act = actor.width
     head_w, head_b = (p.detach().cpu().numpy() for p in (actor.head.weight, actor.head.bias))
     tensors = {
         "obs_mean": obs_mean, "obs_scale": obs_scale, "act_low": act_low, "act_high": act_high,
         "mean.weight": head_w[:n_act], "mean.bias": head_b[:n_act],
-        "log_std.weight": head_w[n_act:], "log_std.bias": head_b[n_act:],
+        "log_std.weight": head_w[n_act:], "log_std.bias": head_b[n_act:], **actor.policy_extras(),
     }
     for i, layer in enumerate(linears):
         tensors[f"hidden.{i}.weight"] = first if i == 0 else layer.weight.detach().cpu().numpy()

@@ -25,7 +25,13 @@ class LearnedPolicy(MlpPolicy):
 
         The input standardisation is folded into the first layer, so deterministic actions agree to float32 rounding.
         Only the actor is meaningful; the critics are untrained.
+
+        Raises:
+            ValueError: the policy's actions go through a decoder, which stable-baselines3's actors do not have.
         """
+        if self._decoder is not None:
+            raise ValueError("a policy with latent actions cannot be exported: stable-baselines3's actors end in tanh and have "
+                             "no decoder behind it; keep policy.safetensors, which demos.MlpPolicy runs with NumPy alone")
         model = self._sb3_sac() if self.meta["squash"] else self._sb3_ppo()
         path = Path(path).with_suffix(".zip")
         path.parent.mkdir(parents=True, exist_ok=True)

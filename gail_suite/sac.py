@@ -7,6 +7,7 @@ update, targets optionally bounded by the attainable return, and an exponential 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,7 @@ class SACConfig:
     tune_alpha: bool = False
     """Tune the temperature to `target_entropy` per action dimension."""
     target_entropy: float = -1.0
-    """Target entropy per action dimension."""
+    """Target entropy per dimension of what the actor draws (actions; with latent actions the code too)."""
     average_rate: float = 0.001
     """Rate of the averaged actor per actor update."""
 
@@ -59,11 +60,11 @@ class SAC:
     Works on standardised features and on actions scaled to [-1, 1].
     """
 
-    def __init__(self, n_features: int, act_dim: int, config: SACConfig, device: str = "cpu"):
+    def __init__(self, n_features: int, act_dim: int, config: SACConfig, device: str = "cpu",
+                 make_actor: Callable[[int, int, tuple[int, ...]], Actor] = Actor):
         self.config = config
         self.device = torch.device(device)
-        self.act_dim = act_dim
-        self.actor = Actor(n_features, act_dim, config.hidden).to(self.device)
+        self.actor = make_actor(n_features, act_dim, config.hidden).to(self.device)
         self.critic = TwinCritic(n_features, act_dim, config.hidden).to(self.device)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.averaged = copy.deepcopy(self.actor).requires_grad_(False)
@@ -90,8 +91,7 @@ class SAC:
     @torch.no_grad()
     def act(self, features: Tensor, generator: torch.Generator) -> Tensor:
         """Exploring actions (B, A) in (-1, 1)."""
-        noise = torch.randn(len(features), self.act_dim, generator=generator).to(self.device)
-        return self.actor.sample(features.to(self.device), noise)[0].cpu()
+        return self.actor.sample(features.to(self.device), self._noise(len(features), generator))[0].cpu()
 
     def update(self, window: Window, rewards: Tensor, generator: torch.Generator,
                target_bounds: tuple[float, float] | None = None, actor_penalty=None,
@@ -103,7 +103,8 @@ class SAC:
             rewards: (B, n) rewards to learn from.
             generator: source of the action noise.
             target_bounds: smallest and largest attainable return; critic targets are clipped to it.
-            actor_penalty: function of the actor giving a scalar added to its loss (a BC term, a KL to a prior), or None.
+            actor_penalty: function of the actor and of its present sample (features, actions, log-probabilities), giving a
+                scalar added to its loss (a BC term, a KL to a prior), or None.
             extra: (features, actions, returns, discount, bootstrap features) of further rows for the critic batch.
         """
         c = self.config
@@ -119,7 +120,7 @@ class SAC:
         return info
 
     def _noise(self, n: int, generator: torch.Generator) -> Tensor:
-        return torch.randn(n, self.act_dim, generator=generator).to(self.device)
+        return torch.randn(n, self.actor.width, generator=generator).to(self.device)
 
     def _critic_step(self, features, actions, returns, discount, bootstrap, generator, bounds) -> dict[str, Tensor]:
         with torch.no_grad():
@@ -142,7 +143,7 @@ class SAC:
         loss = (self.log_alpha.exp().detach() * log_prob - value).mean()
         info = {"entropy": -log_prob.detach().mean(), "actor_loss": loss.detach()}
         if penalty is not None:
-            term = penalty(self.actor)
+            term = penalty(self.actor, (features, actions, log_prob))
             info["actor_penalty"] = term.detach()
             loss = loss + term
         self._step("actor", loss)
@@ -150,7 +151,7 @@ class SAC:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.averaged.parameters()), list(self.actor.parameters()), c.average_rate)
         if c.tune_alpha:
-            gap = log_prob.detach().mean() + c.target_entropy * self.act_dim
+            gap = log_prob.detach().mean() + c.target_entropy * self.actor.width
             self._step("alpha", -self.log_alpha * gap)
         info["alpha"] = self.log_alpha.detach().exp()
         return info
@@ -185,8 +186,8 @@ class SAC:
 
 
 def bc_loss(actor: Actor, features: Tensor, actions: Tensor) -> Tensor:
-    """Squared distance of the deterministic action tanh(mu(s)) from the expert's, both in [-1, 1]: mean over the batch."""
-    return (torch.tanh(actor(features)[0]) - actions).square().sum(-1).mean()
+    """Squared distance of the deterministic action from the expert's, both in [-1, 1]: mean over the batch."""
+    return (actor.mode(features) - actions).square().sum(-1).mean()
 
 
 def module_arrays(module: nn.Module, prefix: str) -> dict[str, np.ndarray]:
