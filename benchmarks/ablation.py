@@ -54,6 +54,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "policy rates constant": ("sac.lr_final=1",),
     "1 update a step": ("loop.updates_per_step=1",),
     "0.25 updates a step": ("loop.updates_per_step=0.25",),
+    "absorbing states": ("adversary.absorbing=true",),
+    "averaging rate 0.005": ("sac.average_rate=0.005",),
     "targets unbounded": ("adversary.bound_targets=false",),
     "reward airl": ("adversary.reward=airl",),
 }

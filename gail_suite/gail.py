@@ -18,6 +18,8 @@ from torch import Tensor
 
 import demos
 from gail_suite.bc import BCConfig, Run, clone, demo_pairs
+from gail_suite.bottleneck import BottleneckDiscriminator, make_discriminator
+from gail_suite.dual import Dual
 from gail_suite.features import Features
 from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty
 from gail_suite.networks import Discriminator
@@ -61,6 +63,14 @@ class AdversaryConfig:
     (Mescheder et al., 2018)."""
     entropy: float = 0.0
     """Weight of the entropy of the discriminator's output."""
+    dropout: float = 0.0
+    """Share of each layer's outputs hidden while the discriminator learns."""
+    bottleneck: float = 0.0
+    """Nats that the discriminator may know of a pair (Peng et al., 2019); 0 for a discriminator without bottleneck."""
+    latent: int = 32
+    """Dimensions of the bottleneck's code."""
+    dual_rate: float = 0.01
+    """Largest step of the multiplier that holds the bottleneck."""
     reward: str = "gail"
     """Form of the reward: gail, airl, fairl or logd (see rewards.py for their signs)."""
     reward_clip: float = 5.0
@@ -107,11 +117,17 @@ class Adversary:
         self.pairs = self._pairs(self.features, self.actions)
         self.absorbing_pair = torch.zeros(1, self.pairs.shape[1])
         self.absorbing_pair[:, -1] = 1
-        self.net = Discriminator(self.pairs.shape[1], config.hidden)
+        self.net, self.dual = self._discriminator()
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=config.lr, fused=True)
         self.reward = reward_fn(config.reward, config.reward_clip)
         self.batch_size = batch_size
         self.fraction, self.calls, self.expert_reward = 0.0, 0, float(self.reward(torch.zeros(())))
+
+    def _discriminator(self) -> tuple[Discriminator | BottleneckDiscriminator, Dual | None]:
+        """The network, and the multiplier of its bottleneck where it has one."""
+        c = self.config
+        net = make_discriminator(self.pairs.shape[1], c.hidden, c.bottleneck, c.latent, c.dropout)
+        return net, Dual(c.bottleneck, c.dual_rate) if c.bottleneck > 0 else None
 
     def set_progress(self, fraction: float) -> None:
         """Sets the schedules for a run that is `fraction` in [0, 1] done."""
@@ -137,7 +153,7 @@ class Adversary:
         return self.gamma / (1 - self.gamma) * self.reward(self.net(self.absorbing_pair))
 
     def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
-        """One discriminator step on every `every`-th call: cross-entropy, gradient penalty, entropy."""
+        """One discriminator step on every `every`-th call: cross-entropy, bottleneck, gradient penalty, entropy."""
         c = self.config
         self.calls += 1
         if self.calls % c.every:
@@ -148,8 +164,12 @@ class Adversary:
         seen = [expert, agent]
         if c.absorbing:
             seen = [self._followed(expert, self.terminated[rows]), self._followed(agent, window.terminated[:, 0])]
-        logits_expert, logits_agent = self.net(torch.cat(seen)).split([len(part) for part in seen])
+        logits, nats = self.net.training_logits(torch.cat(seen), generator)
+        logits_expert, logits_agent = logits.split([len(part) for part in seen])
         loss, info = gail_loss(logits_expert, logits_agent)
+        if self.dual is not None and nats is not None:
+            loss = loss + self.dual.penalty(nats.mean())
+            info |= {"disc_nats": nats.mean().detach(), "disc_beta": torch.tensor(self.dual.beta)}
         if c.gradient_penalty > 0:
             mix = torch.rand(c.batch_size, 1, generator=generator)
             penalty = gradient_penalty(self.net, expert, agent, mix, c.penalty_target)
@@ -202,11 +222,15 @@ class Adversary:
         arrays = {"features": self.features, "actions": self.actions, "next_features": self.next_features,
                   "terminated": self.terminated}
         demos_part = {f"expert.{k}": v.numpy() for k, v in arrays.items()}
+        if self.dual is not None:
+            counters["beta"] = np.array(self.dual.beta)
         return {**counters, **demos_part, **module_arrays(self.net, "net"), **optimiser_arrays(self.optimiser, "optim")}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Inverse of `state`."""
         self.calls, self.expert_reward = int(arrays["calls"]), float(arrays["expert_reward"])
+        if self.dual is not None:
+            self.dual.beta = float(arrays["beta"])
         load_module_arrays(self.net, arrays, "net")
         load_optimiser_arrays(self.optimiser, arrays, "optim")
 

@@ -9,7 +9,7 @@ import envs
 from gail_suite.bc import BC, BCConfig
 from gail_suite.gail import GAIL, Adversary, AdversaryConfig, GAILConfig, config_from_dict
 from gail_suite.offpolicy import LoopConfig
-from gail_suite.replay import Window
+from gail_suite.replay import Replay, Window
 from gail_suite.runlog import read_metrics
 from gail_suite.sac import SACConfig
 
@@ -122,3 +122,33 @@ def test_resume_of_an_on_policy_run_gives_its_own_trainer(tmp_path, toy_demos):
     config = dataclasses.replace(config, learner=dataclasses.replace(config.learner, n_envs=4, batch_steps=256, epochs=1))
     OnPolicyGAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path).train(256, eval_episodes=0)
     assert isinstance(GAIL.resume(tmp_path), OnPolicyGAIL)
+
+
+def test_absorbing_state_pays_for_ever_after_a_termination():
+    a = adversary(absorbing=True, reward_clip=5.0)
+    window = Window(torch.randn(4, 2, 2), torch.randn(4, 2, 1), torch.randn(4, 2, 2), torch.zeros(4, 2),
+                    torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]), torch.ones(4, 2))
+    with torch.no_grad():
+        plain = a.reward(a.net(torch.cat([window.features, window.actions, torch.zeros(4, 2, 1)], -1)))
+        end = a.reward(a.net(torch.tensor([[0.0, 0.0, 0.0, 1.0]])))
+    # gamma = 0.9: 0.9 r + 0.81 r + ... = 9 r, counted at the step that ends
+    torch.testing.assert_close(a.rewards(window), plain + 9 * end * window.terminated)
+
+
+def test_discriminator_learns_from_an_absorbing_pair_for_each_fall():
+    a = adversary(absorbing=True, lr=1e-2)
+    replay = Replay(100, 2, 2, 1)
+    for i in range(10):
+        replay.add(np.zeros((2, 2)), np.zeros((2, 1)), np.zeros((2, 2)), np.zeros(2), np.full(2, i % 2), np.full(2, i % 2))
+    generator = torch.Generator().manual_seed(0)
+    before = float(a.net(a.absorbing_pair).detach())
+    for _ in range(200):
+        a.update(replay, generator)
+    # only the agent falls, so the absorbing state speaks against the expert
+    assert float(a.net(a.absorbing_pair).detach()) < before - 0.1
+
+
+def test_learns_the_toy_with_absorbing_states(toy_demos):
+    config = dataclasses.replace(SMALL, adversary=dataclasses.replace(SMALL.adversary, absorbing=True))
+    # falling pays softplus(0) for ever until the discriminator has seen enough falls, so this takes longer than without
+    assert GAIL(envs.TOY_ID, toy_demos, config, seed=0).train(4000).score > 0.9
