@@ -24,7 +24,7 @@ from gail_suite.features import Features
 from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty
 from gail_suite.networks import Discriminator
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
-from gail_suite.priors import PriorConfig
+from gail_suite.priors import PriorConfig, attached, keep_copy
 from gail_suite.replay import Replay, Window
 from gail_suite.rewards import reward_fn
 from gail_suite.runlog import RunLog, write_run_files
@@ -36,6 +36,8 @@ from gail_suite.sac import (
     module_arrays,
     optimiser_arrays,
 )
+from gail_suite.shaping import Shaping
+from gail_suite.typicality import bonus_of
 
 DEFAULT_STEPS = 100_000
 
@@ -121,6 +123,7 @@ class Adversary:
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=config.lr, fused=True)
         self.reward = reward_fn(config.reward, config.reward_clip)
         self.batch_size = batch_size
+        self.shaping: Shaping | None = None
         self.fraction, self.calls, self.expert_reward = 0.0, 0, float(self.reward(torch.zeros(())))
 
     def _discriminator(self) -> tuple[Discriminator | BottleneckDiscriminator, Dual | None]:
@@ -133,6 +136,8 @@ class Adversary:
         """Sets the schedules for a run that is `fraction` in [0, 1] done."""
         self.fraction = fraction
         self.optimiser.param_groups[0]["lr"] = self.config.lr * self._between(1.0, self.config.lr_final)
+        if self.shaping is not None:
+            self.shaping.set_progress(fraction)
 
     def _between(self, start: float, end: float) -> float:
         return start + (end - start) * self.fraction
@@ -190,7 +195,9 @@ class Adversary:
         """(B, n) rewards under the present discriminator."""
         pairs = self._pairs(window.features, window.actions)
         rewards = self.reward(self.net(pairs.flatten(0, 1))).view(pairs.shape[:2])
-        return rewards + window.terminated * self._final_reward() if self.config.absorbing else rewards
+        if self.config.absorbing:
+            rewards = rewards + window.terminated * self._final_reward()
+        return rewards if self.shaping is None else self.shaping(rewards, window.bonus)
 
     def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
         """Expert rows for the critic batch, the bound on targets and the BC term of the actor."""
@@ -200,8 +207,10 @@ class Adversary:
         if n > 0:
             inputs["extra"] = self._expert_rows(n, generator)
         if self.config.bound_targets:
-            top = max(self.expert_reward, 1e-3) / (1 - self.gamma)
-            inputs["target_bounds"] = (-top, top) if self.config.reward in ("airl", "fairl", "logd") else (0.0, top)
+            reward = self.expert_reward if self.shaping is None else self.shaping.reward(self.expert_reward)
+            top = max(reward, 1e-3) / (1 - self.gamma)
+            bounds = (-top, top) if self.config.reward in ("airl", "fairl", "logd") else (0.0, top)
+            inputs["target_bounds"] = bounds if self.shaping is None else self.shaping.bounds(*bounds)
         weight = self._between(self.config.bc_weight, self.config.bc_weight_final)
         if weight > 0:
             rows = torch.randint(len(self.pairs), (self.batch_size,), generator=generator)
@@ -213,6 +222,8 @@ class Adversary:
         """n one-step expert windows: features, actions, return, discount, bootstrap features."""
         rows = torch.randint(len(self.pairs), (n,), generator=generator)
         returns = self.reward(self.net(self.pairs[rows])) + self.terminated[rows] * self._final_reward()
+        if self.shaping is not None:
+            returns = self.shaping(returns, self.shaping.expert[rows])
         discount = self.gamma * (1 - self.terminated[rows])
         return self.features[rows], self.actions[rows], returns, discount, self.next_features[rows]
 
@@ -221,6 +232,8 @@ class Adversary:
         counters = {"calls": np.array(self.calls, np.int64), "expert_reward": np.array(self.expert_reward)}
         arrays = {"features": self.features, "actions": self.actions, "next_features": self.next_features,
                   "terminated": self.terminated}
+        if self.shaping is not None:
+            arrays["bonus"] = self.shaping.expert
         demos_part = {f"expert.{k}": v.numpy() for k, v in arrays.items()}
         if self.dual is not None:
             counters["beta"] = np.array(self.dual.beta)
@@ -245,13 +258,20 @@ class GAIL:
         features, *expert = demo_pairs(env_id, demonstrations)
         self.demo_meta = dict(demonstrations.meta)
         self.total_steps = DEFAULT_STEPS
+        self.prior = attached(self.config.prior, env_id)
         self._build(features, tuple(expert), device)
+        if self.loop.bonus is not None:
+            self._shape(self.loop.bonus(demonstrations.transitions(), np.zeros(0)))
 
     def _build(self, features: Features, expert: tuple[Tensor, ...], device: str = "cpu") -> None:
         c = self.config
         torch.manual_seed(self.seed)
         self.adversary = Adversary(expert, c.adversary, c.sac.batch_size, c.sac.gamma)
-        self.loop = OffPolicyLoop(self.env_id, features, self.adversary, c.sac, c.loop, self.seed, self.run_dir, device)
+        self.loop = OffPolicyLoop(self.env_id, features, self.adversary, c.sac, c.loop, self.seed, self.run_dir, device,
+                                  bonus_of(self.prior, c.prior, c.sac.gamma))
+
+    def _shape(self, expert_bonus: np.ndarray) -> None:
+        self.adversary.shaping = Shaping(self.config.prior, torch.from_numpy(expert_bonus))
 
     @classmethod
     def resume(cls, run_dir: str | Path) -> Any:
@@ -272,7 +292,10 @@ class GAIL:
         names = ("features", "actions", "next_features", "terminated")
         expert = tuple(torch.from_numpy(np.array(tensors[f"objective/expert.{n}"])) for n in names)
         features = Features(*(np.array(tensors[f"features/{n}"]) for n in ("columns", "mean", "std")))
+        self.prior = attached(self.config.prior, self.env_id, run_dir / "prior")
         self._build(features, expert)
+        if self.loop.bonus is not None:
+            self._shape(np.array(tensors["objective/expert.bonus"]))
         self.loop.load()
         return self
 
@@ -284,6 +307,8 @@ class GAIL:
             write_run_files(self.run_dir, {
                 "algo": "gail", "env_id": self.env_id, "seed": self.seed, "total_steps": total, "demos": self.demo_meta,
                 "n_pairs": len(self.adversary.pairs), "config": dataclasses.asdict(self.config)})
+            if fresh:
+                keep_copy(self.prior, self.run_dir)
         if self.run_dir is None:
             self._warm_start(fresh, None)
             self.loop.train(total)
