@@ -197,7 +197,10 @@ class Adversary:
         rewards = self.reward(self.net(pairs.flatten(0, 1))).view(pairs.shape[:2])
         if self.config.absorbing:
             rewards = rewards + window.terminated * self._final_reward()
-        return rewards if self.shaping is None else self.shaping(rewards, window.bonus)
+        if self.shaping is not None:
+            assert window.bonus is not None
+            rewards = self.shaping(rewards, window.bonus)
+        return rewards
 
     def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
         """Expert rows for the critic batch, the bound on targets and the BC term of the actor."""

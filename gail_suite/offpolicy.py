@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 import envs
+from demos.trajectory import Transitions
 from gail_suite.checkpoint import load_checkpoint, save_checkpoint
 from gail_suite.cpu import cpu_settings, keep_freed_memory
 from gail_suite.features import Features
@@ -72,14 +73,30 @@ class Objective(Protocol):
         """Inverse of `state`."""
 
 
+class Bonus(Protocol):
+    """A reward that does not change once it is given: computed when a step is collected, and kept in the replay.
+
+    Anything with a memory (visits, a model that learns) lives here and goes into checkpoints.
+    """
+
+    def __call__(self, transitions: Transitions, done: np.ndarray) -> np.ndarray:
+        """(n_envs,) for one step of every environment, in the environment's units; `done` where an episode ends."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
+
+
 class OffPolicyLoop:
     """Environment, replay, learner and objective of one run, with everything needed to go on after a kill."""
 
     def __init__(self, env_id: str, features: Features, objective: Objective, sac: SACConfig, loop: LoopConfig,
-                 seed: int, run_dir: Path | None, device: str = "cpu"):
+                 seed: int, run_dir: Path | None, device: str = "cpu", bonus: Bonus | None = None):
         keep_freed_memory()
         self.env_id, self.features, self.objective, self.config = env_id, features, objective, loop
-        self.seed = seed
+        self.seed, self.bonus = seed, bonus
         self.run_dir = Path(run_dir) if run_dir is not None else None
         torch.manual_seed(seed)
         self.env: Any = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
@@ -87,10 +104,11 @@ class OffPolicyLoop:
         space: Any = self.env.action_space
         self.low, self.high = space.low, space.high
         self.sac = SAC(len(features.columns), self.spec.act_dim, sac, device)
-        self.replay = Replay(loop.capacity, loop.n_envs, len(features.columns), self.spec.act_dim)
+        self.replay = Replay(loop.capacity, loop.n_envs, len(features.columns), self.spec.act_dim, bonus is not None)
         self.generator = torch.Generator().manual_seed(seed)
         self.steps, self.owed = 0, 0.0
         self.current: np.ndarray | None = None
+        self.obs = np.zeros((loop.n_envs, self.spec.obs_dim))  # what `current` was made of; a bonus may read all of it
         self.returns: deque[float] = deque(maxlen=20)
         self.running = np.zeros(loop.n_envs)
         self.sums: dict[str, list[Tensor]] = defaultdict(list)
@@ -104,8 +122,11 @@ class OffPolicyLoop:
         # a copy, since matrix products round differently on memory that torch did not align
         return self.sac.act(torch.from_numpy(self.current).clone(), self.generator).numpy()
 
+    def _unscaled(self, actions: np.ndarray) -> np.ndarray:
+        return self.low + (actions + 1) / 2 * (self.high - self.low)
+
     def _step(self, actions: np.ndarray) -> tuple:
-        return self.env.step(self.low + (actions + 1) / 2 * (self.high - self.low))
+        return self.env.step(self._unscaled(actions))
 
     def _store(self, actions: np.ndarray, outcome: tuple) -> None:
         obs, rewards, done, infos = outcome
@@ -116,12 +137,19 @@ class OffPolicyLoop:
             for i in np.flatnonzero(done):
                 true_next[i] = self.features(infos[i]["terminal_observation"][None])[0]
                 terminated[i] = not infos[i].get("TimeLimit.truncated", False)
-        self.replay.add(self.current, actions, true_next, rewards, terminated, done)
-        self.current = features
+        self.replay.add(self.current, actions, true_next, rewards, terminated, done, *self._bonus(actions, outcome, terminated))
+        self.current, self.obs = features, np.array(obs)
         self.running += rewards
         self.returns.extend(self.running[done])
         self.running[done] = 0
         self.steps += self.config.n_envs
+
+    def _bonus(self, actions: np.ndarray, outcome: tuple, terminated: np.ndarray) -> tuple[np.ndarray, ...]:
+        if self.bonus is None:
+            return ()
+        obs, _, done, infos = outcome
+        ends = [infos[i]["terminal_observation"] if done[i] else obs[i] for i in range(len(obs))]
+        return (self.bonus(Transitions(self.obs, self._unscaled(actions), np.stack(ends), terminated.astype(bool)), done),)
 
     # learning
 
@@ -135,6 +163,8 @@ class OffPolicyLoop:
             window = self.replay.sample(self.sac.config.batch_size, self.sac.config.n_step, self.generator)
             info |= self.sac.update(window, self.objective.rewards(window), self.generator,
                                     **self.objective.learner_inputs(self.generator))
+            if window.bonus is not None:
+                info["bonus"] = window.bonus[:, 0].mean()
             for name, value in info.items():
                 self.sums[name].append(value)
 
@@ -145,7 +175,8 @@ class OffPolicyLoop:
         Updates see the replay as it was before the step in flight, so the result does not depend on timing.
         """
         if self.current is None:
-            self.current = self.features(self.env.reset())
+            self.obs = self.env.reset()
+            self.current = self.features(self.obs)
         with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
             while self.steps < total_steps and not stop_requested():
                 fraction = self.steps / total_steps
@@ -213,6 +244,8 @@ class OffPolicyLoop:
                  "loop": {"current": self.current, "running": self.running, "returns": np.array(self.returns),
                           "generator": self.generator.get_state().numpy()},
                  "policy": self.policy().tensors}
+        if self.bonus is not None:
+            parts["bonus"] = self.bonus.state() | {"obs": self.obs}
         tensors = {f"{part}/{k}": np.asarray(v) for part, arrays in parts.items() for k, v in arrays.items()}
         return save_checkpoint(self._checkpoints(), self.steps, tensors, {"owed": self.owed})
 
@@ -233,4 +266,7 @@ class OffPolicyLoop:
         self.current, self.running = np.array(loop["current"]), np.array(loop["running"])
         self.returns = deque(loop["returns"].tolist(), maxlen=20)
         self.generator.set_state(torch.from_numpy(np.array(loop["generator"])))
+        if self.bonus is not None:
+            self.obs = np.array(parts["bonus"].pop("obs"))
+            self.bonus.load_state(parts["bonus"])
         self.steps, self.owed = step, state["owed"]

@@ -126,16 +126,16 @@ def fit_prior(demonstrations: Demonstrations, model: str = "gmm", use: str = "ty
     Raises:
         ValueError: unknown use, model, control or setting, or a model that the use cannot be made of; names the valid ones.
     """
-    module, models = USES[_known("use", use, USES)]
+    module, models = USES[known("use", use, USES)]
     if model not in models:
         raise ValueError(f"a prior for {use} cannot be made of {model!r}: choose one of {', '.join(models)}")
     if control is not None:
-        _known("control", control, CONTROLS)
+        known("control", control, CONTROLS)
     fit = importlib.import_module(module).fit
     names = inspect.signature(fit).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in names.values()):
         for name in settings:
-            _known("setting", name, [n for n in names if n not in ("demonstrations", "model", "seed", "control")])
+            known("setting", name, [n for n in names if n not in ("demonstrations", "model", "seed", "control")])
     return fit(demonstrations, model=model, seed=seed, control=control, **settings)
 
 
@@ -162,16 +162,16 @@ def read_about(folder: str | Path) -> dict[str, Any]:
     file = Path(folder) / "prior.json"
     try:
         about = json.loads(file.read_text())
-        known = about["format"] == FORMAT
+        readable = about["format"] == FORMAT
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(f"{folder} holds no prior: fit one with gail-suite prior fit --demos DIR --out {folder}") from None
-    if not known:
+    if not readable:
         raise ValueError(f"{folder} has format {about['format']}, this version reads format {FORMAT}: fit the prior again")
     return about
 
 
-def attached(config: PriorConfig, env_id: str, run_dir: Path | None) -> Prior | None:
-    """The prior of a run, None where it has none: the copy in the run's folder if there is one, else the one in `path`.
+def attached(config: PriorConfig, env_id: str, copy: Path | None = None) -> Prior | None:
+    """The prior of a run from `copy`, else from the path of its settings; None where it has none.
 
     Raises:
         ValueError: no prior there, or one of another environment.
@@ -179,12 +179,18 @@ def attached(config: PriorConfig, env_id: str, run_dir: Path | None) -> Prior | 
     if not config.active:
         return None
     assert config.path is not None
-    copy = run_dir / "prior" if run_dir is not None else None
-    prior = load_prior(copy if copy is not None and copy.exists() else config.path)
+    prior = load_prior(copy or config.path)
     if prior.env_id != env_id:
         raise ValueError(f"the prior in {config.path} was fitted to {prior.env_id}, not to {env_id}: fit one to the "
                          "demonstrations of this run")
     return prior
+
+
+def keep_copy(prior: Prior | None, run_dir: Path) -> None:
+    """Puts the prior of a new run into its folder, in place of one that an earlier run left there."""
+    if prior is not None:
+        shutil.rmtree(run_dir / "prior", ignore_errors=True)
+        prior.save(run_dir / "prior")
 
 
 def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:
@@ -196,7 +202,7 @@ def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:
             "seed": seed, "versions": versions()}
 
 
-def _known(what: str, name: str, options: Iterable[str]) -> str:
+def known(what: str, name: str, options: Iterable[str]) -> str:
     options = list(options)
     if name in options:
         return name

@@ -28,6 +28,8 @@ class Window:
     """(B, n) 1.0 where the task ended (not where time ran out)."""
     alive: Tensor
     """(B, n)."""
+    bonus: Tensor | None = None
+    """(B, n) rewards that were computed once, at collection; None where nothing gives any."""
 
     def returns(self, rewards: Tensor, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
         """n-step return sum_k gamma^k r_k, bootstrap discount (0 after termination) and the features to bootstrap from.
@@ -51,24 +53,27 @@ class Replay:
 
     FIELDS = ("features", "actions", "next_features", "rewards", "terminated", "done")
 
-    def __init__(self, capacity: int, n_envs: int, n_features: int, act_dim: int):
+    def __init__(self, capacity: int, n_envs: int, n_features: int, act_dim: int, with_bonus: bool = False):
         self.rows, self.n_envs = max(1, capacity // n_envs), n_envs
+        self.fields = (*self.FIELDS, "bonus") if with_bonus else self.FIELDS
         self.features = torch.zeros(self.rows, n_envs, n_features)
         self.actions = torch.zeros(self.rows, n_envs, act_dim)
         self.next_features = torch.zeros(self.rows, n_envs, n_features)
         self.rewards = torch.zeros(self.rows, n_envs)
         self.terminated = torch.zeros(self.rows, n_envs)
         self.done = torch.zeros(self.rows, n_envs)
+        if with_bonus:
+            self.bonus = torch.zeros(self.rows, n_envs)
         self.written = 0  # rows ever written
 
     def __len__(self) -> int:
         return min(self.written, self.rows) * self.n_envs
 
-    def add(self, features, actions, next_features, rewards, terminated, done) -> None:
-        """One step of every environment; arrays (n_envs, ...)."""
+    def add(self, features, actions, next_features, rewards, terminated, done, *bonus) -> None:
+        """One step of every environment; arrays (n_envs, ...), the last one only where a bonus is kept."""
         row = self.written % self.rows
-        values = (features, actions, next_features, rewards, terminated, done)
-        for name, value in zip(self.FIELDS, values, strict=True):
+        values = (features, actions, next_features, rewards, terminated, done, *bonus)
+        for name, value in zip(self.fields, values, strict=True):
             getattr(self, name)[row] = torch.as_tensor(value, dtype=torch.float32)
         self.written += 1
 
@@ -94,17 +99,18 @@ class Replay:
         done = take("done")
         alive = torch.cat([torch.ones(batch, 1), (1 - done[:, :-1]).cumprod(1)], 1)
         features, actions, next_features, rewards, terminated = (take(f) for f in self.FIELDS[:-1])
-        return Window(features, actions, next_features, rewards, terminated, alive)
+        bonus = take("bonus") if "bonus" in self.fields else None
+        return Window(features, actions, next_features, rewards, terminated, alive, bonus)
 
     def state(self) -> dict[str, np.ndarray]:
         """The filled rows as arrays, for a checkpoint."""
         stored = min(self.written, self.rows)
-        arrays = {name: getattr(self, name)[:stored].numpy() for name in self.FIELDS}
+        arrays = {name: getattr(self, name)[:stored].numpy() for name in self.fields}
         return {**arrays, "written": np.array(self.written, np.int64)}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Inverse of `state`, into a buffer of the same capacity."""
         self.written = int(arrays["written"])
-        for name in self.FIELDS:
+        for name in self.fields:
             values = torch.from_numpy(np.ascontiguousarray(arrays[name]))
             getattr(self, name)[: len(values)] = values

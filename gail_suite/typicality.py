@@ -1,0 +1,212 @@
+"""Typicality as a reward: a frozen model's score in (0, 1] of transitions, calibrated on held-out expert data.
+
+score = exp(-relu(e - s) / (q - s)): e the model's error on (s, s'), s its median and q its 95 % quantile over expert rows
+that the model was not fitted to. So half of an expert's transitions score 1, and 5 % less than 1/e, whatever the model and
+the environment (after RED, Wang et al., 2019, where the scale is set by hand). PixelCNN reads a window of two rows instead,
+(s, a) above (s', middle), each number quantised: p(s) p(a | s) p(s' | s, a) of a picture.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from demos.trajectory import Demonstrations, Transitions
+from gail_suite.features import fit_features, state_columns
+from gail_suite.priors import Prior, PriorConfig, known, provenance
+
+NOISE = 0.03
+"""Standard deviation of the noise, in that of each column, under which the mixture is fitted."""
+COMPONENTS = (1, 2, 4, 8, 16)
+"""Sizes of mixture that are tried where none is asked for."""
+REACH, LEVELS = 3.0, 16
+"""PixelCNN's pictures cover this many standard deviations on both sides, in so many levels of grey."""
+SIZES: dict[str, dict[str, Any]] = {
+    "gmm": {"reg_covar": NOISE**2, "max_iter": 50},
+    "ae": {"latent": 8, "hidden": 128, "noise": 0.1, "mixture": 0},
+    "vae": {"latent": 8, "hidden": 128, "min_sd": 0.05, "k_eval": 16},
+    "gan": {"latent": 16, "hidden": 128, "r1": 1.0, "lr": 5e-4, "steps": 2000},
+    "pixelcnn": {"features": 32, "layers": 4, "levels": LEVELS, "steps": 600},
+}
+"""Model settings for a few hundred to some thousand rows."""
+
+
+def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, control: str | None = None, *,
+        value: float | None = None, states: bool = False, **settings: Any) -> Prior:
+    """Typicality of the demonstrations' transitions under a model.
+
+    A fourth of the trajectories, at least one, is held out for calibration (the last fifth of a single one).
+
+    Args:
+        model: gmm, vae, ae, gan, pixelcnn, or constant (`value` for every transition).
+        control: "untrained" (weights as drawn; the mixture is fitted to noise) or "shuffled" (each column permuted by
+            itself), both calibrated on the true held-out rows.
+        states: score s' alone instead of (s, s'), as a potential needs it.
+        settings: of the model's constructor, such as n_components.
+
+    Raises:
+        ValueError: unknown setting, too little data, or a constant without value.
+    """
+    shown = demonstrations.transitions()
+    features = fit_features(shown.obs, state_columns(demonstrations.env_id))
+    kept: dict[str, Any] = {"states": states, **({} if value is None else {"value": value})}
+    made: dict[str, Any] = {"use": "typicality", "kind": model, "env_id": demonstrations.env_id, "features": features, "control": control,
+            "provenance": provenance(demonstrations, seed)}
+    if model == "constant":
+        if value is None or not 0 <= value <= 1:
+            raise ValueError("a constant prior needs value=V with V in [0, 1], the mean of the bonus it is to be compared with")
+        return Prior(**made, settings=kept)
+    arrays = action_range(demonstrations.env_id) if model == "pixelcnn" and not states else {}
+    prior = Prior(**made, settings=kept | settings, arrays=arrays)
+    train, held = (inputs(prior, part) for part in split(demonstrations))
+    fitted = _fitted(model, train, held, seed, control, _checked(model, settings))
+    fitted.calibration = calibration(fitted.error(held))
+    return Prior(**made, settings=kept | {k: v for k, v in fitted.config.items() if v is not None}, arrays=arrays, model=fitted)
+
+
+def score(prior: Prior, transitions: Transitions) -> np.ndarray:
+    """(N,) typicality of transitions in (0, 1]; of s' alone for a prior of states."""
+    if prior.kind == "constant":
+        return np.full(len(transitions), prior.settings["value"], np.float32)
+    assert prior.model is not None
+    return prior.model.score(inputs(prior, transitions)).float().numpy()
+
+
+class TypicalityBonus:
+    """A prior's score of each step, or with `potential` gamma Phi(s') - Phi(s), Phi its score of a state, 0 after a termination.
+
+    Raises:
+        ValueError: a potential of a prior that does not score states by themselves.
+    """
+
+    def __init__(self, prior: Prior, gamma: float, potential: bool = False):
+        if potential and not prior.settings["states"]:
+            raise ValueError("a potential is a score of states, but this prior scores transitions: fit it with --set states=true")
+        self.prior, self.gamma, self.potential = prior, gamma, potential
+
+    def __call__(self, transitions: Transitions, done: np.ndarray | None = None) -> np.ndarray:
+        """(N,) bonus of transitions."""
+        after = score(self.prior, transitions)
+        if not self.potential:
+            return after
+        before = score(self.prior, replace(transitions, next_obs=transitions.obs))
+        return (self.gamma * after * ~transitions.terminated - before).astype(np.float32)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Nothing: the prior is frozen."""
+        return {}
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
+
+
+def bonus_of(prior: Prior | None, config: PriorConfig, gamma: float) -> TypicalityBonus | None:
+    """The bonus that a run's prior gives, None for priors of another use."""
+    return TypicalityBonus(prior, gamma, config.potential) if prior is not None and prior.use == "typicality" else None
+
+
+def inputs(prior: Prior, t: Transitions) -> Tensor:
+    """What the model sees of transitions: (N, 2F), (N, F) for states, or pictures (N, 1, rows, columns) for PixelCNN."""
+    after = prior.features(t.next_obs)
+    rows = [after] if prior.settings["states"] else [prior.features(t.obs), after]
+    if prior.kind != "pixelcnn":
+        return torch.from_numpy(np.concatenate(rows, 1))
+    if not prior.settings["states"]:
+        low, high = prior.arrays["act_low"], prior.arrays["act_high"]
+        actions = REACH * (2 * (t.acts - low) / (high - low) - 1)
+        rows = [np.concatenate(pair, 1) for pair in zip(rows, (actions, np.zeros_like(actions)), strict=True)]
+    return picture(np.stack(rows, 1))
+
+
+def picture(values: np.ndarray) -> Tensor:
+    """Standardised numbers (N, H, W) as images (N, 1, H, W) of `LEVELS` greys in [0, 1]."""
+    unit = np.clip(values / (2 * REACH) + 0.5, 0, 1)
+    return torch.from_numpy(np.round(unit * (LEVELS - 1)) / (LEVELS - 1)).float().unsqueeze(1)
+
+
+def split(demonstrations: Demonstrations) -> tuple[Transitions, Transitions]:
+    """Rows to fit, and rows to calibrate on: of other trajectories, or of the last fifth of the only one.
+
+    Raises:
+        ValueError: fewer than 20 rows.
+    """
+    n = len(demonstrations)
+    if demonstrations.n_pairs < 20:
+        raise ValueError(f"{demonstrations.n_pairs} pairs are too few to fit a prior and calibrate it: give at least 20")
+    if n > 1:
+        held = max(1, n // 4)
+        return demonstrations[: n - held].transitions(), demonstrations[n - held :].transitions()
+    t, cut = demonstrations.transitions(), demonstrations.n_pairs * 4 // 5
+    return _rows(t, slice(None, cut)), _rows(t, slice(cut, None))
+
+
+def calibration(errors: Tensor) -> tuple[float, float]:
+    """Median and 95 % quantile of errors on held-out rows, a little apart where all are equal."""
+    s, q = (float(v) for v in torch.quantile(errors.double(), torch.tensor([0.5, 0.95], dtype=torch.float64)))
+    return s, max(q, s + 1e-6 * (1 + abs(s)))
+
+
+def action_range(env_id: str) -> dict[str, np.ndarray]:
+    """The smallest and largest action, for scaling actions to [-1, 1]."""
+    from gail_suite.bc import action_bounds
+
+    low, high = action_bounds(env_id)
+    return {"act_low": low, "act_high": high}
+
+
+def _fitted(model: str, train: Tensor, held: Tensor, seed: int, control: str | None, settings: dict[str, Any]) -> Any:
+    if control == "shuffled":
+        train, held = shuffled(train, seed), shuffled(held, seed)
+    options: dict[str, Any] = {"seed": seed, "progress": False, "device": "cpu"}
+    if model == "gmm":
+        if control == "untrained":
+            generator = torch.Generator().manual_seed(seed)
+            train, held = (torch.randn(x.shape, generator=generator) for x in (train, held))
+        return _mixture(train, held, settings, options)
+    if control == "untrained":
+        settings, options = settings | {"lr": 0.0}, options | {"steps": 1}
+        settings.pop("steps", None)
+    return _class(model)(**settings).fit(train, val=held, **options)
+
+
+def _mixture(train: Tensor, held: Tensor, settings: dict[str, Any], options: dict[str, Any]) -> Any:
+    """The mixture of the size asked for, or the one that gives held-out rows the largest likelihood."""
+    sizes = [settings.pop("n_components")] if "n_components" in settings else [k for k in COMPONENTS if 10 * k <= len(train)]
+    found = [_class("gmm")(n_components=k, **settings).fit(train, val=held, **options) for k in sizes]
+    return max(found, key=lambda m: float(m.log_prob(held).mean()))
+
+
+def shuffled(x: Tensor, seed: int) -> Tensor:
+    """Each column of (N, ...) permuted by itself: every number keeps its distribution, none its company."""
+    generator = torch.Generator().manual_seed(seed)
+    flat = x.reshape(len(x), -1)
+    order = torch.rand(flat.shape, generator=generator).argsort(0)
+    return flat.gather(0, order).view_as(x)
+
+
+def _class(model: str) -> Any:
+    import generative
+
+    names = {"gmm": "GaussianMixture", "vae": "VAE", "ae": "AutoEncoder", "gan": "GAN", "pixelcnn": "PixelCNN"}
+    return getattr(generative, names[model])
+
+
+def _checked(model: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The model's settings with ours in place of its defaults; ValueError for one it does not have."""
+    from generative.training import Recipe
+
+    names = [n for n, p in inspect.signature(_class(model)).parameters.items() if p.kind is not p.VAR_KEYWORD]
+    if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(_class(model)).parameters.values()):
+        names += list(inspect.signature(Recipe).parameters)
+    for name in settings:
+        known("setting", name, names)
+    return SIZES[model] | settings
+
+
+def _rows(t: Transitions, rows: slice) -> Transitions:
+    return Transitions(t.obs[rows], t.acts[rows], t.next_obs[rows], t.terminated[rows])
