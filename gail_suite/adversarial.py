@@ -15,8 +15,10 @@ from torch import Tensor
 
 import demos
 from gail_suite.bc import Run, action_bounds, demo_pairs
+from gail_suite.bottleneck import BottleneckDiscriminator, make_discriminator
 from gail_suite.checkpoint import load_checkpoint
 from gail_suite.cpu import cpu_settings
+from gail_suite.dual import Dual
 from gail_suite.features import Features
 from gail_suite.learners import OnPolicyConfig, trpo_paper
 from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty
@@ -46,6 +48,14 @@ class DiscriminatorConfig:
     """Weight of the gradient penalty (target norm 1)."""
     entropy: float = 0.0
     """Weight of the entropy of the discriminator's output."""
+    dropout: float = 0.0
+    """Share of each layer's outputs hidden while the discriminator learns."""
+    bottleneck: float = 0.0
+    """Nats that the discriminator may know of a pair (Peng et al., 2019); 0 for a discriminator without bottleneck."""
+    latent: int = 32
+    """Dimensions of the bottleneck's code."""
+    dual_rate: float = 0.01
+    """Largest step of the multiplier that holds the bottleneck."""
     reward: str = "gail"
     """Form of the reward: gail, airl, fairl or logd (see rewards.py for their signs)."""
     reward_clip: float = 5.0
@@ -81,7 +91,9 @@ class PairDiscriminator:
     def __init__(self, expert: Pairs, config: DiscriminatorConfig, seed: int) -> None:
         self.config = config
         self.expert = torch.cat([expert.features, expert.actions], -1)
-        self.net = Discriminator(self.expert.shape[1], config.hidden)
+        c = config
+        self.net = make_discriminator(self.expert.shape[1], c.hidden, c.bottleneck, c.latent, c.dropout)
+        self.dual = Dual(c.bottleneck, c.dual_rate) if c.bottleneck > 0 else None
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=config.lr)
         self.reward = reward_fn(config.reward, config.reward_clip)
         self.generator = torch.Generator().manual_seed(seed)
@@ -91,7 +103,7 @@ class PairDiscriminator:
         return self.reward(self.net(torch.cat([pairs.features, pairs.actions], -1)))
 
     def update(self, agent: Pairs, policy: Any) -> dict[str, Tensor]:
-        """`updates` steps of cross-entropy, gradient penalty and entropy; both classes weigh the same."""
+        """`updates` steps of cross-entropy, bottleneck, gradient penalty and entropy; both classes weigh the same."""
         pairs = torch.cat([agent.features, agent.actions], -1)
         for _ in range(self.config.updates):
             info = self._step(self._some(self.expert), self._some(pairs))
@@ -103,8 +115,13 @@ class PairDiscriminator:
 
     def _step(self, expert: Tensor, agent: Tensor) -> dict[str, Tensor]:
         c = self.config
-        logits_expert, logits_agent = self.net(expert), self.net(agent)
+        logits_expert, nats_expert = self.net.training_logits(expert, self.generator)
+        logits_agent, nats_agent = self.net.training_logits(agent, self.generator)
         loss, info = gail_loss(logits_expert, logits_agent)
+        if self.dual is not None and nats_expert is not None and nats_agent is not None:
+            nats = (nats_expert.mean() + nats_agent.mean()) / 2
+            loss = loss + self.dual.penalty(nats)
+            info |= {"disc_nats": nats.detach(), "disc_beta": torch.tensor(self.dual.beta)}
         if c.gradient_penalty > 0:
             rows = torch.randint(len(expert), (len(agent),), generator=self.generator)
             mix = torch.rand(len(agent), 1, generator=self.generator)
@@ -120,9 +137,12 @@ class PairDiscriminator:
 
     def state(self) -> dict[str, np.ndarray]:
         rng = self.generator.get_state().numpy().copy()
-        return {**module_arrays(self.net, "net"), **optimiser_arrays(self.optimiser, "optim"), "rng": rng}
+        beta = {} if self.dual is None else {"beta": np.array(self.dual.beta)}
+        return {**module_arrays(self.net, "net"), **optimiser_arrays(self.optimiser, "optim"), **beta, "rng": rng}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        if self.dual is not None:
+            self.dual.beta = float(arrays["beta"])
         load_module_arrays(self.net, arrays, "net")
         load_optimiser_arrays(self.optimiser, arrays, "optim")
         self.generator.set_state(torch.from_numpy(np.array(arrays["rng"])))
@@ -216,7 +236,7 @@ class OnPolicyTrainer:
         config = dataclasses.asdict(self.config)
         return {**facts, "demos": self.demo_meta, "n_pairs": len(self.expert), "config": config}
 
-    def _learned_reward(self, net: Discriminator, **meta: Any) -> LearnedReward:
+    def _learned_reward(self, net: Discriminator | BottleneckDiscriminator, **meta: Any) -> LearnedReward:
         facts = {"env_id": self.env_id, "algo": self.algo, "seed": self.seed, "env_steps": self.loop.steps}
         return LearnedReward(net, self.features, *action_bounds(self.env_id), {**facts, **meta})
 
@@ -254,6 +274,8 @@ class OnPolicyGAIL(OnPolicyTrainer):
     def reward(self) -> LearnedReward:
         c = self.config.discriminator
         shape = {"hidden": list(c.hidden), "activation": "tanh", "state_only": False}
+        if c.bottleneck > 0:
+            shape |= {"bottleneck": c.bottleneck, "latent": c.latent}
         return self._learned_reward(self.objective.net, form=c.reward, clip=c.reward_clip, **shape)
 
 

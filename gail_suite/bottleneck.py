@@ -64,7 +64,8 @@ def discriminator_from_vae(vae: VAE) -> BottleneckDiscriminator:
     c = vae.config
     net = BottleneckDiscriminator(vae.spec["event_shape"][0], c["latent"], c["hidden"], c["layers"])
     net.encoder.load_state_dict(vae.net.encoder.state_dict())
-    first, units = net.encoder.dense[0], vae.net.likelihood
+    units, first = vae.net.likelihood, net.encoder.dense[0]
+    assert isinstance(first, nn.Linear)
     with torch.no_grad():
         first.weight.div_(units.scale)
         first.bias.sub_(first.weight @ units.centre)

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from gail_suite.bottleneck import BottleneckDiscriminator, make_discriminator
 from gail_suite.checkpoint import write_atomic
 from gail_suite.features import Features
 from gail_suite.networks import Discriminator
@@ -21,11 +22,17 @@ from gail_suite.sac import load_module_arrays, module_arrays
 class LearnedReward:
     """r(s, a) = clip(form(net(x(s)[, a]))), with `form` one of `gail_suite.rewards` and actions scaled to [-1, 1].
 
-    meta: env_id, form, clip, hidden, activation, state_only; anything else is provenance.
+    meta: env_id, form, clip, hidden, activation, state_only, and of a bottleneck its nats and latent; anything else is
+    provenance.
     """
 
     def __init__(
-        self, net: Discriminator, features: Features, act_low: np.ndarray, act_high: np.ndarray, meta: dict[str, Any]
+        self,
+        net: Discriminator | BottleneckDiscriminator,
+        features: Features,
+        act_low: np.ndarray,
+        act_high: np.ndarray,
+        meta: dict[str, Any],
     ) -> None:
         self.net, self.features, self.act_low, self.act_high = net, features, act_low, act_high
         self.meta = {"kind": "learned_reward", **meta}
@@ -66,7 +73,11 @@ def load_reward(folder: str | Path) -> LearnedReward:
         features = Features(*(arrays[f"features.{name}"] for name in ("columns", "mean", "std")))
         act_low, act_high = arrays["act_low"], arrays["act_high"]
         n_inputs = len(features.columns) + (0 if meta["state_only"] else len(act_low))
-        net = Discriminator(n_inputs, meta["hidden"], meta["activation"])
+        net: Discriminator | BottleneckDiscriminator
+        if meta.get("bottleneck", 0):
+            net = make_discriminator(n_inputs, meta["hidden"], meta["bottleneck"], meta["latent"])
+        else:
+            net = Discriminator(n_inputs, meta["hidden"], meta["activation"])
         load_module_arrays(net, arrays, "net")
         return LearnedReward(net, features, act_low, act_high, meta)
     except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError) as error:

@@ -1,11 +1,16 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from gail_suite.adversarial import DiscriminatorConfig, PairDiscriminator
 from gail_suite.bottleneck import BottleneckDiscriminator, discriminator_from_vae, make_discriminator
 from gail_suite.dual import Dual, gaussian_kl
+from gail_suite.features import Features
 from gail_suite.losses import gail_loss
+from gail_suite.onpolicy import Pairs
+from gail_suite.reward_net import LearnedReward, load_reward, save_reward
 from generative.vae import VAE
 
 
@@ -25,16 +30,15 @@ def test_dual_moves_by_the_clipped_relative_violation_and_stays_positive():
     assert dual.beta == 0.0
 
 
-@pytest.mark.parametrize("limit", [0.1, 0.5])
-def test_dual_ascent_holds_the_information_at_its_limit(limit):
+def test_dual_ascent_holds_the_information_at_its_limit():
     # two overlapping classes of 10 inputs: without the limit the encoder would tell several nats
-    generator = torch.Generator().manual_seed(0)
+    limit, generator = 0.3, torch.Generator().manual_seed(0)
     torch.manual_seed(0)
     net, dual = BottleneckDiscriminator(10, 4, 32, 1), Dual(limit, 1e-2)
-    optimiser = torch.optim.Adam(net.parameters(), 3e-3)
+    optimiser = torch.optim.Adam(net.parameters(), 3e-3, fused=True)
     shift = torch.zeros(10).index_fill_(0, torch.tensor([0]), 1.0)
     held = []
-    for _ in range(2000):
+    for _ in range(800):
         x = torch.cat([shift + torch.randn(64, 10, generator=generator), torch.randn(64, 10, generator=generator)])
         logits, kl = net.training_logits(x, generator)
         loss, _ = gail_loss(*logits.chunk(2))
@@ -42,7 +46,7 @@ def test_dual_ascent_holds_the_information_at_its_limit(limit):
         (loss + dual.penalty(kl.mean())).backward()
         optimiser.step()
         held.append(kl.mean().item())
-    assert sum(held[-500:]) / 500 == pytest.approx(limit, rel=0.1)
+    assert sum(held[-300:]) / 300 == pytest.approx(limit, rel=0.1)
 
 
 def test_every_parameter_of_the_bottleneck_gets_a_gradient():
@@ -83,3 +87,38 @@ def test_switches_that_contradict_each_other_are_refused():
         make_discriminator(5, (8, 8), bottleneck=0.5, dropout=0.1)
     with pytest.raises(ValueError, match=r"one width, got hidden=\(8, 4\)"):
         make_discriminator(5, (8, 4), bottleneck=0.5)
+
+
+def pairs(n, seed):
+    g = torch.Generator().manual_seed(seed)
+    return Pairs(torch.randn(n, 3, generator=g) + seed, torch.rand(n, 2, generator=g), torch.zeros(n, 3), torch.zeros(n))
+
+
+def on_policy(**settings):
+    torch.manual_seed(0)
+    return PairDiscriminator(pairs(50, 0), DiscriminatorConfig(hidden=(16, 16), updates=20, latent=3, **settings), seed=0)
+
+
+@pytest.mark.parametrize("settings", [{"bottleneck": 0.5}, {"dropout": 0.3}])
+def test_an_on_policy_discriminator_goes_on_bit_for_bit(settings):
+    whole, half = on_policy(**settings), on_policy(**settings)
+    agent = pairs(60, 1)
+    half.update(agent, None)
+    resumed = on_policy(**settings)
+    resumed.load_state(half.state())
+    for _ in range(2):
+        info = whole.update(agent, None)
+    resumed.update(agent, None)
+    assert ("disc_nats" in info) == ("bottleneck" in settings)
+    ours, theirs = resumed.state(), whole.state()
+    assert ours.keys() == theirs.keys() and all(np.array_equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_a_reward_behind_a_bottleneck_is_saved_and_loaded(tmp_path):
+    features = Features(np.arange(3), np.zeros(3, np.float32), np.ones(3, np.float32))
+    net = make_discriminator(5, (16, 16), 0.5, 4)
+    meta = {"form": "gail", "clip": 5.0, "hidden": [16, 16], "activation": "tanh", "state_only": False, "bottleneck": 0.5, "latent": 4}
+    reward = LearnedReward(net, features, -np.ones(2, np.float32), np.ones(2, np.float32), meta)
+    x, a = np.random.default_rng(0).standard_normal((7, 3)), np.zeros((7, 2), np.float32)
+    again = load_reward(save_reward(reward, tmp_path / "reward"))
+    np.testing.assert_array_equal(again(x, a, x, np.zeros(7)), reward(x, a, x, np.zeros(7)))
