@@ -29,6 +29,8 @@ VERBS = {
     "data verify": ("data:verify", "Check every file, digest and value of a folder of demonstrations."),
     "data import": ("data:import_", "Turn Minari, imitation, D4RL or .npz data into a folder of demonstrations."),
     "data export": ("data:export", "Write demonstrations in the format of Minari or imitation."),
+    "prior fit": ("prior:fit", "Fit a generative model to demonstrations as a prior for policies."),
+    "prior score": ("prior:score", "Rank trajectories by how typical a prior finds them."),
     "gen fit": ("gen:fit", "Fit a generative model to images or vectors."),
     "gen sample": ("gen:sample", "Draw from a model."),
     "gen inpaint": ("gen:inpaint", "Fill in a hidden part of images."),
@@ -42,6 +44,7 @@ GROUPS = {
     "train": "Learn a policy from demonstrations.",
     "expert": "Bundled experts, and training of new ones.",
     "data": "Look at, check and exchange demonstrations.",
+    "prior": "Generative models of an expert as priors for policies.",
     "gen": "Generative models: fit, sample, repair, measure.",
 }
 

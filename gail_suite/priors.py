@@ -126,17 +126,22 @@ def fit_prior(demonstrations: Demonstrations, model: str = "gmm", use: str = "ty
     Raises:
         ValueError: unknown use, model, control or setting, or a model that the use cannot be made of; names the valid ones.
     """
-    module, models = USES[known("use", use, USES)]
-    if model not in models:
-        raise ValueError(f"a prior for {use} cannot be made of {model!r}: choose one of {', '.join(models)}")
-    if control is not None:
-        known("control", control, CONTROLS)
-    fit = importlib.import_module(module).fit
+    check(use, model, control)
+    fit = importlib.import_module(USES[use][0]).fit
     names = inspect.signature(fit).parameters
     if not any(p.kind is p.VAR_KEYWORD for p in names.values()):
         for name in settings:
             known("setting", name, [n for n in names if n not in ("demonstrations", "model", "seed", "control")])
     return fit(demonstrations, model=model, seed=seed, control=control, **settings)
+
+
+def check(use: str, model: str, control: str | None) -> None:
+    """ValueError, naming the valid ones, for an unknown use or control and for a model that the use cannot be made of."""
+    models = USES[known("use", use, USES)][1]
+    if model not in models:
+        raise ValueError(f"a prior for {use} cannot be made of {model!r}: choose one of {', '.join(models)}")
+    if control is not None:
+        known("control", control, CONTROLS)
 
 
 def load_prior(path: str | Path) -> Prior:
@@ -203,6 +208,7 @@ def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:
 
 
 def known(what: str, name: str, options: Iterable[str]) -> str:
+    """The name if it is one of the options, else a ValueError with the nearest."""
     options = list(options)
     if name in options:
         return name

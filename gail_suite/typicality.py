@@ -9,7 +9,7 @@ the environment (after RED, Wang et al., 2019, where the scale is set by hand). 
 from __future__ import annotations
 
 import inspect
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,14 +26,16 @@ COMPONENTS = (1, 2, 4, 8, 16)
 """Sizes of mixture that are tried where none is asked for."""
 REACH, LEVELS = 3.0, 16
 """PixelCNN's pictures cover this many standard deviations on both sides, in so many levels of grey."""
+FOREIGN = 0.75
+"""A trajectory whose mean score is under this share of held-out expert rows' is called foreign."""
 SIZES: dict[str, dict[str, Any]] = {
     "gmm": {"reg_covar": NOISE**2, "max_iter": 50},
-    "ae": {"latent": 8, "hidden": 128, "noise": 0.1, "mixture": 0},
-    "vae": {"latent": 8, "hidden": 128, "min_sd": 0.05, "k_eval": 16},
-    "gan": {"latent": 16, "hidden": 128, "r1": 1.0, "lr": 5e-4, "steps": 2000},
-    "pixelcnn": {"features": 32, "layers": 4, "levels": LEVELS, "steps": 600},
+    "ae": {"latent": 8, "hidden": 128, "noise": 0.1, "mixture": 0, "batch_size": 128, "steps": 1000},
+    "vae": {"latent": 8, "hidden": 128, "min_sd": 0.05, "k_eval": 16, "batch_size": 128, "steps": 1000},
+    "gan": {"latent": 16, "hidden": 128, "r1": 1.0, "lr": 5e-4, "batch_size": 128, "steps": 1500},
+    "pixelcnn": {"features": 24, "layers": 3, "levels": LEVELS, "steps": 400},
 }
-"""Model settings for a few hundred to some thousand rows."""
+"""Model settings, and steps of training, for a few hundred to some thousand rows."""
 
 
 def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, control: str | None = None, *,
@@ -64,9 +66,12 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
     arrays = action_range(demonstrations.env_id) if model == "pixelcnn" and not states else {}
     prior = Prior(**made, settings=kept | settings, arrays=arrays)
     train, held = (inputs(prior, part) for part in split(demonstrations))
-    fitted = _fitted(model, train, held, seed, control, _checked(model, settings))
+    sizes = _checked(model, settings)
+    fitted = _fitted(model, train, held, seed, control, sizes)
     fitted.calibration = calibration(fitted.error(held))
-    return Prior(**made, settings=kept | {k: v for k, v in fitted.config.items() if v is not None}, arrays=arrays, model=fitted)
+    kept |= sizes | {k: v for k, v in fitted.config.items() if v is not None}
+    kept["held_out_mean"] = float(fitted.score(held).mean())
+    return Prior(**made, settings=kept, arrays=arrays, model=fitted)
 
 
 def score(prior: Prior, transitions: Transitions) -> np.ndarray:
@@ -75,6 +80,39 @@ def score(prior: Prior, transitions: Transitions) -> np.ndarray:
         return np.full(len(transitions), prior.settings["value"], np.float32)
     assert prior.model is not None
     return prior.model.score(inputs(prior, transitions)).float().numpy()
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """How typical one trajectory is."""
+
+    index: int
+    """Its place in the demonstrations."""
+    mean: float
+    """Mean score of its transitions."""
+    length: int
+    """Steps."""
+    episode_return: float
+    """Sum of the environment's own rewards, for the reader: the score does not know them."""
+    foreign: bool
+    """Mean score under `FOREIGN` times that of held-out expert rows."""
+
+
+def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
+    """The trajectories, the least typical first.
+
+    Raises:
+        ValueError: demonstrations of another environment.
+    """
+    if demonstrations.env_id != prior.env_id:
+        raise ValueError(f"the demonstrations are of {demonstrations.env_id}, the prior of {prior.env_id}: fit a prior to "
+                         f"{demonstrations.env_id}")
+    least = FOREIGN * prior.settings.get("held_out_mean", 0.0)
+    found = []
+    for i, trajectory in enumerate(demonstrations):
+        mean = float(score(prior, demonstrations[i : i + 1].transitions()).mean())
+        found.append(Ranked(i, mean, len(trajectory), trajectory.episode_return, mean < least))
+    return sorted(found, key=lambda r: r.mean)
 
 
 class TypicalityBonus:
@@ -168,16 +206,17 @@ def _fitted(model: str, train: Tensor, held: Tensor, seed: int, control: str | N
             generator = torch.Generator().manual_seed(seed)
             train, held = (torch.randn(x.shape, generator=generator) for x in (train, held))
         return _mixture(train, held, settings, options)
+    settings, options["steps"] = dict(settings), settings.get("steps")
+    settings.pop("steps", None)
     if control == "untrained":
-        settings, options = settings | {"lr": 0.0}, options | {"steps": 1}
-        settings.pop("steps", None)
+        settings["lr"], options["steps"] = 0.0, 1
     return _class(model)(**settings).fit(train, val=held, **options)
 
 
 def _mixture(train: Tensor, held: Tensor, settings: dict[str, Any], options: dict[str, Any]) -> Any:
     """The mixture of the size asked for, or the one that gives held-out rows the largest likelihood."""
-    sizes = [settings.pop("n_components")] if "n_components" in settings else [k for k in COMPONENTS if 10 * k <= len(train)]
-    found = [_class("gmm")(n_components=k, **settings).fit(train, val=held, **options) for k in sizes]
+    tried = [settings["n_components"]] if "n_components" in settings else [k for k in COMPONENTS if 10 * k <= len(train)]
+    found = [_class("gmm")(**settings | {"n_components": k}).fit(train, val=held, **options) for k in tried]
     return max(found, key=lambda m: float(m.log_prob(held).mean()))
 
 
@@ -200,9 +239,10 @@ def _checked(model: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The model's settings with ours in place of its defaults; ValueError for one it does not have."""
     from generative.training import Recipe
 
-    names = [n for n, p in inspect.signature(_class(model)).parameters.items() if p.kind is not p.VAR_KEYWORD]
-    if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(_class(model)).parameters.values()):
-        names += list(inspect.signature(Recipe).parameters)
+    taken = inspect.signature(_class(model)).parameters
+    names = [name for name, p in taken.items() if p.kind is not p.VAR_KEYWORD] + ["steps"] * (model != "gmm")
+    if model in ("gan", "pixelcnn"):
+        names += inspect.signature(Recipe).parameters
     for name in settings:
         known("setting", name, names)
     return SIZES[model] | settings

@@ -66,6 +66,9 @@ def gail(
     generator: Literal["sac", "ppo", "trpo"] = "sac",
     num_envs: int | None = None,
     device: str = "auto",
+    prior: Path | None = None,
+    prior_weight: float | None = None,
+    prior_potential: Annotated[bool, Flag] = False,
     resume: Path | None = None,
     training: Training = DEFAULTS,
     output: Output = OUTPUT,
@@ -80,9 +83,16 @@ def gail(
         Environments stepped together.
     device
         auto, cpu or cuda.
+    prior
+        Folder of a prior, as `gail-suite prior fit` writes it (sac only).
+    prior_weight
+        Its weight; 0.2 where not given.
+    prior_potential
+        Typicality as a potential, which leaves the best policy unchanged.
     resume
         Run directory to go on with; nothing else is needed.
     """
+    training = replace(training, set=(*_prior_settings(generator, prior, prior_weight, prior_potential, resume), *training.set))
     if generator == "sac":
         from gail_suite.gail import GAIL, GAILConfig
 
@@ -144,6 +154,23 @@ def _adversarial(
         options = {"device": _device(device)} if recipe.n_envs_setting.startswith("loop.") else {}
         trainer, run_dir = _fresh(recipe.algo, recipe.kind, config, training, **options)
     _train(recipe.algo, trainer, run_dir, training, output, {"total_steps": training.steps})
+
+
+def _prior_settings(
+    generator: str, prior: Path | None, weight: float | None, potential: bool, resume: Path | None
+) -> tuple[str, ...]:
+    """The options of a prior as settings."""
+    if prior is None:
+        if weight is not None or potential:
+            raise ValueError("which prior? give --prior DIR; fit one with gail-suite prior fit")
+        return ()
+    if resume is not None:
+        raise ValueError("a resumed run keeps its prior: leave out --prior, or start a new run")
+    if generator != "sac":
+        raise ValueError(f"a prior needs the off-policy learner: leave out --generator {generator}")
+    path = json.dumps(str(prior))  # quoted, since values are read as YAML
+    settings = (f"prior.path={path}", f"prior.weight={0.2 if weight is None else weight}")
+    return (*settings, "prior.potential=true") if potential else settings
 
 
 def _settings(defaults: Callable[[str | None], Any], training: Training, output: Output) -> Any:
