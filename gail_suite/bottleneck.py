@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from demos.trajectory import Demonstrations
+from gail_suite.bc import demo_pairs
 from gail_suite.dual import gaussian_kl
+from gail_suite.features import Features
 from gail_suite.networks import Discriminator
+from gail_suite.priors import Prior, provenance
+from gail_suite.typicality import shuffled
 from generative.coders import Encoder
 from generative.vae import MAX_LOG_VAR, MIN_LOG_VAR, VAE
 
@@ -56,17 +63,58 @@ def make_discriminator(n_inputs: int, hidden: Sequence[int], bottleneck: float =
     return BottleneckDiscriminator(n_inputs, latent, hidden[0], len(hidden))
 
 
-def discriminator_from_vae(vae: VAE) -> BottleneckDiscriminator:
-    """A discriminator whose encoder is, to rounding, the posterior of a VAE fitted to pairs (s, a); its head is new.
+def fit(demonstrations: Demonstrations, model: str = "vae", seed: int = 0, control: str | None = None, *, latent: int = 32,
+        hidden: int = 128, layers: int = 2, beta: float = 1.0, steps: int = 1500) -> Prior:
+    """A VAE of the demonstrations' pairs (features, action in [-1, 1]), whose encoder is to start a discriminator.
 
-    The VAE standardises its inputs; that affine map goes into the first layer: W' = W / scale, b' = b - W' centre.
+    Args:
+        latent, hidden, layers: sizes of the VAE, and so of the discriminator.
+        beta: weight of its KL; larger ones encode fewer nats.
+        steps: gradient steps at most.
     """
-    c = vae.config
-    net = BottleneckDiscriminator(vae.spec["event_shape"][0], c["latent"], c["hidden"], c["layers"])
-    net.encoder.load_state_dict(vae.net.encoder.state_dict())
-    units, first = vae.net.likelihood, net.encoder.dense[0]
-    assert isinstance(first, nn.Linear)
-    with torch.no_grad():
-        first.weight.div_(units.scale)
-        first.bias.sub_(first.weight @ units.centre)
+    features, x, actions, _, _ = demo_pairs(demonstrations.env_id, demonstrations)
+    pairs = torch.cat([x, actions], -1)
+    if control == "shuffled":
+        pairs = shuffled(pairs, seed)
+    trained: dict[str, Any] = {"lr": 0.0} if control == "untrained" else {}
+    vae = VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.05, batch_size=128, **trained)
+    vae.fit(pairs, steps=1 if trained else steps, seed=seed, progress=False, device="cpu")
+    settings = {"latent": latent, "hidden": hidden, "layers": layers, "beta": beta, "steps": steps,
+                "nats": float(gaussian_kl(*vae.net.posterior(pairs, None)).mean().detach())}
+    return Prior("bottleneck", model, demonstrations.env_id, features, vae, control, settings,
+                 provenance=provenance(demonstrations, seed))
+
+
+def discriminator_of(prior: Prior | None, features: Features, n_inputs: int) -> BottleneckDiscriminator | None:
+    """The discriminator that a run's prior starts, None for priors of another use.
+
+    Raises:
+        ValueError: the run's pairs have another width (absorbing states) or hide columns that the prior reads.
+    """
+    if prior is None or prior.use != "bottleneck":
+        return None
+    assert isinstance(prior.model, VAE)
+    matrix, shift = features.into(prior.features)
+    n_actions = n_inputs - len(matrix)
+    if n_actions + matrix.shape[1] != prior.model.spec["event_shape"][0]:
+        raise ValueError(f"the prior reads pairs of {prior.model.spec['event_shape'][0]} numbers, the discriminator of this run "
+                         f"{n_inputs}: set adversary.absorbing=false, or leave out the prior and set adversary.bottleneck")
+    whole = torch.block_diag(torch.from_numpy(matrix), torch.eye(n_actions))
+    return discriminator_from_vae(prior.model, whole, F.pad(torch.from_numpy(shift), (0, n_actions)))
+
+
+@torch.no_grad()
+def discriminator_from_vae(vae: VAE, matrix: Tensor, shift: Tensor) -> BottleneckDiscriminator:
+    """A discriminator of x whose encoder is, to rounding, the posterior of a VAE fitted to x @ matrix + shift; its head is new.
+
+    The VAE standardises its inputs by a centre c and a scale s; both affine maps go into the first layer:
+    W' = (W / s) matrix^T, b' = b + (W / s) (shift - c).
+    """
+    c, units = vae.config, vae.net.likelihood
+    net = BottleneckDiscriminator(len(matrix), c["latent"], c["hidden"], c["layers"])
+    weights = dict(vae.net.encoder.state_dict())
+    scaled = weights["dense.0.weight"] / units.scale
+    weights["dense.0.weight"] = scaled @ matrix.T
+    weights["dense.0.bias"] = weights["dense.0.bias"] + scaled @ (shift - units.centre)
+    net.encoder.load_state_dict(weights)
     return net

@@ -34,6 +34,20 @@ class Features:
         mean[self.columns], scale[self.columns] = self.mean, 1 / self.std
         return mean, scale
 
+    def into(self, other: Features) -> tuple[np.ndarray, np.ndarray]:
+        """Matrix (F, F') and shift (F',), float32, with other(obs) = self(obs) @ matrix + shift.
+
+        Raises:
+            ValueError: `other` reads a column that these features leave out.
+        """
+        hidden = sorted(set(other.columns.tolist()) - set(self.columns.tolist()))
+        if hidden:
+            raise ValueError(f"observation columns {hidden} did not vary in these demonstrations but did where the prior was "
+                             "fitted: fit it to the demonstrations of this run")
+        matrix = (self.columns[:, None] == other.columns).astype(np.float64)
+        shift = (matrix.T @ self.mean - other.mean) / other.std
+        return (self.std[:, None] * matrix / other.std).astype(np.float32), shift.astype(np.float32)
+
     def state(self) -> dict[str, np.ndarray]:
         """The map as arrays, for a checkpoint."""
         return {"columns": self.columns, "mean": self.mean, "std": self.std}

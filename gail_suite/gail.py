@@ -18,11 +18,11 @@ from torch import Tensor
 
 import demos
 from gail_suite.bc import BCConfig, Run, clone, demo_pairs
-from gail_suite.bottleneck import BottleneckDiscriminator, make_discriminator
+from gail_suite.bottleneck import BottleneckDiscriminator, discriminator_of, make_discriminator
 from gail_suite.dual import Dual
 from gail_suite.features import Features
+from gail_suite.latent_actions import actor_of
 from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty
-from gail_suite.networks import Discriminator
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.priors import PriorConfig, attached, keep_copy
 from gail_suite.replay import Replay, Window
@@ -113,24 +113,21 @@ class GAILConfig:
 class Adversary:
     """The objective of GAIL: rewards of a discriminator that keeps learning."""
 
-    def __init__(self, expert: tuple[Tensor, ...], config: AdversaryConfig, batch_size: int, gamma: float):
+    def __init__(self, expert: tuple[Tensor, ...], config: AdversaryConfig, batch_size: int, gamma: float,
+                 net: BottleneckDiscriminator | None = None):
+        """`net` is a discriminator to start from (a prior's); without one it is new."""
         self.config, self.gamma = config, gamma
         self.features, self.actions, self.next_features, self.terminated = expert
         self.pairs = self._pairs(self.features, self.actions)
         self.absorbing_pair = torch.zeros(1, self.pairs.shape[1])
         self.absorbing_pair[:, -1] = 1
-        self.net, self.dual = self._discriminator()
+        self.net = net or make_discriminator(self.pairs.shape[1], config.hidden, config.bottleneck, config.latent, config.dropout)
+        self.dual = Dual(config.bottleneck, config.dual_rate) if config.bottleneck > 0 else None
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=config.lr, fused=True)
         self.reward = reward_fn(config.reward, config.reward_clip)
         self.batch_size = batch_size
         self.shaping: Shaping | None = None
         self.fraction, self.calls, self.expert_reward = 0.0, 0, float(self.reward(torch.zeros(())))
-
-    def _discriminator(self) -> tuple[Discriminator | BottleneckDiscriminator, Dual | None]:
-        """The network, and the multiplier of its bottleneck where it has one."""
-        c = self.config
-        net = make_discriminator(self.pairs.shape[1], c.hidden, c.bottleneck, c.latent, c.dropout)
-        return net, Dual(c.bottleneck, c.dual_rate) if c.bottleneck > 0 else None
 
     def set_progress(self, fraction: float) -> None:
         """Sets the schedules for a run that is `fraction` in [0, 1] done."""
@@ -217,7 +214,7 @@ class Adversary:
         weight = self._between(self.config.bc_weight, self.config.bc_weight_final)
         if weight > 0:
             rows = torch.randint(len(self.pairs), (self.batch_size,), generator=generator)
-            inputs["actor_penalty"] = lambda actor, sample: weight * bc_loss(actor, self.features[rows], self.actions[rows])
+            inputs["actor_penalty"] = lambda actor, sample: (weight * bc_loss(actor, self.features[rows], self.actions[rows]), {})
         return inputs
 
     @torch.no_grad()
@@ -269,9 +266,13 @@ class GAIL:
     def _build(self, features: Features, expert: tuple[Tensor, ...], device: str = "cpu") -> None:
         c = self.config
         torch.manual_seed(self.seed)
-        self.adversary = Adversary(expert, c.adversary, c.sac.batch_size, c.sac.gamma)
+        adversary, n_inputs = c.adversary, sum(e.shape[1] for e in expert[:2]) + c.adversary.absorbing
+        net = discriminator_of(self.prior, features, n_inputs)
+        if net is not None and adversary.bottleneck == 0:
+            adversary = dataclasses.replace(adversary, bottleneck=c.prior.weight)
+        self.adversary = Adversary(expert, adversary, c.sac.batch_size, c.sac.gamma, net)
         self.loop = OffPolicyLoop(self.env_id, features, self.adversary, c.sac, c.loop, self.seed, self.run_dir, device,
-                                  bonus_of(self.prior, c.prior, c.sac.gamma))
+                                  bonus_of(self.prior, c.prior, c.sac.gamma), actor_of(self.prior, c.prior))
 
     def _shape(self, expert_bonus: np.ndarray) -> None:
         self.adversary.shaping = Shaping(self.config.prior, torch.from_numpy(expert_bonus))

@@ -7,14 +7,25 @@ Probabilities and entropy are those of v, which the policy draws; critics, discr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from demos.trajectory import Demonstrations
+from gail_suite.bc import demo_pairs
 from gail_suite.networks import Actor
+from gail_suite.priors import Prior, PriorConfig, provenance
+from gail_suite.typicality import shuffled
+from generative.autoencoder import AutoEncoder
+from generative.vae import VAE
+
+VAE_REACH = 2.0
+"""A code in [-1, 1] times this is a VAE's: the two standard deviations that hold 95 % of its prior (Zhou et al., 2020)."""
 
 
 class ActionDecoder(nn.Module):
@@ -73,3 +84,58 @@ class LatentActor(Actor):
 
     def policy_extras(self) -> dict[str, np.ndarray]:
         return self.decoder.arrays()
+
+
+def fit(demonstrations: Demonstrations, model: str = "ae", seed: int = 0, control: str | None = None, *,
+        latent: int | None = None, hidden: int = 64, layers: int = 2, beta: float = 0.1, steps: int = 2500) -> Prior:
+    """An autoencoder of the demonstrations' actions, without states; `untrained` is the control with a wider action alone.
+
+    Args:
+        model: ae (codes bounded by tanh) or vae (codes times `VAE_REACH`).
+        latent: size of the code; half of the actions, rounded, where not given (Hausdorfer et al., 2024).
+        hidden, layers: sizes of encoder and decoder.
+        beta: weight of the VAE's KL.
+        steps: gradient steps at most.
+
+    Raises:
+        ValueError: a code of no dimension.
+    """
+    features, _, actions, _, _ = demo_pairs(demonstrations.env_id, demonstrations)
+    latent = max(1, round(actions.shape[1] / 2)) if latent is None else latent
+    seen = shuffled(actions, seed) if control == "shuffled" else actions
+    trained: dict[str, Any] = {"lr": 0.0} if control == "untrained" else {}
+    coder: Any = (AutoEncoder(latent, hidden, layers, "mlp", bounded=True, **trained) if model == "ae" else
+                  VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.02, **trained))
+    coder.fit(seen, steps=1 if trained else steps, seed=seed, progress=False, device="cpu")
+    error = (coder.reconstruct(actions) - actions).square().mean() / actions.var(0, correction=0).mean().clamp_min(1e-12)
+    settings = {"latent": latent, "hidden": hidden, "layers": layers, "beta": beta, "steps": steps, "unexplained": float(error)}
+    return Prior("latent-action", model, demonstrations.env_id, features, coder, control, settings,
+                 provenance=provenance(demonstrations, seed))
+
+
+def decoder_of(prior: Prior, share: float) -> ActionDecoder:
+    """The frozen decoder of a prior; the units of its codes and outputs go into the first and the last layer."""
+    coder: Any = prior.model
+    linears = [m for m in coder.net.decoder.dense if isinstance(m, nn.Linear)]
+    layers = [(m.weight.detach().clone(), m.bias.detach().clone()) for m in linears]
+    with torch.no_grad():
+        if prior.kind == "vae":
+            layers[0][0].mul_(VAE_REACH)
+        units = coder.net.scaling if prior.kind == "ae" else coder.net.likelihood
+        weight, bias = layers[-1]
+        layers[-1] = (weight * units.scale[:, None], bias * units.scale + units.centre)
+    return ActionDecoder(layers, share)
+
+
+def actor_of(prior: Prior | None, config: PriorConfig) -> Callable[..., Actor]:
+    """What makes a run's actor of (n_features, act_dim, hidden): one with latent actions where its prior says so.
+
+    Raises:
+        ValueError: a weight outside (0, 1], or one that changes over the run.
+    """
+    if prior is None or prior.use != "latent-action":
+        return Actor
+    if not 0 < config.weight <= 1 or config.weight_final not in (None, config.weight):
+        raise ValueError(f"latent actions take a share of the action in (0, 1] that stays as it is, got weight={config.weight}, "
+                         f"weight_final={config.weight_final}: set prior.weight alone")
+    return partial(LatentActor, decoder=decoder_of(prior, config.weight))

@@ -93,7 +93,8 @@ class OffPolicyLoop:
     """Environment, replay, learner and objective of one run, with everything needed to go on after a kill."""
 
     def __init__(self, env_id: str, features: Features, objective: Objective, sac: SACConfig, loop: LoopConfig,
-                 seed: int, run_dir: Path | None, device: str = "cpu", bonus: Bonus | None = None):
+                 seed: int, run_dir: Path | None, device: str = "cpu", bonus: Bonus | None = None,
+                 make_actor: Callable[..., Actor] = Actor):
         keep_freed_memory()
         self.env_id, self.features, self.objective, self.config = env_id, features, objective, loop
         self.seed, self.bonus = seed, bonus
@@ -103,7 +104,7 @@ class OffPolicyLoop:
         self.spec = envs.spec(env_id)
         space: Any = self.env.action_space
         self.low, self.high = space.low, space.high
-        self.sac = SAC(len(features.columns), self.spec.act_dim, sac, device)
+        self.sac = SAC(len(features.columns), self.spec.act_dim, sac, device, make_actor)
         self.replay = Replay(loop.capacity, loop.n_envs, len(features.columns), self.spec.act_dim, bonus is not None)
         self.generator = torch.Generator().manual_seed(seed)
         self.steps, self.owed = 0, 0.0

@@ -61,7 +61,7 @@ class SAC:
     """
 
     def __init__(self, n_features: int, act_dim: int, config: SACConfig, device: str = "cpu",
-                 make_actor: Callable[[int, int, tuple[int, ...]], Actor] = Actor):
+                 make_actor: Callable[..., Actor] = Actor):
         self.config = config
         self.device = torch.device(device)
         self.actor = make_actor(n_features, act_dim, config.hidden).to(self.device)
@@ -104,7 +104,7 @@ class SAC:
             generator: source of the action noise.
             target_bounds: smallest and largest attainable return; critic targets are clipped to it.
             actor_penalty: function of the actor and of its present sample (features, actions, log-probabilities), giving a
-                scalar added to its loss (a BC term, a KL to a prior), or None.
+                scalar added to its loss (a BC term, a KL to a prior) and scalars to report, or None.
             extra: (features, actions, returns, discount, bootstrap features) of further rows for the critic batch.
         """
         c = self.config
@@ -143,8 +143,8 @@ class SAC:
         loss = (self.log_alpha.exp().detach() * log_prob - value).mean()
         info = {"entropy": -log_prob.detach().mean(), "actor_loss": loss.detach()}
         if penalty is not None:
-            term = penalty(self.actor, (features, actions, log_prob))
-            info["actor_penalty"] = term.detach()
+            term, report = penalty(self.actor, (features, actions, log_prob))
+            info |= {"actor_penalty": term.detach(), **report}
             loss = loss + term
         self._step("actor", loss)
         self.critic.requires_grad_(True)

@@ -76,7 +76,7 @@ def test_actor_penalty_pulls_towards_the_expert():
     x, a = window.features[:, 0], torch.full((32, 2), 0.5)
     before = bc_loss(sac.actor, x, a).item()
     for _ in range(100):
-        sac.update(window, 0 * window.rewards, generator, actor_penalty=lambda actor, sample: 10 * bc_loss(actor, x, a))
+        sac.update(window, 0 * window.rewards, generator, actor_penalty=lambda actor, sample: (10 * bc_loss(actor, x, a), {}))
     assert bc_loss(sac.actor, x, a).item() < 0.1 * before
 
 
