@@ -1,0 +1,128 @@
+"""Does typicality know the expert? Medians and AUROC of each model's score, and its controls.
+
+    python benchmarks/prior_scores.py            # what the CSV lacks
+    python benchmarks/prior_scores.py --models gmm --controls none
+
+The prior is fitted to 4 full trajectories of the bundled expert (1 of them calibrates) and meets 4 others of the same expert
+("held-out"), of the uniform random policy, of the expert with Gaussian noise of 0.3 (of half the action range) on its actions,
+and of the expert with its first action held at 0. AUROC: the chance that a held-out transition scores higher than a foreign one,
+ties counted half (scikit-learn).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+from records import append_row, commit, machine, read_rows
+
+CSV = ROOT / "results" / "prior_scores.csv"
+WORK = Path("runs") / "prior_scores"
+TASKS = ("Ant-v5", "Humanoid-v5")
+MODELS = ("gmm", "vae", "ae", "pixelcnn", "gan")
+CONTROLS = ("none", "untrained", "shuffled")
+FIT, MET, SEED = 4, 4, 10_000
+NOISE = 0.3
+COLUMNS = ("env", "model", "control", "seed", "n_pairs", "median", "mean", "auroc_random", "auroc_noise", "auroc_frozen",
+           "mean_random", "mean_noise", "mean_frozen", "fit_s", "ms_a_step", "machine", "commit", "command")
+
+
+class Disturbed:
+    """A policy whose actions are changed by `change(actions, generator)`."""
+
+    def __init__(self, policy: Any, change, seed: int = 0):
+        self.policy, self.change, self.generator = policy, change, np.random.default_rng(seed)
+
+    def predict(self, obs, state=None, episode_start=None, deterministic=False):
+        """As the policy's, with the change."""
+        actions, state = self.policy.predict(obs, state, episode_start, deterministic=True)
+        return self.change(actions, self.generator).astype(np.float32), state
+
+
+@cache
+def recorded(env_id: str, kind: str):
+    """Demonstrations of one kind of behaviour, recorded once."""
+    import demos
+    import envs
+
+    env: Any = envs.make(env_id)
+    low, high = env.action_space.low, env.action_space.high
+    env.close()
+    changes = {
+        "random": lambda a, rng: rng.uniform(low, high, a.shape),
+        "noise": lambda a, rng: np.clip(a + NOISE * (high - low) / 2 * rng.standard_normal(a.shape), low, high),
+        "frozen": lambda a, rng: np.concatenate([np.zeros_like(a[..., :1]), a[..., 1:]], -1),
+    }
+    expert = demos.expert(env_id)
+    if kind == "expert":
+        return demos.record(expert, env_id, FIT + MET, SEED, out=WORK / env_id / kind)
+    return demos.record(Disturbed(expert, changes[kind]), env_id, MET, SEED + 1000)
+
+
+def measure(env_id: str, model: str, control: str, seed: int = 0) -> dict[str, Any]:
+    """One line of the table."""
+    from sklearn.metrics import roc_auc_score
+
+    from gail_suite.priors import fit_prior
+    from gail_suite.typicality import score
+
+    expert = recorded(env_id, "expert")
+    start = time.process_time()
+    prior = fit_prior(expert[:FIT], model, seed=seed, control=None if control == "none" else control)
+    fit_s = time.process_time() - start
+    held = expert[FIT:].transitions()
+    own, eight = score(prior, held), _eight(held)
+    start = time.process_time()
+    for _ in range(20):
+        score(prior, eight)
+    row = {"n_pairs": expert[:FIT].n_pairs, "median": round(float(np.median(own)), 4), "mean": round(float(own.mean()), 4),
+           "fit_s": round(fit_s, 1), "ms_a_step": round((time.process_time() - start) * 50, 2)}
+    for kind in ("random", "noise", "frozen"):
+        other = score(prior, recorded(env_id, kind).transitions())
+        labels = np.concatenate([np.ones(len(own)), np.zeros(len(other))])
+        row[f"auroc_{kind}"] = round(float(roc_auc_score(labels, np.concatenate([own, other]))), 4)
+        row[f"mean_{kind}"] = round(float(other.mean()), 4)
+    return row
+
+
+def _eight(t):
+    """The first 8 transitions: one step of as many environments."""
+    return type(t)(t.obs[:8], t.acts[:8], t.next_obs[:8], t.terminated[:8])
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--controls", nargs="+", choices=CONTROLS, default=list(CONTROLS))
+    parser.add_argument("--seed", type=int, default=0)
+    a = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(1)
+    code = commit()
+    for control in a.controls:
+        for env_id in a.tasks:
+            for model in a.models:
+                done = {(r["env"], r["model"], r["control"], int(r["seed"])) for r in read_rows(CSV)}
+                if (env_id, model, control, a.seed) in done:
+                    continue
+                row = measure(env_id, model, control, a.seed)
+                print(env_id, model, control, row, flush=True)
+                append_row(CSV, COLUMNS, {"env": env_id, "model": model, "control": control, "seed": a.seed, **row,
+                                          "machine": machine(), "commit": code,
+                                          "command": shlex.join(["python", "benchmarks/prior_scores.py", *sys.argv[1:]])})
+
+
+if __name__ == "__main__":
+    main()

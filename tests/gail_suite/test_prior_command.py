@@ -1,0 +1,76 @@
+import json
+
+import numpy as np
+import pytest
+
+import demos
+import envs
+from demos.trajectory import Demonstrations
+from gail_suite.cli import main
+from gail_suite.priors import load_prior
+
+
+@pytest.fixture(scope="module")
+def folder(toy_demos, tmp_path_factory):
+    path = tmp_path_factory.mktemp("prior command") / "toy demos"
+    Demonstrations(toy_demos.trajectories, {"env_id": envs.TOY_ID}).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitted(folder):
+    out = folder.parent / "prior"
+    assert main(["prior", "fit", "--demos", str(folder), "--set", "n_components=2", "--out", str(out), "-q"]) == 0
+    return out
+
+
+def test_fit_says_what_it_did_and_what_comes_next(folder, capsys):
+    out = folder.parent / "another"
+    assert main(["prior", "fit", "--demos", str(folder), "--out", str(out), "--model", "constant", "--set", "value=0.5"]) == 0
+    text = capsys.readouterr().out
+    assert "constant for typicality fitted to 400 pairs" in text
+    assert f"next: gail-suite train gail --demos '{folder}' --prior '{out}' --prior-weight 0.2" in text
+    assert load_prior(out).settings["value"] == 0.5
+
+
+def test_score_ranks_and_speaks_json(folder, fitted, capsys):
+    assert main(["prior", "score", "--prior", str(fitted), "--demos", str(folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["trajectories"]
+    means = [t["mean"] for t in found]
+    assert means == sorted(means) and {t["index"] for t in found} == {0, 1, 2, 3}
+    assert not any(t["foreign"] for t in found)
+
+
+def test_train_takes_a_prior(folder, fitted, capsys):
+    run = folder.parent / "run"
+    words = ["train", "gail", "--demos", str(folder), "--prior", str(fitted), "--steps", "80", "--out", str(run),
+             "--eval-episodes", "0", "-q", "--set", "warm_start=false", "--set", "loop.capacity=400"]
+    assert main(words) == 0
+    config = json.loads((run / "config.json").read_text())["config"]["prior"]
+    assert config["path"] == str(fitted) and config["weight"] == 0.2 and not config["potential"]
+    assert (run / "prior" / "prior.json").is_file()
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--use", "behavior"], "did you mean 'behaviour'"),
+    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--use", "bottleneck"], "choose one of vae"),
+    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "componets=3"], "did you mean"),
+    (["prior", "fit", "--demos", "{demos}", "--out", "{prior}"], "is there already"),
+    (["prior", "score", "--prior", "{demos}", "--demos", "{demos}"], "holds no prior"),
+    (["train", "gail", "--demos", "{demos}", "--prior-weight", "0.2"], "which prior? give --prior DIR"),
+    (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--generator", "ppo"], "leave out --generator ppo"),
+    (["train", "gail", "--resume", "{demos}", "--prior", "{prior}"], "leave out --prior"),
+])
+def test_mistakes_are_one_line(folder, fitted, capsys, words, says):
+    words = [w.replace("{demos}", str(folder)).replace("{prior}", str(fitted)) for w in words]
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("gail-suite: error: ") and says in error and error.count("\n") == 1
+
+
+def test_the_prior_of_subsampled_demonstrations_sees_only_what_is_shown(folder, capsys):
+    out = folder.parent / "few"
+    words = ["prior", "fit", "--demos", str(folder), "--take", "2", "--subsample", "5", "--out", str(out), "--seed", "1", "-q"]
+    assert main(words) == 0
+    shown = demos.load(folder).take(2, seed=1).subsample(5, seed=1).transitions()
+    np.testing.assert_allclose(load_prior(out).features.mean, shown.obs.mean(0), rtol=1e-5)
