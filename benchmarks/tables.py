@@ -89,6 +89,25 @@ def demo_table() -> str:
                                       f"commit {s['commit']}, {s['machine']}.\n")
 
 
+def prior_scores_table() -> str:
+    """Medians and AUROC of typicality, one line a task, model and control."""
+    rows = read_rows(RESULTS / "prior_scores.csv")
+    lines = [[r["env"], r["model"], r["control"], f"{float(r['median']):.3f}", f"{float(r['mean']):.3f}",
+              *(f"{float(r[f'auroc_{kind}']):.3f}" for kind in ("random", "noise", "frozen")), r["fit_s"], r["ms_a_step"]]
+             for r in rows]
+    header = ["task", "model", "control", "median, held-out expert", "mean", "AUROC: random", "noise 0.3", "frozen joint",
+              "fit, CPU s", "ms a step of 8"]
+    return markdown(header, lines) if rows else "(not measured yet)\n"
+
+
+def priors_table() -> str:
+    """Each prior against plain GAIL and its controls."""
+    import priors
+
+    lines = [line for task in priors.TASKS for line in priors.comparison(task)]
+    return markdown(priors.HEADER, lines) if lines else "(not measured yet)\n"
+
+
 def draw_curves(path: Path) -> None:
     """Score against environment steps, one line a run, one panel a row of the benchmark; BC as a dashed line."""
     import matplotlib
@@ -116,7 +135,8 @@ def draw_curves(path: Path) -> None:
 
 def make(name: str) -> str:
     """The table called `name`."""
-    return {"few_demos": few_demos_table, "demo": demo_table, "stepping": stepping_table}.get(name, plain_table(name))()
+    return {"few_demos": few_demos_table, "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table,
+            "priors": priors_table}.get(name, plain_table(name))()
 
 
 def rewritten(text: str) -> str:

@@ -34,3 +34,9 @@ def bootstrap_interval(
     found = [statistic(np.take_along_axis(table, row, axis=0)) for row in rows]
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def probability_of_improvement(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """P(a run of ours is better than one of theirs) over all pairs of runs, ties counted half (Agarwal et al., 2021)."""
+    gap = np.asarray(ours, np.float64)[:, None] - np.asarray(theirs, np.float64)[None, :]
+    return float(np.mean((gap > 0) + 0.5 * (gap == 0)))

@@ -6,7 +6,7 @@ import pytest
 import envs
 from demos.policy import MlpPolicy
 from gail_suite.evaluation import Evaluation, evaluate
-from gail_suite.stats import bootstrap_interval, iqm
+from gail_suite.stats import bootstrap_interval, iqm, probability_of_improvement
 
 
 def random_policy(obs_dim: int = 3) -> MlpPolicy:
@@ -97,3 +97,8 @@ def test_bootstrap_interval_covers_and_shrinks() -> None:
 def test_bootstrap_of_a_table_resamples_within_tasks() -> None:
     table = np.array([[0.0, 10.0], [0.0, 10.0]])  # two seeds, two tasks: no spread within a task
     assert bootstrap_interval(table, iqm) == (5.0, 5.0)
+
+
+def test_probability_of_improvement_by_hand():
+    # pairs (1, 2), (1, 3), (3, 2), (3, 3): one is better, one is a tie
+    assert probability_of_improvement(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == 1.5 / 4

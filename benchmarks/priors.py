@@ -1,0 +1,229 @@
+"""Do learned priors help GAIL early on? Every prior against plain GAIL and against each of its controls, on paired seeds.
+
+    python benchmarks/priors.py run --task ant-4x20 --arm gmm --seed 0
+    python benchmarks/priors.py all --seeds 3 --jobs 2                   # everything that the CSV lacks
+    python benchmarks/priors.py all --arms plain gmm gmm-untrained       # some arms
+    python benchmarks/priors.py list
+    python benchmarks/priors.py show
+
+The tasks are rows of few_demos.py with the same demonstrations for the same seed, cut at 30,000 steps (schedules too), where a
+prior has to pay. A killed run goes on from its checkpoint. AUC is the mean score from step 0 to the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+import few_demos
+from few_demos import ROWS
+from records import append_row, commit, machine, read_rows
+
+from gail_suite.stats import bootstrap_interval, iqm, probability_of_improvement
+
+CSV = few_demos.CSV.parent / "priors.csv"
+WORK = few_demos.WORK.parent / "priors"
+TASKS = ("ant-4x20", "humanoid-1")
+STEPS = 30_000
+BUDGET = ("loop.eval_every=2500", "loop.eval_episodes=3", "loop.checkpoint_every=10000")
+COLUMNS = (*(c for c in few_demos.COLUMNS if c != "command"), "prior", "arm", "auc", "steps_to_0.5", "bonus_mean", "settings",
+           "command")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train."""
+
+    prior: str
+    """The prior that it is or controls for: the group of the table."""
+    fit: dict[str, Any] = field(default_factory=dict)
+    """Arguments of `fit_prior`; nothing is fitted without."""
+    settings: tuple[str, ...] = ()
+    """Settings of GAIL."""
+    constant_of: str | None = None
+    """Arm whose mean bonus is given for every transition; it has to run first."""
+
+
+MIXED = ("prior.weight=0.2",)
+ARMS: dict[str, Arm] = {"plain": Arm("none")}
+for _model in ("gmm", "vae", "ae", "pixelcnn", "gan"):
+    ARMS[_model] = Arm(_model, {"model": _model}, MIXED)
+    ARMS[f"{_model}-untrained"] = Arm(_model, {"model": _model, "control": "untrained"}, MIXED)
+    ARMS[f"{_model}-shuffled"] = Arm(_model, {"model": _model, "control": "shuffled"}, MIXED)
+    ARMS[f"{_model}-constant"] = Arm(_model, {"model": "constant"}, MIXED, constant_of=_model)
+# The first arm of a group is the prior, the others are what it has to beat.
+
+
+def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
+    """Trains, evaluates and appends a line to the CSV."""
+    import torch
+
+    torch.set_num_threads(1)
+    import gail_suite as gs
+    from gail_suite.config import build
+
+    arm, row, code = ARMS[name], ROWS[task], commit()
+    run_dir = WORK / f"{task}-{name}-{seed}"
+    shown = few_demos.demonstrations(row, seed)
+    settings = (*BUDGET, *arm.settings, *prior_settings(arm, task, seed, shown, run_dir.with_name(f"{run_dir.name}-prior")))
+    start = time.perf_counter()
+    if (run_dir / "checkpoints").is_dir():
+        trainer = gs.GAIL.resume(run_dir)
+    else:
+        trainer = gs.GAIL(row.env, shown, build(gs.GAILConfig(), settings=settings), seed, run_dir)
+    policy = trainer.train(steps, eval_episodes=0).policy
+    wall = few_demos.wall_seconds(run_dir, time.perf_counter() - start)
+    result = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)
+    few_demos.save_curve(run_dir)
+    reached = few_demos.first_reaching(run_dir, 0.9)
+    append_row(CSV, COLUMNS, reference_columns(row) | {
+        "n_pairs": len(shown.transitions()), "algo": "gail", "seed": seed, "env_steps": trainer.loop.steps,
+        "wall_s": round(wall, 1), "wall_s_to_0.9": reached[0], "steps_to_0.9": reached[1],
+        "score": round(float(result.score), 4), "return_mean": round(float(result.returns.mean()), 1),
+        "return_sd": round(float(result.returns.std(ddof=1)), 1), "length_mean": round(float(result.lengths.mean()), 1),
+        "n_eval": few_demos.N_EVAL, "machine": machine(), "commit": code, "prior": arm.prior, "arm": name,
+        "auc": round(area(few_demos.metrics(run_dir)), 4), "steps_to_0.5": few_demos.first_reaching(run_dir, 0.5)[1],
+        "bonus_mean": bonus_mean(few_demos.metrics(run_dir)), "settings": " ".join(arm.settings),
+        "command": shlex.join(["python", "benchmarks/priors.py", *sys.argv[1:]])})
+
+
+def prior_settings(arm: Arm, task: str, seed: int, shown: Any, folder: Path) -> tuple[str, ...]:
+    """Fits the arm's prior to the run's own demonstrations, once, and says where it is."""
+    if not arm.fit:
+        return ()
+    from gail_suite.priors import fit_prior
+
+    if not folder.exists():
+        more = {} if arm.constant_of is None else {"value": partner_bonus(task, arm.constant_of, seed)}
+        fit_prior(shown, **arm.fit, seed=seed, **more).save(folder)
+    return (f"prior.path={folder}",)
+
+
+def partner_bonus(task: str, name: str, seed: int) -> float:
+    """Mean bonus of the arm that a constant stands for."""
+    found = [r["bonus_mean"] for r in rows_of(task) if r["arm"] == name and int(r["seed"]) == seed]
+    if not found:
+        raise SystemExit(f"the constant of {name} on {task}, seed {seed}, waits for that arm: run it first")
+    return float(found[-1])
+
+
+def reference_columns(row: few_demos.Row) -> dict[str, Any]:
+    """Task and reference returns."""
+    import envs
+
+    spec = envs.spec(row.env)
+    assert spec.expert_return is not None and spec.random_return is not None
+    return {"env": row.env, "protocol": row.protocol, "n_demos": row.n_demos,
+            "expert_return": round(spec.expert_return.mean, 1), "random_return": round(spec.random_return.mean, 1)}
+
+
+def area(metrics: list[dict]) -> float:
+    """Mean over steps of the piecewise linear score, which starts with that of the warm start."""
+    points = [(r["step"], r.get("score", r.get("bc_score"))) for r in metrics if "score" in r or "bc_score" in r]
+    steps, scores = (np.array(column, float) for column in zip(*points, strict=True))
+    return float(np.trapezoid(scores, steps) / (steps[-1] - steps[0]))
+
+
+def bonus_mean(metrics: list[dict]) -> float | str:
+    """Mean bonus over the batches of a run, empty without one."""
+    found = [r["bonus"] for r in metrics if "bonus" in r]
+    return round(float(np.mean(found)), 4) if found else ""
+
+
+def rows_of(task: str) -> list[dict[str, str]]:
+    """Lines of the CSV of one task."""
+    row = ROWS[task]
+    return [r for r in read_rows(CSV) if (r["env"], r["protocol"], int(r["n_demos"])) == (row.env, row.protocol, row.n_demos)]
+
+
+def run_all(tasks: Iterable[str], arms: Iterable[str], seeds: int, jobs: int) -> None:
+    """Runs what the CSV lacks, `jobs` processes at a time; constants after the arms that they stand for."""
+    done = {(task, r["arm"], int(r["seed"])) for task in tasks for r in rows_of(task)}
+    for task in tasks:
+        few_demos.pool(ROWS[task].env, ROWS[task].recorded)
+    WORK.mkdir(parents=True, exist_ok=True)
+
+    def one(job: tuple[str, str, int]) -> None:
+        task, name, seed = job
+        command = [sys.executable, __file__, "run", "--task", task, "--arm", name, "--seed", str(seed)]
+        with open(WORK / f"{task}-{name}-{seed}.log", "w") as log:
+            code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        print(f"{task} {name} seed {seed}: exit {code}", flush=True)
+
+    for later in (False, True):
+        wanted = [(t, a, s) for s in range(seeds) for t in tasks for a in arms if (ARMS[a].constant_of is not None) == later]
+        with ThreadPoolExecutor(jobs) as executor:
+            list(executor.map(one, [job for job in wanted if job not in done]))
+
+
+def comparison(task: str, metric: str = "auc") -> list[list[str]]:
+    """Lines of the table: each prior against plain GAIL and its controls, over the seeds that both have."""
+    by_arm: dict[str, dict[int, dict[str, str]]] = {}
+    for r in rows_of(task):
+        by_arm.setdefault(r["arm"], {})[int(r["seed"])] = r
+    lines = []
+    for name, group in ((n, a.prior) for n, a in ARMS.items() if n in by_arm and n == first_of(a.prior) and n != "plain"):
+        for other in ("plain", *(n for n, a in ARMS.items() if a.prior == group and n != name)):
+            seeds = sorted(set(by_arm[name]) & set(by_arm.get(other, {})))
+            if not seeds:
+                continue
+            ours, theirs = (np.array([float(by_arm[n][s][metric]) for s in seeds]) for n in (name, other))
+            low, high = bootstrap_interval(ours - theirs, statistic=iqm)
+            reached = [[by_arm[n][s]["steps_to_0.5"] or "-" for s in seeds] for n in (name, other)]
+            lines.append([task, name, other, str(len(seeds)), f"{iqm(ours):.3f}", f"{iqm(theirs):.3f}",
+                          f"{iqm(ours - theirs):+.3f}", f"{low:+.3f} to {high:+.3f}",
+                          f"{probability_of_improvement(ours, theirs):.2f}", *(" ".join(r) for r in reached)])
+    return lines
+
+
+def first_of(group: str) -> str:
+    """The prior of a group: its first arm."""
+    return next(name for name, arm in ARMS.items() if arm.prior == group)
+
+
+HEADER = ["task", "prior", "against", "seeds", "AUC", "its AUC", "difference (IQM)", "95 % interval", "P(better)", "steps to 0.5",
+          "its steps to 0.5"]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    one = verbs.add_parser("run")
+    one.add_argument("--task", choices=TASKS, required=True)
+    one.add_argument("--arm", choices=ARMS, required=True)
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--steps", type=int, default=STEPS)
+    every = verbs.add_parser("all")
+    every.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    every.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    every.add_argument("--seeds", type=int, default=3)
+    every.add_argument("--jobs", type=int, default=2)
+    verbs.add_parser("list", help="print the arms")
+    verbs.add_parser("show", help="print the table")
+    a = parser.parse_args()
+    if a.verb == "run":
+        run(a.task, a.arm, a.seed, a.steps)
+    elif a.verb == "all":
+        run_all(a.tasks, a.arms, a.seeds, a.jobs)
+    elif a.verb == "list":
+        for name, arm in ARMS.items():
+            print(f"{name:20} {arm.prior:12} {arm.fit} {' '.join(arm.settings)}")
+    else:
+        for line in (HEADER, *(line for task in TASKS for line in comparison(task))):
+            print(" | ".join(line))
+
+
+if __name__ == "__main__":
+    main()
