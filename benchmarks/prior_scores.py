@@ -4,8 +4,8 @@
     python benchmarks/prior_scores.py --models gmm --controls none
 
 The prior is fitted to 4 full trajectories of the bundled expert (1 of them calibrates) and meets 4 others of the same expert
-("held-out"), of the uniform random policy, of the expert with Gaussian noise of 0.3 (of half the action range) on its actions,
-and of the expert with its first action held at 0. AUROC: the chance that a held-out transition scores higher than a foreign one,
+("held-out"), and 8 each of the uniform random policy, of the expert with Gaussian noise of 0.3 (of half the action range) on its
+actions, and of the expert with its first action held at 0. AUROC: the chance that a held-out transition scores higher than a foreign one,
 ties counted half (scikit-learn).
 """
 
@@ -26,11 +26,10 @@ sys.path.insert(0, str(ROOT))
 from records import append_row, commit, machine, read_rows
 
 CSV = ROOT / "results" / "prior_scores.csv"
-WORK = Path("runs") / "prior_scores"
 TASKS = ("Ant-v5", "Humanoid-v5")
 MODELS = ("gmm", "vae", "ae", "pixelcnn", "gan")
 CONTROLS = ("none", "untrained", "shuffled")
-FIT, MET, SEED = 4, 4, 10_000
+FIT, MET, FOREIGN, SEED = 4, 4, 8, 10_000
 NOISE = 0.3
 COLUMNS = ("env", "model", "control", "seed", "n_pairs", "median", "mean", "auroc_random", "auroc_noise", "auroc_frozen",
            "mean_random", "mean_noise", "mean_frozen", "fit_s", "ms_a_step", "machine", "commit", "command")
@@ -64,8 +63,8 @@ def recorded(env_id: str, kind: str):
     }
     expert = demos.expert(env_id)
     if kind == "expert":
-        return demos.record(expert, env_id, FIT + MET, SEED, out=WORK / env_id / kind)
-    return demos.record(Disturbed(expert, changes[kind]), env_id, MET, SEED + 1000)
+        return demos.record(expert, env_id, FIT + MET, SEED)
+    return demos.record(Disturbed(expert, changes[kind]), env_id, FOREIGN, SEED + 1000)
 
 
 def measure(env_id: str, model: str, control: str, seed: int = 0) -> dict[str, Any]:

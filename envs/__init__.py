@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from envs.make import make, make_vec
+from envs.sparse import SPARSE_ID, register_sparse
 from envs.specs import EnvSpec, ReferenceReturn, normalized_score, physics_fingerprint, spec
 from envs.toy import TOY_ID, register_toy, toy_expert
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from envs.gym_vec_env import GymVecEnv
 
 register_toy()
+register_sparse()
 
 
 def __getattr__(name: str) -> Any:
@@ -27,6 +29,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "SPARSE_ID",
     "TOY_ID",
     "BatchVecEnv",
     "EnvSpec",

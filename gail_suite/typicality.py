@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from torch import Tensor
 from demos.trajectory import Demonstrations, Transitions
 from gail_suite.features import fit_features, state_columns
 from gail_suite.priors import Prior, PriorConfig, known, provenance
+
+if TYPE_CHECKING:
+    from generative import GenerativeModel
 
 NOISE = 0.03
 """Standard deviation of the noise, in that of each column, under which the mixture is fitted."""
@@ -68,18 +71,37 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
     train, held = (inputs(prior, part) for part in split(demonstrations))
     sizes = _checked(model, settings)
     fitted = _fitted(model, train, held, seed, control, sizes)
-    fitted.calibration = calibration(fitted.error(held))
+    if model == "gan":
+        kept["centre"] = float(fitted.error(train).median())
+    fitted.calibration = calibration(error(fitted, held, kept.get("centre")))
     kept |= sizes | {k: v for k, v in fitted.config.items() if v is not None}
-    kept["held_out_mean"] = float(fitted.score(held).mean())
-    return Prior(**made, settings=kept, arrays=arrays, model=fitted)
+    made |= {"arrays": arrays, "model": fitted}
+    kept["held_out_mean"] = float(_typicality(Prior(**made, settings=kept), held).mean())
+    return Prior(**made, settings=kept)
 
 
 def score(prior: Prior, transitions: Transitions) -> np.ndarray:
     """(N,) typicality of transitions in (0, 1]; of s' alone for a prior of states."""
     if prior.kind == "constant":
         return np.full(len(transitions), prior.settings["value"], np.float32)
-    assert prior.model is not None
-    return prior.model.score(inputs(prior, transitions)).float().numpy()
+    return _typicality(prior, inputs(prior, transitions)).float().numpy()
+
+
+def error(model: GenerativeModel, x: Tensor, centre: float | None = None) -> Tensor:
+    """(N,) the model's error, or its distance from `centre`.
+
+    A critic's logit is trained where its generator draws and goes anywhere beyond, up as often as down; at the expert's it is
+    nearly constant, so what is typical is a logit near the median of the expert's.
+    """
+    found = model.error(x)
+    return found if centre is None else (found - centre).abs()
+
+
+def _typicality(prior: Prior, x: Tensor) -> Tensor:
+    assert prior.model is not None and prior.model.calibration is not None
+    s, q = prior.model.calibration
+    excess = torch.relu(error(prior.model, x, prior.settings.get("centre")) - s)
+    return torch.exp(-excess / (q - s)).clamp_min(torch.finfo(torch.float32).tiny)
 
 
 @dataclass(frozen=True)

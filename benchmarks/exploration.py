@@ -1,0 +1,90 @@
+"""Exploration by PixelCNN pseudo-counts on SparseRoom, where plain SAC finds no reward.
+
+    python benchmarks/exploration.py             # what the CSV lacks
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+from records import append_row, commit, machine, read_rows
+
+CSV = Path(__file__).parent / "results" / "exploration.csv"
+COLUMNS = ("env", "arm", "seed", "env_steps", "return_mean", "steps_to_goal", "cells_seen", "cpu_s", "machine", "commit", "command")
+ARMS = ("none", "constant", "pseudo-counts")
+STEPS, WEIGHT = 16_000, 1.0
+
+
+class Constant:
+    """The same bonus for every state."""
+
+    def __init__(self, value: float):
+        self.value = value
+
+    def __call__(self, transitions, done=None):
+        return np.full(len(transitions), self.value, np.float32)
+
+    def state(self):
+        return {}
+
+    def load_state(self, arrays):
+        pass
+
+
+def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
+    """Trains SAC on the room and tells how it ended, when the goal was first reached, and how much of the room was seen."""
+    import envs
+    from gail_suite.exploration import ExploringReward, PseudoCounts
+    from gail_suite.features import Features
+    from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
+    from gail_suite.sac import SACConfig
+
+    sac = SACConfig(hidden=(64, 64), batch_size=64, gamma=0.97, actor_lr=1e-3, critic_lr=1e-3, alpha=0.01, actor_delay=1,
+                    average_rate=0.02)
+    loop = LoopConfig(updates_per_step=0.25, warm_up=400, random_warm_up=True, capacity=steps, eval_every=steps, eval_episodes=1)
+    features = Features(np.arange(2), np.full(2, 0.5, np.float32), np.full(2, 0.3, np.float32))
+    bonus = {"none": Constant(0.0), "constant": Constant(0.1), "pseudo-counts": PseudoCounts(np.zeros(2), np.ones(2), seed=seed)}[arm]
+    trainer = OffPolicyLoop(envs.SPARSE_ID, features, ExploringReward(1.0, WEIGHT), sac, loop, seed, None, bonus=bonus)
+    start = time.process_time()
+    trainer.train(steps)
+    replay = trainer.replay
+    paid = replay.rewards[: replay.written].sum(1).nonzero()
+    seen = replay.next_features[: replay.written].flatten(0, 1).numpy() * features.std + features.mean
+    cells = {tuple(c) for c in np.clip((seen * 10).astype(int), 0, 9)}
+    from gail_suite.evaluation import evaluate
+
+    return {"env": envs.SPARSE_ID, "arm": arm, "seed": seed, "env_steps": trainer.steps,
+            "return_mean": round(float(evaluate(trainer.policy(), envs.SPARSE_ID, n_episodes=20, seed=1000).returns.mean()), 2),
+            "steps_to_goal": int(paid[0]) * loop.n_envs if len(paid) else "", "cells_seen": len(cells),
+            "cpu_s": round(time.process_time() - start, 1)}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    a = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(1)
+    code = commit()
+    done = {(r["arm"], int(r["seed"])) for r in read_rows(CSV)}
+    for seed in range(a.seeds):
+        for arm in a.arms:
+            if (arm, seed) not in done:
+                row = explore(arm, seed)
+                print(row, flush=True)
+                append_row(CSV, COLUMNS, row | {"machine": machine(), "commit": code,
+                                                "command": shlex.join(["python", "benchmarks/exploration.py", *sys.argv[1:]])})
+
+
+if __name__ == "__main__":
+    main()
