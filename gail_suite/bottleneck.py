@@ -94,13 +94,15 @@ def discriminator_of(prior: Prior | None, features: Features, n_inputs: int) -> 
     if prior is None or prior.use != "bottleneck":
         return None
     assert isinstance(prior.model, VAE)
-    matrix, shift = features.into(prior.features)
-    n_actions = n_inputs - len(matrix)
-    if n_actions + matrix.shape[1] != prior.model.spec["event_shape"][0]:
+    columns, scale, shift = (torch.from_numpy(a) for a in features.into(prior.features))
+    n_actions = n_inputs - len(features.columns)
+    if n_actions + len(columns) != prior.model.spec["event_shape"][0]:
         raise ValueError(f"the prior reads pairs of {prior.model.spec['event_shape'][0]} numbers, the discriminator of this run "
                          f"{n_inputs}: set adversary.absorbing=false, or leave out the prior and set adversary.bottleneck")
-    whole = torch.block_diag(torch.from_numpy(matrix), torch.eye(n_actions))
-    return discriminator_from_vae(prior.model, whole, F.pad(torch.from_numpy(shift), (0, n_actions)))
+    matrix = torch.zeros(len(features.columns), len(columns))
+    matrix[columns, torch.arange(len(columns))] = scale
+    whole = torch.block_diag(matrix, torch.eye(n_actions))
+    return discriminator_from_vae(prior.model, whole, F.pad(shift, (0, n_actions)))
 
 
 @torch.no_grad()

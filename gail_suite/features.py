@@ -34,8 +34,8 @@ class Features:
         mean[self.columns], scale[self.columns] = self.mean, 1 / self.std
         return mean, scale
 
-    def into(self, other: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Matrix (F, F') and shift (F',), float32, with other(obs) = self(obs) @ matrix + shift.
+    def into(self, other: Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Columns, scale and shift (F',) with other(obs) = self(obs)[:, columns] * scale + shift.
 
         Raises:
             ValueError: `other` reads a column that these features leave out.
@@ -44,9 +44,10 @@ class Features:
         if hidden:
             raise ValueError(f"observation columns {hidden} did not vary in these demonstrations but did where the prior was "
                              "fitted: fit it to the demonstrations of this run")
-        matrix = (self.columns[:, None] == other.columns).astype(np.float64)
-        shift = (matrix.T @ self.mean - other.mean) / other.std
-        return (self.std[:, None] * matrix / other.std).astype(np.float32), shift.astype(np.float32)
+        place = {column: i for i, column in enumerate(self.columns.tolist())}
+        columns = np.array([place[column] for column in other.columns.tolist()])
+        shift = (self.mean[columns] - other.mean) / other.std
+        return columns, (self.std[columns] / other.std).astype(np.float32), shift.astype(np.float32)
 
     def state(self) -> dict[str, np.ndarray]:
         """The map as arrays, for a checkpoint."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from torch import Tensor
 
 import demos
 from gail_suite.bc import BCConfig, Run, clone, demo_pairs
+from gail_suite.behaviour import Behaviour, behaviour_of
 from gail_suite.bottleneck import BottleneckDiscriminator, discriminator_of, make_discriminator
 from gail_suite.dual import Dual
 from gail_suite.features import Features
@@ -40,6 +43,10 @@ from gail_suite.shaping import Shaping
 from gail_suite.typicality import bonus_of
 
 DEFAULT_STEPS = 100_000
+WARM_COPIES = 4
+"""States around each demonstrated one in a warm start from a behaviour prior."""
+Term = tuple[Tensor, dict[str, Tensor]]
+"""A scalar added to a loss, and what to report."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,7 @@ class Adversary:
         self.reward = reward_fn(config.reward, config.reward_clip)
         self.batch_size = batch_size
         self.shaping: Shaping | None = None
+        self.behaviour: Behaviour | None = None
         self.fraction, self.calls, self.expert_reward = 0.0, 0, float(self.reward(torch.zeros(())))
 
     def set_progress(self, fraction: float) -> None:
@@ -200,7 +208,7 @@ class Adversary:
         return rewards
 
     def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
-        """Expert rows for the critic batch, the bound on targets and the BC term of the actor."""
+        """Expert rows for the critic batch, the bound on targets and the terms of the actor."""
         inputs: dict[str, Any] = {}
         share = self._between(self.config.expert_share, self.config.expert_share_final)
         n = round(share / max(1e-6, 1 - share) * self.batch_size)
@@ -211,11 +219,21 @@ class Adversary:
             top = max(reward, 1e-3) / (1 - self.gamma)
             bounds = (-top, top) if self.config.reward in ("airl", "fairl", "logd") else (0.0, top)
             inputs["target_bounds"] = bounds if self.shaping is None else self.shaping.bounds(*bounds)
+        terms = self._actor_terms(generator)
+        if terms:
+            inputs["actor_penalty"] = lambda actor, sample: added([term(actor, sample) for term in terms])
+        return inputs
+
+    def _actor_terms(self, generator: torch.Generator) -> list[Callable[..., Term]]:
+        """What is added to the actor's loss: the BC term, and the divergence from a behaviour prior."""
+        terms: list[Callable[..., Term]] = []
         weight = self._between(self.config.bc_weight, self.config.bc_weight_final)
         if weight > 0:
             rows = torch.randint(len(self.pairs), (self.batch_size,), generator=generator)
-            inputs["actor_penalty"] = lambda actor, sample: (weight * bc_loss(actor, self.features[rows], self.actions[rows]), {})
-        return inputs
+            terms.append(lambda actor, sample: (weight * bc_loss(actor, self.features[rows], self.actions[rows]), {}))
+        if self.behaviour is not None:
+            terms.append(partial(self.behaviour.penalty, self.fraction))
+        return terms
 
     @torch.no_grad()
     def _expert_rows(self, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -237,6 +255,8 @@ class Adversary:
         demos_part = {f"expert.{k}": v.numpy() for k, v in arrays.items()}
         if self.dual is not None:
             counters["beta"] = np.array(self.dual.beta)
+        if self.behaviour is not None:
+            counters |= self.behaviour.state()
         return {**counters, **demos_part, **module_arrays(self.net, "net"), **optimiser_arrays(self.optimiser, "optim")}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
@@ -244,8 +264,18 @@ class Adversary:
         self.calls, self.expert_reward = int(arrays["calls"]), float(arrays["expert_reward"])
         if self.dual is not None:
             self.dual.beta = float(arrays["beta"])
+        if self.behaviour is not None:
+            self.behaviour.load_state(arrays)
         load_module_arrays(self.net, arrays, "net")
         load_optimiser_arrays(self.optimiser, arrays, "optim")
+
+
+def added(terms: list[Term]) -> Term:
+    """Sum of at least one term, and all of their reports."""
+    total, report = terms[0]
+    for term, more in terms[1:]:
+        total, report = total + term, report | more
+    return total, report
 
 
 class GAIL:
@@ -271,6 +301,7 @@ class GAIL:
         if net is not None and adversary.bottleneck == 0:
             adversary = dataclasses.replace(adversary, bottleneck=c.prior.weight)
         self.adversary = Adversary(expert, adversary, c.sac.batch_size, c.sac.gamma, net)
+        self.adversary.behaviour = behaviour_of(self.prior, c.prior, features)
         self.loop = OffPolicyLoop(self.env_id, features, self.adversary, c.sac, c.loop, self.seed, self.run_dir, device,
                                   bonus_of(self.prior, c.prior, c.sac.gamma), actor_of(self.prior, c.prior))
 
@@ -329,7 +360,10 @@ class GAIL:
         if not (fresh and self.config.warm_start):
             return
         sac, adversary = self.loop.sac, self.adversary
-        info = clone(sac.actor, adversary.features, adversary.actions, self.config.bc, self.loop.generator)
+        features, actions = adversary.features, adversary.actions
+        if self.config.prior.warm_start and adversary.behaviour is not None:
+            features, actions = adversary.behaviour.warm_start(features, WARM_COPIES, self.loop.generator)
+        info = clone(sac.actor, features, actions, self.config.bc, self.loop.generator)
         sac.restart_average()
         row = info | {f"bc_{k}": v for k, v in self.loop.evaluate().items()}
         if log is not None:

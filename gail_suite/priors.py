@@ -53,6 +53,12 @@ class PriorConfig:
     """The same at the end (linear); constant where not given."""
     potential: bool = False
     """Typicality as a potential: adds weight * (gamma * score(s') - score(s)), which leaves the best policy unchanged."""
+    target_kl: float | None = None
+    """Nats between policy and behaviour prior that a multiplier, starting at `weight`, holds; None follows the weights."""
+    dual_rate: float = 0.001
+    """Largest step of that multiplier."""
+    warm_start: bool = False
+    """Start from actions drawn from the behaviour prior around the demonstrated states, not from the demonstrated ones."""
 
     def at(self, fraction: float) -> float:
         """The weight of a run that is `fraction` in [0, 1] done."""
