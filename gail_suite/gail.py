@@ -10,7 +10,6 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +230,9 @@ class Adversary:
         if weight > 0:
             rows = torch.randint(len(self.pairs), (self.batch_size,), generator=generator)
             terms.append(lambda actor, sample: (weight * bc_loss(actor, self.features[rows], self.actions[rows]), {}))
-        if self.behaviour is not None:
-            terms.append(partial(self.behaviour.penalty, self.fraction))
+        behaviour, fraction = self.behaviour, self.fraction
+        if behaviour is not None:
+            terms.append(lambda actor, sample: behaviour.penalty(fraction, sample))
         return terms
 
     @torch.no_grad()

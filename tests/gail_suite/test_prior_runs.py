@@ -1,0 +1,94 @@
+"""Each use of a prior in a run: switched off it changes nothing, and a killed run goes on exactly."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+import envs
+from gail_suite.bc import BCConfig
+from gail_suite.gail import GAIL, AdversaryConfig, GAILConfig
+from gail_suite.offpolicy import LoopConfig
+from gail_suite.policy import load_policy
+from gail_suite.priors import PriorConfig, fit_prior
+from gail_suite.runlog import read_metrics
+from gail_suite.sac import SACConfig
+
+TINY = GAILConfig(
+    bc=BCConfig(hidden=(16, 16), steps=20),
+    adversary=AdversaryConfig(hidden=(16,), batch_size=16, every=1),
+    sac=SACConfig(hidden=(16, 16), batch_size=16, actor_delay=1, tune_alpha=True),
+    loop=LoopConfig(n_envs=4, warm_up=40, capacity=2000, eval_every=1000, eval_episodes=1, checkpoint_every=80, log_every=40))
+"""A run of a second."""
+SIZES = {"bottleneck": {"latent": 3, "hidden": 16, "layers": 1, "steps": 20}, "latent-action": {"hidden": 8, "layers": 1, "steps": 20},
+         "behaviour": {"components": 2, "noise": 0.1}}
+USES: dict[str, tuple[str, dict]] = {
+    "bottleneck": ("vae", {}), "latent-action": ("ae", {}), "behaviour": ("gmm", {"target_kl": 1.0, "warm_start": True})}
+
+
+@pytest.fixture(scope="module")
+def priors(toy_demos, tmp_path_factory):
+    """Folder of a prior of each use."""
+    folder = tmp_path_factory.mktemp("priors")
+    return {use: fit_prior(toy_demos, model, use, **SIZES[use]).save(folder / use) for use, (model, _) in USES.items()}
+
+
+def train(toy_demos, config, run_dir, steps=80):
+    gail = GAIL(envs.TOY_ID, toy_demos, config, 0, run_dir)
+    gail.train(steps, eval_episodes=0)
+    return gail
+
+
+def rows(run_dir):
+    return [{k: v for k, v in r.items() if k not in ("wall_s", "sps")} for r in read_metrics(run_dir)]
+
+
+def arrays(gail):
+    return gail.loop.sac.state() | gail.adversary.state() | gail.loop.replay.state()
+
+
+@pytest.fixture(scope="module")
+def plain(toy_demos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plain") / "run"
+    train(toy_demos, TINY, folder)
+    return rows(folder)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_weight_zero_is_plain_gail(toy_demos, priors, plain, tmp_path, use):
+    off = dataclasses.replace(TINY, prior=PriorConfig(str(priors[use]), 0.0, target_kl=1.0, warm_start=True))
+    train(toy_demos, off, tmp_path / "run")
+    assert rows(tmp_path / "run") == plain
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, plain, tmp_path, use):
+    borrowed = shutil.copytree(priors[use], tmp_path / "prior")
+    config = dataclasses.replace(TINY, prior=PriorConfig(str(borrowed), 0.5, **USES[use][1]))
+    whole = train(toy_demos, config, tmp_path / "whole", 120)
+    assert rows(tmp_path / "whole") != plain
+    part = GAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path / "part")
+    save = part.loop.save
+
+    def save_then_die():
+        save()
+        raise SystemExit("killed")
+
+    part.loop.save = save_then_die
+    with pytest.raises(SystemExit):
+        part.train(120, eval_episodes=0)
+    shutil.rmtree(borrowed)
+    resumed = GAIL.resume(tmp_path / "part")
+    assert resumed.loop.steps == 80
+    resumed.train(eval_episodes=0)
+    ours, theirs = arrays(resumed), arrays(whole)
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[k], theirs[k], equal_nan=True) for k in ours)
+    assert rows(tmp_path / "part") == rows(tmp_path / "whole")
+    obs = np.random.default_rng(0).standard_normal((5, envs.spec(envs.TOY_ID).obs_dim))
+    saved, learned = load_policy(tmp_path / "part"), whole.loop.policy()
+    np.testing.assert_array_equal(saved.predict(obs, deterministic=True)[0], learned.predict(obs, deterministic=True)[0])
+    shutil.rmtree(tmp_path / "part" / "policy")  # the newest checkpoint holds it too
+    again = load_policy(tmp_path / "part")
+    np.testing.assert_array_equal(again.predict(obs, deterministic=True)[0], learned.predict(obs, deterministic=True)[0])
