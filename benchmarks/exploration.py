@@ -22,26 +22,10 @@ ARMS = ("none", "constant", "pseudo-counts")
 STEPS, WEIGHT = 16_000, 1.0
 
 
-class Constant:
-    """The same bonus for every state."""
-
-    def __init__(self, value: float):
-        self.value = value
-
-    def __call__(self, transitions, done=None):
-        return np.full(len(transitions), self.value, np.float32)
-
-    def state(self):
-        return {}
-
-    def load_state(self, arrays):
-        pass
-
-
 def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
     """Trains SAC on the room and tells how it ended, when the goal was first reached, and how much of the room was seen."""
     import envs
-    from gail_suite.exploration import ExploringReward, PseudoCounts
+    from gail_suite.exploration import Constant, ExploringReward, PseudoCounts
     from gail_suite.features import Features
     from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
     from gail_suite.sac import SACConfig

@@ -1,4 +1,4 @@
-"""SB3's DummyVecEnv for any environment, with an exact `get_state` and `set_state` for MuJoCo environments and the toy."""
+"""SB3's DummyVecEnv for any environment, with an exact `get_state` and `set_state` for MuJoCo environments and the toys."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from envs.batch_vec_env import STATE
 from envs.common import check_actions, check_observations, pack_host, unpack_host
+from envs.sparse import SparseRoom
 from envs.toy import PointToy
 
 # outputs of the last step that tasks read before the next one (velocities as differences of positions)
@@ -66,11 +67,11 @@ class GymVecEnv(DummyVecEnv):
 def _read(env: gym.Env[Any, Any]) -> np.ndarray:
     """The simulation of env as one float64 row."""
     inner = env.unwrapped
-    if isinstance(inner, PointToy):
+    if isinstance(inner, (PointToy, SparseRoom)):
         return inner.state.copy()
     if not isinstance(inner, MujocoEnv):
         raise NotImplementedError(
-            f"cannot save the state of {type(inner).__name__}: only MuJoCo tasks and PointToy resume exactly"
+            f"cannot save the state of {type(inner).__name__}: only MuJoCo tasks and the toys resume exactly"
         )
     row = np.empty(mujoco.mj_stateSize(inner.model, STATE))
     mujoco.mj_getState(inner.model, inner.data, row, STATE)
@@ -85,7 +86,7 @@ def _write(env: gym.Env[Any, Any], row: np.ndarray) -> None:
         raise ValueError(
             f"state rows have shape {row.shape}, expected {expected}: the state belongs to another environment"
         )
-    if isinstance(inner, PointToy):
+    if isinstance(inner, (PointToy, SparseRoom)):
         inner.state = row.copy()
         return
     fields = [getattr(inner.data, name).reshape(-1) for name in CARRIED]

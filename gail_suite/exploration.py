@@ -81,6 +81,24 @@ class PseudoCounts:
         load_optimiser_arrays(self.optimiser, arrays, "optim")
 
 
+class Constant:
+    """A `Bonus` that is the same everywhere: the control of those that are not."""
+
+    def __init__(self, value: float):
+        self.value = value
+
+    def __call__(self, transitions: Transitions, done: np.ndarray | None = None) -> np.ndarray:
+        """(N,) of the value."""
+        return np.full(len(transitions), self.value, np.float32)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Nothing."""
+        return {}
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
+
+
 class ExploringReward(TaskReward):
     """The objective scale * r + weight * bonus."""
 

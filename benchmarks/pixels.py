@@ -1,0 +1,77 @@
+"""Imitation by sight on PointToy: SAC whose only reward is how typical a VAE or a PixelCNN of the expert's frames finds its own.
+
+    python benchmarks/pixels.py                  # what the CSV lacks
+
+The policy acts on the state; the reward sees frames alone. Score: 0 random, 1 expert, on the toy's own reward, 20 episodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+from records import append_row, commit, machine, read_rows
+
+CSV = Path(__file__).parent / "results" / "pixels.csv"
+COLUMNS = ("env", "arm", "seed", "env_steps", "score", "length_mean", "bonus_last", "cpu_s", "machine", "commit", "command")
+ARMS = ("vae", "pixelcnn", "vae-untrained", "constant")
+STEPS = 4_000
+
+
+def imitate(arm: str, seed: int, steps: int = STEPS) -> dict:
+    """Trains on the frames' score and measures on the toy's own reward."""
+    import demos
+    import envs
+    from gail_suite.evaluation import evaluate
+    from gail_suite.exploration import Constant, ExploringReward
+    from gail_suite.features import fit_features
+    from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
+    from gail_suite.pixels import Sight, fit_sight
+    from gail_suite.sac import SACConfig
+
+    start = time.process_time()
+    shown = demos.record(envs.toy_expert, envs.TOY_ID, 8, seed=10_000 + 100 * seed)
+    name, _, control = arm.partition("-")
+    bonus = Constant(0.5) if arm == "constant" else Sight(fit_sight(shown, model=name, seed=seed, untrained=bool(control)))
+    sac = SACConfig(hidden=(64, 64), batch_size=64, gamma=0.95, actor_lr=1e-3, critic_lr=1e-3, tau=0.02, actor_delay=1,
+                    average_rate=0.02)
+    loop = LoopConfig(n_envs=4, updates_per_step=0.5, warm_up=400, random_warm_up=True, capacity=steps, eval_every=steps,
+                      eval_episodes=1)
+    features = fit_features(shown.transitions().obs, np.arange(3))
+    trainer = OffPolicyLoop(envs.TOY_ID, features, ExploringReward(0.0, 1.0), sac, loop, seed, None, bonus=bonus)
+    trainer.train(steps)
+    last = trainer.replay.bonus[trainer.replay.written - 100 : trainer.replay.written]
+    found = evaluate(trainer.policy(), envs.TOY_ID, n_episodes=20, seed=1000)
+    return {"env": envs.TOY_ID, "arm": arm, "seed": seed, "env_steps": trainer.steps, "score": round(float(found.score), 3),
+            "length_mean": round(float(found.lengths.mean()), 1), "bonus_last": round(float(last.mean()), 3),
+            "cpu_s": round(time.process_time() - start, 1)}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    a = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(1)
+    code = commit()
+    done = {(r["arm"], int(r["seed"])) for r in read_rows(CSV)}
+    for seed in range(a.seeds):
+        for arm in a.arms:
+            if (arm, seed) not in done:
+                row = imitate(arm, seed)
+                print(row, flush=True)
+                append_row(CSV, COLUMNS, row | {"machine": machine(), "commit": code,
+                                                "command": shlex.join(["python", "benchmarks/pixels.py", *sys.argv[1:]])})
+
+
+if __name__ == "__main__":
+    main()
