@@ -104,7 +104,7 @@ def fit(demonstrations: Demonstrations, model: str = "ae", seed: int = 0, contro
     latent = max(1, round(actions.shape[1] / 2)) if latent is None else latent
     seen = shuffled(actions, seed) if control == "shuffled" else actions
     trained: dict[str, Any] = {"lr": 0.0} if control == "untrained" else {}
-    coder: Any = (AutoEncoder(latent, hidden, layers, "mlp", bounded=True, **trained) if model == "ae" else
+    coder: Any = (AutoEncoder(latent, hidden, layers, "mlp", bounded=True, mixture=0, **trained) if model == "ae" else
                   VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.02, **trained))
     coder.fit(seen, steps=1 if trained else steps, seed=seed, progress=False, device="cpu")
     error = (coder.reconstruct(actions) - actions).square().mean() / actions.var(0, correction=0).mean().clamp_min(1e-12)
