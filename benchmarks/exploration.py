@@ -22,8 +22,8 @@ ARMS = ("none", "constant", "pseudo-counts")
 STEPS, WEIGHT = 16_000, 1.0
 
 
-def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
-    """Trains SAC on the room and tells how it ended, when the goal was first reached, and how much of the room was seen."""
+def trained(arm: str, seed: int, steps: int = STEPS):
+    """SAC in the room with the bonus of an arm."""
     import envs
     from gail_suite.exploration import Constant, ExploringReward, PseudoCounts
     from gail_suite.features import Features
@@ -34,19 +34,31 @@ def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
                     average_rate=0.02)
     loop = LoopConfig(updates_per_step=0.25, warm_up=400, random_warm_up=True, capacity=steps, eval_every=steps, eval_episodes=1)
     features = Features(np.arange(2), np.full(2, 0.5, np.float32), np.full(2, 0.3, np.float32))
-    bonus = {"none": Constant(0.0), "constant": Constant(0.1), "pseudo-counts": PseudoCounts(np.zeros(2), np.ones(2), seed=seed)}[arm]
-    trainer = OffPolicyLoop(envs.SPARSE_ID, features, ExploringReward(1.0, WEIGHT), sac, loop, seed, None, bonus=bonus)
-    start = time.process_time()
+    bonuses = {"none": Constant(0.0), "constant": Constant(0.03), "pseudo-counts": PseudoCounts(np.zeros(2), np.ones(2), seed=seed)}
+    trainer = OffPolicyLoop(envs.SPARSE_ID, features, ExploringReward(1.0, WEIGHT), sac, loop, seed, None, bonus=bonuses[arm])
     trainer.train(steps)
-    replay = trainer.replay
-    paid = replay.rewards[: replay.written].sum(1).nonzero()
-    seen = replay.next_features[: replay.written].flatten(0, 1).numpy() * features.std + features.mean
-    cells = {tuple(c) for c in np.clip((seen * 10).astype(int), 0, 9)}
+    return trainer
+
+
+def places(trainer) -> np.ndarray:
+    """(N, 2) everywhere the run has been, in order."""
+    seen = trainer.replay.next_features[: trainer.replay.written].flatten(0, 1).numpy()
+    return seen * trainer.features.std + trainer.features.mean
+
+
+def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
+    """How a run ended, when it first reached the goal, and how many of 100 cells of the room it saw."""
+    import envs
     from gail_suite.evaluation import evaluate
 
+    start = time.process_time()
+    trainer = trained(arm, seed, steps)
+    paid = trainer.replay.rewards[: trainer.replay.written].sum(1).nonzero()
+    cells = {tuple(c) for c in np.clip((places(trainer) * 10).astype(int), 0, 9)}
+    found = evaluate(trainer.policy(), envs.SPARSE_ID, n_episodes=20, seed=1000)
     return {"env": envs.SPARSE_ID, "arm": arm, "seed": seed, "env_steps": trainer.steps,
-            "return_mean": round(float(evaluate(trainer.policy(), envs.SPARSE_ID, n_episodes=20, seed=1000).returns.mean()), 2),
-            "steps_to_goal": int(paid[0]) * loop.n_envs if len(paid) else "", "cells_seen": len(cells),
+            "return_mean": round(float(found.returns.mean()), 2),
+            "steps_to_goal": int(paid[0]) * trainer.config.n_envs if len(paid) else "", "cells_seen": len(cells),
             "cpu_s": round(time.process_time() - start, 1)}
 
 
