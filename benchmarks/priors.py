@@ -62,6 +62,28 @@ for _model in ("gmm", "vae", "ae", "pixelcnn", "gan"):
     ARMS[f"{_model}-untrained"] = Arm(_model, {"model": _model, "control": "untrained"}, MIXED)
     ARMS[f"{_model}-shuffled"] = Arm(_model, {"model": _model, "control": "shuffled"}, MIXED)
     ARMS[f"{_model}-constant"] = Arm(_model, {"model": "constant"}, MIXED, constant_of=_model)
+VAE = {"model": "vae", "use": "bottleneck"}
+ARMS |= {  # plain has the gradient penalty alone, and what is here has it too
+    "vail": Arm("vail", settings=("adversary.bottleneck=0.5",)),
+    "dropout": Arm("vail", settings=("adversary.dropout=0.5",)),
+    "vail-vae": Arm("vail-vae", VAE, ("prior.weight=0.5",)),
+    "vail-vae-untrained": Arm("vail-vae", VAE | {"control": "untrained"}, ("prior.weight=0.5",)),
+    "vail-vae-shuffled": Arm("vail-vae", VAE | {"control": "shuffled"}, ("prior.weight=0.5",))}
+for _model in ("ae", "vae"):
+    LATENT = {"model": _model, "use": "latent-action"}
+    ARMS[f"latent-{_model}"] = Arm(f"latent-{_model}", LATENT, ("prior.weight=0.5",))
+    # the wider action alone: a decoder with the weights that it was drawn with
+    ARMS[f"latent-{_model}-wider"] = Arm(f"latent-{_model}", LATENT | {"control": "untrained"}, ("prior.weight=0.5",))
+    ARMS[f"latent-{_model}-shuffled"] = Arm(f"latent-{_model}", LATENT | {"control": "shuffled"}, ("prior.weight=0.5",))
+FADING, NO_BC_TERM = ("prior.weight=0.1", "prior.weight_final=0"), ("adversary.bc_weight=0", "adversary.bc_weight_final=0")
+for _model in ("gmm", "pixelcnn"):
+    KL = {"model": _model, "use": "behaviour"}
+    ARMS[f"kl-{_model}"] = Arm(f"kl-{_model}", KL, FADING)
+    ARMS[f"kl-{_model}-untrained"] = Arm(f"kl-{_model}", KL | {"control": "untrained"}, FADING)
+    ARMS[f"kl-{_model}-shuffled"] = Arm(f"kl-{_model}", KL | {"control": "shuffled"}, FADING)
+    # in place of the BC term that plain has, and started from the prior's own actions
+    ARMS[f"kl-{_model}-start"] = Arm("kl-start", KL, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
+ARMS["bc-start"] = Arm("kl-start", settings=NO_BC_TERM)
 # The first arm of a group is the prior, the others are what it has to beat.
 
 
