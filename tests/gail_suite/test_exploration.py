@@ -8,6 +8,7 @@ from demos.trajectory import Transitions
 from gail_suite.exploration import Constant, ExploringReward, PseudoCounts, coarse_picture, pseudo_count_bonus
 from gail_suite.features import Features
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
+from gail_suite.replay import Window
 from gail_suite.sac import SACConfig
 
 
@@ -83,6 +84,15 @@ def test_the_loop_pays_the_bonus_and_resumes_with_its_memory(tmp_path):
     assert torch.equal(whole.replay.bonus[:n], part.replay.bonus[:n]) and whole.replay.bonus[:n].max() > 0
     window = whole.replay.sample(8, 1, torch.Generator().manual_seed(0))
     torch.testing.assert_close(whole.objective.rewards(window), window.rewards + 0.5 * window.bonus)
+
+
+def test_curiosity_fades():
+    reward = ExploringReward(2.0, 0.5, 0.1)
+    reward.set_progress(0.5)
+    zeros = torch.zeros(1, 1, 1)
+    w = Window(zeros, zeros, zeros, torch.ones(1, 1), torch.zeros(1, 1), torch.ones(1, 1), bonus=torch.full((1, 1), 2.0))
+    # 2 * 1 + (0.5 + 0.1) / 2 * 2 = 2.6
+    torch.testing.assert_close(reward.rewards(w), torch.full((1, 1), 2.6))
 
 
 def test_constant():
