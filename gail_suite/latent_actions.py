@@ -88,7 +88,9 @@ class LatentActor(Actor):
 
 def fit(demonstrations: Demonstrations, model: str = "ae", seed: int = 0, control: str | None = None, *,
         latent: int | None = None, hidden: int = 64, layers: int = 2, beta: float = 0.1, steps: int = 2500) -> Prior:
-    """An autoencoder of the demonstrations' actions, without states; `untrained` is the control with a wider action alone.
+    """An autoencoder of the demonstrations' actions, without states.
+
+    `untrained` is the control with a wider vector alone: a random decoder whose actions have the expert's mean and deviation.
 
     Args:
         model: ae (codes bounded by tanh) or vae (codes times `VAE_REACH`).
@@ -107,10 +109,27 @@ def fit(demonstrations: Demonstrations, model: str = "ae", seed: int = 0, contro
     coder: Any = (AutoEncoder(latent, hidden, layers, "mlp", bounded=True, mixture=0, **trained) if model == "ae" else
                   VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.02, **trained))
     coder.fit(seen, steps=1 if trained else steps, seed=seed, progress=False, device="cpu")
+    if trained:
+        spread(coder.net.decoder, latent, VAE_REACH if model == "vae" else 1.0, seed)
     error = (coder.reconstruct(actions) - actions).square().mean() / actions.var(0, correction=0).mean().clamp_min(1e-12)
     settings = {"latent": latent, "hidden": hidden, "layers": layers, "beta": beta, "steps": steps, "unexplained": float(error)}
     return Prior("latent-action", model, demonstrations.env_id, features, coder, control, settings,
                  provenance=provenance(demonstrations, seed))
+
+
+@torch.no_grad()
+def spread(decoder: nn.Module, latent: int, reach: float, seed: int) -> None:
+    """Gives an untrained decoder outputs of mean 0 and deviation 1 (in the actions' units) over codes in [-reach, reach].
+
+    Weights as drawn decode every code to about the mean action, which would make the control a policy with a smaller range
+    of actions and not one with a wider vector.
+    """
+    codes = reach * (2 * torch.rand(2000, latent, generator=torch.Generator().manual_seed(seed)) - 1)
+    out = decoder(codes).squeeze(-1)
+    last: Any = [m for m in decoder.modules() if isinstance(m, nn.Linear)][-1]
+    sd = out.std(0).clamp_min(1e-6)
+    last.weight.div_(sd[:, None])
+    last.bias.sub_(out.mean(0)).div_(sd)
 
 
 def decoder_of(prior: Prior, share: float) -> ActionDecoder:

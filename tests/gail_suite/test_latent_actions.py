@@ -89,6 +89,15 @@ def test_a_prior_of_actions_keeps_its_decoder_when_saved(toy_demos, tmp_path, mo
     torch.testing.assert_close(decoder_of(prior, 1.0)(wide), prior.model.decode(code).clamp(-1, 1), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("model", ["ae", "vae"])
+def test_the_untrained_decoder_spreads_as_the_expert_does(toy_demos, model):
+    prior = fit_prior(toy_demos, model, "latent-action", control="untrained", hidden=16, layers=1)
+    decoded = decoder_of(prior, 1.0).decode(2 * torch.rand(4000, 1, generator=torch.Generator().manual_seed(1)) - 1)
+    actions = torch.from_numpy(toy_demos.transitions().acts)
+    torch.testing.assert_close(decoded.mean(0), actions.mean(0), atol=0.05, rtol=0)
+    torch.testing.assert_close(decoded.std(0), actions.std(0), atol=0.05, rtol=0.1)
+
+
 def test_a_share_that_is_no_share_is_refused(toy_demos):
     prior = fit_prior(toy_demos, "ae", "latent-action", control="untrained", hidden=8, layers=1)
     for config in (PriorConfig("p", 1.5), PriorConfig("p", 0.5, 0.0)):
