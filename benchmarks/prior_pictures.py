@@ -1,6 +1,6 @@
 """Draws the pictures of docs/priors.md: typicality of the expert and of others, a random and a curious walk, frames of the toy.
 
-    python benchmarks/prior_pictures.py [typicality] [exploration] [frames]
+    python benchmarks/prior_pictures.py [typicality] [exploration] [frames] [bottleneck] [latent] [behaviour]
 """
 
 from __future__ import annotations
@@ -68,11 +68,108 @@ def frames() -> None:
     _save(figure, "prior_frames")
 
 
+def bottleneck() -> None:
+    """Nats that discriminators let through, and their multipliers, while they learn to tell the Ant expert from a noisy one."""
+    import torch
+    from prior_scores import recorded
+
+    from gail_suite.bc import demo_pairs
+    from gail_suite.bottleneck import BottleneckDiscriminator
+    from gail_suite.dual import Dual
+    from gail_suite.losses import gail_loss
+
+    features, *expert = demo_pairs("Ant-v5", recorded("Ant-v5", "expert"))
+    noisy = recorded("Ant-v5", "noise").transitions()
+    pairs = [torch.cat(expert[:2], 1), torch.cat([torch.from_numpy(features(noisy.obs)), torch.from_numpy(noisy.acts)], 1).float()]
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3))
+    for limit in (0.1, 0.5, 2.0):
+        torch.manual_seed(0)
+        generator, net = torch.Generator().manual_seed(0), BottleneckDiscriminator(pairs[0].shape[1])
+        dual, optimiser = Dual(limit, 0.01), torch.optim.Adam(net.parameters(), 3e-4, fused=True)
+        nats, betas = [], []
+        for _ in range(2000):
+            x = torch.cat([p[torch.randint(len(p), (128,), generator=generator)] for p in pairs])
+            logits, kl = net.training_logits(x, generator)
+            loss = gail_loss(*logits.chunk(2))[0] + dual.penalty(kl.mean())
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            nats.append(kl.mean().item()), betas.append(dual.beta)
+        (line,) = axes[0].plot(nats, linewidth=0.8, label=f"I_c = {limit}")
+        axes[0].axhline(limit, color=line.get_color(), linestyle="--", linewidth=0.8)
+        axes[1].plot(betas, color=line.get_color(), label=f"I_c = {limit}")
+    axes[0].set(yscale="log", xlabel="discriminator updates", ylabel="KL, nats")
+    axes[1].set(xlabel="discriminator updates", ylabel="multiplier beta")
+    axes[1].legend()
+    _save(figure, "prior_bottleneck")
+
+
+def latent() -> None:
+    """Two of the Ant's actions: the expert's, and what codes drawn at random decode to."""
+    import torch
+    from prior_scores import FIT, recorded
+
+    from gail_suite.bc import demo_pairs
+    from gail_suite.latent_actions import decoder_of
+    from gail_suite.priors import fit_prior
+
+    shown = recorded("Ant-v5", "expert")[:FIT]
+    actions = demo_pairs("Ant-v5", shown)[2].numpy()
+    figure, axes = plt.subplots(1, 3, figsize=(7, 2.6), sharex=True, sharey=True)
+    axes[0].scatter(*actions[:, :2].T, s=1)
+    for axis, control, title in zip(axes[1:], (None, "untrained"), ("decoded", "decoded, untrained"), strict=True):
+        prior = fit_prior(shown, "ae", "latent-action", control=control, steps=1000)
+        codes = 2 * torch.rand(4000, prior.settings["latent"], generator=torch.Generator().manual_seed(0)) - 1
+        axis.scatter(*decoder_of(prior, 1.0).decode(codes)[:, :2].T, s=1)
+        axis.set(title=title, xlabel="first action")
+    axes[0].set(title="expert", xlabel="first action", ylabel="second action", xlim=(-1.05, 1.05), ylim=(-1.05, 1.05))
+    _save(figure, "prior_latent")
+
+
+def behaviour() -> None:
+    """p0 of the Ant's first action along a held-out trajectory, and what the expert did."""
+    import torch
+    from prior_scores import FIT, recorded
+
+    from gail_suite.behaviour import density_of
+    from gail_suite.priors import fit_prior
+
+    expert, steps, levels = recorded("Ant-v5", "expert"), 60, np.linspace(-1, 1, 81)
+    held = expert[FIT].transitions() if hasattr(expert[FIT], "transitions") else expert[FIT : FIT + 1].transitions()
+    figure, axes = plt.subplots(1, 2, figsize=(7, 2.8), sharey=True)
+    for axis, model, title in zip(axes, ("gmm", "pixelcnn"), ("conditional mixture", "autoregressive, 21 levels"), strict=True):
+        prior = fit_prior(expert[:FIT], model, "behaviour")
+        p0, x = density_of(prior), torch.from_numpy(prior.features(held.obs[200 : 200 + steps]))
+        with torch.no_grad():
+            p = first_action(p0, x, levels)
+        axis.imshow(p.T, origin="lower", aspect="auto", extent=(0, steps, -1, 1), cmap="Greys", vmax=np.quantile(p, 0.99))
+        axis.plot(np.arange(steps) + 0.5, held.acts[200 : 200 + steps, 0], color="tab:red", linewidth=1, label="expert")
+        axis.set(title=title, xlabel="step")
+    axes[0].set(ylabel="first action")
+    axes[0].legend(loc="upper right")
+    _save(figure, "prior_behaviour")
+
+
+def first_action(p0, x, levels: np.ndarray) -> np.ndarray:
+    """Marginal density of the first action (steps, levels); of the autoregressive model it is the first factor."""
+    import torch
+
+    if hasattr(p0, "conditional"):
+        log_weights, means = p0.conditional.moments(x)
+        sd = p0.conditional.scale[:, 0].norm(dim=-1)
+        normal = torch.distributions.Normal(means[:, :, 0, None], sd[:, None])
+        return (log_weights.exp()[:, :, None] * normal.log_prob(torch.from_numpy(levels)).exp()).sum(1).numpy()
+    knots = p0.log_levels(x, torch.zeros(len(x), p0.shape[2]))[:, 0].exp() / p0.spacing
+    at = np.linspace(-1, 1, p0.levels)
+    return np.stack([np.interp(levels, at, row) for row in knots.numpy()])
+
+
 def _save(figure, name: str) -> None:
     figure.tight_layout()
     figure.savefig(IMAGES / f"{name}.png", dpi=80)
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[1:] or ("typicality", "exploration", "frames"):
-        {"typicality": typicality, "exploration": exploration, "frames": frames}[wanted]()
+    pictures = {f.__name__: f for f in (typicality, exploration, frames, bottleneck, latent, behaviour)}
+    for wanted in sys.argv[1:] or pictures:
+        pictures[wanted]()
