@@ -52,8 +52,10 @@ def make_discriminator(n_inputs: int, hidden: Sequence[int], bottleneck: float =
     """The plain discriminator for bottleneck 0, else one with a bottleneck of `latent` dimensions.
 
     Raises:
-        ValueError: bottleneck and dropout at once, or layers of different widths under a bottleneck.
+        ValueError: a limit that is none, bottleneck and dropout at once, or layers of different widths under a bottleneck.
     """
+    if bottleneck < 0 or not 0 <= dropout < 1:
+        raise ValueError(f"bottleneck is in nats, 0 or more, and dropout a share in [0, 1), got {bottleneck} and {dropout}")
     if bottleneck == 0:
         return Discriminator(n_inputs, hidden, dropout=dropout)
     if dropout > 0:

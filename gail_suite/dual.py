@@ -23,6 +23,10 @@ class Dual:
     beta: float = 0.0
     """The multiplier, at least 0."""
 
+    def __post_init__(self) -> None:
+        if self.target <= 0 or self.rate <= 0:
+            raise ValueError(f"a multiplier needs a target and a rate above 0, got target={self.target} nats and rate={self.rate}")
+
     def step(self, value: float) -> None:
         """Moves beta after `value` was measured."""
         violation = min(1.0, max(-1.0, value / self.target - 1))

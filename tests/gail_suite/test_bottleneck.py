@@ -87,6 +87,10 @@ def test_dropout_hides_a_share_while_learning_and_nothing_when_asked_for_rewards
 def test_switches_that_contradict_each_other_are_refused():
     with pytest.raises(ValueError, match="both limit the discriminator"):
         make_discriminator(5, (8, 8), bottleneck=0.5, dropout=0.1)
+    with pytest.raises(ValueError, match=r"a share in \[0, 1\), got 0.0 and 1.0"):
+        make_discriminator(5, (8, 8), dropout=1.0)
+    with pytest.raises(ValueError, match=r"a rate above 0, got target=0\.0 nats"):
+        Dual(0.0, 0.01)
     with pytest.raises(ValueError, match=r"one width, got hidden=\(8, 4\)"):
         make_discriminator(5, (8, 4), bottleneck=0.5)
 
