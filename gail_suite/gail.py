@@ -65,7 +65,9 @@ class AdversaryConfig:
     recent: int = 100_000
     """Agent pairs are drawn from this many last transitions."""
     gradient_penalty: float = 1.0
-    """Weight of the gradient penalty."""
+    """Weight of the gradient penalty at the start."""
+    gradient_penalty_final: float | None = None
+    """The same at the end (linear); none keeps it constant."""
     penalty_target: float = 0.0
     """Gradient norm that the penalty asks for. With 0 the discriminator can become flat where policy and expert agree
     (Mescheder et al., 2018)."""
@@ -179,11 +181,12 @@ class Adversary:
         if self.dual is not None and nats is not None:
             loss = loss + self.dual.penalty(nats.mean())
             info |= {"disc_nats": nats.mean().detach(), "disc_beta": torch.tensor(self.dual.beta)}
-        if c.gradient_penalty > 0:
+        weight = c.gradient_penalty if c.gradient_penalty_final is None else self._between(c.gradient_penalty, c.gradient_penalty_final)
+        if weight > 0:
             mix = torch.rand(c.batch_size, 1, generator=generator)
             penalty = gradient_penalty(self.net, expert, agent, mix, c.penalty_target)
             info["disc_penalty"] = penalty.detach()
-            loss = loss + c.gradient_penalty * penalty
+            loss = loss + weight * penalty
         if c.entropy > 0:
             loss = loss - c.entropy * bernoulli_entropy(torch.cat([logits_expert, logits_agent]))
         self.optimiser.zero_grad(set_to_none=True)
