@@ -29,13 +29,13 @@ COLUMNS = ("env", "protocol", "n_demos", "variant", "settings", "seed", "env_ste
 # What differs from the defaults; a name says what is changed, not what is hoped for.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "default": (),
-    "target entropy -1": ("sac.target_entropy=-1",),
     "target entropy -2": ("sac.target_entropy=-2",),
     "target entropy -3": ("sac.target_entropy=-3",),
     "fixed temperature 0.02": ("sac.tune_alpha=false",),
     "penalty 10, target 1": ("adversary.gradient_penalty=10", "adversary.penalty_target=1"),
     "penalty 1, target 1": ("adversary.penalty_target=1",),
     "penalty 0.2": ("adversary.gradient_penalty=0.2",),
+    "penalty 1 to 0.2": ("adversary.gradient_penalty_final=0.2",),
     "penalty 5": ("adversary.gradient_penalty=5",),
     "penalty 0": ("adversary.gradient_penalty=0",),
     "discriminator rate constant": ("adversary.lr_final=1",),
@@ -55,7 +55,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "1 update a step": ("loop.updates_per_step=1",),
     "0.25 updates a step": ("loop.updates_per_step=0.25",),
     "absorbing states": ("adversary.absorbing=true",),
-    "averaging rate 0.005": ("sac.average_rate=0.005",),
+    "averaging rate 0.001": ("sac.average_rate=0.001",),
     "targets unbounded": ("adversary.bound_targets=false",),
     "reward airl": ("adversary.reward=airl",),
 }
