@@ -35,7 +35,7 @@ def trained(arm: str, seed: int, steps: int = STEPS):
     loop = LoopConfig(updates_per_step=0.25, warm_up=400, random_warm_up=True, capacity=steps, eval_every=steps, eval_episodes=1)
     features = Features(np.arange(2), np.full(2, 0.5, np.float32), np.full(2, 0.3, np.float32))
     bonuses = {"none": Constant(0.0), "constant": Constant(0.03), "pseudo-counts": PseudoCounts(np.zeros(2), np.ones(2), features=8, seed=seed)}
-    trainer = OffPolicyLoop(envs.SPARSE_ID, features, ExploringReward(1.0, WEIGHT, 0.0), sac, loop, seed, None, bonus=bonuses[arm])
+    trainer = OffPolicyLoop(envs.SPARSE_ID, features, ExploringReward(10.0, WEIGHT, 0.0), sac, loop, seed, None, bonus=bonuses[arm])
     trainer.train(steps)
     return trainer
 
