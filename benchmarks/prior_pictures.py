@@ -137,7 +137,7 @@ def behaviour() -> None:
     expert, steps, levels = recorded("Ant-v5", "expert"), 60, np.linspace(-1, 1, 81)
     held = expert[FIT].transitions() if hasattr(expert[FIT], "transitions") else expert[FIT : FIT + 1].transitions()
     figure, axes = plt.subplots(1, 2, figsize=(7, 2.8), sharey=True)
-    for axis, model, title in zip(axes, ("gmm", "pixelcnn"), ("conditional mixture", "autoregressive, 21 levels"), strict=True):
+    for axis, model, title in zip(axes, ("gmm", "pixelcnn"), ("conditional mixture", "autoregressive, 11 levels"), strict=True):
         prior = fit_prior(expert[:FIT], model, "behaviour")
         p0, x = density_of(prior), torch.from_numpy(prior.features(held.obs[200 : 200 + steps]))
         with torch.no_grad():

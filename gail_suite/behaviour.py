@@ -31,8 +31,8 @@ from generative.types import FitOptions
 
 COMPONENTS, NOISES = (1, 2, 4, 8, 16), (0.1, 0.2)
 """Mixtures that are tried where none is asked for; the noise is in units of features and of actions in [-1, 1]."""
-JITTER = 0.2
-"""Noise on the features under which the autoregressive model is fitted, and of the states of a warm start."""
+JITTER, NEAR = 0.5, 0.2
+"""Noise on the features under which the autoregressive model is fitted, and around the states of a warm start."""
 RECIPE = Recipe(batch_size=128, lr=2e-3, weight_decay=1e-3, eval_every=100, patience=4, precision="float32")
 
 
@@ -47,7 +47,7 @@ class ActionDensity(Protocol):
 
 
 def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, control: str | None = None, *,
-        components: int | None = None, noise: float | None = None, levels: int = 21, width: int = 32, depth: int = 2,
+        components: int | None = None, noise: float | None = None, levels: int = 11, width: int = 32, depth: int = 2,
         hidden: int = 128, steps: int = 1500) -> Prior:
     """p0(a|s) of the demonstrations; `settings["held_out"]` is its mean log-likelihood on pairs it was not fitted to, nats.
 
@@ -55,7 +55,8 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
         model: gmm (a joint mixture with full covariances, conditioned) or pixelcnn (`ActionPixelCNN`).
         components, noise: of the mixture; chosen on held-out pairs where not given. The square of the noise is added to
             every variance, so the noise is also the least deviation of an action.
-        levels, width, depth, hidden, steps: of the autoregressive model.
+        levels, width, depth, hidden, steps: of the autoregressive model. Few levels are the smoother density: of 200 pairs of
+            Ant, 11 under a jitter of 0.5 gave held-out actions 2.6 nats more than 21 under 0.2.
     """
     shown, env_id = demonstrations.transitions(), demonstrations.env_id
     features = fit_features(shown.obs, state_columns(env_id))
@@ -116,7 +117,7 @@ class Behaviour:
     def warm_start(self, features: Tensor, copies: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """States around the demonstrated ones (copies * N, F), and actions drawn from the prior there, to clone."""
         near = features.repeat(copies, 1)
-        near = near + JITTER * torch.randn(near.shape, generator=generator)
+        near = near + NEAR * torch.randn(near.shape, generator=generator)
         return near, self.density.sample(self._seen(near), generator)
 
     def _seen(self, features: Tensor) -> Tensor:
