@@ -21,7 +21,7 @@ from records import append_row, commit, machine, read_rows
 CSV = Path(__file__).parent / "results" / "pixels.csv"
 COLUMNS = ("env", "arm", "seed", "env_steps", "score", "length_mean", "bonus_last", "cpu_s", "machine", "commit", "command")
 ARMS = ("vae", "pixelcnn", "vae-untrained", "constant")
-STEPS = 4_000
+STEPS = 6_000
 
 
 def imitate(arm: str, seed: int, steps: int = STEPS) -> dict:

@@ -21,7 +21,7 @@ SHUTTER = 0.4
 STREAK, WIDTH = 8, 0.1
 """Points that draw a streak, and their standard deviation in metres."""
 SETTINGS: dict[str, dict[str, Any]] = {
-    "vae": {"latent": 4, "hidden": 128, "min_sd": 0.1, "k_eval": 4, "batch_size": 128},
+    "vae": {"latent": 4, "hidden": 128, "min_sd": 0.02, "k_eval": 4, "batch_size": 128},
     "pixelcnn": {"features": 16, "layers": 2, "levels": 4},
 }
 
@@ -63,14 +63,18 @@ def fit_sight(demonstrations: Demonstrations, render: Render = toy_frames, model
 
 
 class Sight:
-    """A `Bonus`: the score in (0, 1] of the frame of s' under a frozen model."""
+    """A `Bonus`: the score in (0, 1] of the frame of s' under a frozen model, to a power.
 
-    def __init__(self, model: Any, render: Render = toy_frames):
-        self.model, self.render = model, render
+    The 95 % quantile that scales the score is set by an expert's rarest frames, those of its start, so the score alone falls too
+    slowly to say where to go on; a power of 6 makes it exp(-6 excess), the scale of SMP (arXiv 2512.03028).
+    """
+
+    def __init__(self, model: Any, render: Render = toy_frames, power: float = 6.0):
+        self.model, self.render, self.power = model, render, power
 
     def __call__(self, transitions: Transitions, done: np.ndarray | None = None) -> np.ndarray:
-        """(N,) scores."""
-        return self.model.score(self.render(transitions.next_obs)).float().numpy()
+        """(N,) in (0, 1]."""
+        return self.model.score(self.render(transitions.next_obs)).float().numpy() ** self.power
 
     def state(self) -> dict[str, np.ndarray]:
         """Nothing: the model is frozen."""

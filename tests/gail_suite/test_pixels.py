@@ -23,7 +23,7 @@ def test_sight_knows_the_expert_from_a_point_that_dawdles_or_drifts(toy_demos):
     slow = dataclasses.replace(t, next_obs=t.next_obs * np.array([1, 0, 1]))
     aside = dataclasses.replace(t, next_obs=t.next_obs + np.array([0.6, 0, 0]))
     # the expert starts slowly itself, so dawdling is rare, not foreign
-    assert sight(slow).mean() < 0.95 * expert.mean() and sight(aside).mean() < 0.5 * expert.mean()
+    assert sight(slow).mean() < 0.9 * expert.mean() and sight(aside).mean() < 0.5 * expert.mean()
 
 
 def test_mistakes(toy_demos):
