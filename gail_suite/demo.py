@@ -22,7 +22,7 @@ from gail_suite.report import learning_curve, write_report
 from gail_suite.runlog import StopRequested, read_metrics, stop_on_signals, stop_requested
 from gail_suite.video import render
 
-STEPS = 60_000
+STEPS = 80_000
 MEASURED = ("score", "return_mean", "return_sd", "length_mean")
 
 
