@@ -30,6 +30,8 @@ class ExpertConfig:
 
     reward_scale: float = 0.1
     """Factor on the environment's reward."""
+    reward_cap: float | None = None
+    """Largest reward of a step that counts, before scaling: an expert that gains nothing by running faster learns not to fall."""
     warm_start: str | None = None
     """Policy to continue from: bundled, or a folder. Its actor is taken over; the critics start fresh."""
     sac: SACConfig = field(default_factory=lambda: SACConfig(
@@ -42,18 +44,18 @@ class ExpertConfig:
 
 
 class TaskReward:
-    """The objective of plain reinforcement learning: the environment's reward, scaled."""
+    """The objective of plain reinforcement learning: the environment's reward, capped and scaled."""
 
-    def __init__(self, scale: float):
-        self.scale = scale
+    def __init__(self, scale: float, cap: float | None = None):
+        self.scale, self.cap = scale, float("inf") if cap is None else cap
 
     def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
         """Nothing to train."""
         return {}
 
     def rewards(self, window: Window) -> Tensor:
-        """scale * r, (B, n)."""
-        return self.scale * window.rewards
+        """scale * min(r, cap), (B, n)."""
+        return self.scale * window.rewards.clamp(max=self.cap)
 
     def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
         """No further arguments."""
@@ -78,7 +80,7 @@ class ExpertTrainer:
         self.run_dir = Path(run_dir)
         start = starting_policy(env_id, self.config.warm_start)
         features = fit_features(observations(env_id, seed, start), state_columns(env_id))
-        self.loop = OffPolicyLoop(env_id, features, TaskReward(self.config.reward_scale), self.config.sac,
+        self.loop = OffPolicyLoop(env_id, features, TaskReward(self.config.reward_scale, self.config.reward_cap), self.config.sac,
                                   self.config.loop, seed, self.run_dir)
         if start is not None:
             load_actor(self.loop.sac.actor, start, features)
