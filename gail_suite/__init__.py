@@ -7,7 +7,7 @@ from typing import Any
 
 _HOMES = {
     "AIRL": "airl", "AIRLConfig": "airl", "BC": "bc", "BCConfig": "bc", "Run": "bc", "GAIL": "gail", "GAILConfig": "gail",
-    "AdversaryConfig": "gail", "OnPolicyGAIL": "adversarial", "onpolicy_config": "adversarial", "ExpertTrainer": "expert", "ExpertConfig": "expert",
+    "AdversaryConfig": "adversary", "OnPolicyGAIL": "adversarial", "onpolicy_config": "adversarial", "ExpertTrainer": "expert", "ExpertConfig": "expert",
     "SACConfig": "sac", "LoopConfig": "offpolicy", "LearnedPolicy": "policy", "load_policy": "policy",
     "from_sb3": "policy", "evaluate": "evaluation", "Evaluation": "evaluation", "render": "video",
     "save_reward": "airl", "load_reward": "airl",

@@ -61,6 +61,7 @@ def test_nobody_imports_the_command_line() -> None:
 def test_evaluate_and_video_know_nothing_of_learning() -> None:
     learning = {
         "bc",
+        "adversary",
         "gail",
         "airl",
         "sac",

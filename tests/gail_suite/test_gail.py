@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import envs
+from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.bc import BC, BCConfig
-from gail_suite.gail import GAIL, Adversary, AdversaryConfig, GAILConfig, config_from_dict
+from gail_suite.gail import GAIL, GAILConfig, config_from_dict
 from gail_suite.offpolicy import LoopConfig
 from gail_suite.replay import Replay, Window
 from gail_suite.runlog import read_metrics

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import envs
+from gail_suite.adversary import AdversaryConfig
 from gail_suite.bc import BCConfig
-from gail_suite.gail import GAIL, AdversaryConfig, GAILConfig
+from gail_suite.gail import GAIL, GAILConfig
 from gail_suite.offpolicy import LoopConfig
 from gail_suite.policy import load_policy
 from gail_suite.priors import PriorConfig, fit_prior

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import envs
-from gail_suite.gail import GAIL, Adversary, AdversaryConfig, GAILConfig
+from gail_suite.adversary import Adversary, AdversaryConfig
+from gail_suite.gail import GAIL, GAILConfig
 from gail_suite.offpolicy import LoopConfig
 from gail_suite.priors import USES, PriorConfig, fit_prior, load_prior
 from gail_suite.replay import Window
