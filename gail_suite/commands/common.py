@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+
+from gail_suite.commands.parameters import Flag
 
 
 @Parameter(name="*")
@@ -17,7 +20,7 @@ from cyclopts import Parameter
 class Output:
     """How a command answers."""
 
-    json: Annotated[bool, Parameter(negative="")] = False
+    json: Flag = False
     """Print one JSON object on standard output and nothing else there."""
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False
     """Print neither progress nor results."""
@@ -35,6 +38,9 @@ class Output:
             print("\n".join([text] * bool(text) + [f"next: {command}" for command in following or []]), flush=True)
 
 
+DEFAULT = Output()
+
+
 def command(*words: object) -> str:
     """A command line that can be pasted: words with spaces are quoted."""
     return shlex.join(["gail-suite", *map(str, words)])
@@ -43,6 +49,17 @@ def command(*words: object) -> str:
 def note(text: str) -> None:
     """A line about progress, on standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+def set_values(pairs: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """Names and values, read as YAML, of name=value texts; ValueError for any other text."""
+    import yaml
+
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes name=value, got {pair!r}")
+        yield name, yaml.safe_load(value)
 
 
 def find_policy(source: str, env_id: str | None, trust: bool = False) -> tuple[Any, str]:

@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import Output, command
-
-DEFAULT = Output()
+from gail_suite.commands.common import DEFAULT, Output, command
 
 
 def show(path: Path, *, output: Output = DEFAULT) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from gail_suite.commands.common import Output, command
-
-DEFAULT = Output()
+from gail_suite.commands.common import DEFAULT, Output, command
 
 
 def doctor(*, output: Output = DEFAULT) -> None:

@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from gail_suite.commands.common import Output, command, find_policy
-
-DEFAULT = Output()
+from gail_suite.commands.common import DEFAULT, Output, command, find_policy
+from gail_suite.commands.parameters import Env, Episodes, EpisodeSeed, PolicyName, Stochastic, Trust
 
 
 def evaluate(
-    policy: Annotated[str, Parameter(name=["--policy", "--run"])],
+    policy: PolicyName,
     *,
-    env: str | None = None,
-    n: Annotated[int, Parameter(name=["--episodes", "-n"])] = 50,
-    seed: int = 1000,
+    env: Env = None,
+    n: Episodes = 50,
+    seed: EpisodeSeed = 1000,
     num_envs: int = 10,
-    stochastic: Annotated[bool, Parameter(negative="")] = False,
-    trust: Annotated[bool, Parameter(negative="")] = False,
+    stochastic: Stochastic = False,
+    trust: Trust = False,
     output: Output = DEFAULT,
 ) -> None:
     """Measure a policy on the environment's own reward; a run directory also gets eval.json.
 
     Parameters
     ----------
-    policy
-        A run directory, a policy folder, an SB3 zip (with --trust), or "bundled".
-    env
-        Environment; a run knows its own.
-    n
-        Number of complete episodes.
-    seed
-        Episode j starts from seed + j.
     num_envs
         Environments stepped together (the result does not depend on it).
-    stochastic
-        Sample the actions instead of taking their mean.
-    trust
-        Load an SB3 zip although it holds pickled data.
     """
     from gail_suite.checkpoint import write_json
     from gail_suite.evaluation import evaluate as measure

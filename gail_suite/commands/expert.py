@@ -7,9 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import Output, command, note, run_folder
-
-DEFAULT = Output()
+from gail_suite.commands.common import DEFAULT, Output, command, note, run_folder
 
 
 def show(*, output: Output = DEFAULT) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import Output, command
-
-DEFAULT = Output()
+from gail_suite.commands.common import DEFAULT, Output, command, set_values
 
 
 def fit(
@@ -61,7 +59,7 @@ def fit(
         shown = shown.subsample(subsample, seed=seed)
     if out.exists():
         raise ValueError(f"{out} is there already: choose another --out")
-    prior = fit_prior(shown, model, use, seed, control, **_settings(set_))
+    prior = fit_prior(shown, model, use, seed, control, **{name.strip(): value for name, value in set_values(set_)})
     prior.save(out)
     values = {"out": str(out), "use": use, "model": model, "control": control, "env_id": prior.env_id,
               "n_pairs": shown.n_pairs, "settings": prior.settings}
@@ -93,16 +91,3 @@ def score(*, prior: Path, demos: Path, output: Output = DEFAULT) -> None:
     lines = [f"{'trajectory':>10} {'typicality':>10} {'steps':>6} {'return':>10}"]
     lines += [f"{r.index:>10} {r.mean:>10.3f} {r.length:>6} {r.episode_return:>10.1f}{'  foreign' * r.foreign}" for r in ranked]
     output.result(values, "\n".join(lines), [command("train", "gail", "--demos", demos, "--prior", prior, "--prior-weight", 0.2)])
-
-
-def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Settings from name=value texts, values read as YAML."""
-    import yaml
-
-    found = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"--set takes name=value, got {pair!r}")
-        found[name.strip()] = yaml.safe_load(value)
-    return found

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from gail_suite.commands.common import Output, command, find_policy, note
-
-DEFAULT = Output()
+from gail_suite.commands.common import DEFAULT, Output, command, find_policy, note
+from gail_suite.commands.parameters import Episodes, EpisodeSeed, Stochastic, Trust
 
 
 def record(
     *,
     env: str,
     out: Path,
-    n: Annotated[int, Parameter(name=["--episodes", "-n"])] = 10,
+    n: Episodes = 10,
     expert: str = "bundled",
-    seed: int = 0,
+    seed: EpisodeSeed = 0,
     num_envs: int = 8,
-    stochastic: Annotated[bool, Parameter(negative="")] = False,
-    trust: Annotated[bool, Parameter(negative="")] = False,
+    stochastic: Stochastic = False,
+    trust: Trust = False,
     output: Output = DEFAULT,
 ) -> None:
     """Record demonstrations of an expert; a recording that was killed goes on where it stopped.
@@ -32,18 +28,10 @@ def record(
         Environment, such as Ant-v5.
     out
         Folder for the demonstrations.
-    n
-        Number of complete episodes.
     expert
         "bundled", a run directory, a policy folder, or an SB3 zip (with --trust).
-    seed
-        Episode j starts from seed + j.
     num_envs
         Environments stepped together.
-    stochastic
-        Sample the actions instead of taking their mean.
-    trust
-        Load an SB3 zip although it holds pickled data.
     """
     import demos
 

@@ -7,15 +7,14 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import Output, command, find_policy
-
-DEFAULT = Output()
+from gail_suite.commands.common import DEFAULT, Output, command, find_policy
+from gail_suite.commands.parameters import Env, PolicyName, Trust
 
 
 def render(
-    policy: Annotated[str, Parameter(name=["--policy", "--run"])],
+    policy: PolicyName,
     *,
-    env: str | None = None,
+    env: Env = None,
     out: Path | None = None,
     frames: Annotated[int, Parameter(name=["--frames", "-n"])] = 300,
     compare: str | None = None,
@@ -25,17 +24,13 @@ def render(
     height: int = 360,
     fps: int | None = None,
     overlay: bool = True,
-    trust: Annotated[bool, Parameter(negative="")] = False,
+    trust: Trust = False,
     output: Output = DEFAULT,
 ) -> None:
     """Film a policy into an .mp4 or .gif.
 
     Parameters
     ----------
-    policy
-        A run directory, a policy folder, an SB3 zip (with --trust), or "bundled".
-    env
-        Environment; a run knows its own.
     out
         The file; by default video.mp4 in the run directory.
     frames
@@ -54,8 +49,6 @@ def render(
         Frames a second; by default the speed of the simulation.
     overlay
         Write task, policy, step and return into the picture.
-    trust
-        Load an SB3 zip although it holds pickled data.
     """
     from gail_suite.video import render as film
 

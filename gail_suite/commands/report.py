@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gail_suite.commands.common import Output, command
-
-DEFAULT = Output()
+from gail_suite.commands.common import DEFAULT, Output, command
 
 
 def report(run: Path, *, output: Output = DEFAULT) -> None:

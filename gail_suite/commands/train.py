@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import Output, command, note, run_folder
-
-Flag = Parameter(negative="")
+from gail_suite.commands.common import DEFAULT, Output, command, note, run_folder
+from gail_suite.commands.parameters import Flag
 
 
 @Parameter(name="*")
@@ -38,20 +37,20 @@ class Training:
     """YAML file of settings; --show-config prints one."""
     set: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """One setting, such as --set sac.gamma=0.99; may be given several times."""
-    show_config: Annotated[bool, Flag] = False
+    show_config: Flag = False
     """Print the settings that would be used, with their explanations, and stop."""
     eval_episodes: int = 20
     """Episodes of the final evaluation; 0 for none."""
-    video: Annotated[bool, Flag] = False
+    video: Flag = False
     """Film the learned policy beside the bundled expert at the end."""
-    strict: Annotated[bool, Flag] = False
+    strict: Flag = False
     """Refuse demonstrations that were recorded with other physics."""
 
 
-DEFAULTS, OUTPUT = Training(), Output()
+TRAINING = Training()
 
 
-def bc(*, training: Training = DEFAULTS, output: Output = OUTPUT) -> None:
+def bc(*, training: Training = TRAINING, output: Output = DEFAULT) -> None:
     """Behaviour cloning: fit the demonstrated actions."""
     from gail_suite.bc import BC, BCConfig
 
@@ -68,10 +67,10 @@ def gail(
     device: str = "auto",
     prior: Path | None = None,
     prior_weight: float | None = None,
-    prior_potential: Annotated[bool, Flag] = False,
+    prior_potential: Flag = False,
     resume: Path | None = None,
-    training: Training = DEFAULTS,
-    output: Output = OUTPUT,
+    training: Training = TRAINING,
+    output: Output = DEFAULT,
 ) -> None:
     """Generative adversarial imitation: a discriminator's logit is the reward.
 
@@ -109,8 +108,8 @@ def airl(
     generator: Literal["ppo", "trpo"] = "ppo",
     num_envs: int | None = None,
     resume: Path | None = None,
-    training: Training = DEFAULTS,
-    output: Output = OUTPUT,
+    training: Training = TRAINING,
+    output: Output = DEFAULT,
 ) -> None:
     """Adversarial inverse reinforcement learning: the reward that is learned can be kept.
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 import generative as g
 from gail_suite.commands import gen
+from gail_suite.commands.common import Output
 from generative import pictures, tasks
 from generative.backend import seed_generator
 
@@ -143,7 +144,7 @@ def test_evolution_is_a_gif_and_leaves_the_fit_as_it_is(model, tmp_path):
 def test_commands(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("bars.npz", x=bars(100)[0].numpy(), y=bars(100)[1].numpy())
-    gen.fit("vae", "bars.npz", steps=5, set_=["latent=3", "hidden=8"], out=tmp_path / "m.st", output=gen.Output(json=True))
+    gen.fit("vae", "bars.npz", steps=5, set_=["latent=3", "hidden=8"], out=tmp_path / "m.st", output=Output(json=True))
     assert '"density": "bound"' in capsys.readouterr().out
     gen.sample(tmp_path / "m.st", n=4, seed=1, out=tmp_path / "s.npz")
     assert np.load("s.npz")["x"].shape == (4, 1, 6, 6)

@@ -1,0 +1,106 @@
+"""`gail-suite gen fit`."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from gail_suite.commands.common import DEFAULT, Output, command, set_values
+from gail_suite.commands.gen.shared import Root, nearest
+from gail_suite.commands.parameters import Flag
+
+MODELS = ("GaussianMixture", "BayesianGaussianMixture", "PixelRNN", "PixelCNN", "AutoEncoder", "VAE", "GAN", "DCGAN")
+
+
+def fit(
+    model: str,
+    data: str = "digits",
+    *,
+    out: Path = Path("model.safetensors"),
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    by_class: Flag = False,
+    binarize: Flag = False,
+    root: Root = None,
+    gif: Path | None = None,
+    checkpoint: Path | None = None,
+    resume: Flag = False,
+    output: Output = DEFAULT,
+) -> None:
+    """Fit a model and save it.
+
+    Parameters
+    ----------
+    model
+        GaussianMixture, BayesianGaussianMixture, PixelRNN, PixelCNN, AutoEncoder, VAE, GAN or DCGAN.
+    data
+        digits, mnist5k, mnist, a folder of images or IDX files, a .npz or a .npy file.
+    out
+        File of the fitted model.
+    steps
+        Optimiser steps (EM iterations for mixtures); the model's own number if left out.
+    seed
+        Seed of everything random.
+    device
+        auto, cpu or cuda.
+    set_
+        Option of the model as name=value, for example --set latent=32; can be repeated.
+    by_class
+        Fit p(x | class) with the data's labels.
+    binarize
+        Draw black and white images from grey ones, once, with the seed.
+    gif
+        Also write an animation of samples during training.
+    checkpoint
+        Folder for checkpoints.
+    resume
+        Continue from the checkpoint folder.
+    """
+    import generative as g
+
+    splits = g.data.load(data, root=root)
+    x, val, test = splits.x_train, splits.x_val, splits.x_test
+    if binarize:
+        x, val, test = (g.data.binarize(part, "fixed", seed + i) for i, part in enumerate((x, val, test)))
+    if by_class and splits.y_train is None:
+        raise ValueError(f"{data} has no labels: leave out --by-class")
+    y, y_val = (splits.y_train, splits.y_val) if by_class else (None, None)
+    name = nearest(model, MODELS, "model")
+    fitted = getattr(g, name)(**options(getattr(g, name), set_ or []))
+    arguments: dict[str, Any] = {
+        "seed": seed,
+        "device": device,
+        "progress": not (output.quiet or output.json),
+        "val": (val, y_val) if by_class else val,
+    }
+    if gif is not None:
+        g.pictures.evolution(fitted, x, gif, y, steps=steps or 1000, **arguments)
+    else:
+        fitted.fit(x, y, steps=steps, checkpoint=checkpoint, resume=resume, **arguments)
+    fitted.save(out)
+    values: dict[str, Any] = {
+        "model": name,
+        "file": str(out),
+        "samples": len(x),
+        "test_score": float(fitted.score(test).mean()),
+    }
+    text = f"{name} fitted to {len(x)} samples of {data}, saved as {out}; mean score of test data {values['test_score']:.3f}"
+    if fitted.density != "none":
+        values["test_nats"] = g.metrics.nats(fitted, test)
+        values["density"] = fitted.density
+        text += f", {values['test_nats']:.2f} nats a sample ({fitted.density})"
+    output.result(values, text, [command("gen", "sample", out, "--out", "samples.png")])
+
+
+def options(model: type, pairs: list[str]) -> dict[str, Any]:
+    """Constructor arguments from name=value texts; values are read as YAML scalars."""
+    known = tuple(p for p in inspect.signature(model.__init__).parameters if p not in ("self", "more"))  # type: ignore[misc]
+    found = {}
+    for name, value in set_values(pairs):
+        found[nearest(name, known, f"option of {model.__name__}")] = value
+    return found

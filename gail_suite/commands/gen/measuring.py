@@ -1,0 +1,63 @@
+"""`gail-suite gen score | info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gail_suite.commands.common import DEFAULT, Output, command
+from gail_suite.commands.gen.shared import Data, File, Root, model_and_test, write
+
+
+def score(
+    file: File,
+    data: Data = "digits",
+    *,
+    worst: int = 10,
+    out: Path | None = None,
+    root: Root = None,
+    output: Output = DEFAULT,
+) -> None:
+    """Rank test samples by how typical they are for a model.
+
+    Parameters
+    ----------
+    worst
+        Number of least typical samples to list.
+    out
+        Where to write the scores (.npz, .npy) or the least and the most typical images (.png).
+    """
+    import torch
+
+    import generative as g
+
+    model, x = model_and_test(file, data, None, root)
+    scores, order = model.score(x), g.rank_anomalies(model, x).cpu()
+    values = {"score_mean": float(scores.mean()), "n": len(x), "least_typical": order[:worst].tolist()}
+    if model.density != "none":
+        values["nats"] = g.metrics.nats(model, x)
+    if out is not None and out.suffix == ".png":
+        g.pictures.rows(x[order[:worst]], x[order.flip(0)[:worst]], path=out)
+    elif out is not None:
+        write(out, scores.to(torch.float32))
+    text = f"{len(x)} samples, mean score {values['score_mean']:.3f}, least typical: {values['least_typical']}"
+    output.result(values, text, [command("gen", "sample", file)])
+
+
+def info(file: File, *, output: Output = DEFAULT) -> None:
+    """Show what a model file holds."""
+    import generative as g
+
+    model = g.load(file)
+    size = sum(t.numel() for t in model._tensors().values())
+    median, upper = model.calibration or (None, None)
+    values = {
+        "model": type(model).__name__,
+        "density": model.density,
+        "config": model.config,
+        "data": model.spec,
+        "numbers": size,
+        "median_error": median,
+        "error_95": upper,
+    }
+    lines = [f"{name}: {value}" for name, value in values.items()]
+    output.result(values, "\n".join(lines), [command("gen", "sample", file)])

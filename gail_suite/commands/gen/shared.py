@@ -1,0 +1,68 @@
+"""What the verbs of `gail-suite gen` share: parameters with their help, test data for a model, results as files."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from gail_suite.commands.common import note
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from generative import GenerativeModel
+
+File = Annotated[Path, Parameter(help="The model that `gen fit` saved.")]
+Data = Annotated[str, Parameter(help="As for `gen fit`.")]
+Root = Annotated[Path | None, Parameter(help="Folder of the IDX files of mnist.")]
+Count = Annotated[int, Parameter(name=["--count", "-n"])]
+
+
+def nearest(name: str, known: tuple[str, ...], what: str) -> str:
+    """``name`` among ``known``, whatever its case; ValueError with the nearest one otherwise."""
+    by_lower = {k.lower(): k for k in known}
+    if name.lower() in by_lower:
+        return by_lower[name.lower()]
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    hint = f"did you mean {by_lower[close[0]]}?" if close else f"known are {', '.join(known)}"
+    raise ValueError(f"unknown {what} {name!r}: {hint}")
+
+
+def model_and_test(file: Path, data: str, n: int | None, root: Path | None) -> tuple[GenerativeModel, Tensor]:
+    """The model, and the first ``n`` test samples, binarised where the model wants that."""
+    import generative as g
+
+    model, x = g.load(file), g.data.load(data, root=root).x_test[:n]
+    if list(x.shape[1:]) != model.spec["event_shape"]:
+        raise ValueError(
+            f"{file} was fitted on samples of shape {tuple(model.spec['event_shape'])}, {data} has {tuple(x.shape[1:])}"
+        )
+    if model.spec["value"] == "binary" and not bool(((x == 0) | (x == 1)).all()):
+        note(f"{data} is grey and {file} binary: black and white images are drawn from it with a fixed seed")
+        x = g.data.binarize(x, "fixed", 2)
+    return model, x
+
+
+def write(out: Path, result: Tensor, *above: Tensor) -> None:
+    """``result`` as numbers, or as a picture below the rows ``above``."""
+    import numpy as np
+
+    import generative as g
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    array = result.detach().cpu().float().numpy()
+    if out.suffix == ".npz":
+        np.savez_compressed(out, x=array)
+    elif out.suffix == ".npy":
+        np.save(out, array)
+    elif out.suffix != ".png":
+        raise ValueError(f"--out {out} must end in .png, .npz or .npy")
+    elif result.ndim != 4:
+        raise ValueError(f"{out} would be a picture, but these samples are vectors: give --out FILE.npz")
+    elif above:
+        g.pictures.rows(*above, result, path=out)
+    else:
+        g.pictures.grid(result, out)
