@@ -61,6 +61,8 @@ def interpolate(
     import generative as g
 
     model, x = model_and_test(file, data, 2 * pairs, root)
+    if len(x) < 2 * pairs:
+        raise ValueError(f"{pairs} walks need {2 * pairs} test samples and {data} has {len(x)}: lower --pairs to {len(x) // 2}")
     walks = g.interpolate(model, x[:pairs], x[pairs : 2 * pairs], n)
     if out.suffix == ".png":
         g.pictures.grid(walks.flatten(0, 1), out, columns=n)
