@@ -152,7 +152,7 @@ def test_commands(tmp_path, capsys, monkeypatch):
     gen.denoise(tmp_path / "m.st", "bars.npz", n=3)
     gen.upscale(tmp_path / "m.st", "bars.npz", n=3)
     gen.interpolate(tmp_path / "m.st", "bars.npz", n=3, pairs=2)
-    with pytest.raises(ValueError, match="1000 walks need 2000 test samples and bars.npz has"):
+    with pytest.raises(ValueError, match="1000 walks need 2000 test samples and bars"):
         gen.interpolate(tmp_path / "m.st", "bars.npz", pairs=1000)
     gen.score(tmp_path / "m.st", "bars.npz", worst=3, out=tmp_path / "score.png")
     gen.info(tmp_path / "m.st")
