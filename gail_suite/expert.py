@@ -31,7 +31,8 @@ class ExpertConfig:
     reward_scale: float = 0.1
     """Factor on the environment's reward."""
     reward_cap: float | None = None
-    """Largest reward of a step that counts, before scaling: an expert that gains nothing by running faster learns not to fall."""
+    """Reward of a step, before scaling, beyond which more counts as less, min(r, 2 cap - r): an expert that is to run at a speed and
+    not as fast as it can learns not to fall."""
     warm_start: str | None = None
     """Policy to continue from: bundled, or a folder. Its actor is taken over; the critics start fresh."""
     sac: SACConfig = field(default_factory=lambda: SACConfig(
@@ -44,7 +45,7 @@ class ExpertConfig:
 
 
 class TaskReward:
-    """The objective of plain reinforcement learning: the environment's reward, capped and scaled."""
+    """The objective of plain reinforcement learning: the environment's reward, folded at a cap and scaled."""
 
     def __init__(self, scale: float, cap: float | None = None):
         self.scale, self.cap = scale, float("inf") if cap is None else cap
@@ -54,8 +55,8 @@ class TaskReward:
         return {}
 
     def rewards(self, window: Window) -> Tensor:
-        """scale * min(r, cap), (B, n)."""
-        return self.scale * window.rewards.clamp(max=self.cap)
+        """scale * min(r, 2 cap - r), (B, n)."""
+        return self.scale * torch.minimum(window.rewards, 2 * self.cap - window.rewards)
 
     def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
         """No further arguments."""

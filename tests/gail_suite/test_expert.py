@@ -75,7 +75,7 @@ def test_learns_the_toy_and_resumes(tmp_path):
     assert all(np.array_equal(policy.tensors[k], again.tensors[k]) for k in policy.tensors)
 
 
-def test_reward_is_capped_before_it_is_scaled():
+def test_reward_is_folded_at_the_cap_before_it_is_scaled():
     window = Window(*(torch.zeros(1, 3, 2) for _ in range(3)), torch.tensor([[-1.0, 4.0, 9.0]]), torch.zeros(1, 3), torch.ones(1, 3))
-    torch.testing.assert_close(TaskReward(0.1, 5.0).rewards(window), torch.tensor([[-0.1, 0.4, 0.5]]))
+    torch.testing.assert_close(TaskReward(0.1, 5.0).rewards(window), torch.tensor([[-0.1, 0.4, 0.1]]))
     torch.testing.assert_close(TaskReward(0.1).rewards(window), torch.tensor([[-0.1, 0.4, 0.9]]))
