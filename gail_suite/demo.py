@@ -15,18 +15,14 @@ from typing import Any
 import demos
 from gail_suite.bc import BC
 from gail_suite.checkpoint import checkpoints, write_json
-from gail_suite.config import build
 from gail_suite.evaluation import Evaluation, evaluate
-from gail_suite.gail import GAIL, GAILConfig
+from gail_suite.gail import GAIL
 from gail_suite.policy import load_policy
 from gail_suite.report import learning_curve, write_report
 from gail_suite.runlog import StopRequested, read_metrics, stop_on_signals, stop_requested
 from gail_suite.video import render
 
 STEPS = 60_000
-CLOSE_TO_THE_CLONE = ("adversary.bc_weight=30", "adversary.bc_weight_final=30", "bc.log_std=-3", "sac.alpha=0.001",
-                      "sac.target_entropy=-2.5")
-"""With several full demonstrations BC alone is good; a strong BC term and little noise keep what it knows while GAIL mends the rest."""
 MEASURED = ("score", "return_mean", "return_sd", "length_mean")
 
 
@@ -48,7 +44,7 @@ def run_demo(
     shown = demos.record(expert, env_id, n_demos, seed=seed, n_envs=n_demos, out=out / "demos")
     say("2/5 behaviour cloning")
     bc = _bc(out / "bc", env_id, shown, seed, quiet)
-    say(f"3/5 GAIL, {steps:,} environment steps, with {' '.join(CLOSE_TO_THE_CLONE)}")
+    say(f"3/5 GAIL, {steps:,} environment steps")
     gail = _gail(out / "gail", env_id, shown, steps, seed, quiet)
     say(f"4/5 measuring expert, BC and GAIL over {n_eval} episodes each")
     rows = {
@@ -100,7 +96,7 @@ def _gail(run_dir: Path, env_id: str, shown: demos.Demonstrations, steps: int, s
     if checkpoints(run_dir / "checkpoints"):
         trainer = GAIL.resume(run_dir)
     else:
-        trainer = GAIL(env_id, shown, build(GAILConfig(), settings=CLOSE_TO_THE_CLONE), seed=seed, run_dir=run_dir)
+        trainer = GAIL(env_id, shown, seed=seed, run_dir=run_dir)
     with stop_on_signals():
         policy = trainer.train(steps, eval_episodes=0, quiet=quiet).policy
         if stop_requested():
