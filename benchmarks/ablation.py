@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import few_demos
-from records import append_row, commit, machine, read_rows
+from records import append_row, commit, machine, read_rows, run_jobs
 
 CSV = few_demos.CSV.parent / "ablation.csv"
 ROW, STEPS = "ant-1", 60_000
@@ -104,18 +102,8 @@ def run_all(variants: list[str], seeds: int, jobs: int) -> None:
     """Runs what the CSV lacks, `jobs` processes at a time, seed by seed."""
     done = {(r["variant"], int(r["seed"])) for r in read_rows(CSV)}
     few_demos.pool(few_demos.ROWS[ROW].env, few_demos.ROWS[ROW].recorded)
-    (few_demos.WORK / "ablation").mkdir(parents=True, exist_ok=True)
-
-    def one(job: tuple[str, int]) -> None:
-        variant, seed = job
-        command = [sys.executable, __file__, "run", "--variant", variant, "--seed", str(seed)]
-        with open(few_demos.WORK / "ablation" / f"{slug(variant)}-{seed}.log", "w") as log:
-            code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-        print(f"{variant}, seed {seed}: exit {code}", flush=True)
-
-    jobs_left = [(v, s) for s in range(seeds) for v in variants if (v, s) not in done]
-    with ThreadPoolExecutor(jobs) as executor:
-        list(executor.map(one, jobs_left))
+    run_jobs(__file__, [(f"{slug(v)}-{s}", ["--variant", v, "--seed", str(s)])
+                        for s in range(seeds) for v in variants if (v, s) not in done], jobs, few_demos.WORK / "ablation")
 
 
 def main() -> None:

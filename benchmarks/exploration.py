@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-from records import append_row, commit, machine, read_rows
+from records import append_missing
 
 CSV = Path(__file__).parent / "results" / "exploration.csv"
 COLUMNS = ("env", "arm", "seed", "env_steps", "return_mean", "steps_to_goal", "cells_seen", "cpu_s", "machine", "commit", "command")
@@ -68,18 +67,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     a = parser.parse_args()
-    import torch
-
-    torch.set_num_threads(1)
-    code = commit()
-    done = {(r["arm"], int(r["seed"])) for r in read_rows(CSV)}
-    for seed in range(a.seeds):
-        for arm in a.arms:
-            if (arm, seed) not in done:
-                row = explore(arm, seed)
-                print(row, flush=True)
-                append_row(CSV, COLUMNS, row | {"machine": machine(), "commit": code,
-                                                "command": shlex.join(["python", "benchmarks/exploration.py", *sys.argv[1:]])})
+    append_missing(CSV, COLUMNS, a.arms, a.seeds, explore)
 
 
 if __name__ == "__main__":

@@ -14,15 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from records import append_row, commit, machine, read_rows
+from records import append_row, commit, machine, read_rows, run_jobs
 
 CSV = Path(__file__).parent / "results" / "few_demos.csv"
 CURVES = CSV.parent / "curves"
@@ -177,17 +175,8 @@ def run_all(algos: list[str], rows: list[str], seeds: int, jobs: int) -> None:
     """Runs what is missing, `jobs` processes at a time."""
     for env_id, n in {(ROWS[r].env, max(ROWS[q].recorded for q in rows if ROWS[q].env == ROWS[r].env)) for r in rows}:
         pool(env_id, n)
-
-    def one(job: tuple[str, str, int]) -> None:
-        name, algo, seed = job
-        command = [sys.executable, __file__, "run", "--row", name, "--algo", algo, "--seed", str(seed)]
-        with open(WORK / f"{name}-{algo}-{seed}.log", "w") as log:
-            code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-        print(f"{name} {algo} seed {seed}: exit {code}", flush=True)
-
-    WORK.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(jobs) as executor:
-        list(executor.map(one, missing(algos, rows, seeds)))
+    run_jobs(__file__, [(f"{row}-{algo}-{seed}", ["--row", row, "--algo", algo, "--seed", str(seed)])
+                        for row, algo, seed in missing(algos, rows, seeds)], jobs, WORK)
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ The policy acts on the state; the reward sees frames alone. Score: 0 random, 1 e
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-from records import append_row, commit, machine, read_rows
+from records import append_missing
 
 CSV = Path(__file__).parent / "results" / "pixels.csv"
 COLUMNS = ("env", "arm", "seed", "env_steps", "score", "length_mean", "bonus_last", "cpu_s", "machine", "commit", "command")
@@ -59,18 +58,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     a = parser.parse_args()
-    import torch
-
-    torch.set_num_threads(1)
-    code = commit()
-    done = {(r["arm"], int(r["seed"])) for r in read_rows(CSV)}
-    for seed in range(a.seeds):
-        for arm in a.arms:
-            if (arm, seed) not in done:
-                row = imitate(arm, seed)
-                print(row, flush=True)
-                append_row(CSV, COLUMNS, row | {"machine": machine(), "commit": code,
-                                                "command": shlex.join(["python", "benchmarks/pixels.py", *sys.argv[1:]])})
+    append_missing(CSV, COLUMNS, a.arms, a.seeds, imitate)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 import few_demos
 from few_demos import ROWS
-from records import append_row, commit, machine, read_rows
+from records import append_row, commit, machine, read_rows, run_jobs
 
 from gail_suite.stats import bootstrap_interval, iqm, probability_of_improvement
 
@@ -174,19 +172,10 @@ def run_all(tasks: Iterable[str], arms: Iterable[str], seeds: int, jobs: int) ->
     done = {(task, r["arm"], int(r["seed"])) for task in tasks for r in rows_of(task)}
     for task in tasks:
         few_demos.pool(ROWS[task].env, ROWS[task].recorded)
-    WORK.mkdir(parents=True, exist_ok=True)
-
-    def one(job: tuple[str, str, int]) -> None:
-        task, name, seed = job
-        command = [sys.executable, __file__, "run", "--task", task, "--arm", name, "--seed", str(seed)]
-        with open(WORK / f"{task}-{name}-{seed}.log", "w") as log:
-            code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-        print(f"{task} {name} seed {seed}: exit {code}", flush=True)
-
     for later in (False, True):
         wanted = [(t, a, s) for s in range(seeds) for t in tasks for a in arms if (ARMS[a].constant_of is not None) == later]
-        with ThreadPoolExecutor(jobs) as executor:
-            list(executor.map(one, [job for job in wanted if job not in done]))
+        run_jobs(__file__, [(f"{t}-{a}-{s}", ["--task", t, "--arm", a, "--seed", str(s)])
+                            for t, a, s in wanted if (t, a, s) not in done], jobs, WORK)
 
 
 def comparison(task: str, metric: str = "auc") -> list[list[str]]:

@@ -6,8 +6,11 @@ import csv
 import fcntl
 import os
 import platform
+import shlex
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +48,32 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return []
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def run_jobs(script: str, jobs: Iterable[tuple[str, list[str]]], at_once: int, logs: Path) -> None:
+    """`script run ARGUMENTS` for each (name, arguments), `at_once` processes at a time, each with its own NAME.log."""
+    logs.mkdir(parents=True, exist_ok=True)
+
+    def one(job: tuple[str, list[str]]) -> None:
+        name, arguments = job
+        with open(logs / f"{name}.log", "w") as log:
+            code = subprocess.run([sys.executable, script, "run", *arguments], stdout=log, stderr=subprocess.STDOUT,
+                                  check=False).returncode
+        print(f"{name}: exit {code}", flush=True)
+
+    with ThreadPoolExecutor(at_once) as executor:
+        list(executor.map(one, jobs))
+
+
+def append_missing(path: Path, columns: Sequence[str], arms: Iterable[str], seeds: int,
+                   measure: Callable[[str, int], dict[str, Any]]) -> None:
+    """Measures every (arm, seed) that the CSV lacks, one after the other on one thread, and appends a line for each."""
+    import torch
+
+    torch.set_num_threads(1)
+    code, command = commit(), shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    done = {(r["arm"], int(r["seed"])) for r in read_rows(path)}
+    for arm, seed in [(a, s) for s in range(seeds) for a in arms if (a, s) not in done]:
+        row = measure(arm, seed)
+        print(row, flush=True)
+        append_row(path, columns, row | {"machine": machine(), "commit": code, "command": command})

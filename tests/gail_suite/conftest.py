@@ -29,3 +29,21 @@ def toy_demos():
         trajectories.append(Trajectory(np.array(obs), np.array(acts), np.array(rews), terminated, truncated, seed))
         env.close()
     return Demonstrations(tuple(trajectories), {"env_id": envs.TOY_ID})
+
+
+@pytest.fixture
+def killed():
+    """A function that trains until the first checkpoint at or after `step`, and then loses the process."""
+    def train(trainer, total_steps, step=0, **options):
+        save = trainer.loop.save
+
+        def save_then_die():
+            saved = save()
+            if trainer.loop.steps >= step:
+                raise SystemExit("killed")
+            return saved
+
+        trainer.loop.save = save_then_die
+        with pytest.raises(SystemExit):
+            trainer.train(total_steps, **options)
+    return train

@@ -47,22 +47,12 @@ def test_same_seed_twice_and_another_seed(toy_demos, tmp_path):
     assert rows(tmp_path / "a") == rows(tmp_path / "b")
 
 
-def test_resume_equals_an_undisturbed_run(toy_demos, tmp_path):
+def test_resume_equals_an_undisturbed_run(toy_demos, tmp_path, killed):
     whole = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, warm_start=True), 0, tmp_path / "whole")
     whole.train(800, eval_episodes=1)
     # the first half is told the whole length, since schedules depend on it, and is stopped by losing the process
     part = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, warm_start=True), 0, tmp_path / "part")
-    save, saved = part.loop.save, []
-
-    def save_then_die():
-        saved.append(save())
-        if part.loop.steps >= 400:
-            raise SystemExit("killed")
-        return saved[-1]
-
-    part.loop.save = save_then_die
-    with pytest.raises(SystemExit):
-        part.train(800, eval_episodes=1)
+    killed(part, 800, 400, eval_episodes=1)
     resumed = GAIL.resume(tmp_path / "part")
     assert resumed.loop.steps == 400
     resumed.train(eval_episodes=1)

@@ -64,21 +64,13 @@ def test_weight_zero_is_plain_gail(toy_demos, priors, plain, tmp_path, use):
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, plain, tmp_path, use):
+def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, plain, tmp_path, use, killed):
     borrowed = shutil.copytree(priors[use], tmp_path / "prior")
     config = dataclasses.replace(TINY, prior=PriorConfig(str(borrowed), 0.5, **USES[use][1]))
     whole = train(toy_demos, config, tmp_path / "whole", 120)
     assert rows(tmp_path / "whole") != plain
     part = GAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path / "part")
-    save = part.loop.save
-
-    def save_then_die():
-        save()
-        raise SystemExit("killed")
-
-    part.loop.save = save_then_die
-    with pytest.raises(SystemExit):
-        part.train(120, eval_episodes=0)
+    killed(part, 120, eval_episodes=0)
     shutil.rmtree(borrowed)
     resumed = GAIL.resume(tmp_path / "part")
     assert resumed.loop.steps == 80

@@ -101,21 +101,13 @@ def test_weight_zero_is_plain_gail_to_the_last_bit_and_another_weight_is_not(pri
     assert 0 < seen["some"][1][-1]["bonus"] <= 1
 
 
-def test_resume_with_a_prior_needs_only_the_run_directory(prior, toy_demos, tmp_path):
+def test_resume_with_a_prior_needs_only_the_run_directory(prior, toy_demos, tmp_path, killed):
     path = load_prior(prior).save(tmp_path / "prior")
     config = with_prior(path, weight=0.3, weight_final=0.1)
     whole = GAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path / "whole")
     whole.train(800, eval_episodes=0)
     part = GAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path / "part")
-    save = part.loop.save
-
-    def save_then_die():
-        save()
-        raise SystemExit("killed")
-
-    part.loop.save = save_then_die
-    with pytest.raises(SystemExit):
-        part.train(800, eval_episodes=0)
+    killed(part, 800, eval_episodes=0)
     (path / "prior.json").unlink()
     resumed = GAIL.resume(tmp_path / "part")
     assert resumed.loop.steps == 400
