@@ -19,6 +19,7 @@ VERBS = {
     "eval": ("evaluate:evaluate", "Measure a policy over complete episodes."),
     "render": ("render:render", "Film a policy, alone or beside another."),
     "report": ("report:report", "Write the learning curve and report.html of a run."),
+    "compare": ("compare:compare", "Put runs beside each other: results, settings that differ, curves."),
     "doctor": ("doctor:doctor", "Show versions, devices, renderers and physics of this machine."),
     "train bc": ("train:bc", "Behaviour cloning from demonstrations."),
     "train gail": ("train:gail", "Generative adversarial imitation from demonstrations."),

@@ -46,7 +46,7 @@ class GAILConfig:
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     """Discriminator and reward."""
     sac: SACConfig = field(default_factory=lambda: SACConfig(
-        burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, average_rate=0.005))
+        burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, decay_start=0.5, average_rate=0.005))
     """The learner."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Collection and housekeeping."""

@@ -40,11 +40,11 @@ def learning_curve(run_dir: str | Path, path: str | Path | None = None) -> Path 
     _draw_outcome(figure.add_subplot(grid[0, :]), rows, _title(run_dir))
     for i, name in enumerate(health):
         axes = figure.add_subplot(grid[1 + i // 2, i % 2])
-        axes.plot(*_series(rows, name), lw=1, color="#52606d")
+        axes.plot(*series(rows, name), lw=1, color="#52606d")
         axes.set_title(name, fontsize=9, loc="left")
         axes.tick_params(labelsize=8)
     target = Path(path) if path is not None else run_dir / "learning_curve.png"
-    write_atomic(target, _png(figure))
+    write_atomic(target, png(figure))
     return target
 
 
@@ -54,12 +54,12 @@ def write_report(run_dir: str | Path) -> Path:
     Raises ValueError if the folder is not a run.
     """
     run_dir = Path(run_dir)
-    config = _json(run_dir / "config.json")
+    config = read_json(run_dir / "config.json")
     if not config:
         raise ValueError(f"{run_dir} is not a run directory (it has no readable config.json)")
     curve = learning_curve(run_dir)
     parts = [f"<h1>{html.escape(_title(run_dir))}</h1>"]
-    evaluation = _json(run_dir / "eval.json")
+    evaluation = read_json(run_dir / "eval.json")
     if evaluation:
         shown = {k: evaluation[k] for k in SUMMARY if evaluation.get(k) is not None}
         parts += ["<h2>Evaluation</h2>", _table(shown)]
@@ -69,7 +69,7 @@ def write_report(run_dir: str | Path) -> Path:
         source = _data(run_dir / "video.mp4", "video/mp4")
         parts += ["<h2>Film</h2>", f'<video controls loop muted autoplay src="{source}"></video>']
     parts += ["<h2>Settings</h2>", f"<pre>{html.escape(json.dumps(config, indent=2))}</pre>"]
-    parts += ["<h2>Versions</h2>", _table(_json(run_dir / "versions.json"))]
+    parts += ["<h2>Versions</h2>", _table(read_json(run_dir / "versions.json"))]
     head = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(_title(run_dir))}</title>'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head><body>'
@@ -81,9 +81,9 @@ def write_report(run_dir: str | Path) -> Path:
 
 def _draw_outcome(axes: Any, rows: list[dict[str, Any]], title: str) -> None:
     name = (
-        "score" if _series(rows, "score")[0] else "return_mean" if _series(rows, "return_mean")[0] else "train_return"
+        "score" if series(rows, "score")[0] else "return_mean" if series(rows, "return_mean")[0] else "train_return"
     )
-    steps, values = _series(rows, name)
+    steps, values = series(rows, name)
     start = [(row["step"], row[f"bc_{name}"]) for row in rows if row.get(f"bc_{name}") is not None][:1]
     if start:  # training went on from behaviour cloning
         steps, values = [start[0][0], *steps], [start[0][1], *values]
@@ -101,19 +101,20 @@ def _health(rows: list[dict[str, Any]]) -> list[str]:
     """Records that are drawn below the outcome: those of losses and rewards first."""
     names = {k for row in rows for k, v in row.items() if isinstance(v, int | float)}
     names -= {"step", "wall_s", "sps", *OUTCOMES, *(n for n in names if n.startswith("bc_"))}
-    drawable = [n for n in names if len(_series(rows, n)[0]) > 1]
+    drawable = [n for n in names if len(series(rows, n)[0]) > 1]
     return sorted(drawable, key=lambda n: (not any(word in n for word in ("loss", "reward", "disc", "entropy")), n))[
         :MAX_HEALTH
     ]
 
 
-def _series(rows: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+def series(rows: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+    """Steps and values of one record, where it was made."""
     points = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
     return [p[0] for p in points], [p[1] for p in points]
 
 
 def _title(run_dir: Path) -> str:
-    config = _json(run_dir / "config.json")
+    config = read_json(run_dir / "config.json")
     return f"{str(config.get('algo', 'run')).upper()} on {config.get('env_id', '?')}, seed {config.get('seed', '?')}"
 
 
@@ -126,7 +127,8 @@ def _table(values: dict[str, Any]) -> str:
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file, empty where there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -138,7 +140,8 @@ def _data(path: Path, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _png(figure: Any) -> bytes:
+def png(figure: Any) -> bytes:
+    """A figure as a picture file."""
     import io
 
     buffer = io.BytesIO()

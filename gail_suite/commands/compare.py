@@ -1,0 +1,29 @@
+"""`gail-suite compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gail_suite.commands.common import DEFAULT, Output, command
+
+
+def compare(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> None:
+    """Put runs beside each other: what they reached, in which settings they differ, and their curves.
+
+    Parameters
+    ----------
+    runs
+        Run directories, at least one.
+    out
+        Draw the curves into this PNG.
+    """
+    from gail_suite.comparison import compare as summarise
+    from gail_suite.comparison import draw, table
+
+    if not runs:
+        raise ValueError("compare which runs? give run directories, such as gail-suite compare runs/*")
+    summaries = summarise(runs)
+    if out is not None:
+        draw(runs, out)
+    following = [] if out is not None else [command("compare", *runs, "--out", "compare.png")]
+    output.result({"runs": summaries, "path": None if out is None else str(out)}, table(summaries), following)

@@ -1,0 +1,30 @@
+"""`gail-suite watch`."""
+
+from __future__ import annotations
+
+from gail_suite.commands.common import DEFAULT, Output, command, find_policy
+from gail_suite.commands.parameters import Env, EpisodeSeed, PolicyName, Stochastic, Trust
+
+
+def watch(
+    policy: PolicyName,
+    *,
+    env: Env = None,
+    episodes: int | None = None,
+    seed: EpisodeSeed = 1000,
+    stochastic: Stochastic = False,
+    trust: Trust = False,
+    output: Output = DEFAULT,
+) -> None:
+    """Watch a policy live in a window, until the window is closed or Ctrl-C.
+
+    Parameters
+    ----------
+    episodes
+        Stop after this many.
+    """
+    from gail_suite.window import play
+
+    actor, env_id = find_policy(policy, env, trust)
+    returns = play(actor, env_id, episodes=episodes, seed=seed, deterministic=not stochastic, say=output.say)
+    output.result({"env_id": env_id, "returns": returns}, "", [command("render", policy, "--env", env_id)])
