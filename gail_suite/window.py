@@ -1,0 +1,80 @@
+"""A policy live in a window: MuJoCo's own viewer, at the speed of the simulation."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def play(policy: Any, env_id: str, episodes: int | None = None, seed: int = 1000, deterministic: bool = True,
+         say: Callable[[str], None] = print) -> list[float]:
+    """Show episodes (endless without a number) from seeds `seed`, `seed` + 1, ...; the returns of the complete ones.
+
+    Closing the window or Ctrl-C ends it.
+
+    Raises:
+        ValueError: no display to open a window on, or fewer than one episode.
+    """
+    if episodes is not None and episodes < 1:
+        raise ValueError(f"episodes is {episodes}; at least one is needed")
+    _need_display()
+    os.environ["MUJOCO_GL"] = "glfw"  # before mujoco is imported: another value means rendering without a window
+    import envs
+
+    env = envs.make(env_id, render_mode="human")
+    returns: list[float] = []
+    try:
+        for i in itertools.count() if episodes is None else range(episodes):
+            value, steps = _episode(env, policy, seed + i, deterministic)
+            returns.append(value)
+            say(f"episode {i + 1}: return {value:.0f} in {steps} steps")
+    except (KeyboardInterrupt, _Closed):
+        pass
+    finally:
+        env.close()
+    return returns
+
+
+class _Closed(Exception):
+    """Someone closed the window."""
+
+
+def _episode(env: Any, policy: Any, seed: int, deterministic: bool) -> tuple[float, int]:
+    obs, _ = env.reset(seed=seed)
+    _follow(env)
+    value, steps, over = 0.0, 0, False
+    while not over:
+        action, _ = policy.predict(obs, deterministic=deterministic)
+        if _is_closed(env):
+            raise _Closed
+        obs, reward, terminated, truncated, _ = env.step(action)
+        value, steps, over = value + float(reward), steps + 1, terminated or truncated
+    return value, steps
+
+
+def _viewer(env: Any) -> Any:
+    return getattr(getattr(env.unwrapped, "mujoco_renderer", None), "viewer", None)
+
+
+def _follow(env: Any) -> None:
+    """Lets the camera go along with the first body of the model."""
+    import mujoco
+
+    viewer = _viewer(env)
+    if viewer is not None:
+        viewer.cam.type, viewer.cam.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, 1
+
+
+def _is_closed(env: Any) -> bool:
+    import glfw
+
+    viewer = _viewer(env)
+    return viewer is not None and viewer.window is not None and bool(glfw.window_should_close(viewer.window))
+
+
+def _need_display() -> None:
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise ValueError("no display to open a window on: film the policy with gail-suite render, or set DISPLAY")
