@@ -18,6 +18,7 @@ VERBS = {
     "record": ("record:record", "Record demonstrations of an expert."),
     "eval": ("evaluate:evaluate", "Measure a policy over complete episodes."),
     "render": ("render:render", "Film a policy, alone or beside another."),
+    "sweep": ("sweep:sweep", "Train with several seeds and settings, here or on a Ray cluster."),
     "watch": ("watch:watch", "Watch a policy live in a window."),
     "report": ("report:report", "Write the learning curve and report.html of a run."),
     "compare": ("compare:compare", "Put runs beside each other: results, settings that differ, curves."),

@@ -1,0 +1,96 @@
+"""`gail-suite sweep`."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from gail_suite.commands.common import DEFAULT, Output, command, note
+
+
+def sweep(
+    algo: Literal["bc", "gail", "airl"],
+    *,
+    demos: Path,
+    out: Path,
+    seeds: Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative="")] = (0, 1, 2),
+    grid: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    set: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    take: int | None = None,
+    subsample: int | None = None,
+    steps: int | None = None,
+    eval_episodes: int = 50,
+    jobs: int | None = None,
+    ray: str | None = None,
+    output: Output = DEFAULT,
+) -> None:
+    """Train with several seeds and settings, each a run of its own; the same command goes on after a stop.
+
+    Parameters
+    ----------
+    algo
+        What is trained: bc, gail or airl.
+    demos
+        Folder of demonstrations.
+    out
+        Folder that gets one run directory a seed and combination.
+    seeds
+        Seeds, such as --seeds 0 1 2.
+    grid
+        Values of a setting to try, such as --grid sac.tau=0.005,0.01; every combination of several is run.
+    set
+        One setting for all runs, such as --set sac.gamma=0.99.
+    take
+        Use this many of the trajectories, chosen by the seed.
+    subsample
+        Use every K-th pair, from a start chosen by the seed.
+    steps
+        Length of each training.
+    eval_episodes
+        Episodes of each final evaluation.
+    jobs
+        Runs at a time on this machine; by default one a processor.
+    ray
+        Run on a Ray cluster instead: its address, or "local".
+    """
+    from gail_suite.runlog import StopRequested, stop_on_signals, stop_requested
+    from gail_suite.sweep import plan, run_here, run_on_ray, summary
+
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"--jobs is {jobs}; at least one run at a time is needed")
+    if not demos.is_dir():
+        raise ValueError(f"{demos} is not a folder of demonstrations; record some with gail-suite record")
+    given = {"--take": take, "--subsample": subsample, "--steps": steps, "--eval-episodes": eval_episodes}
+    options = ["--demos", str(demos.absolute()), *(word for s in set for word in ("--set", s)),
+               *(word for name, value in given.items() if value is not None for word in (name, str(value)))]
+    planned = plan(algo, out, seeds, _values(grid), options)
+    failed = []
+    with stop_on_signals():
+        for job, status in run_on_ray(planned, ray) if ray else run_here(planned, jobs or os.cpu_count() or 1):
+            output.say(f"{job.folder.name}: {'done' if status == 0 else f'exit {status}, see {job.folder}.log'}")
+            failed += [job] if status else []
+        if stop_requested():
+            note("stopped; the same command goes on")
+            raise StopRequested
+    found = summary(planned)
+    lines = [f"{s['settings'] or algo}: IQM {s['iqm']:.3f} of {len(s['scores'])} runs" for s in found if s["scores"]]  # type: ignore[arg-type]
+    finished = [job.folder for job in planned if job.is_finished()]
+    output.result({"sweep": found, "out": str(out)}, "\n".join(lines), [command("compare", *finished)] if finished else [])
+    if failed:
+        raise ValueError(f"{len(failed)} of {len(planned)} runs failed: look at {failed[0].folder}.log, then give the same command again")
+
+
+def _values(grid: tuple[str, ...]) -> dict[str, list[str]]:
+    """Settings and the values to try, of name=value,value texts; ValueError for any other text."""
+    found: dict[str, list[str]] = {}
+    for text in grid:
+        name, equals, values = text.partition("=")
+        chosen = re.split(r",(?![^\[]*\])", values)  # the commas of a list such as [256,256] part nothing
+        if not (name and equals and all(chosen)):
+            raise ValueError(f"--grid takes name=value,value such as sac.tau=0.005,0.01, got {text!r}")
+        found[name] = chosen
+    return found
