@@ -37,6 +37,8 @@ class LoopConfig:
     """Steps collected before the first update."""
     capacity: int = 300_000
     """Transitions kept in the replay buffer."""
+    ends_share: float = 0.0
+    """Share of the learner's batches that is drawn from the steps that led to the latest terminations."""
     random_warm_up: bool = False
     """Uniform random actions during the warm-up (else the policy's own)."""
     eval_every: int = 10_000
@@ -161,7 +163,9 @@ class OffPolicyLoop:
         while self.owed >= 1:
             self.owed -= 1
             info = self.objective.update(self.replay, self.generator)
-            window = self.replay.sample(self.sac.config.batch_size, self.sac.config.n_step, self.generator)
+            size = self.sac.config.batch_size
+            window = self.replay.sample(size, self.sac.config.n_step, self.generator,
+                                        before_ends=round(self.config.ends_share * size))
             info |= self.sac.update(window, self.objective.rewards(window), self.generator,
                                     **self.objective.learner_inputs(self.generator))
             if window.bonus is not None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+
+ENDS_KEPT = 200
+"""Latest terminations that are remembered."""
+ENDS_REACH = 20
+"""Steps before a termination that count as leading to it."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class Replay:
         if with_bonus:
             self.bonus = torch.zeros(self.rows, n_envs)
         self.written = 0  # rows ever written
+        self.ends: deque[tuple[int, int]] = deque(maxlen=ENDS_KEPT)  # (row ever written, environment) of terminations
 
     def __len__(self) -> int:
         return min(self.written, self.rows) * self.n_envs
@@ -75,10 +82,14 @@ class Replay:
         values = (features, actions, next_features, rewards, terminated, done, *bonus)
         for name, value in zip(self.fields, values, strict=True):
             getattr(self, name)[row] = torch.as_tensor(value, dtype=torch.float32)
+        self.ends.extend((self.written, int(env)) for env in np.flatnonzero(np.asarray(terminated)))
         self.written += 1
 
-    def sample(self, batch: int, n: int, generator: torch.Generator, recent: int | None = None) -> Window:
+    def sample(self, batch: int, n: int, generator: torch.Generator, recent: int | None = None, before_ends: int = 0) -> Window:
         """`batch` windows of n steps, uniform over the stored ones (or over the last `recent` transitions).
+
+        The first `before_ends` of them start at most `ENDS_REACH` steps before one of the latest terminations, as soon as
+        there is one: what leads to an end is rare in a replay, and decides.
 
         Raises:
             ValueError: fewer than n rows are stored.
@@ -89,6 +100,18 @@ class Replay:
         span = stored if recent is None else max(n, min(stored, recent // self.n_envs))
         start = self.written - span + torch.randint(span - n + 1, (batch,), generator=generator)
         env = torch.randint(self.n_envs, (batch,), generator=generator)
+        if before_ends and self.ends:
+            start[:before_ends], env[:before_ends] = self._before_ends(before_ends, n, generator)
+        return self._windows(start, env, n)
+
+    def _before_ends(self, count: int, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """First rows and environments of windows that reach, or soon meet, a termination."""
+        ends = torch.tensor(self.ends)[torch.randint(len(self.ends), (count,), generator=generator)]
+        start = ends[:, 0] - torch.randint(ENDS_REACH, (count,), generator=generator)
+        oldest = self.written - min(self.written, self.rows)
+        return start.clamp(oldest, self.written - n), ends[:, 1]
+
+    def _windows(self, start: Tensor, env: Tensor, n: int) -> Window:
         rows = (start[:, None] + torch.arange(n)) % self.rows
         flat = rows * self.n_envs + env[:, None]
 
@@ -97,7 +120,7 @@ class Replay:
             return stored_field.flatten(0, 1)[flat]
 
         done = take("done")
-        alive = torch.cat([torch.ones(batch, 1), (1 - done[:, :-1]).cumprod(1)], 1)
+        alive = torch.cat([torch.ones(len(start), 1), (1 - done[:, :-1]).cumprod(1)], 1)
         features, actions, next_features, rewards, terminated = (take(f) for f in self.FIELDS[:-1])
         bonus = take("bonus") if "bonus" in self.fields else None
         return Window(features, actions, next_features, rewards, terminated, alive, bonus)
@@ -106,11 +129,13 @@ class Replay:
         """The filled rows as arrays, for a checkpoint."""
         stored = min(self.written, self.rows)
         arrays = {name: getattr(self, name)[:stored].numpy() for name in self.fields}
-        return {**arrays, "written": np.array(self.written, np.int64)}
+        return {**arrays, "written": np.array(self.written, np.int64), "ends": np.array(self.ends, np.int64).reshape(-1, 2)}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Inverse of `state`, into a buffer of the same capacity."""
         self.written = int(arrays["written"])
+        self.ends.clear()
+        self.ends.extend((int(row), int(env)) for row, env in arrays.get("ends", ()))  # older checkpoints lack them
         for name in self.fields:
             values = torch.from_numpy(np.ascontiguousarray(arrays[name]))
             getattr(self, name)[: len(values)] = values
