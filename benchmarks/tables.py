@@ -34,11 +34,16 @@ def markdown(header: list[str], lines: list[list[str]]) -> str:
     return "".join("| " + " | ".join(cells) + " |\n" for cells in rows)
 
 
-def few_demos_table() -> str:
+ALGORITHMS = ("bc", "gail", "no-expert", "gail-ppo", "gail-trpo", "airl", "imitation-gail", "imitation-airl", "imitation-bc")
+"""Those of the table; any other label is a variant of GAIL that was tried."""
+
+
+def few_demos_table(wanted: Callable[[str], bool] = ALGORITHMS.__contains__) -> str:
     """One line a task, protocol and algorithm: IQM over seeds with a bootstrap interval, steps and wall-clock."""
     groups: dict[tuple, list[dict[str, str]]] = defaultdict(list)
     for row in read_rows(RESULTS / "few_demos.csv"):
-        groups[row["env"], int(row["n_demos"]), row["protocol"], row["algo"]].append(row)
+        if wanted(row["algo"]):
+            groups[row["env"], int(row["n_demos"]), row["protocol"], row["algo"]].append(row)
     lines = []
     for (env, n, protocol, algo), rows in sorted(groups.items()):
         scores = np.array([float(r["score"]) for r in rows])
@@ -46,7 +51,7 @@ def few_demos_table() -> str:
         to_09 = [float(r["wall_s_to_0.9"]) for r in rows if r["wall_s_to_0.9"]]
         lines.append([
             env, f"{n} ({protocol}, {rows[0]['n_pairs']} pairs)", algo, f"**{iqm(scores):.3f}**",
-            f"{low:.3f} to {high:.3f}", " ".join(f"{s:.2f}" for s in scores), f"{int(rows[0]['env_steps']):,}",
+            f"{low:.3f} to {high:.3f}", " ".join(f"{s:.3f}" for s in scores), f"{int(rows[0]['env_steps']):,}",
             f"{np.mean([float(r['wall_s']) for r in rows]) / 60:.1f} min",
             f"{np.mean(to_09) / 60:.1f} min ({len(to_09)}/{len(rows)})" if to_09 else "not reached",
             ", ".join(sorted({r["commit"] for r in rows}))])
@@ -115,7 +120,7 @@ def draw_curves(path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    files = sorted((RESULTS / "curves").glob("*-gail-*.jsonl"))
+    files = sorted((RESULTS / "curves").glob("*-gail-[0-9].jsonl"))
     names = sorted({f.stem.rsplit("-gail-", 1)[0] for f in files})
     figure, axes = plt.subplots(1, max(1, len(names)), figsize=(5 * max(1, len(names)), 3.4), squeeze=False)
     for axis, name in zip(axes[0], names, strict=False):
@@ -135,7 +140,7 @@ def draw_curves(path: Path) -> None:
 
 def make(name: str) -> str:
     """The table called `name`."""
-    return {"few_demos": few_demos_table, "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table,
+    return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS), "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table,
             "priors": priors_table}.get(name, plain_table(name))()
 
 

@@ -68,3 +68,43 @@ def test_state_round_trip_draws_the_same(rows):
     new.load_state(old.state())
     a, b = (r.sample(50, 3, torch.Generator().manual_seed(1)) for r in (old, new))
     assert len(old) == len(new) and torch.equal(a.features, b.features) and torch.equal(a.alive, b.alive)
+
+
+def with_ends(rows, ends, n_envs=2, capacity=64):
+    """Features count time; (time, environment) pairs in `ends` terminate."""
+    replay = Replay(capacity, n_envs, 1, 1)
+    for t in range(rows):
+        now = np.full((n_envs, 1), t, np.float32)
+        ended = np.array([(t, env) in ends for env in range(n_envs)], np.float32)
+        replay.add(now, now + np.arange(n_envs)[:, None] / 10, now + 1, np.full(n_envs, t), ended, ended)
+    return replay
+
+
+def test_a_share_of_windows_leads_to_terminations():
+    replay = with_ends(30, {(25, 1)})
+    w = replay.sample(400, 3, torch.Generator().manual_seed(0), before_ends=300)
+    t, env = w.features[:300, 0, 0], w.actions[:300, 0, 0] - w.features[:300, 0, 0]
+    assert torch.allclose(env, torch.full((300,), 0.1), atol=1e-5)  # the environment that ended, alone
+    # by hand: 20 starts, from 25 - 19 = 6 up to the terminating step itself
+    assert sorted(set(t.int().tolist())) == list(range(6, 26))
+    assert torch.equal(w.terminated[:300].sum(1) > 0, t >= 23)
+    assert w.features[300:, 0, 0].min() < 6  # the rest is uniform
+
+
+def test_what_leads_to_an_end_stays_inside_what_is_stored():
+    replay = with_ends(40, {(9, 0), (39, 1)})  # 32 rows are kept: 8 to 39
+    t = replay.sample(400, 3, torch.Generator().manual_seed(0), before_ends=400).features[:, 0, 0]
+    assert t.min() == 8 and t.max() == 37  # the last window of three begins at 37
+
+
+def test_without_a_share_or_an_end_nothing_changes():
+    for replay in (with_ends(30, {(25, 1)}), with_ends(30, set())):
+        draws = [replay.sample(50, 3, torch.Generator().manual_seed(2), before_ends=k).features for k in (0, 40)]
+        assert torch.equal(*draws) == (not replay.ends)
+
+
+def test_terminations_survive_a_checkpoint():
+    old, new = with_ends(40, {(20, 0), (33, 1)}), Replay(64, 2, 1, 1)
+    new.load_state(old.state())
+    a, b = (r.sample(50, 3, torch.Generator().manual_seed(1), before_ends=25) for r in (old, new))
+    assert torch.equal(a.features, b.features) and list(new.ends) == [(20, 0), (33, 1)]
