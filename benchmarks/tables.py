@@ -46,6 +46,7 @@ def few_demos_table(wanted: Callable[[str], bool] = ALGORITHMS.__contains__) -> 
             groups[row["env"], int(row["n_demos"]), row["protocol"], row["algo"]].append(row)
     lines = []
     for (env, n, protocol, algo), rows in sorted(groups.items()):
+        rows.sort(key=lambda r: int(r["seed"]))
         scores = np.array([float(r["score"]) for r in rows])
         low, high = bootstrap_interval(scores, statistic=iqm) if len(scores) > 1 else (scores[0], scores[0])
         to_09 = [float(r["wall_s_to_0.9"]) for r in rows if r["wall_s_to_0.9"]]

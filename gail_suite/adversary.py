@@ -70,6 +70,10 @@ class AdversaryConfig:
     """The same at the end (linear)."""
     absorbing: bool = False
     """After a termination, the reward of an absorbing state for ever instead of nothing (Kostrikov et al., 2019)."""
+    termination_cost: float = 0.0
+    """What a termination takes away at the start, in returns of an agent that is rewarded like the expert for ever."""
+    termination_cost_final: float = 0.0
+    """The same at the end (linear)."""
     bound_targets: bool = True
     """Clip critic targets to the return attainable with rewards as large as the expert's."""
 
@@ -114,9 +118,12 @@ class Adversary:
         return torch.cat([pairs, self.absorbing_pair.expand(int(terminated.sum()), -1)])
 
     def _final_reward(self) -> Tensor | float:
-        """What follows a termination, discounted to the step that ends: gamma / (1 - gamma) times the absorbing reward."""
+        """What follows a termination, discounted to the step that ends: gamma / (1 - gamma) times the absorbing reward.
+
+        Without absorbing states it is what a termination costs, usually nothing.
+        """
         if not self.config.absorbing:
-            return 0.0
+            return -self._termination_cost() * max(self.expert_reward, 1e-3) / (1 - self.gamma)
         return self.gamma / (1 - self.gamma) * self.reward(self.net(self.absorbing_pair))
 
     def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
@@ -158,6 +165,9 @@ class Adversary:
         penalty = dual.penalty(nats)
         return penalty, {"disc_nats": nats.detach(), "disc_beta": torch.tensor(dual.beta)}
 
+    def _termination_cost(self) -> float:
+        return self._between(self.config.termination_cost, self.config.termination_cost_final)
+
     def _penalty_weight(self) -> float:
         start, end = self.config.gradient_penalty, self.config.gradient_penalty_final
         return start if end is None else self._between(start, end)
@@ -177,7 +187,7 @@ class Adversary:
         """(B, n) rewards under the present discriminator."""
         pairs = self._pairs(window.features, window.actions)
         rewards = self.reward(self.net(pairs.flatten(0, 1))).view(pairs.shape[:2])
-        if self.config.absorbing:
+        if self.config.absorbing or self._termination_cost() > 0:
             rewards = rewards + window.terminated * self._final_reward()
         if self.shaping is not None:
             assert window.bonus is not None
@@ -206,7 +216,8 @@ class Adversary:
         """Least and largest return with rewards as large as the expert's; rewards of the form gail are never negative."""
         reward = self.expert_reward if self.shaping is None else self.shaping.reward(self.expert_reward)
         top = max(reward, 1e-3) / (1 - self.gamma)
-        bounds = (-top, top) if self.config.reward in ("airl", "fairl", "logd") else (0.0, top)
+        bottom = -top if self.config.reward in ("airl", "fairl", "logd") else 0.0
+        bounds = (bottom - self._termination_cost() * top, top)
         return bounds if self.shaping is None else self.shaping.bounds(*bounds)
 
     def _actor_terms(self, generator: torch.Generator) -> list[Callable[..., Term]]:
