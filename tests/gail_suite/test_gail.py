@@ -143,3 +143,26 @@ def test_learns_the_toy_with_absorbing_states(toy_demos):
     config = dataclasses.replace(SMALL, adversary=dataclasses.replace(SMALL.adversary, absorbing=True))
     # falling pays softplus(0) for ever until the discriminator has seen enough falls, so this takes longer than without
     assert GAIL(envs.TOY_ID, toy_demos, config, seed=0).train(4000).score > 0.9
+
+
+def test_a_termination_costs_more_and_more_of_the_attainable_return():
+    a = adversary(termination_cost=1.0, termination_cost_final=3.0)
+    a.expert_reward = 0.5
+    window = Window(torch.randn(1, 2, 2), torch.randn(1, 2, 1), torch.randn(1, 2, 2), torch.zeros(1, 2),
+                    torch.tensor([[0.0, 1.0]]), torch.ones(1, 2))
+    plain = adversary().rewards(window)  # the same network
+    # half way the cost is (1 + 3) / 2 = 2 returns of 0.5 / (1 - 0.9) = 5 each, at the step that ends
+    a.set_progress(0.5)
+    torch.testing.assert_close(a.rewards(window) - plain, torch.tensor([[0.0, -10.0]]))
+    assert a.learner_inputs(torch.Generator())["target_bounds"] == pytest.approx((-10.0, 5.0))
+
+
+def test_a_terminated_expert_pays_the_same():
+    expert = (torch.ones(1, 2), torch.zeros(1, 1), torch.ones(1, 2), torch.ones(1))
+    returns = []
+    for cost in (0.0, 2.0):
+        torch.manual_seed(0)
+        a = Adversary(expert, AdversaryConfig(hidden=(8,), termination_cost=cost), batch_size=12, gamma=0.9)
+        a.expert_reward = 0.5
+        returns.append(a.learner_inputs(torch.Generator())["extra"][2])
+    torch.testing.assert_close(returns[0] - returns[1], torch.full((4,), 10.0))
