@@ -15,7 +15,7 @@ from torch import Tensor
 
 import demos
 from gail_suite.bc import Run, action_bounds, demo_pairs
-from gail_suite.bottleneck import BottleneckDiscriminator, make_discriminator
+from gail_suite.bottleneck import BottleneckDiscriminator, LogitConfig, make_discriminator
 from gail_suite.checkpoint import load_checkpoint
 from gail_suite.cpu import cpu_settings
 from gail_suite.dual import Dual
@@ -33,7 +33,7 @@ ENDLESS = 10**12  # environment steps, where only the clock ends a run
 
 
 @dataclass(frozen=True)
-class DiscriminatorConfig:
+class DiscriminatorConfig(LogitConfig):
     """A discriminator trained on each batch of an on-policy learner."""
 
     hidden: tuple[int, ...] = (100, 100)
@@ -46,20 +46,6 @@ class DiscriminatorConfig:
     """Pairs of each class in a step; 0 takes all of both."""
     gradient_penalty: float = 1.0
     """Weight of the gradient penalty (target norm 1)."""
-    entropy: float = 0.0
-    """Weight of the entropy of the discriminator's output."""
-    dropout: float = 0.0
-    """Share of each layer's outputs hidden while the discriminator learns."""
-    bottleneck: float = 0.0
-    """Nats that the discriminator may know of a pair (Peng et al., 2019); 0 for a discriminator without bottleneck."""
-    latent: int = 32
-    """Dimensions of the bottleneck's code."""
-    dual_rate: float = 0.01
-    """Largest step of the multiplier that holds the bottleneck."""
-    reward: str = "gail"
-    """Form of the reward: gail, airl, fairl or logd (see rewards.py for their signs)."""
-    reward_clip: float = 5.0
-    """Bound on the reward's absolute value."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gail_suite.behaviour import Behaviour
-from gail_suite.bottleneck import BottleneckDiscriminator, make_discriminator
+from gail_suite.bottleneck import BottleneckDiscriminator, LogitConfig, make_discriminator
 from gail_suite.dual import Dual
 from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty
 from gail_suite.replay import Replay, Window
@@ -24,7 +24,7 @@ Term = tuple[Tensor, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class AdversaryConfig:
+class AdversaryConfig(LogitConfig):
     """The discriminator and the reward it gives."""
 
     hidden: tuple[int, ...] = (128, 128)
@@ -46,20 +46,6 @@ class AdversaryConfig:
     penalty_target: float = 0.0
     """Gradient norm that the penalty asks for. With 0 the discriminator can become flat where policy and expert agree
     (Mescheder et al., 2018)."""
-    entropy: float = 0.0
-    """Weight of the entropy of the discriminator's output."""
-    dropout: float = 0.0
-    """Share of each layer's outputs hidden while the discriminator learns."""
-    bottleneck: float = 0.0
-    """Nats that the discriminator may know of a pair (Peng et al., 2019); 0 for a discriminator without bottleneck."""
-    latent: int = 32
-    """Dimensions of the bottleneck's code."""
-    dual_rate: float = 0.01
-    """Largest step of the multiplier that holds the bottleneck."""
-    reward: str = "gail"
-    """Form of the reward: gail, airl, fairl or logd (see rewards.py for their signs)."""
-    reward_clip: float = 5.0
-    """Bound on the reward's absolute value."""
     expert_share: float = 0.25
     """Share of expert pairs in critic batches at the start."""
     expert_share_final: float = 0.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,26 @@ from gail_suite.priors import Prior, provenance
 from gail_suite.typicality import shuffled
 from generative.coders import Encoder
 from generative.vae import MAX_LOG_VAR, MIN_LOG_VAR, VAE
+
+
+@dataclass(frozen=True)
+class LogitConfig:
+    """What keeps a discriminator from knowing too much, and the reward that its logit gives."""
+
+    entropy: float = 0.0
+    """Weight of the entropy of the discriminator's output."""
+    dropout: float = 0.0
+    """Share of each layer's outputs hidden while the discriminator learns."""
+    bottleneck: float = 0.0
+    """Nats that the discriminator may know of a pair (Peng et al., 2019); 0 for a discriminator without bottleneck."""
+    latent: int = 32
+    """Dimensions of the bottleneck's code."""
+    dual_rate: float = 0.01
+    """Largest step of the multiplier that holds the bottleneck."""
+    reward: str = "gail"
+    """Form of the reward: gail, airl, fairl or logd (see rewards.py for their signs)."""
+    reward_clip: float = 5.0
+    """Bound on the reward's absolute value."""
 
 
 class BottleneckDiscriminator(nn.Module):

@@ -58,7 +58,14 @@ def describe(config: Any) -> str:
 
 
 def field_help(cls: type) -> dict[str, str]:
-    """The docstring below each field of a dataclass."""
+    """The docstring below each field of a dataclass, those that it inherits too."""
+    found: dict[str, str] = {}
+    for part in reversed([c for c in cls.__mro__ if dataclasses.is_dataclass(c)]):
+        found |= _own_field_help(part)
+    return found
+
+
+def _own_field_help(cls: type) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     assert isinstance(body, ast.ClassDef)
     found = {}
