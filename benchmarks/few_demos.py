@@ -53,7 +53,7 @@ ROWS = {
     "ant-4x20": Row("Ant-v5", 4, 20, 150_000, 25),
     "humanoid-1": Row("Humanoid-v5", 1, 1, 80_000, 25),
     "humanoid-4": Row("Humanoid-v5", 4, 1, 80_000, 25),
-    "humanoid-80x20": Row("Humanoid-v5", 80, 20, 100_000, 80),
+    "humanoid-80x20": Row("Humanoid-v5", 80, 20, 80_000, 80),
 }
 
 
