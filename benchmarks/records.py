@@ -23,12 +23,12 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """Short hash of the working tree's commit, with + where files differ from it."""
+    """Short hash of the working tree's commit, with + where files other than results differ from it."""
     def git(*args: str) -> str:
         return subprocess.run(["git", *args], capture_output=True, text=True, check=False,
                               cwd=Path(__file__).parent).stdout.strip()
 
-    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results") else "")
 
 
 def append_row(path: Path, columns: Sequence[str], row: dict[str, Any]) -> None:
