@@ -72,12 +72,13 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
 
     torch.set_num_threads(1)
     import gail_suite as gs
+    from gail_suite.checkpoint import checkpoints
     from gail_suite.config import build
 
     row = few_demos.ROWS[ROW]
     run_dir = few_demos.WORK / "ablation" / f"{ROW}-{slug(variant)}-{seed}"
     code = commit()
-    if (run_dir / "checkpoints").is_dir():
+    if checkpoints(run_dir / "checkpoints"):
         trainer = gs.GAIL.resume(run_dir)
     else:
         config = build(gs.GAILConfig(), settings=list(settings))

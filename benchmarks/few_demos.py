@@ -67,6 +67,8 @@ def pool(env_id: str, n: int):
     import demos
 
     folder = WORK / "demos" / env_id
+    if folder.is_dir() and len(there := demos.load(folder)) >= n:  # without the writer's lock, which one process has at a time
+        return there[:n]
     return demos.record(demos.expert(env_id), env_id, n_episodes=n, seed=DEMO_SEED, n_envs=8, deterministic=True, out=folder)
 
 
@@ -86,7 +88,12 @@ def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | 
     import gail_suite as gs
 
     row = ROWS[row_name]
+    if overrides and label is None:
+        raise SystemExit("a run with --set needs a --label, or its line would pass for the default's")
     label = label or algo
+    if any((r["env"], r["protocol"], int(r["n_demos"]), r["algo"], int(r["seed"])) == (row.env, row.protocol, row.n_demos, label, seed)
+           for r in read_rows(CSV)):
+        raise SystemExit(f"{row_name}, {label}, seed {seed} is in {CSV.name} already: remove its line, or choose another --label")
     run_dir = WORK / f"{row_name}-{label}-{seed}"
     code = commit()  # of what runs, not of what is there when it ends
     demos_used = demonstrations(row, seed)
@@ -121,6 +128,7 @@ def save_curve(run_dir: Path) -> None:
 def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: list[str], budget_s: float | None):
     """The final policy of one algorithm and the environment steps it took."""
     import gail_suite as gs
+    from gail_suite.checkpoint import checkpoints
     from gail_suite.config import build
 
     if algo.startswith("imitation-"):
@@ -137,7 +145,7 @@ def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: 
         kind, config, length = gs.AIRL, gs.AIRLConfig(), {"budget_s": budget_s}
     else:  # gail-ppo, gail-trpo
         kind, config, length = gs.OnPolicyGAIL, gs.onpolicy_config(algo.removeprefix("gail-")), {"budget_s": budget_s}
-    if (run_dir / "checkpoints").is_dir():
+    if checkpoints(run_dir / "checkpoints"):
         trainer = kind.resume(run_dir)
     else:
         trainer = kind(row.env, demos_used, build(config, settings=overrides), seed, run_dir)

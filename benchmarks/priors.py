@@ -80,8 +80,10 @@ for _model in ("gmm", "pixelcnn"):
     ARMS[f"kl-{_model}-untrained"] = Arm(f"kl-{_model}", KL | {"control": "untrained"}, FADING)
     ARMS[f"kl-{_model}-shuffled"] = Arm(f"kl-{_model}", KL | {"control": "shuffled"}, FADING)
     # in place of the BC term that plain has, and started from the prior's own actions
-    ARMS[f"kl-{_model}-start"] = Arm("kl-start", KL, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
-ARMS["bc-start"] = Arm("kl-start", settings=NO_BC_TERM)
+    ARMS[f"kl-{_model}-start"] = Arm(f"kl-{_model}-start", KL, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
+ARMS["bc-start"] = Arm("bc-start", settings=NO_BC_TERM)
+STARTS = ("kl-gmm-start", "kl-pixelcnn-start")
+"""Priors that have to beat bc-start too."""
 # The first arm of a group is the prior, the others are what it has to beat.
 
 
@@ -91,6 +93,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
 
     torch.set_num_threads(1)
     import gail_suite as gs
+    from gail_suite.checkpoint import checkpoints
     from gail_suite.config import build
 
     arm, row, code = ARMS[name], ROWS[task], commit()
@@ -98,7 +101,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
     shown = few_demos.demonstrations(row, seed)
     settings = (*BUDGET, *arm.settings, *prior_settings(arm, task, seed, shown, run_dir.with_name(f"{run_dir.name}-prior")))
     start = time.perf_counter()
-    if (run_dir / "checkpoints").is_dir():
+    if checkpoints(run_dir / "checkpoints"):
         trainer = gs.GAIL.resume(run_dir)
     else:
         trainer = gs.GAIL(row.env, shown, build(gs.GAILConfig(), settings=settings), seed, run_dir)
@@ -184,8 +187,10 @@ def comparison(task: str, metric: str = "auc") -> list[list[str]]:
     for r in rows_of(task):
         by_arm.setdefault(r["arm"], {})[int(r["seed"])] = r
     lines = []
-    for name, group in ((n, a.prior) for n, a in ARMS.items() if n in by_arm and n == first_of(a.prior) and n != "plain"):
-        for other in ("plain", *(n for n, a in ARMS.items() if a.prior == group and n != name)):
+    for name, group in ((n, a.prior) for n, a in ARMS.items()
+                        if n in by_arm and n == first_of(a.prior) and n not in ("plain", "bc-start")):
+        others = [n for n, a in ARMS.items() if a.prior == group and n != name] + ["bc-start"] * (name in STARTS)
+        for other in ("plain", *others):
             seeds = sorted(set(by_arm[name]) & set(by_arm.get(other, {})))
             if not seeds:
                 continue

@@ -36,6 +36,7 @@ def append_row(path: Path, columns: Sequence[str], row: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", newline="") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0, os.SEEK_END)  # the position before the lock may be another writer's
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         if file.tell() == 0:
             writer.writeheader()

@@ -17,6 +17,8 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
+    if name == "priors":
+        return importlib.import_module("gail_suite.priors")
     if name not in _HOMES:
         raise AttributeError(f"module 'gail_suite' has no attribute {name!r}")
     return getattr(importlib.import_module(f"gail_suite.{_HOMES[name]}"), name)

@@ -210,8 +210,8 @@ class OnPolicyTrainer:
             with cpu_settings("auto"):
                 self.loop.train(self.total_steps, None, budget_s)
             return Run(self.loop.policy(), self._score(eval_episodes), None)
-        write_run_files(self.run_dir, self._record())
         with RunLog(self.run_dir, self.total_steps, quiet=quiet) as log, cpu_settings("auto"):
+            write_run_files(self.run_dir, self._record())
             log.truncate_to(self.loop.steps)
             self.loop.train(self.total_steps, log, budget_s)
             save_reward(self.reward(), self.run_dir / "reward")
@@ -251,11 +251,6 @@ class OnPolicyGAIL(OnPolicyTrainer):
 
     def _objective(self) -> PairDiscriminator:
         return PairDiscriminator(self.expert, self.config.discriminator, self.seed)
-
-    def _record(self) -> dict[str, Any]:
-        record = super()._record()
-        record["config"]["generator"] = self.config.learner.generator
-        return record
 
     def reward(self) -> LearnedReward:
         c = self.config.discriminator

@@ -70,6 +70,8 @@ class Adversary:
     def __init__(self, expert: tuple[Tensor, ...], config: AdversaryConfig, batch_size: int, gamma: float,
                  net: BottleneckDiscriminator | None = None):
         """`net` is a discriminator to start from (a prior's); without one it is new."""
+        if config.absorbing and (config.termination_cost or config.termination_cost_final):
+            raise ValueError("adversary.absorbing says what a termination is worth, so adversary.termination_cost cannot: set one of them")
         self.config, self.gamma = config, gamma
         self.features, self.actions, self.next_features, self.terminated = expert
         self.pairs = self._pairs(self.features, self.actions)

@@ -97,6 +97,8 @@ def clone(actor: Actor, features: Tensor, actions: Tensor, config: BCConfig, gen
     Returns:
         steps taken, and the training and held-out errors (mean squares on actions in [-1, 1]).
     """
+    device = actor.head.weight.device
+    features, actions = features.to(device), actions.to(device)
     order = torch.randperm(len(features), generator=generator)
     n_out = max(1, int(config.held_out * len(order)))
     held, kept = order[:n_out], order[n_out:] if len(order) > n_out else order
@@ -107,7 +109,7 @@ def clone(actor: Actor, features: Tensor, actions: Tensor, config: BCConfig, gen
         rows = kept[torch.randint(len(kept), (config.batch_size,), generator=generator)]
         x = features[rows]
         if config.input_noise > 0:
-            x = x + config.input_noise * torch.randn(x.shape, generator=generator)
+            x = x + config.input_noise * torch.randn(x.shape, generator=generator).to(device)
         loss = F.mse_loss(actor.mode(x), actions[rows])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -157,9 +159,9 @@ class BC:
             with cpu_settings("auto"):
                 clone(self.actor, self.x, self.actions, config, generator)
             return Run(self.policy(), self._score(eval_episodes), None)
-        write_run_files(self.run_dir, {"algo": "bc", "env_id": self.env_id, "seed": self.seed, "demos": self.demo_meta,
-                                       "n_pairs": len(self.x), "config": dataclasses.asdict(config)})
         with RunLog(self.run_dir, config.steps, quiet=quiet) as log, cpu_settings("auto"):
+            write_run_files(self.run_dir, {"algo": "bc", "env_id": self.env_id, "seed": self.seed, "demos": self.demo_meta,
+                                           "n_pairs": len(self.x), "config": dataclasses.asdict(config)})
             log.truncate_to(0)
 
             def on_step(step: int, row: dict[str, float]) -> None:

@@ -68,7 +68,8 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
                             "provenance": provenance(demonstrations, seed)}
     if model == "gmm":
         if control == "untrained":
-            train, held = (torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)) for x in (train, held))
+            generator = torch.Generator().manual_seed(seed)
+            train, held = (torch.randn(x.shape, generator=generator) for x in (train, held))
         mixture = _mixture(train, held, n, components, noise, seed)
         settings = {"components": mixture.config["n_components"], "noise": mixture.config["reg_covar"] ** 0.5}
         prior = Prior(**made, model=mixture, settings=settings)

@@ -11,8 +11,6 @@ from gail_suite.report import png, read_json, series
 from gail_suite.runlog import read_metrics
 
 Summary = dict[str, Any]
-HIDDEN = ("run_dir", "path", "created")
-"""Settings that say where a run is and not what it does."""
 
 
 def compare(runs: Sequence[str | Path]) -> list[Summary]:
@@ -25,7 +23,7 @@ def compare(runs: Sequence[str | Path]) -> list[Summary]:
     """
     folders = [Path(run) for run in runs]
     configs = [_config(folder) for folder in folders]
-    flat = [_flat(config.get("config", {})) for config in configs]
+    flat = [_flat({"n_pairs": config.get("n_pairs"), **config.get("config", {})}) for config in configs]
     return [_summary(folder, config, _unlike(own, [f for f, c in zip(flat, configs, strict=True) if c["algo"] == config["algo"]]))
             for folder, config, own in zip(folders, configs, flat, strict=True)]
 
@@ -46,7 +44,7 @@ def draw(runs: Sequence[str | Path], path: str | Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    records = {Path(run).name: read_metrics(run) for run in runs}
+    records = {str(run): read_metrics(run) for run in runs}
     records = {name: rows for name, rows in records.items() if series(rows, "return_mean")[0]}
     if not records:
         raise ValueError("no curve to draw: none of the runs was evaluated during its training")
@@ -87,7 +85,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         if isinstance(value, dict):
             found |= _flat(value, f"{prefix}{key}.")
-        elif key not in HIDDEN:
+        else:
             found[f"{prefix}{key}"] = value
     return found
 

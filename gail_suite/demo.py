@@ -5,7 +5,6 @@ Each stage leaves its result on disk and is skipped when that is there, so a dem
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from gail_suite.checkpoint import checkpoints, write_json
 from gail_suite.evaluation import Evaluation, evaluate
 from gail_suite.gail import GAIL
 from gail_suite.policy import load_policy
-from gail_suite.report import learning_curve, write_report
+from gail_suite.report import learning_curve, read_json, write_report
 from gail_suite.runlog import StopRequested, read_metrics, stop_on_signals, stop_requested
 from gail_suite.video import render
 
@@ -85,13 +84,15 @@ def table(summary: dict[str, Any]) -> str:
 
 
 def _bc(run_dir: Path, env_id: str, shown: demos.Demonstrations, seed: int, quiet: bool) -> Any:
+    _check_begun(run_dir, n_pairs=shown.n_pairs)
     if (run_dir / "policy/policy.json").is_file():
         return load_policy(run_dir)
     return BC(env_id, shown, seed=seed, run_dir=run_dir).train(eval_episodes=0, quiet=quiet).policy
 
 
 def _gail(run_dir: Path, env_id: str, shown: demos.Demonstrations, steps: int, seed: int, quiet: bool) -> Any:
-    if (run_dir / "policy/policy.json").is_file() and _json(run_dir / "config.json").get("total_steps", 0) >= steps:
+    _check_begun(run_dir, n_pairs=shown.n_pairs, total_steps=steps)
+    if (run_dir / "policy/policy.json").is_file():
         return load_policy(run_dir)
     if checkpoints(run_dir / "checkpoints"):
         trainer = GAIL.resume(run_dir)
@@ -100,13 +101,20 @@ def _gail(run_dir: Path, env_id: str, shown: demos.Demonstrations, steps: int, s
     with stop_on_signals():
         policy = trainer.train(steps, eval_episodes=0, quiet=quiet).policy
         if stop_requested():
-            (run_dir / "policy/policy.json").unlink(missing_ok=True)  # it is not the final one
             raise StopRequested
     return policy
 
 
+def _check_begun(run_dir: Path, **asked: int) -> None:
+    """ValueError if a run there was begun with other facts than are asked for now."""
+    begun = read_json(run_dir / "config.json")
+    for name, value in asked.items():
+        if begun.get(name, value) != value:
+            raise ValueError(f"{run_dir} was begun with {name} {begun[name]}, not {value}: choose another --out")
+
+
 def _measure(file: Path, policy: Any, env_id: str, n_episodes: int, stale_after: Path | None = None) -> dict[str, Any]:
-    found = _json(file)
+    found = read_json(file)
     fresh = stale_after is None or (file.exists() and file.stat().st_mtime >= stale_after.stat().st_mtime)
     if fresh and found.get("n_episodes") == n_episodes:
         return found
@@ -126,10 +134,3 @@ def _pictures(out: Path, env_id: str, gail: Any, expert: Any, n_frames: int, lab
 def _wall(run_dir: Path) -> float:
     rows = read_metrics(run_dir)
     return float(rows[-1]["wall_s"]) if rows else 0.0
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}

@@ -20,7 +20,7 @@ from gail_suite.networks import Actor
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.policy import LearnedPolicy
 from gail_suite.replay import Replay, Window
-from gail_suite.runlog import RunLog, write_run_files
+from gail_suite.runlog import RunLog, forget_policy, stop_requested, write_run_files
 from gail_suite.sac import SACConfig
 
 
@@ -73,12 +73,15 @@ class TaskReward:
         """Stateless."""
 
 
+DEFAULT_STEPS = 1_000_000
+
+
 class ExpertTrainer:
     """Trains an expert in `run_dir`; a killed run goes on with `resume`."""
 
     def __init__(self, env_id: str, config: ExpertConfig | None = None, seed: int = 0, run_dir: str | Path = "expert"):
         self.env_id, self.config, self.seed = env_id, config or ExpertConfig(), seed
-        self.run_dir = Path(run_dir)
+        self.run_dir, self.total_steps = Path(run_dir), DEFAULT_STEPS
         start = starting_policy(env_id, self.config.warm_start)
         features = fit_features(observations(env_id, seed, start), state_columns(env_id))
         self.loop = OffPolicyLoop(env_id, features, TaskReward(self.config.reward_scale, self.config.reward_cap), self.config.sac,
@@ -94,18 +97,25 @@ class ExpertTrainer:
         config = dict(saved["config"])
         sac, loop = SACConfig(**config.pop("sac")), LoopConfig(**config.pop("loop"))
         trainer = cls(saved["env_id"], ExpertConfig(**config, sac=sac, loop=loop), saved["seed"], run_dir)
+        trainer.total_steps = saved["total_steps"]
         trainer.loop.load()
         return trainer
 
-    def train(self, total_steps: int, quiet: bool = False) -> LearnedPolicy:
-        """Trains up to `total_steps` environment steps and returns the averaged policy, also saved in run_dir/policy."""
-        write_run_files(self.run_dir, {"algo": "expert", "env_id": self.env_id, "seed": self.seed,
-                                       "total_steps": total_steps, "config": dataclasses.asdict(self.config)})
-        with RunLog(self.run_dir, total_steps, quiet=quiet) as log:
+    def train(self, total_steps: int | None = None, quiet: bool = False) -> LearnedPolicy:
+        """Trains up to `total_steps` environment steps (1M unless resumed) and returns the averaged policy.
+
+        The policy of a run that was not stopped is also saved in run_dir/policy.
+        """
+        total = self.total_steps = total_steps or self.total_steps
+        with RunLog(self.run_dir, total, quiet=quiet) as log:
+            write_run_files(self.run_dir, {"algo": "expert", "env_id": self.env_id, "seed": self.seed,
+                                           "total_steps": total, "config": dataclasses.asdict(self.config)})
+            forget_policy(self.run_dir)
             log.truncate_to(self.loop.steps)
-            self.loop.train(total_steps, log)
+            self.loop.train(total, log)
         policy = self.loop.policy()
-        policy.save(self.run_dir / "policy")
+        if not stop_requested():
+            policy.save(self.run_dir / "policy")
         return policy
 
 

@@ -25,7 +25,7 @@ from gail_suite.features import Features
 from gail_suite.latent_actions import actor_of
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.priors import PriorConfig, attached, keep_copy
-from gail_suite.runlog import RunLog, write_run_files
+from gail_suite.runlog import RunLog, forget_policy, stop_requested, write_run_files
 from gail_suite.sac import SACConfig
 from gail_suite.shaping import Shaping
 from gail_suite.typicality import bonus_of
@@ -78,6 +78,8 @@ class GAIL:
             adversary = dataclasses.replace(adversary, bottleneck=c.prior.weight)
         self.adversary = Adversary(expert, adversary, c.sac.batch_size, c.sac.gamma, net)
         self.adversary.behaviour = behaviour_of(self.prior, c.prior, features)
+        if self.adversary.behaviour is not None and torch.device(device).type != "cpu":
+            raise ValueError(f"a behaviour prior is evaluated on the processor, the learner would be on {device}: leave out --device")
         self.loop = OffPolicyLoop(self.env_id, features, self.adversary, c.sac, c.loop, self.seed, self.run_dir, device,
                                   bonus_of(self.prior, c.prior, c.sac.gamma), actor_of(self.prior, c.prior))
 
@@ -85,7 +87,7 @@ class GAIL:
         self.adversary.shaping = Shaping(self.config.prior, torch.from_numpy(expert_bonus))
 
     @classmethod
-    def resume(cls, run_dir: str | Path) -> Any:
+    def resume(cls, run_dir: str | Path, device: str = "cpu") -> Any:
         """The run in `run_dir`, an `OnPolicyGAIL` if it was one, at its newest checkpoint; needs nothing else."""
         from gail_suite.checkpoint import load_checkpoint
 
@@ -104,7 +106,7 @@ class GAIL:
         expert = tuple(torch.from_numpy(np.array(tensors[f"objective/expert.{n}"])) for n in names)
         features = Features(*(np.array(tensors[f"features/{n}"]) for n in ("columns", "mean", "std")))
         self.prior = attached(self.config.prior, self.env_id, run_dir / "prior")
-        self._build(features, expert)
+        self._build(features, expert, device)
         if self.loop.bonus is not None:
             self._shape(np.array(tensors["objective/expert.bonus"]))
         self.loop.load()
@@ -114,22 +116,23 @@ class GAIL:
         """Trains to `total_steps` environment steps (100k unless resumed) and evaluates the averaged final policy."""
         total = self.total_steps = total_steps or self.total_steps
         fresh = self.loop.steps == 0
-        if self.run_dir is not None:
-            write_run_files(self.run_dir, {
-                "algo": "gail", "env_id": self.env_id, "seed": self.seed, "total_steps": total, "demos": self.demo_meta,
-                "n_pairs": len(self.adversary.pairs), "config": dataclasses.asdict(self.config)})
-            if fresh:
-                keep_copy(self.prior, self.run_dir)
         if self.run_dir is None:
             self._warm_start(fresh, None)
             self.loop.train(total)
             return Run(self.loop.policy(), self._score(eval_episodes), None)
         with RunLog(self.run_dir, total, quiet=quiet) as log:
-            log.truncate_to(self.loop.steps)
+            write_run_files(self.run_dir, {
+                "algo": "gail", "env_id": self.env_id, "seed": self.seed, "total_steps": total, "demos": self.demo_meta,
+                "n_pairs": len(self.adversary.pairs), "config": dataclasses.asdict(self.config)})
+            if fresh:
+                keep_copy(self.prior, self.run_dir)
+            forget_policy(self.run_dir)
+            log.truncate_to(-1 if fresh else self.loop.steps)
             self._warm_start(fresh, log)
             self.loop.train(total, log)
             policy = self.loop.policy()
-            policy.save(self.run_dir / "policy")
+            if not stop_requested():  # a policy that is not the final one stays in the checkpoint
+                policy.save(self.run_dir / "policy")
             return Run(policy, self._score(eval_episodes), self.run_dir)
 
     def _warm_start(self, fresh: bool, log: RunLog | None) -> None:

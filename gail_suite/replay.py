@@ -100,6 +100,9 @@ class Replay:
         span = stored if recent is None else max(n, min(stored, recent // self.n_envs))
         start = self.written - span + torch.randint(span - n + 1, (batch,), generator=generator)
         env = torch.randint(self.n_envs, (batch,), generator=generator)
+        oldest = self.written - stored
+        while self.ends and self.ends[0][0] < oldest:
+            self.ends.popleft()  # overwritten
         if before_ends and self.ends:
             start[:before_ends], env[:before_ends] = self._before_ends(before_ends, n, generator)
         return self._windows(start, env, n)
@@ -108,8 +111,7 @@ class Replay:
         """First rows and environments of windows that reach, or soon meet, a termination."""
         ends = torch.tensor(self.ends)[torch.randint(len(self.ends), (count,), generator=generator)]
         start = ends[:, 0] - torch.randint(ENDS_REACH, (count,), generator=generator)
-        oldest = self.written - min(self.written, self.rows)
-        return start.clamp(oldest, self.written - n), ends[:, 1]
+        return start.clamp(self.written - min(self.written, self.rows), self.written - n), ends[:, 1]
 
     def _windows(self, start: Tensor, env: Tensor, n: int) -> Window:
         rows = (start[:, None] + torch.arange(n)) % self.rows

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import signal
 import sys
 import time
@@ -218,6 +219,11 @@ def write_run_files(run_dir: str | Path, config: dict[str, Any]) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     for name, content in (("config", config), ("versions", versions())):
         write_json(run_dir / f"{name}.json", content)
+
+
+def forget_policy(run_dir: str | Path) -> None:
+    """Removes RUN/policy before training goes on, since a policy there is taken for the final one."""
+    shutil.rmtree(Path(run_dir) / "policy", ignore_errors=True)
 
 
 def _acquire(path: Path) -> int:

@@ -113,6 +113,8 @@ class SAC:
         if extra is not None:
             features, actions, returns, discount, bootstrap = (
                 torch.cat([a, b]) for a, b in zip((features, actions, returns, discount, bootstrap), extra, strict=True))
+        features, actions, returns, discount, bootstrap = (
+            part.to(self.device) for part in (features, actions, returns, discount, bootstrap))
         info = self._critic_step(features, actions, returns, discount, bootstrap, generator, target_bounds)
         self.updates += 1
         if self.updates > c.burn_in and self.updates % c.actor_delay == 0:
@@ -187,7 +189,8 @@ class SAC:
 
 def bc_loss(actor: Actor, features: Tensor, actions: Tensor) -> Tensor:
     """Squared distance of the deterministic action from the expert's, both in [-1, 1]: mean over the batch."""
-    return (actor.mode(features) - actions).square().sum(-1).mean()
+    device = actor.head.weight.device
+    return (actor.mode(features.to(device)) - actions.to(device)).square().sum(-1).mean()
 
 
 def module_arrays(module: nn.Module, prefix: str) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
+import shlex
 import subprocess
 import sys
 import time
@@ -17,13 +17,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from gail_suite.checkpoint import checkpoints, write_json
 from gail_suite.report import read_json
 from gail_suite.runlog import stop_requested
 from gail_suite.stats import bootstrap_interval, iqm
 
+BEGUN = "sweep.json"
+"""File in a run's folder that says how it was begun."""
 Outcome = tuple["Job", int]
 """A job and the exit status of its process."""
 
@@ -39,21 +43,32 @@ class Job:
     folder: Path
     """Absolute, since a worker may stand elsewhere."""
     options: tuple[str, ...]
-    """What `gail-suite train ALGO` is told beside seed and folder."""
+    """What `gail-suite train ALGO` is told beside seed, folder and evaluation."""
+    eval_episodes: int = 50
+    """Episodes of the final evaluation."""
 
     def is_finished(self) -> bool:
-        """Whether the report is there, which every training writes last."""
-        return (self.folder / "report.html").is_file()
+        """Whether the final policy and the report are there, which every training writes last."""
+        return all((self.folder / name).is_file() for name in ("policy/policy.safetensors", "report.html"))
 
     def words(self) -> list[str]:
         """The command that starts this run, or goes on with it where it has a checkpoint."""
-        if any((self.folder / "checkpoints").glob("step_*")):
-            return ["train", self.algo, "--resume", str(self.folder)]
+        evaluation = ["--eval-episodes", str(self.eval_episodes)]
+        if checkpoints(self.folder / "checkpoints"):
+            return ["train", self.algo, "--resume", str(self.folder), *evaluation]
+        return self.beginning() + evaluation
+
+    def beginning(self) -> list[str]:
+        """The command that starts this run, without its evaluation."""
         return ["train", self.algo, "--out", str(self.folder), "--seed", str(self.seed), *self.options]
 
 
-def plan(algo: str, out: Path, seeds: Sequence[int], grid: Mapping[str, Sequence[str]], options: Sequence[str]) -> list[Job]:
-    """A job for every combination of the grid's values and every seed, the seeds of a combination together."""
+def plan(algo: str, out: Path, seeds: Sequence[int], grid: Mapping[str, Sequence[str]], options: Sequence[str],
+         eval_episodes: int = 50) -> list[Job]:
+    """A job for every combination of the grid's values and every seed, the seeds of a combination together.
+
+    Raises ValueError where a folder holds a run that was begun with other options.
+    """
     jobs = []
     for values in itertools.product(*grid.values()):
         settings = [f"{name}={value}" for name, value in zip(grid, values, strict=True)]
@@ -61,8 +76,12 @@ def plan(algo: str, out: Path, seeds: Sequence[int], grid: Mapping[str, Sequence
         variant = ",".join(settings)
         for seed in seeds:
             name = f"{variant},seed={seed}".lstrip(",").replace("/", "_").replace(" ", "")
-            jobs.append(Job(algo, " ".join(settings), seed, out.absolute() / name, (*options, *chosen)))
-    return jobs
+            jobs.append(Job(algo, " ".join(settings), seed, out.absolute() / name, (*options, *chosen), eval_episodes))
+    for job in jobs:
+        begun = read_json(job.folder / BEGUN).get("words", job.beginning())
+        if begun != job.beginning():
+            raise ValueError(f"{job.folder} was begun as {shlex.join(['gail-suite', *begun])}: choose another --out")
+    return list(dict.fromkeys(jobs))
 
 
 def run_here(jobs: Sequence[Job], at_once: int) -> Iterator[Outcome]:
@@ -72,20 +91,24 @@ def run_here(jobs: Sequence[Job], at_once: int) -> Iterator[Outcome]:
     """
     waiting, asked = deque(jobs), False
     running: dict[Job, subprocess.Popen[bytes]] = {}
-    while running or (waiting and not stop_requested()):
-        while waiting and len(running) < at_once and not stop_requested():
-            job = waiting.popleft()
-            if job.is_finished():
-                yield job, 0
-            else:
-                running[job] = _start(job)
-        if stop_requested() and not asked:
-            asked = True
-            for process in running.values():
-                process.terminate()
-        for job in [j for j, process in running.items() if process.poll() is not None]:
-            yield job, running.pop(job).returncode
-        time.sleep(0.1)
+    try:
+        while running or (waiting and not stop_requested()):
+            while waiting and len(running) < at_once and not stop_requested():
+                job = waiting.popleft()
+                if job.is_finished():
+                    yield job, 0
+                else:
+                    running[job] = _start(job)
+            if stop_requested() and not asked:
+                asked = True
+                for process in running.values():
+                    process.terminate()
+            for job in [j for j, process in running.items() if process.poll() is not None]:
+                yield job, running.pop(job).returncode
+            time.sleep(0.1)
+    finally:
+        for process in running.values():  # nobody waits any more
+            process.terminate()
 
 
 def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[Outcome]:
@@ -106,16 +129,25 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[Outcome]:
         while pending and not stop_requested():
             done, _ = ray.wait(list(pending), timeout=0.5)
             for reference in done:
-                yield pending.pop(reference), ray.get(reference)
+                yield pending.pop(reference), _result(ray, reference)
     finally:
         ray.shutdown()
 
 
-def summary(jobs: Sequence[Job]) -> list[dict[str, object]]:
+def _result(ray: Any, reference: Any) -> int:
+    """The status of a task, 1 where it raised or its worker was lost more often than it is tried again."""
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        print(f"lost: {error}", file=sys.stderr)
+        return 1
+
+
+def summary(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """One entry a combination of settings: seeds, scores of the finished runs, their IQM and its bootstrap interval."""
     found = []
     for variant, group in itertools.groupby(jobs, key=lambda job: job.variant):
-        measured = [(job.seed, read_json(job.folder / "eval.json").get("score")) for job in group]
+        measured = [(job.seed, read_json(job.folder / "eval.json").get("score")) for job in group if job.is_finished()]
         scores = np.array([score for _, score in measured if score is not None])
         low, high = bootstrap_interval(scores, statistic=iqm) if len(scores) else (None, None)
         found.append({"settings": variant, "seeds": [seed for seed, score in measured if score is not None],
@@ -125,10 +157,10 @@ def summary(jobs: Sequence[Job]) -> list[dict[str, object]]:
 
 def _start(job: Job) -> subprocess.Popen[bytes]:
     """The job as a process of one thread that writes to FOLDER.log."""
-    words = _prepared(job)
+    _note_beginning(job)
     with open(_log(job), "ab") as log:
         # a session of its own, so that a Ctrl-C on the terminal reaches a job once, through us
-        return subprocess.Popen([sys.executable, "-m", "gail_suite", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        return subprocess.Popen([sys.executable, "-m", "gail_suite", *job.words()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                 env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
 
 
@@ -138,18 +170,14 @@ def _in_worker(job: Job) -> int:
 
     if job.is_finished():
         return 0
-    words = _prepared(job)
+    _note_beginning(job)
     with open(_log(job), "a") as log, redirect_stdout(log), redirect_stderr(log):
-        return main(words)
+        return main(job.words())
 
 
-def _prepared(job: Job) -> list[str]:
-    """The job's command, after what was begun and killed before there was anything to go on from is gone."""
-    words = job.words()
-    if "--resume" not in words and job.folder.exists():
-        shutil.rmtree(job.folder)
-    job.folder.parent.mkdir(parents=True, exist_ok=True)
-    return words
+def _note_beginning(job: Job) -> None:
+    job.folder.mkdir(parents=True, exist_ok=True)
+    write_json(job.folder / BEGUN, {"words": job.beginning()})
 
 
 def _log(job: Job) -> Path:

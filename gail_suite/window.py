@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 
 def play(policy: Any, env_id: str, episodes: int | None = None, seed: int = 1000, deterministic: bool = True,
          say: Callable[[str], None] = print) -> list[float]:
@@ -45,12 +47,12 @@ class _Closed(Exception):
 def _episode(env: Any, policy: Any, seed: int, deterministic: bool) -> tuple[float, int]:
     obs, _ = env.reset(seed=seed)
     _follow(env)
-    value, steps, over = 0.0, 0, False
+    value, steps, over, state = 0.0, 0, False, None
     while not over:
-        action, _ = policy.predict(obs, deterministic=deterministic)
+        action, state = policy.predict(obs[None], state=state, episode_start=np.array([steps == 0]), deterministic=deterministic)
         if _is_closed(env):
             raise _Closed
-        obs, reward, terminated, truncated, _ = env.step(action)
+        obs, reward, terminated, truncated, _ = env.step(action[0])
         value, steps, over = value + float(reward), steps + 1, terminated or truncated
     return value, steps
 

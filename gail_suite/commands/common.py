@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,11 +88,24 @@ def find_policy(source: str, env_id: str | None, trust: bool = False) -> tuple[A
     return policy, known
 
 
-def run_folder(out: Path | None, name: str, resume: str) -> Path:
-    """The directory of a new run; ValueError if one is there already."""
+def check_resume(run_dir: Path, algo: str, given: Sequence[str]) -> None:
+    """ValueError unless `run_dir` is a run of `algo`, or where options are `given` that a resumed run cannot follow."""
+    file = run_dir / "config.json"
+    if not file.is_file():
+        raise ValueError(f"{run_dir} is not a run directory (it has no config.json)")
+    found = json.loads(file.read_text()).get("algo")
+    if found != algo:
+        verb = "expert train" if found == "expert" else f"train {found}"
+        raise ValueError(f"{run_dir} is a run of {found}, not of {algo}: use gail-suite {verb} --resume")
+    if given:
+        named = ", ".join(f"--{name}" for name in given)
+        raise ValueError(f"a resumed run keeps its settings: leave out {named}, or start a new run")
+
+
+def run_folder(out: Path | None, name: str, resume: str | None) -> Path:
+    """The directory of a new run; ValueError if one is there already that can be resumed, or that was not begun in vain."""
     folder = out if out is not None else Path("runs") / name.replace("/", "-")
-    if (folder / "config.json").exists():
-        raise ValueError(
-            f"{folder} holds a run already: go on with {resume} {shlex.quote(str(folder))}, or choose another --out"
-        )
+    if (folder / "policy").exists() or any((folder / "checkpoints").glob("step_*")):
+        remedy = f"go on with {resume} {shlex.quote(str(folder))}, or " if resume else ""
+        raise ValueError(f"{folder} holds a run already: {remedy}choose another --out")
     return folder

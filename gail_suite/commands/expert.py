@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, command, note, run_folder
+from gail_suite.commands.common import DEFAULT, Output, check_resume, command, note, run_folder
 
 
 def show(*, output: Output = DEFAULT) -> None:
@@ -29,7 +29,7 @@ def show(*, output: Output = DEFAULT) -> None:
 def train(
     *,
     env: str | None = None,
-    steps: int = 1_000_000,
+    steps: int | None = None,
     seed: int = 0,
     num_envs: int | None = None,
     out: Path | None = None,
@@ -46,7 +46,7 @@ def train(
     env
         Environment, such as Ant-v5.
     steps
-        Environment steps.
+        Environment steps; by default a million, or those that the resumed run was begun with.
     seed
         Seed of everything random.
     num_envs
@@ -68,6 +68,8 @@ def train(
     from gail_suite.runlog import StopRequested, stop_on_signals, stop_requested
 
     if resume is not None:
+        given = {"env": env, "num-envs": num_envs, "out": out, "warm-start": warm_start, "config": config, "set": set or None}
+        check_resume(resume, "expert", [name for name, value in given.items() if value is not None])
         trainer, run_dir = ExpertTrainer.resume(resume), resume
     else:
         if env is None:

@@ -64,10 +64,10 @@ def sweep(
         raise ValueError(f"--jobs is {jobs}; at least one run at a time is needed")
     if not demos.is_dir():
         raise ValueError(f"{demos} is not a folder of demonstrations; record some with gail-suite record")
-    given = {"--take": take, "--subsample": subsample, "--steps": steps, "--eval-episodes": eval_episodes}
+    given = {"--take": take, "--subsample": subsample, "--steps": steps}
     options = ["--demos", str(demos.absolute()), *(word for s in set for word in ("--set", s)),
                *(word for name, value in given.items() if value is not None for word in (name, str(value)))]
-    planned = plan(algo, out, seeds, _values(grid), options)
+    planned = plan(algo, out, seeds, _values(grid), options, eval_episodes)
     failed = []
     with stop_on_signals():
         for job, status in run_on_ray(planned, ray) if ray else run_here(planned, jobs or os.cpu_count() or 1):
@@ -77,7 +77,8 @@ def sweep(
             note("stopped; the same command goes on")
             raise StopRequested
     found = summary(planned)
-    lines = [f"{s['settings'] or algo}: IQM {s['iqm']:.3f} of {len(s['scores'])} runs" for s in found if s["scores"]]  # type: ignore[arg-type]
+    lines = [f"{s['settings'] or algo}: " + (f"IQM {s['iqm']:.3f} of {len(s['scores'])} runs" if s["scores"] else "no scores")
+             for s in found]
     finished = [job.folder for job in planned if job.is_finished()]
     output.result({"sweep": found, "out": str(out)}, "\n".join(lines), [command("compare", *finished)] if finished else [])
     if failed:
@@ -92,5 +93,5 @@ def _values(grid: tuple[str, ...]) -> dict[str, list[str]]:
         chosen = re.split(r",(?![^\[]*\])", values)  # the commas of a list such as [256,256] part nothing
         if not (name and equals and all(chosen)):
             raise ValueError(f"--grid takes name=value,value such as sac.tau=0.005,0.01, got {text!r}")
-        found[name] = chosen
+        found[name] = [*found.get(name, []), *chosen]
     return found

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, command, note, run_folder
+from gail_suite.commands.common import DEFAULT, Output, check_resume, command, note, run_folder
 from gail_suite.commands.parameters import Flag
 
 
@@ -57,14 +58,15 @@ def bc(*, training: Training = TRAINING, output: Output = DEFAULT) -> None:
     config = _settings(lambda env_id: BCConfig(), training, output)
     if config is not None:
         trainer, run_dir = _fresh("bc", BC, config, training)
-        _train("bc", trainer, run_dir, training, output, {"steps": training.steps})
+        run = trainer.train(steps=training.steps, eval_episodes=0, quiet=output.quiet)  # too short to be stopped and resumed
+        _finish("bc", run, run_dir, trainer.env_id, training, output)
 
 
 def gail(
     *,
     generator: Literal["sac", "ppo", "trpo"] = "sac",
     num_envs: int | None = None,
-    device: str = "auto",
+    device: str = "cpu",
     prior: Path | None = None,
     prior_weight: float | None = None,
     prior_potential: Flag = False,
@@ -81,7 +83,7 @@ def gail(
     num_envs
         Environments stepped together.
     device
-        auto, cpu or cuda.
+        cpu, cuda, or auto for cuda where there is one; layers of 256 units are small enough for a processor.
     prior
         Folder of a prior, as `gail-suite prior fit` writes it (sac only).
     prior_weight
@@ -92,20 +94,26 @@ def gail(
         Run directory to go on with; nothing else is needed.
     """
     training = replace(training, set=(*_prior_settings(generator, prior, prior_weight, prior_potential, resume), *training.set))
-    if generator == "sac":
-        from gail_suite.gail import GAIL, GAILConfig
+    from gail_suite.gail import GAIL, GAILConfig
 
-        recipe = Recipe("gail", GAIL, lambda env_id: GAILConfig(), "loop.n_envs")
+    def go_on(run_dir: Path) -> Any:
+        return GAIL.resume(run_dir, device=_device(device))
+
+    if generator == "sac":
+        kind = partial(GAIL, device=_device(device))
+        recipe = Recipe("gail", kind, lambda env_id: GAILConfig(), go_on, "loop.n_envs")
     else:
         from gail_suite.adversarial import OnPolicyGAIL, onpolicy_config
 
-        recipe = Recipe("gail", OnPolicyGAIL, lambda env_id: onpolicy_config(generator), "learner.n_envs")
-    _adversarial(recipe, num_envs, device, resume, training, output)
+        if device != "cpu":
+            raise ValueError(f"--generator {generator} trains on the processor: leave out --device {device}")
+        recipe = Recipe("gail", OnPolicyGAIL, lambda env_id: onpolicy_config(generator), go_on, "learner.n_envs")
+    _adversarial(recipe, num_envs, resume, training, output)
 
 
 def airl(
     *,
-    generator: Literal["ppo", "trpo"] = "ppo",
+    generator: Literal["ppo", "trpo"] | None = None,
     num_envs: int | None = None,
     resume: Path | None = None,
     training: Training = TRAINING,
@@ -116,7 +124,7 @@ def airl(
     Parameters
     ----------
     generator
-        Learner: ppo or trpo.
+        Learner: ppo (the default) or trpo.
     num_envs
         Environments stepped together.
     resume
@@ -124,34 +132,35 @@ def airl(
     """
     from gail_suite.airl import AIRL, AIRLConfig
 
-    recipe = Recipe("airl", AIRL, lambda env_id: AIRLConfig(), "learner.n_envs", (f"learner.generator={generator}",))
-    _adversarial(recipe, num_envs, "cpu", resume, training, output)
+    settings = () if generator is None else (f"learner.generator={generator}",)
+    recipe = Recipe("airl", AIRL, lambda env_id: AIRLConfig(), AIRL.resume, "learner.n_envs", settings)
+    _adversarial(recipe, num_envs, resume, training, output)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """An adversarial trainer and where its settings are."""
+    """An adversarial trainer, how an old run of it goes on, and where its settings are."""
 
     algo: str
     kind: Any
     defaults: Callable[[str | None], Any]
+    resume: Callable[[Path], Any]
     n_envs_setting: str
     settings: tuple[str, ...] = ()
 
 
 def _adversarial(
-    recipe: Recipe, num_envs: int | None, device: str, resume: Path | None, training: Training, output: Output
+    recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output
 ) -> None:
     if resume is not None:
-        _check_resume(resume, recipe.algo, training)
-        trainer, run_dir = _trainer_class(recipe.kind, resume).resume(resume), resume
+        check_resume(resume, recipe.algo, [*_settled(training), *(["num-envs"] if num_envs is not None else [])])
+        trainer, run_dir = recipe.resume(resume), resume
     else:
         pairs = () if num_envs is None else (f"{recipe.n_envs_setting}={num_envs}",)
         config = _settings(recipe.defaults, replace(training, set=(*recipe.settings, *pairs, *training.set)), output)
         if config is None:
             return
-        options = {"device": _device(device)} if recipe.n_envs_setting.startswith("loop.") else {}
-        trainer, run_dir = _fresh(recipe.algo, recipe.kind, config, training, **options)
+        trainer, run_dir = _fresh(recipe.algo, recipe.kind, config, training)
     _train(recipe.algo, trainer, run_dir, training, output, {"total_steps": training.steps})
 
 
@@ -201,14 +210,14 @@ def _fresh(algo: str, kind: Any, config: Any, training: Training, **options: Any
         shown = shown.take(training.take, seed=training.seed)
     if training.subsample is not None:
         shown = shown.subsample(training.subsample, seed=training.seed)
-    run_dir = run_folder(training.out, f"{algo}-{env_id}-{training.seed}", command("train", algo, "--resume"))
+    resume = None if algo == "bc" else command("train", algo, "--resume")
+    run_dir = run_folder(training.out, f"{algo}-{env_id}-{training.seed}", resume)
     return kind(env_id, shown, config, seed=training.seed, run_dir=run_dir, **options), run_dir
 
 
 def _train(
     algo: str, trainer: Any, run_dir: Path, training: Training, output: Output, length: dict[str, int | None]
 ) -> None:
-    from gail_suite.finish import finish_run
     from gail_suite.runlog import StopRequested, stop_on_signals, stop_requested
 
     with stop_on_signals():
@@ -216,34 +225,21 @@ def _train(
         if stop_requested():
             note(f"stopped; go on with: {command('train', algo, '--resume', run_dir)}")
             raise StopRequested
-    values, text = finish_run(run_dir, run.policy, trainer.env_id, training.eval_episodes, training.video)
+    _finish(algo, run, run_dir, trainer.env_id, training, output)
+
+
+def _finish(algo: str, run: Any, run_dir: Path, env_id: str, training: Training, output: Output) -> None:
+    from gail_suite.finish import finish_run
+
+    values, text = finish_run(run_dir, run.policy, env_id, training.eval_episodes, training.video)
     following = [command("render", run_dir, "--compare", "bundled"), command("eval", run_dir, "-n", 50)]
     output.result({"algo": algo, **values}, text, following)
 
 
-def _check_resume(run_dir: Path, algo: str, training: Training) -> None:
-    file = run_dir / "config.json"
-    if not file.is_file():
-        raise ValueError(f"{run_dir} is not a run directory (it has no config.json)")
-    found = json.loads(file.read_text()).get("algo")
-    if found != algo:
-        raise ValueError(f"{run_dir} is a run of {found}, not of {algo}: use gail-suite train {found} --resume")
-    fixed = [
-        name for name in ("demos", "env", "take", "subsample", "config", "out") if getattr(training, name) is not None
-    ]
-    if fixed or training.set:
-        named = ", ".join(f"--{name}" for name in fixed or ["set"])
-        raise ValueError(f"a resumed run keeps its settings: leave out {named}, or start a new run")
-
-
-def _trainer_class(kind: Any, run_dir: Path) -> Any:
-    """On-policy GAIL is a class of its own; the run's configuration tells which it was."""
-    saved = json.loads((run_dir / "config.json").read_text())
-    if saved["algo"] == "gail" and saved["config"].get("generator") in ("ppo", "trpo"):
-        from gail_suite.adversarial import OnPolicyGAIL
-
-        return OnPolicyGAIL
-    return kind
+def _settled(training: Training) -> list[str]:
+    """The given options that a run keeps as it began."""
+    names = ("demos", "env", "take", "subsample", "config", "out")
+    return [n for n in names if getattr(training, n) is not None] + (["set"] if training.set else [])
 
 
 def _device(name: str) -> str:

@@ -45,10 +45,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stopped_demo_goes_on_and_a_finished_one_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, said = tmp_path / "my demo", []
     with monkeypatch.context() as patch:
-        patch.setattr(demo, "stop_requested", lambda: True)  # as after Ctrl-C
+        for module in ("demo", "gail", "offpolicy"):
+            patch.setattr(f"gail_suite.{module}.stop_requested", lambda: True)  # as after Ctrl-C
         with pytest.raises(StopRequested):
             demo.run_demo(out, **TINY, say=said.append)
-    assert len(said) == 3 and checkpoints(out / "gail/checkpoints")
+    assert len(said) == 3 and checkpoints(out / "gail/checkpoints") and not (out / "gail/policy").exists()
     found = demo.run_demo(out, **TINY, say=said.append)
     assert json.loads((out / "summary.json").read_text()) == found
     assert all(Path(path).stat().st_size > 100 for path in found["files"].values())
@@ -59,6 +60,8 @@ def test_a_stopped_demo_goes_on_and_a_finished_one_is_reused(tmp_path: Path, mon
     again = demo.run_demo(out, **TINY, say=said.append)
     assert {name: (out / name).stat().st_mtime_ns for name in before} == before
     assert [again[who] for who in ("expert", "bc", "gail")] == [found[who] for who in ("expert", "bc", "gail")]
+    with pytest.raises(ValueError, match="was begun with total_steps 160, not 320: choose another --out"):
+        demo.run_demo(out, **{**TINY, "steps": 320}, say=said.append)
 
 
 def test_the_table_shows_what_was_measured() -> None:

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 import envs
+import gail_suite as gs
 from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.bc import BC, BCConfig
 from gail_suite.gail import GAIL, GAILConfig, config_from_dict
 from gail_suite.offpolicy import LoopConfig
 from gail_suite.replay import Replay, Window
-from gail_suite.runlog import read_metrics
+from gail_suite.runlog import RunLocked, RunLog, read_metrics
 from gail_suite.sac import SACConfig
 
 SMALL = GAILConfig(
@@ -166,3 +167,28 @@ def test_a_terminated_expert_pays_the_same():
         a.expert_reward = 0.5
         returns.append(a.learner_inputs(torch.Generator())["extra"][2])
     torch.testing.assert_close(returns[0] - returns[1], torch.full((4,), 10.0))
+
+
+def test_a_termination_has_one_price():
+    with pytest.raises(ValueError, match=r"adversary\.absorbing says what a termination is worth"):
+        adversary(absorbing=True, termination_cost_final=1.0)
+
+
+def test_a_stopped_run_leaves_no_policy_that_passes_for_the_final_one(toy_demos, tmp_path, monkeypatch):
+    trainer = GAIL(envs.TOY_ID, toy_demos, SMALL, 0, tmp_path)
+    trainer.train(400, eval_episodes=0)
+    assert (tmp_path / "policy" / "policy.safetensors").is_file()
+    resumed = GAIL.resume(tmp_path)
+    for module in ("gail", "offpolicy"):
+        monkeypatch.setattr(f"gail_suite.{module}.stop_requested", lambda: True)
+    resumed.train(800, eval_episodes=0)
+    assert not (tmp_path / "policy").exists() and gs.load_policy(tmp_path).meta["env_steps"] == 400
+
+
+def test_a_refused_process_changes_nothing_in_the_run(toy_demos, tmp_path):
+    GAIL(envs.TOY_ID, toy_demos, SMALL, 0, tmp_path).train(400, eval_episodes=0)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with RunLog(tmp_path, quiet=True), pytest.raises(RunLocked):
+        GAIL.resume(tmp_path).train(800, eval_episodes=0)
+    changed = [p for p, content in before.items() if p.name != ".lock" and p.read_bytes() != content]
+    assert changed == []

@@ -106,7 +106,7 @@ def _metrics(run_dir: Path) -> list[dict]:
 def test_run_directory_describes_itself(shown: demos.Demonstrations, tmp_path: Path) -> None:
     OnPolicyGAIL(envs.TOY_ID, shown, gail_config("ppo"), 0, tmp_path / "run").train(512, eval_episodes=0)
     record = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert (record["algo"], record["env_id"], record["config"]["generator"]) == ("gail", envs.TOY_ID, "ppo")
+    assert (record["algo"], record["env_id"], record["config"]["learner"]["generator"]) == ("gail", envs.TOY_ID, "ppo")
     assert gs.load_policy(tmp_path / "run").env_id == envs.TOY_ID
     assert load_reward(tmp_path / "run" / "reward").meta["form"] == "gail"
 

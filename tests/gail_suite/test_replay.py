@@ -97,6 +97,12 @@ def test_what_leads_to_an_end_stays_inside_what_is_stored():
     assert t.min() == 8 and t.max() == 37  # the last window of three begins at 37
 
 
+def test_ends_that_were_overwritten_are_forgotten():
+    replay = with_ends(60, {(9, 0)})  # 32 rows are kept: 28 to 59
+    draws = [replay.sample(50, 3, torch.Generator().manual_seed(2), before_ends=k).features for k in (0, 40)]
+    assert torch.equal(*draws) and not replay.ends
+
+
 def test_without_a_share_or_an_end_nothing_changes():
     for replay in (with_ends(30, {(25, 1)}), with_ends(30, set())):
         draws = [replay.sample(50, 3, torch.Generator().manual_seed(2), before_ends=k).features for k in (0, 40)]

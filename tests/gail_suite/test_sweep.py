@@ -21,17 +21,35 @@ def test_every_combination_meets_every_seed(tmp_path: Path) -> None:
         "sac.tau=0.1,sac.hidden=[8,8],seed=0", "sac.tau=0.1,sac.hidden=[8,8],seed=1",
         "sac.tau=0.2,sac.hidden=[8,8],seed=0", "sac.tau=0.2,sac.hidden=[8,8],seed=1"]
     assert jobs[3].words() == ["train", "gail", "--out", str(jobs[3].folder), "--seed", "1", "--demos", "d",
-                               "--set", "sac.tau=0.2", "--set", "sac.hidden=[8,8]"]
-    assert plan("bc", tmp_path, (4,), {}, ())[0].folder.name == "seed=4"
+                               "--set", "sac.tau=0.2", "--set", "sac.hidden=[8,8]", "--eval-episodes", "50"]
+    assert [job.folder.name for job in plan("bc", tmp_path, (4, 4), {}, ())] == ["seed=4"]  # once is enough
 
 
 def test_a_run_with_a_checkpoint_goes_on(tmp_path: Path) -> None:
-    (job,) = plan("gail", tmp_path, (0,), {}, ())
-    (job.folder / "checkpoints" / "step_000000100").mkdir(parents=True)
-    assert job.words() == ["train", "gail", "--resume", str(job.folder)]
+    (job,) = plan("gail", tmp_path, (0,), {}, (), eval_episodes=7)
+    (job.folder / "checkpoints" / "step_000000100.tmp-1").mkdir(parents=True)  # killed while it was written
+    assert "--resume" not in job.words()
+    (job.folder / "checkpoints" / "step_000000100").mkdir()
+    assert job.words() == ["train", "gail", "--resume", str(job.folder), "--eval-episodes", "7"]
     assert not job.is_finished()
-    (job.folder / "report.html").touch()
+    finish(job)
     assert job.is_finished()
+
+
+def finish(job: Job) -> None:
+    """What a training leaves last."""
+    (job.folder / "policy").mkdir(parents=True)
+    (job.folder / "policy" / "policy.safetensors").touch()
+    (job.folder / "report.html").touch()
+
+
+def test_a_run_that_was_begun_otherwise_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    (job,) = plan("gail", tmp_path, (0,), {}, ("--steps", "50"))
+    sweep._note_beginning(job)
+    assert plan("gail", tmp_path, (0,), {}, ("--steps", "50"), eval_episodes=3)[0].folder == job.folder
+    for algo, steps in (("gail", "60"), ("bc", "50")):
+        with pytest.raises(ValueError, match=r"was begun as gail-suite train gail .* --steps 50: choose another --out"):
+            plan(algo, tmp_path, (0,), {}, ("--steps", steps))
 
 
 @pytest.fixture
@@ -49,8 +67,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
 
 def test_finished_runs_are_not_run_again_and_statuses_come_back(tmp_path: Path, started: list[Job]) -> None:
     jobs = plan("gail", tmp_path, (0, 1, 2), {}, ())
-    jobs[0].folder.mkdir(parents=True)
-    (jobs[0].folder / "report.html").touch()
+    finish(jobs[0])
     assert {job.seed: status for job, status in run_here(jobs, 2)} == {0: 0, 1: 1, 2: 2}
     assert [job.seed for job in started] == [1, 2]
 
@@ -66,7 +83,7 @@ def test_a_stop_reaches_the_processes_and_starts_no_other(tmp_path: Path, monkey
 def test_scores_are_gathered_by_setting(tmp_path: Path) -> None:
     jobs = plan("gail", tmp_path, (0, 1, 2), {"sac.tau": ["0.1", "0.2"]}, ())
     for job, score in zip(jobs[:4], (0.2, 0.4, 0.9, 0.5), strict=True):
-        job.folder.mkdir(parents=True)
+        finish(job)
         (job.folder / "eval.json").write_text(json.dumps({"score": score}))
     first, second = summary(jobs)
     assert first["scores"] == [0.2, 0.4, 0.9] and first["iqm"] == pytest.approx(0.5)  # 3 // 4 = 0 are cut off

@@ -78,6 +78,8 @@ def fit(
         "progress": not (output.quiet or output.json),
         "val": (val, y_val) if by_class else val,
     }
+    if gif is not None and (checkpoint is not None or resume):
+        raise ValueError("--gif trains in parts and keeps no checkpoints: leave out --checkpoint and --resume, or --gif")
     if gif is not None:
         g.pictures.evolution(fitted, x, gif, y, steps=steps or 1000, **arguments)
     else:
