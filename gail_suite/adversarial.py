@@ -17,6 +17,7 @@ import demos
 from gail_suite.bc import Run, action_bounds, demo_pairs
 from gail_suite.bottleneck import BottleneckDiscriminator, LogitConfig, make_discriminator
 from gail_suite.checkpoint import load_checkpoint
+from gail_suite.config import as_tuples
 from gail_suite.cpu import cpu_settings
 from gail_suite.dual import Dual
 from gail_suite.features import Features
@@ -258,8 +259,3 @@ class OnPolicyGAIL(OnPolicyTrainer):
         if c.bottleneck > 0:
             shape |= {"bottleneck": c.bottleneck, "latent": c.latent}
         return self._learned_reward(self.objective.net, form=c.reward, clip=c.reward_clip, **shape)
-
-
-def as_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples of a config."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

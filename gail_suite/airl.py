@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gail_suite.adversarial import OnPolicyTrainer, as_tuples
+from gail_suite.adversarial import OnPolicyTrainer
+from gail_suite.config import as_tuples
 from gail_suite.learners import OnPolicyConfig
 from gail_suite.losses import gail_loss
 from gail_suite.networks import Discriminator

@@ -52,6 +52,11 @@ def merge(config: T, values: Mapping[str, Any], prefix: str = "") -> T:
     return dataclasses.replace(typing.cast(Any, config), **changes)
 
 
+def as_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples of a config."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
 def describe(config: Any) -> str:
     """The settings as a YAML file with the help text of each: a template for --config."""
     return "\n".join(_lines(config, 0)) + "\n"

@@ -21,6 +21,7 @@ from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.bc import BCConfig, Run, clone, demo_pairs
 from gail_suite.behaviour import behaviour_of
 from gail_suite.bottleneck import discriminator_of
+from gail_suite.config import as_tuples
 from gail_suite.features import Features
 from gail_suite.latent_actions import actor_of
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
@@ -156,8 +157,5 @@ class GAIL:
 
 def config_from_dict(values: dict[str, Any]) -> GAILConfig:
     """A config from the nested dictionary in config.json."""
-    def tuples(d: dict[str, Any]) -> dict[str, Any]:
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in d.items()}
-
     parts = {"bc": BCConfig, "adversary": AdversaryConfig, "sac": SACConfig, "loop": LoopConfig, "prior": PriorConfig}
-    return GAILConfig(**{k: parts[k](**tuples(v)) if k in parts else v for k, v in values.items()})
+    return GAILConfig(**{k: parts[k](**as_tuples(v)) if k in parts else v for k, v in values.items()})

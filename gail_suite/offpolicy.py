@@ -21,6 +21,7 @@ from gail_suite.features import Features
 from gail_suite.networks import Actor, policy_tensors
 from gail_suite.policy import LearnedPolicy
 from gail_suite.replay import Replay, Window
+from gail_suite.reward_env import true_next_obs
 from gail_suite.runlog import RunLog, stop_requested
 from gail_suite.sac import SAC, SACConfig
 
@@ -134,25 +135,19 @@ class OffPolicyLoop:
     def _store(self, actions: np.ndarray, outcome: tuple) -> None:
         obs, rewards, done, infos = outcome
         features = self.features(obs)
-        true_next, terminated = features, done.astype(np.float32)
-        if done.any():
-            true_next = features.copy()
-            for i in np.flatnonzero(done):
-                true_next[i] = self.features(infos[i]["terminal_observation"][None])[0]
-                terminated[i] = not infos[i].get("TimeLimit.truncated", False)
-        self.replay.add(self.current, actions, true_next, rewards, terminated, done, *self._bonus(actions, outcome, terminated))
+        next_obs, terminated = true_next_obs(obs, done, infos)
+        true_next = self.features(next_obs) if done.any() else features
+        self.replay.add(self.current, actions, true_next, rewards, terminated, done, *self._bonus(actions, next_obs, terminated, done))
         self.current, self.obs = features, np.array(obs)
         self.running += rewards
         self.returns.extend(self.running[done])
         self.running[done] = 0
         self.steps += self.config.n_envs
 
-    def _bonus(self, actions: np.ndarray, outcome: tuple, terminated: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _bonus(self, actions: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, ...]:
         if self.bonus is None:
             return ()
-        obs, _, done, infos = outcome
-        ends = [infos[i]["terminal_observation"] if done[i] else obs[i] for i in range(len(obs))]
-        return (self.bonus(Transitions(self.obs, self._unscaled(actions), np.stack(ends), terminated.astype(bool)), done),)
+        return (self.bonus(Transitions(self.obs, self._unscaled(actions), next_obs, terminated), done),)
 
     # learning
 
@@ -173,8 +168,7 @@ class OffPolicyLoop:
             for name, value in info.items():
                 self.sums[name].append(value)
 
-    def train(self, total_steps: int, log: RunLog | None = None,
-              on_eval: Callable[[int, dict[str, float]], None] | None = None) -> None:
+    def train(self, total_steps: int, log: RunLog | None = None) -> None:
         """Runs until `total_steps`; the environments step in a second thread while the learner works.
 
         Updates see the replay as it was before the step in flight, so the result does not depend on timing.
@@ -191,26 +185,24 @@ class OffPolicyLoop:
                 pending = pool.submit(self._step, actions)
                 self._learn()
                 self._store(actions, pending.result())
-                self._periodic(total_steps, log, on_eval)
+                self._periodic(total_steps, log)
         if self.run_dir is not None:
             self.save()
 
     def _due(self, every: int) -> bool:
         return self.steps // every > (self.steps - self.config.n_envs) // every
 
-    def _periodic(self, total_steps: int, log: RunLog | None, on_eval) -> None:
+    def _periodic(self, total_steps: int, log: RunLog | None) -> None:
         row: dict[str, float] = {}
         if self._due(self.config.log_every) and self.sums:
             row = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}
             row |= {"train_return": float(np.mean(self.returns)) if self.returns else float("nan")}
             if not np.isfinite(row["critic_loss"]):
                 raise FloatingPointError(f"critic loss is {row['critic_loss']} at step {self.steps}: the run has diverged; "
-                                         "resume from the last checkpoint with a lower critic_lr")
+                                         "start a new run with a lower sac.critic_lr")
             self.sums.clear()
         if self._due(self.config.eval_every) or self.steps >= total_steps:
             row |= self.evaluate()
-            if on_eval is not None:
-                on_eval(self.steps, row)
         if log is not None:
             if row:
                 log.log(self.steps, **row)

@@ -116,7 +116,7 @@ class OnPolicyLoop:
         bad = [name for name, value in row.items() if not np.isfinite(value)]
         if bad:
             raise FloatingPointError(
-                f"{', '.join(bad)} not finite at step {self.steps}: resume with a lower learning rate"
+                f"{', '.join(bad)} not finite at step {self.steps}: start a new run with a lower learner.lr"
             )
         returns = self.env.true_returns
         return {**row, "train_return": float(np.mean(returns))} if returns else row

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import runpy
 import shlex
 import subprocess
 import sys
@@ -166,13 +167,16 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
 
 def _in_worker(job: Job) -> int:
     """The job inside a worker of Ray, so that it ends where the worker does."""
-    from gail_suite.cli import main
-
     if job.is_finished():
         return 0
     _note_beginning(job)
+    sys.argv = ["gail-suite", *job.words()]
     with open(_log(job), "a") as log, redirect_stdout(log), redirect_stderr(log):
-        return main(job.words())
+        try:
+            runpy.run_module("gail_suite", run_name="__main__")
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
 
 
 def _note_beginning(job: Job) -> None:
