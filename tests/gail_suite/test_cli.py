@@ -174,6 +174,8 @@ def test_gail_leaves_a_complete_run(recorded: Path, tmp_path: Path, shell: Shell
     assert names <= {p.name for p in run.iterdir()}
     fails(shell(*words), 1, "holds a run already: go on with gail-suite train gail --resume")
     fails(shell("train", "gail", "--resume", run, "--take", 1), 1, "leave out --take")
+    fails(shell("train", "gail", "--resume", run, "--num-envs", 2), 1, "leave out --num-envs")
+    fails(shell("expert", "train", "--resume", run), 1, "is a run of gail, not of expert")
     fails(shell("train", "airl", "--resume", run), 1, "is a run of gail, not of airl")
     status, out, _ = shell("train", "gail", "--resume", run, "--steps", 320, "--eval-episodes", 0, "-q")
     assert status == 0 and out == "" and load_checkpoint(run / "checkpoints")[0] >= 320
@@ -186,6 +188,24 @@ def test_settings_can_be_printed_and_read_back(recorded: Path, tmp_path: Path, s
     words = ("train", "bc", "--demos", recorded, "--out", tmp_path / "run", "--config", tmp_path / "c.yaml")
     assert shell(*words, "--set", "steps=1", "--eval-episodes", 0)[0] == 0
     assert json.loads((tmp_path / "run/config.json").read_text())["config"]["lr"] == 0.5
+    fails(shell(*words), 1, f"{tmp_path / 'run'} holds a run already: choose another --out")  # cloning has no --resume
+
+
+@pytest.mark.parametrize("algo", ["gail", "airl"])
+def test_an_on_policy_run_can_be_repeated_from_its_settings(algo: str, recorded: Path, tmp_path: Path, shell: Shell) -> None:
+    words = ("train", algo, "--demos", recorded, "--steps", 64, "--eval-episodes", 0, "-q")
+    small = ("--set", "learner.batch_steps=64", "--set", "learner.minibatch=32", "--set", "learner.n_envs=4", "--set", "cadence.eval_episodes=1")
+    assert shell(*words, "--generator", "trpo", *small, "--out", tmp_path / "first")[0] == 0
+    generator = ("--generator", "trpo") if algo == "gail" else ()
+    assert shell(*words, *generator, "--config", tmp_path / "first/config.json", "--out", tmp_path / "second")[0] == 0
+    first, second = (json.loads((tmp_path / run / "config.json").read_text())["config"] for run in ("first", "second"))
+    assert first == second and first["learner"]["generator"] == "trpo"
+
+
+def test_a_run_without_a_checkpoint_can_be_started_again(recorded: Path, tmp_path: Path, shell: Shell) -> None:
+    (tmp_path / "config.json").write_text("{}")  # all that a run killed in its first second leaves
+    words = ("train", "gail", "--demos", recorded, "--out", tmp_path, "--steps", 80, *SMALL, "--eval-episodes", 0, "-q")
+    assert shell(*words)[0] == 0 and checkpoints(tmp_path / "checkpoints")
 
 
 def test_the_bundled_experts_are_listed(shell: Shell) -> None:
