@@ -114,6 +114,9 @@ def priors_table() -> str:
     return markdown(priors.HEADER, lines) if lines else "(not measured yet)\n"
 
 
+CURVE_COLUMNS = 3
+
+
 def draw_curves(path: Path) -> None:
     """Score against environment steps, one line a run, one panel a row of the benchmark; BC as a dashed line."""
     import matplotlib
@@ -123,18 +126,21 @@ def draw_curves(path: Path) -> None:
 
     files = sorted((RESULTS / "curves").glob("*-gail-[0-9].jsonl"))
     names = sorted({f.stem.rsplit("-gail-", 1)[0] for f in files})
-    figure, axes = plt.subplots(1, max(1, len(names)), figsize=(5 * max(1, len(names)), 3.4), squeeze=False)
-    for axis, name in zip(axes[0], names, strict=False):
+    rows = max(1, -(-len(names) // CURVE_COLUMNS))
+    figure, axes = plt.subplots(rows, CURVE_COLUMNS, figsize=(4 * CURVE_COLUMNS, 3 * rows), squeeze=False)
+    for axis in axes.flat[len(names):]:
+        axis.set_axis_off()
+    for axis, name in zip(axes.flat, names, strict=False):
         for file in (f for f in files if f.stem.rsplit("-gail-", 1)[0] == name):
-            rows = [json.loads(line) for line in file.read_text().splitlines()]
-            points = [(r["step"], r["score"]) for r in rows if r.get("score") is not None]
+            records = [json.loads(line) for line in file.read_text().splitlines()]
+            points = [(r["step"] / 1000, r["score"]) for r in records if r.get("score") is not None]
             if not points:
                 continue
-            (line,) = axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=file.stem.rsplit("-gail-", 1)[1])
-            axis.axhline(rows[0].get("bc_score", 0.0), color=line.get_color(), linestyle="--", linewidth=0.8)
+            (line,) = axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=f"seed {file.stem[-1]}")
+            axis.axhline(records[0].get("bc_score", 0.0), color=line.get_color(), linestyle="--", linewidth=0.8)
         axis.axhline(1.0, color="grey", linewidth=0.8)
-        axis.set(title=name, xlabel="environment steps", ylabel="normalised score", ylim=(-0.1, 1.15))
-        axis.legend()
+        axis.set(title=name, xlabel="thousand environment steps", ylabel="normalised score", ylim=(-0.25, 1.15))
+        axis.legend(loc="lower right", fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=90)
 
