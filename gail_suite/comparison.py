@@ -24,7 +24,7 @@ def compare(runs: Sequence[str | Path]) -> list[Summary]:
     folders = [Path(run) for run in runs]
     configs = [_config(folder) for folder in folders]
     flat = [_flat({"n_pairs": config.get("n_pairs"), **config.get("config", {})}) for config in configs]
-    return [_summary(folder, config, _unlike(own, [f for f, c in zip(flat, configs, strict=True) if c["algo"] == config["algo"]]))
+    return [_summary(folder, config, _unlike(own, [f for f, c in zip(flat, configs, strict=True) if c.get("algo") == config.get("algo")]))
             for folder, config, own in zip(folders, configs, flat, strict=True)]
 
 

@@ -103,9 +103,14 @@ def check_resume(run_dir: Path, algo: str, given: Sequence[str]) -> None:
 
 
 def run_folder(out: Path | None, name: str, resume: str | None) -> Path:
-    """The directory of a new run; ValueError if one is there already that can be resumed, or that was not begun in vain."""
+    """The directory of a new run; ValueError if it holds a checkpoint or a policy of another.
+
+    What a run leaves that was killed before its first checkpoint is no hindrance: there is nothing to lose.
+    """
+    from gail_suite.checkpoint import checkpoints
+
     folder = out if out is not None else Path("runs") / name.replace("/", "-")
-    if (folder / "policy").exists() or any((folder / "checkpoints").glob("step_*")):
+    if (folder / "policy").exists() or checkpoints(folder / "checkpoints"):
         remedy = f"go on with {resume} {shlex.quote(str(folder))}, or " if resume else ""
         raise ValueError(f"{folder} holds a run already: {remedy}choose another --out")
     return folder
