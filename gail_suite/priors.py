@@ -47,7 +47,7 @@ class PriorConfig:
 
     path: str | None = None
     """Folder of the prior. A run copies it into its own folder, so that resuming needs nothing else."""
-    weight: float = 0.0
+    weight: float = 0.2
     """Weight at the start of the run; with 0 and no weight_final the run is plain GAIL to the last bit."""
     weight_final: float | None = None
     """The same at the end (linear); constant where not given."""

@@ -20,6 +20,8 @@ def sweep(
     seeds: Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative="")] = (0, 1, 2),
     grid: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     set: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    config: Path | None = None,
+    generator: Literal["sac", "ppo", "trpo"] | None = None,
     take: int | None = None,
     subsample: int | None = None,
     steps: int | None = None,
@@ -44,6 +46,10 @@ def sweep(
         Values of a setting to try, such as --grid sac.tau=0.005,0.01; every combination of several is run.
     set
         One setting for all runs, such as --set sac.gamma=0.99.
+    config
+        YAML file of settings for all runs.
+    generator
+        Learner of gail or airl, as in gail-suite train.
     take
         Use this many of the trajectories, chosen by the seed.
     subsample
@@ -64,7 +70,11 @@ def sweep(
         raise ValueError(f"--jobs is {jobs}; at least one run at a time is needed")
     if not demos.is_dir():
         raise ValueError(f"{demos} is not a folder of demonstrations; record some with gail-suite record")
-    given = {"--take": take, "--subsample": subsample, "--steps": steps}
+    if generator is not None and algo == "bc":
+        raise ValueError(f"behaviour cloning has no generator: leave out --generator {generator}")
+    if config is not None and not config.is_file():
+        raise ValueError(f"{config} is not a file of settings; gail-suite train {algo} --show-config prints one")
+    given = {"--config": config and config.absolute(), "--generator": generator, "--take": take, "--subsample": subsample, "--steps": steps}
     options = ["--demos", str(demos.absolute()), *(word for s in set for word in ("--set", s)),
                *(word for name, value in given.items() if value is not None for word in (name, str(value)))]
     planned = plan(algo, out, seeds, _values(grid), options, eval_episodes)

@@ -87,7 +87,7 @@ def gail(
     prior
         Folder of a prior, as `gail-suite prior fit` writes it (sac only).
     prior_weight
-        Its weight; 0.2 where not given.
+        Its weight; 0.2 unless --config or --set says otherwise.
     prior_potential
         Typicality as a potential, which leaves the best policy unchanged.
     resume
@@ -177,8 +177,8 @@ def _prior_settings(
     if generator != "sac":
         raise ValueError(f"a prior needs the off-policy learner: leave out --generator {generator}")
     path = json.dumps(str(prior))  # quoted, since values are read as YAML
-    settings = (f"prior.path={path}", f"prior.weight={0.2 if weight is None else weight}")
-    return (*settings, "prior.potential=true") if potential else settings
+    given = () if weight is None else (f"prior.weight={weight}",)
+    return (f"prior.path={path}", *given, *(("prior.potential=true",) if potential else ()))
 
 
 def _settings(defaults: Callable[[str | None], Any], training: Training, output: Output) -> Any:

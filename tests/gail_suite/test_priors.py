@@ -86,13 +86,13 @@ def test_no_prior_in_a_folder_and_a_prior_of_another_task(prior, toy_demos, tmp_
 def test_weight_is_linear_in_the_run():
     assert [PriorConfig(weight=0.4, weight_final=0.0).at(f) for f in (0.0, 0.5, 1.0)] == pytest.approx([0.4, 0.2, 0.0])
     assert PriorConfig(weight=0.4).at(0.7) == 0.4
-    assert not PriorConfig(weight=0.4).active and not PriorConfig(path="p").active
+    assert not PriorConfig(weight=0.4).active and not PriorConfig(path="p", weight=0).active and PriorConfig(path="p").active
     assert PriorConfig(path="p", weight_final=0.1).active
 
 
 def test_weight_zero_is_plain_gail_to_the_last_bit_and_another_weight_is_not(prior, toy_demos, tmp_path):
     seen = {}
-    for name, config in (("plain", SMALL), ("zero", with_prior(prior)), ("some", with_prior(prior, weight=0.3))):
+    for name, config in (("plain", SMALL), ("zero", with_prior(prior, weight=0)), ("some", with_prior(prior, weight=0.3))):
         gail = GAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path / name)
         gail.train(600, eval_episodes=0)
         seen[name] = weights(gail), rows(tmp_path / name)

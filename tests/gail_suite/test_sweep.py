@@ -103,3 +103,17 @@ def test_the_command_trains_and_says_what_failed(tmp_path: Path, capsys: pytest.
     assert "1 of 1 runs failed: look at " in capsys.readouterr().err
     assert main([*words, "--grid", "lr"]) == 1
     assert "--grid takes name=value,value" in capsys.readouterr().err
+    assert main([*words, "--generator", "ppo"]) == 1
+    assert "behaviour cloning has no generator" in capsys.readouterr().err
+    assert main([*words, "--config", str(tmp_path / "none.yaml")]) == 1
+    assert "none.yaml is not a file of settings" in capsys.readouterr().err
+
+
+def test_learner_and_settings_file_reach_every_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown, file = tmp_path / "demos", tmp_path / "settings.yaml"
+    demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=3, seed=0, out=shown)
+    file.write_text("learner: {batch_steps: 64, n_envs: 2}\n")
+    words = ["sweep", "gail", "--demos", str(shown), "--out", str(tmp_path / "sweep"), "--seeds", "0", "--steps", "128", "--eval-episodes", "2"]
+    assert main([*words, "--generator", "ppo", "--config", str(file), "--json"]) == 0
+    saved = json.loads((tmp_path / "sweep" / "seed=0" / "config.json").read_text())["config"]["learner"]
+    assert saved["generator"] == "ppo" and saved["batch_steps"] == 64
