@@ -84,6 +84,23 @@ def plain_table(name: str) -> Callable[[], str]:
     return table
 
 
+def ablation_table() -> str:
+    """Each change of GAIL's defaults: score at the end, its paired difference from the defaults, area under the curve, seconds."""
+    rows = read_rows(RESULTS / "ablation.csv")
+    default = {r["seed"]: r for r in rows if r["variant"] == "default"}
+    lines = []
+    for variant in dict.fromkeys(r["variant"] for r in rows):
+        found = sorted((r for r in rows if r["variant"] == variant), key=lambda r: int(r["seed"]))
+        scores = [float(r["score"]) for r in found]
+        paired = [float(r["score"]) - float(default[r["seed"]]["score"]) for r in found if r["seed"] in default]
+        lines.append([variant, f"`{found[0]['settings']}`" if found[0]["settings"] else "", " ".join(f"{s:.3f}" for s in scores), f"{np.mean(scores):.3f}",
+                      f"{np.mean(paired):+.3f}" if paired and variant != "default" else "",
+                      *(f"{np.mean([float(r[c]) for r in found]):.3f}" for c in ("score_raw", "area")),
+                      f"{np.mean([float(r['wall_s']) for r in found]):.0f}", ", ".join(sorted({r["commit"] for r in found}))])
+    header = ["variant", "settings", "score, each seed", "mean", "against default", "raw actor", "area", "seconds", "commit"]
+    return markdown(header, lines) if rows else "(not measured yet)\n"
+
+
 def demo_table() -> str:
     """What `make demo` printed: expert, BC and GAIL (`runs/demo/summary.json`, kept as results/demo.json)."""
     s = json.loads((RESULTS / "demo.json").read_text())
@@ -148,7 +165,7 @@ def draw_curves(path: Path) -> None:
 def make(name: str) -> str:
     """The table called `name`."""
     return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS), "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table,
-            "priors": priors_table}.get(name, plain_table(name))()
+            "priors": priors_table, "ablation": ablation_table}.get(name, plain_table(name))()
 
 
 def rewritten(text: str) -> str:

@@ -75,13 +75,14 @@ def squashed_log_prob(pre: Tensor, noise: Tensor, log_std: Tensor) -> Tensor:
 
 
 class TwinCritic(nn.Module):
-    """Two Q(s, a) networks evaluated as one batched product; LayerNorm before each ReLU keeps large steps stable.
+    """Two Q(s, a) networks evaluated as one batched product; LayerNorm before each ReLU (where `layer_norm`) keeps large steps stable.
 
     Takes features (B, F) and actions (B, A) in [-1, 1], returns (2, B).
     """
 
-    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int] = (256, 256)):
+    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int] = (256, 256), layer_norm: bool = True):
         super().__init__()
+        self.layer_norm = layer_norm
         sizes = [n_features + act_dim, *hidden, 1]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
@@ -96,7 +97,7 @@ class TwinCritic(nn.Module):
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             h = torch.baddbmm(bias, h, weight)
             if i < last:
-                h = F.relu(F.layer_norm(h, h.shape[-1:]))
+                h = F.relu(F.layer_norm(h, h.shape[-1:]) if self.layer_norm else h)
         return h.squeeze(-1)
 
 

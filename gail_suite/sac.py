@@ -24,6 +24,8 @@ class SACConfig:
 
     hidden: tuple[int, ...] = (256, 256)
     """Width of the actor's and the critics' layers."""
+    layer_norm: bool = True
+    """Normalise the critics' layers (Ba et al., 2016)."""
     batch_size: int = 256
     """Windows in a batch."""
     n_step: int = 3
@@ -65,7 +67,7 @@ class SAC:
         self.config = config
         self.device = torch.device(device)
         self.actor = make_actor(n_features, act_dim, config.hidden).to(self.device)
-        self.critic = TwinCritic(n_features, act_dim, config.hidden).to(self.device)
+        self.critic = TwinCritic(n_features, act_dim, config.hidden, config.layer_norm).to(self.device)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
         self.averaged = copy.deepcopy(self.actor).requires_grad_(False)
         self.log_alpha = torch.tensor(float(np.log(config.alpha)), device=self.device, requires_grad=True)

@@ -28,15 +28,17 @@ def test_actor_log_prob_of_its_own_samples():
     torch.testing.assert_close(actor.log_prob(x, actions), log_prob, rtol=1e-6, atol=1e-6)
 
 
-def test_twin_critic_equals_two_networks_by_hand():
-    critic = TwinCritic(3, 2, (8, 8))
+@pytest.mark.parametrize("layer_norm", [True, False])
+def test_twin_critic_equals_two_networks_by_hand(layer_norm):
+    critic = TwinCritic(3, 2, (8, 8), layer_norm)
     x, a = torch.randn(5, 3), torch.randn(5, 2)
     for k in range(2):
         h = torch.cat([x, a], -1)
         for i in range(3):
             h = h @ critic.weights[i][k] + critic.biases[i][k]
-            if i < 2:
-                h = torch.relu((h - h.mean(-1, keepdim=True)) / (h.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt())
+            if i < 2 and layer_norm:
+                h = (h - h.mean(-1, keepdim=True)) / (h.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+            h = torch.relu(h) if i < 2 else h
         torch.testing.assert_close(critic(x, a)[k], h[:, 0], rtol=1e-4, atol=1e-5)
 
 
