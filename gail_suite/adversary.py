@@ -13,7 +13,7 @@ from torch import Tensor
 from gail_suite.behaviour import Behaviour
 from gail_suite.bottleneck import BottleneckDiscriminator, LogitConfig, make_discriminator
 from gail_suite.dual import Dual
-from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty, mixup_loss
+from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty
 from gail_suite.replay import Replay, Window
 from gail_suite.rewards import reward_fn
 from gail_suite.sac import bc_loss, load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
@@ -43,9 +43,6 @@ class AdversaryConfig(LogitConfig):
     """Weight of the gradient penalty at the start."""
     gradient_penalty_final: float | None = None
     """The same at the end (linear); none keeps it constant."""
-    mixup: bool = False
-    """Learn from random mixtures of an expert's and an agent's pair, labelled with the expert's share (Zhang et al., 2018), not from the
-    pairs themselves: a few pairs cannot be known by heart."""
     penalty_target: float = 0.0
     """Gradient norm that the penalty asks for. With 0 the discriminator can become flat where policy and expert agree
     (Mescheder et al., 2018)."""
@@ -75,8 +72,6 @@ class Adversary:
         """`net` is a discriminator to start from (a prior's); without one it is new."""
         if config.absorbing and (config.termination_cost or config.termination_cost_final):
             raise ValueError("adversary.absorbing says what a termination is worth, so adversary.termination_cost cannot: set one of them")
-        if config.absorbing and config.mixup:
-            raise ValueError("adversary.mixup mixes pairs, and adversary.absorbing adds states that are not to be mixed: set one of them")
         self.config, self.gamma = config, gamma
         self.features, self.actions, self.next_features, self.terminated = expert
         self.pairs = self._pairs(self.features, self.actions)
@@ -125,23 +120,16 @@ class Adversary:
         if self.calls % self.config.every:
             return {}
         expert, agent, seen = self._batch(replay, generator)
-        if self.config.mixup:
-            share = torch.rand(len(expert), 1, generator=generator)
-            logits, nats = self.net.training_logits(share * expert + (1 - share) * agent, generator)
-            with torch.no_grad():
-                logits_expert, logits_agent = self.net(torch.cat(seen)).split([len(part) for part in seen])
-            terms = [(mixup_loss(logits, share[:, 0]), gail_loss(logits_expert, logits_agent)[1])]
-        else:
-            logits, nats = self.net.training_logits(torch.cat(seen), generator)
-            logits_expert, logits_agent = logits.split([len(part) for part in seen])
-            terms = [gail_loss(logits_expert, logits_agent)]
+        logits, nats = self.net.training_logits(torch.cat(seen), generator)
+        logits_expert, logits_agent = logits.split([len(part) for part in seen])
+        terms = [gail_loss(logits_expert, logits_agent)]
         if self.dual is not None and nats is not None:
             terms.append(self._bottleneck(self.dual, nats.mean()))
         weight = self._penalty_weight()
         if weight > 0:
             terms.append(self._gradient_penalty(weight, expert, agent, generator))
         if self.config.entropy > 0:
-            terms.append((-self.config.entropy * bernoulli_entropy(logits), {}))
+            terms.append((-self.config.entropy * bernoulli_entropy(torch.cat([logits_expert, logits_agent])), {}))
         loss, info = added(terms)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

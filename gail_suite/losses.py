@@ -25,14 +25,6 @@ def gail_loss(logits_expert: Tensor, logits_agent: Tensor) -> tuple[Tensor, dict
     return loss, info
 
 
-def mixup_loss(logits: Tensor, share: Tensor) -> Tensor:
-    """Cross-entropy of logits (B,) of share * expert + (1 - share) * agent with the share (B,) as label (Zhang et al., 2018).
-
-    Twice the mean, so that it weighs as much as `gail_loss`: 2 log 2 for a constant zero logit.
-    """
-    return 2 * (share * F.softplus(-logits) + (1 - share) * F.softplus(logits)).mean()
-
-
 def bernoulli_entropy(logits: Tensor) -> Tensor:
     """Mean entropy of Bernoulli(sigmoid(logit)) in nats: softplus(l) - l sigmoid(l); log 2 at l = 0."""
     return (F.softplus(logits) - logits * torch.sigmoid(logits)).mean()
