@@ -1,4 +1,4 @@
-"""Ablation of GAIL's defaults on Ant-v5 with one full trajectory: one change at a time, 40k environment steps.
+"""Ablation of GAIL's defaults on Ant-v5 with one full trajectory: one change at a time, 30k environment steps.
 
     python benchmarks/ablation.py run --variant default --seed 0
     python benchmarks/ablation.py all --seeds 2 --jobs 2            # everything that the CSV lacks
@@ -20,7 +20,7 @@ import few_demos
 from records import append_row, commit, machine, read_rows, run_jobs
 
 CSV = few_demos.CSV.parent / "ablation.csv"
-ROW, STEPS = "ant-1", 40_000
+ROW, STEPS = "ant-1", 30_000
 COLUMNS = ("env", "protocol", "n_demos", "variant", "settings", "seed", "env_steps", "wall_s", "steps_to_0.9", "score", "score_raw",
            "area", "return_mean", "return_sd", "length_mean", "n_eval", "machine", "commit", "command")
 

@@ -134,7 +134,7 @@ class Adversary:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        self._track_expert_reward(logits_expert)
+        self._track_expert_reward(expert, logits_expert)
         return info
 
     def _batch(self, replay: Replay, generator: torch.Generator) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -166,8 +166,10 @@ class Adversary:
         return weight * penalty, {"disc_penalty": penalty.detach()}
 
     @torch.no_grad()
-    def _track_expert_reward(self, logits_expert: Tensor) -> None:
+    def _track_expert_reward(self, expert: Tensor, logits_expert: Tensor) -> None:
         """Moves the mean reward of an expert pair one hundredth of the way to the batch's."""
+        if self.dual is not None or self.config.dropout > 0:  # those logits are noisy, and rewards are not
+            logits_expert = self.net(expert)
         self.expert_reward += 0.01 * (float(self.reward(logits_expert).mean()) - self.expert_reward)
 
     @torch.no_grad()
@@ -201,11 +203,17 @@ class Adversary:
         return round(share / max(1e-6, 1 - share) * self.batch_size)
 
     def _target_bounds(self) -> tuple[float, float]:
-        """Least and largest return with rewards as large as the expert's; rewards of the form gail are never negative."""
+        """Least and largest return with rewards as large as the expert's; rewards of the form gail are never negative, logd never positive."""
         reward = self.expert_reward if self.shaping is None else self.shaping.reward(self.expert_reward)
-        top = max(reward, 1e-3) / (1 - self.gamma)
-        bottom = -top if self.config.reward in ("airl", "fairl", "logd") else 0.0
-        bounds = (bottom - self._termination_cost() * top, top)
+        steps = 1 / (1 - self.gamma)
+        if self.config.reward == "gail":
+            top = max(reward, 1e-3) * steps
+            bounds = (-self._termination_cost() * top, top)
+        elif self.config.reward == "logd":  # the worst is bounded by the clip alone, since ending pays
+            bounds = (-self.config.reward_clip * steps, 0.0 if self.shaping is None else steps)  # a bonus is at most 1
+        else:  # the expert's mean goes through 0, so it does not bound alone
+            size = max(abs(reward), 1.0) * steps
+            bounds = (-size, size)
         return bounds if self.shaping is None else self.shaping.bounds(*bounds)
 
     def _actor_terms(self, generator: torch.Generator) -> list[Callable[..., Term]]:

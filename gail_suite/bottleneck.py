@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from gail_suite.bc import demo_pairs
 from gail_suite.dual import gaussian_kl
 from gail_suite.features import Features
 from gail_suite.networks import Discriminator
-from gail_suite.priors import Prior, provenance
+from gail_suite.priors import Prior, PriorConfig, provenance
 from gail_suite.typicality import shuffled
 from generative.coders import Encoder
 from generative.vae import MAX_LOG_VAR, MIN_LOG_VAR, VAE
@@ -126,6 +126,22 @@ def discriminator_of(prior: Prior | None, features: Features, n_inputs: int) -> 
     matrix[columns, torch.arange(len(columns))] = scale
     whole = torch.block_diag(matrix, torch.eye(n_actions))
     return discriminator_from_vae(prior.model, whole, F.pad(shift, (0, n_actions)))
+
+
+def bottlenecked(config: Any, prior: PriorConfig) -> Any:
+    """An `AdversaryConfig` whose bottleneck, unless it has one, is the weight of the prior that starts its discriminator.
+
+    Raises:
+        ValueError: dropout beside it, or a weight that is none or does not stay as it is.
+    """
+    if config.dropout > 0:
+        raise ValueError(f"a bottleneck prior and adversary.dropout={config.dropout} both limit the discriminator: set adversary.dropout=0")
+    if config.bottleneck > 0:
+        return config
+    if prior.weight <= 0 or prior.weight_final not in (None, prior.weight):
+        raise ValueError(f"a bottleneck is a limit in nats that stays as it is, got weight={prior.weight}, "
+                         f"weight_final={prior.weight_final}: set prior.weight alone")
+    return replace(config, bottleneck=prior.weight)
 
 
 @torch.no_grad()

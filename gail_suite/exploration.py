@@ -17,6 +17,9 @@ from gail_suite.expert import TaskReward
 from gail_suite.replay import Window
 from gail_suite.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 
+STEM_REACH = 3
+"""Pixels to the left that the first convolution sees; each layer adds one."""
+
 
 def coarse_picture(obs: np.ndarray, low: np.ndarray, high: np.ndarray, levels: int) -> Tensor:
     """Observations (N, O) as pictures (N, 1, O, levels) of 0 and 1: one row a number, lit where it lies between low and high."""
@@ -36,15 +39,21 @@ class PseudoCounts:
 
     Args:
         low, high: (O,) range of the observations that the picture shows.
-        levels: columns of the picture.
+        levels: columns of the picture; the network has to see a whole row, or a level that was never met looks like others.
         c: the formula's constant.
-        lr: rate of RMSProp (1e-3 in the paper, for runs a thousand times as long).
+        lr: rate of RMSProp (the paper's).
+
+    Raises:
+        ValueError: more levels than the network sees.
     """
 
-    def __init__(self, low: np.ndarray, high: np.ndarray, levels: int = 10, c: float = 0.1, lr: float = 5e-3, features: int = 16,
+    def __init__(self, low: np.ndarray, high: np.ndarray, levels: int = 6, c: float = 0.1, lr: float = 1e-3, features: int = 16,
                  layers: int = 2, seed: int = 0):
         from generative.pixelcnn import GatedNet
 
+        if levels - 1 > STEM_REACH + layers:
+            raise ValueError(f"{layers} layers see {STEM_REACH + layers} pixels to the left, a picture of {levels} levels has {levels - 1}: "
+                             f"give at least {levels - 1 - STEM_REACH} layers")
         self.low, self.high, self.levels, self.c = np.asarray(low), np.asarray(high), levels, c
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -20,7 +20,7 @@ import demos
 from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.bc import BCConfig, Run, clone, demo_pairs
 from gail_suite.behaviour import behaviour_of
-from gail_suite.bottleneck import discriminator_of
+from gail_suite.bottleneck import bottlenecked, discriminator_of
 from gail_suite.config import as_tuples
 from gail_suite.features import Features
 from gail_suite.latent_actions import actor_of
@@ -75,8 +75,8 @@ class GAIL:
         torch.manual_seed(self.seed)
         adversary, n_inputs = c.adversary, sum(e.shape[1] for e in expert[:2]) + c.adversary.absorbing
         net = discriminator_of(self.prior, features, n_inputs)
-        if net is not None and adversary.bottleneck == 0:
-            adversary = dataclasses.replace(adversary, bottleneck=c.prior.weight)
+        if net is not None:
+            adversary = bottlenecked(adversary, c.prior)
         self.adversary = Adversary(expert, adversary, c.sac.batch_size, c.sac.gamma, net)
         self.adversary.behaviour = behaviour_of(self.prior, c.prior, features)
         if self.adversary.behaviour is not None and torch.device(device).type != "cpu":

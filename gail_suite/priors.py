@@ -54,7 +54,8 @@ class PriorConfig:
     potential: bool = False
     """Typicality as a potential: adds weight * (gamma * score(s') - score(s)), which leaves the best policy unchanged."""
     target_kl: float | None = None
-    """Nats between policy and behaviour prior that a multiplier, starting at `weight`, holds; None follows the weights."""
+    """Nats between policy and behaviour prior that a multiplier, starting at `weight`, holds; None follows the weights. A mixture's p0
+    counts its mass outside the action range too, which makes its nats too many, by log 2 for every action whose mean lies on the bound."""
     dual_rate: float = 0.001
     """Largest step of that multiplier."""
     warm_start: bool = False

@@ -45,7 +45,7 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
         value: float | None = None, states: bool = False, **settings: Any) -> Prior:
     """Typicality of the demonstrations' transitions under a model.
 
-    A fourth of the trajectories, at least one, is held out for calibration (the last fifth of a single one).
+    A fourth of the trajectories, at least one, is held out for calibration (every fifth of 50 blocks of a single one).
 
     Args:
         model: gmm, vae, ae, gan, pixelcnn, or constant (`value` for every transition).
@@ -190,7 +190,7 @@ def picture(values: np.ndarray) -> Tensor:
 
 
 def split(demonstrations: Demonstrations) -> tuple[Transitions, Transitions]:
-    """Rows to fit, and rows to calibrate on: of other trajectories, or of the last fifth of the only one.
+    """Rows to fit, and rows to calibrate on: of other trajectories, or every fifth block of the only one.
 
     Raises:
         ValueError: fewer than 20 rows.
@@ -201,8 +201,10 @@ def split(demonstrations: Demonstrations) -> tuple[Transitions, Transitions]:
     if n > 1:
         held = max(1, n // 4)
         return demonstrations[: n - held].transitions(), demonstrations[n - held :].transitions()
-    t, cut = demonstrations.transitions(), demonstrations.n_pairs * 4 // 5
-    return _rows(t, slice(None, cut)), _rows(t, slice(cut, None))
+    block = max(1, demonstrations.n_pairs // 50)  # whole blocks, since neighbours are alike
+    held = np.arange(demonstrations.n_pairs) // block % 5 == 4
+    t = demonstrations.transitions()
+    return _rows(t, ~held), _rows(t, held)
 
 
 def calibration(errors: Tensor) -> tuple[float, float]:
@@ -270,5 +272,5 @@ def _checked(model: str, settings: dict[str, Any]) -> dict[str, Any]:
     return SIZES[model] | settings
 
 
-def _rows(t: Transitions, rows: slice) -> Transitions:
+def _rows(t: Transitions, rows: np.ndarray) -> Transitions:
     return Transitions(t.obs[rows], t.acts[rows], t.next_obs[rows], t.terminated[rows])

@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from gail_suite.adversarial import DiscriminatorConfig, PairDiscriminator
-from gail_suite.bottleneck import BottleneckDiscriminator, discriminator_from_vae, make_discriminator
+from gail_suite.adversary import AdversaryConfig
+from gail_suite.bottleneck import BottleneckDiscriminator, bottlenecked, discriminator_from_vae, make_discriminator
 from gail_suite.dual import Dual, gaussian_kl
 from gail_suite.features import Features
 from gail_suite.losses import gail_loss
 from gail_suite.onpolicy import Pairs
+from gail_suite.priors import PriorConfig
 from gail_suite.reward_net import LearnedReward, load_reward, save_reward
 from generative.vae import VAE
 
@@ -93,6 +95,16 @@ def test_switches_that_contradict_each_other_are_refused():
         Dual(0.0, 0.01)
     with pytest.raises(ValueError, match=r"one width, got hidden=\(8, 4\)"):
         make_discriminator(5, (8, 4), bottleneck=0.5)
+
+
+def test_a_bottleneck_prior_gives_its_weight_as_the_limit_and_refuses_what_it_would_drop():
+    assert bottlenecked(AdversaryConfig(), PriorConfig("p", 0.5)).bottleneck == 0.5
+    assert bottlenecked(AdversaryConfig(bottleneck=0.3), PriorConfig("p", 0.5)).bottleneck == 0.3
+    with pytest.raises(ValueError, match=r"both limit the discriminator: set adversary.dropout=0"):
+        bottlenecked(AdversaryConfig(dropout=0.5), PriorConfig("p", 0.5))
+    for prior in (PriorConfig("p", 0.5, weight_final=0.1), PriorConfig("p", 0.0, weight_final=0.5)):
+        with pytest.raises(ValueError, match="stays as it is"):
+            bottlenecked(AdversaryConfig(), prior)
 
 
 def pairs(n, seed):

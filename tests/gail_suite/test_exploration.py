@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 
 import envs
@@ -18,7 +19,7 @@ def at(*points):
 
 
 def counts(seed=0):
-    return PseudoCounts(np.zeros(2), np.ones(2), levels=6, lr=5e-3, features=8, layers=1, seed=seed)
+    return PseudoCounts(np.zeros(2), np.ones(2), levels=6, lr=5e-3, features=8, seed=seed)
 
 
 def test_pseudo_count_by_hand():
@@ -42,6 +43,19 @@ def test_a_new_place_is_worth_more_than_a_familiar_one():
     new = bonus(at([0.1, 0.1], [0.9, 0.9]))
     assert familiar < 0.5 * first
     assert new[1] > 3 * new[0]
+
+
+def test_the_far_end_of_a_row_is_new_after_all_the_others():
+    bonus = PseudoCounts(np.zeros(2), np.ones(2), features=8)
+    walked = np.random.default_rng(0).uniform(0, 0.66, (400, 8, 2))
+    for states in walked:
+        familiar = bonus(at(*states)).mean()
+    assert bonus(at([0.95, 0.1]))[0] > 2 * familiar
+
+
+def test_a_picture_wider_than_the_network_sees_is_refused():
+    with pytest.raises(ValueError, match="2 layers see 5 pixels to the left, a picture of 10 levels has 9: give at least 6 layers"):
+        PseudoCounts(np.zeros(2), np.ones(2), levels=10)
 
 
 def test_counting_leaves_the_global_generator_alone_and_goes_on_from_its_state():

@@ -79,6 +79,26 @@ def test_expert_rows_share_discount_and_bound():
     assert inputs["target_bounds"] == pytest.approx((0.0, 5.0))
 
 
+@pytest.mark.parametrize("reward, expert_reward, bounds", [
+    ("logd", -0.7, (-50.0, 0.0)),  # clipped at 5 a step, and ending costs nothing
+    ("airl", 0.2, (-10.0, 10.0)), ("airl", 3.0, (-30.0, 30.0)), ("fairl", -2.0, (-20.0, 20.0))])
+def test_bounds_of_rewards_that_may_be_negative(reward, expert_reward, bounds):
+    a = adversary(reward=reward)
+    a.expert_reward = expert_reward
+    assert a.learner_inputs(torch.Generator())["target_bounds"] == pytest.approx(bounds)
+
+
+def test_the_expert_reward_is_that_of_the_whole_discriminator():
+    a = adversary(dropout=0.5)
+    with torch.no_grad():
+        for p in a.net.parameters():
+            p.fill_(0.5)
+    pairs, before = a.pairs[:4], a.expert_reward
+    a._track_expert_reward(pairs, torch.full((4,), 9.0))  # logits with hidden outputs, which no reward has
+    with torch.no_grad():
+        assert a.expert_reward == pytest.approx(before + 0.01 * (float(a.reward(a.net(pairs)).mean()) - before))
+
+
 def test_terminated_expert_pairs_do_not_bootstrap():
     expert = (torch.ones(1, 2), torch.zeros(1, 1), torch.ones(1, 2), torch.ones(1))
     a = Adversary(expert, AdversaryConfig(hidden=(8,)), batch_size=12, gamma=0.9)
