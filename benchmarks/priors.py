@@ -28,7 +28,7 @@ import few_demos
 from few_demos import ROWS
 from records import append_row, commit, machine, read_rows, run_jobs
 
-from gail_suite.stats import bootstrap_interval, iqm, probability_of_improvement
+from gail_suite.stats import probability_of_improvement, t_interval
 
 CSV = few_demos.CSV.parent / "priors.csv"
 WORK = few_demos.WORK.parent / "priors"
@@ -63,6 +63,7 @@ for _model in ("gmm", "vae", "ae", "pixelcnn", "gan"):
 VAE = {"model": "vae", "use": "bottleneck"}
 ARMS |= {  # plain has the gradient penalty alone, and what is here has it too
     "vail": Arm("vail", settings=("adversary.bottleneck=0.5",)),
+    "vail-open": Arm("vail", settings=("adversary.bottleneck=1000",)),  # its network, which differs from plain's, without a limit
     "dropout": Arm("vail", settings=("adversary.dropout=0.5",)),
     "vail-vae": Arm("vail-vae", VAE, ("prior.weight=0.5",)),
     "vail-vae-untrained": Arm("vail-vae", VAE | {"control": "untrained"}, ("prior.weight=0.5",)),
@@ -81,9 +82,14 @@ for _model in ("gmm", "pixelcnn"):
     ARMS[f"kl-{_model}-shuffled"] = Arm(f"kl-{_model}", KL | {"control": "shuffled"}, FADING)
     # in place of the BC term that plain has, and started from the prior's own actions
     ARMS[f"kl-{_model}-start"] = Arm(f"kl-{_model}-start", KL, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
+    for _control in ("untrained", "shuffled"):
+        ARMS[f"kl-{_model}-start-{_control}"] = Arm(f"kl-{_model}-start", KL | {"control": _control}, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
+# what a start from the prior's own actions around the demonstrated states has to beat: cloning the demonstrated ones, also around them
 ARMS["bc-start"] = Arm("bc-start", settings=NO_BC_TERM)
-STARTS = ("kl-gmm-start", "kl-pixelcnn-start")
-"""Priors that have to beat bc-start too."""
+ARMS["bc-start-near"] = Arm("bc-start", settings=(*NO_BC_TERM, "bc.input_noise=0.2"))
+ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-pixelcnn": ("bc-start",),
+        "kl-gmm-start": ("bc-start", "bc-start-near"), "kl-pixelcnn-start": ("bc-start", "bc-start-near")}
+"""Arms of other groups that a prior has to beat too."""
 # The first arm of a group is the prior, the others are what it has to beat.
 
 
@@ -96,8 +102,10 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
     from gail_suite.checkpoint import checkpoints
     from gail_suite.config import build
 
+    if any((r["arm"], int(r["seed"]), int(r["env_steps"])) == (name, seed, steps) for r in rows_of(task)):
+        raise SystemExit(f"{task}, {name}, seed {seed} is in {CSV.name} already: remove its line to run it again")
     arm, row, code = ARMS[name], ROWS[task], commit()
-    run_dir = WORK / f"{task}-{name}-{seed}"
+    run_dir = WORK / f"{task}-{name}-{seed}" if steps == STEPS else WORK / f"{task}-{name}-{seed}-{steps}-steps"
     shown = few_demos.demonstrations(row, seed)
     settings = (*BUDGET, *arm.settings, *prior_settings(arm, task, seed, shown, run_dir.with_name(f"{run_dir.name}-prior")))
     start = time.perf_counter()
@@ -135,7 +143,7 @@ def prior_settings(arm: Arm, task: str, seed: int, shown: Any, folder: Path) -> 
 
 def partner_bonus(task: str, name: str, seed: int) -> float:
     """Mean bonus of the arm that a constant stands for."""
-    found = [r["bonus_mean"] for r in rows_of(task) if r["arm"] == name and int(r["seed"]) == seed]
+    found = [r["bonus_mean"] for r in whole_rows_of(task) if r["arm"] == name and int(r["seed"]) == seed]
     if not found:
         raise SystemExit(f"the constant of {name} on {task}, seed {seed}, waits for that arm: run it first")
     return float(found[-1])
@@ -170,37 +178,49 @@ def rows_of(task: str) -> list[dict[str, str]]:
     return [r for r in read_rows(CSV) if (r["env"], r["protocol"], int(r["n_demos"])) == (row.env, row.protocol, row.n_demos)]
 
 
-def run_all(tasks: Iterable[str], arms: Iterable[str], seeds: int, jobs: int) -> None:
-    """Runs what the CSV lacks, `jobs` processes at a time; constants after the arms that they stand for."""
-    done = {(task, r["arm"], int(r["seed"])) for task in tasks for r in rows_of(task)}
+def whole_rows_of(task: str) -> list[dict[str, str]]:
+    """Those of runs of the full length."""
+    return [r for r in rows_of(task) if int(r["env_steps"]) >= STEPS]
+
+
+def run_all(tasks: Iterable[str], arms: Iterable[str], seeds: int, jobs: int) -> int:
+    """Runs what the CSV lacks seed by seed, `jobs` processes at a time, constants after the arms that they stand for; how many failed."""
+    done = {(task, r["arm"], int(r["seed"])) for task in tasks for r in whole_rows_of(task)}
     for task in tasks:
         few_demos.pool(ROWS[task].env, ROWS[task].recorded)
-    for later in (False, True):
-        wanted = [(t, a, s) for s in range(seeds) for t in tasks for a in arms if (ARMS[a].constant_of is not None) == later]
-        run_jobs(__file__, [(f"{t}-{a}-{s}", ["--task", t, "--arm", a, "--seed", str(s)])
-                            for t, a, s in wanted if (t, a, s) not in done], jobs, WORK)
+    failed = 0
+    for seed in range(seeds):
+        for later in (False, True):
+            wanted = [(t, a) for t in tasks for a in arms if (ARMS[a].constant_of is not None) == later and (t, a, seed) not in done]
+            failed += run_jobs(__file__, [(f"{t}-{a}-{seed}", ["--task", t, "--arm", a, "--seed", str(seed)]) for t, a in wanted], jobs, WORK)
+    return failed
 
 
-def comparison(task: str, metric: str = "auc") -> list[list[str]]:
+def comparison(task: str) -> list[list[str]]:
     """Lines of the table: each prior against plain GAIL and its controls, over the seeds that both have."""
     by_arm: dict[str, dict[int, dict[str, str]]] = {}
-    for r in rows_of(task):
+    for r in whole_rows_of(task):
         by_arm.setdefault(r["arm"], {})[int(r["seed"])] = r
     lines = []
     for name, group in ((n, a.prior) for n, a in ARMS.items()
                         if n in by_arm and n == first_of(a.prior) and n not in ("plain", "bc-start")):
-        others = [n for n, a in ARMS.items() if a.prior == group and n != name] + ["bc-start"] * (name in STARTS)
-        for other in ("plain", *others):
+        others = [n for n, a in ARMS.items() if a.prior == group and n != name]
+        for other in ("plain", *others, *ALSO.get(name, ())):
             seeds = sorted(set(by_arm[name]) & set(by_arm.get(other, {})))
-            if not seeds:
-                continue
-            ours, theirs = (np.array([float(by_arm[n][s][metric]) for s in seeds]) for n in (name, other))
-            low, high = bootstrap_interval(ours - theirs, statistic=iqm)
-            reached = [[by_arm[n][s]["steps_to_0.5"] or "-" for s in seeds] for n in (name, other)]
-            lines.append([task, name, other, str(len(seeds)), f"{iqm(ours):.3f}", f"{iqm(theirs):.3f}",
-                          f"{iqm(ours - theirs):+.3f}", f"{low:+.3f} to {high:+.3f}",
-                          f"{probability_of_improvement(ours, theirs):.2f}", *(" ".join(r) for r in reached)])
+            if seeds:
+                lines.append([task, name, other, str(len(seeds)), *compared(*([by_arm[n][s] for s in seeds] for n in (name, other)))])
     return lines
+
+
+def compared(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> list[str]:
+    """Area, final score and steps to 0.5 of paired runs: means, difference with its interval, probability of improvement."""
+    cells = []
+    for metric in ("auc", "score"):
+        a, b = (np.array([float(r[metric]) for r in rows]) for rows in (ours, theirs))
+        low, high = t_interval(a - b)
+        cells += [f"{a.mean():.3f}", f"{b.mean():.3f}", f"{(a - b).mean():+.3f} ({low:+.3f} to {high:+.3f})"]
+    a, b = (np.array([float(r["auc"]) for r in rows]) for rows in (ours, theirs))
+    return [*cells, f"{probability_of_improvement(a, b):.2f}", *(" ".join(r["steps_to_0.5"] or "-" for r in rows) for rows in (ours, theirs))]
 
 
 def first_of(group: str) -> str:
@@ -208,8 +228,8 @@ def first_of(group: str) -> str:
     return next(name for name, arm in ARMS.items() if arm.prior == group)
 
 
-HEADER = ["task", "prior", "against", "seeds", "AUC", "its AUC", "difference (IQM)", "95 % interval", "P(better)", "steps to 0.5",
-          "its steps to 0.5"]
+HEADER = ["task", "prior", "against", "seeds", "AUC", "its AUC", "difference (95 %)", "score", "its score", "difference (95 %)",
+          "P(improvement of AUC)", "steps to 0.5", "its steps to 0.5"]
 
 
 def main() -> None:
@@ -232,7 +252,7 @@ def main() -> None:
     if a.verb == "run":
         run(a.task, a.arm, a.seed, a.steps)
     elif a.verb == "all":
-        run_all(a.tasks, a.arms, a.seeds, a.jobs)
+        raise SystemExit(int(run_all(a.tasks, a.arms, a.seeds, a.jobs) > 0))
     elif a.verb == "list":
         for name, arm in ARMS.items():
             print(f"{name:20} {arm.prior:12} {arm.fit} {' '.join(arm.settings)}")

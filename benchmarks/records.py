@@ -51,19 +51,20 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def run_jobs(script: str, jobs: Iterable[tuple[str, list[str]]], at_once: int, logs: Path) -> None:
-    """`script run ARGUMENTS` for each (name, arguments), `at_once` processes at a time, each with its own NAME.log."""
+def run_jobs(script: str, jobs: Iterable[tuple[str, list[str]]], at_once: int, logs: Path) -> int:
+    """`script run ARGUMENTS` for each (name, arguments), `at_once` processes at a time, each with its own NAME.log; how many failed."""
     logs.mkdir(parents=True, exist_ok=True)
 
-    def one(job: tuple[str, list[str]]) -> None:
+    def one(job: tuple[str, list[str]]) -> bool:
         name, arguments = job
         with open(logs / f"{name}.log", "w") as log:
             code = subprocess.run([sys.executable, script, "run", *arguments], stdout=log, stderr=subprocess.STDOUT,
                                   check=False).returncode
         print(f"{name}: exit {code}", flush=True)
+        return code != 0
 
     with ThreadPoolExecutor(at_once) as executor:
-        list(executor.map(one, jobs))
+        return sum(executor.map(one, jobs))
 
 
 def append_missing(path: Path, columns: Sequence[str], arms: Iterable[str], seeds: int,

@@ -36,6 +36,20 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Student's interval of the mean of a few values (n,), such as paired differences; endless for one value.
+
+    For three seeds a percentile bootstrap is hardly more than their range, and excludes zero far too often.
+    """
+    from scipy.stats import t
+
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return -np.inf, np.inf
+    half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
 def probability_of_improvement(ours: np.ndarray, theirs: np.ndarray) -> float:
     """P(a run of ours is better than one of theirs) over all pairs of runs, ties counted half (Agarwal et al., 2021)."""
     gap = np.asarray(ours, np.float64)[:, None] - np.asarray(theirs, np.float64)[None, :]

@@ -6,7 +6,7 @@ import pytest
 import envs
 from demos.policy import MlpPolicy
 from gail_suite.evaluation import Evaluation, evaluate
-from gail_suite.stats import bootstrap_interval, iqm, probability_of_improvement
+from gail_suite.stats import bootstrap_interval, iqm, probability_of_improvement, t_interval
 
 
 def random_policy(obs_dim: int = 3) -> MlpPolicy:
@@ -97,6 +97,12 @@ def test_bootstrap_interval_covers_and_shrinks() -> None:
 def test_bootstrap_of_a_table_resamples_within_tasks() -> None:
     table = np.array([[0.0, 10.0], [0.0, 10.0]])  # two seeds, two tasks: no spread within a task
     assert bootstrap_interval(table, iqm) == (5.0, 5.0)
+
+
+def test_t_interval_by_hand():
+    # sd 1, so half of it is 4.3027 / sqrt(3): the 97.5 % point of Student's t with two degrees of freedom
+    assert t_interval(np.array([1.0, 2.0, 3.0])) == pytest.approx((2 - 2.48414, 2 + 2.48414), abs=1e-4)
+    assert t_interval(np.array([1.0])) == (-np.inf, np.inf)
 
 
 def test_probability_of_improvement_by_hand():
