@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from generative.backend import seed_generator
-from generative.causal_sampling import inpaint_levels, log_likelihood, sample_cached, sample_plain
+from generative.causal_sampling import inpaint_levels, leading, log_likelihood, sample_cached, sample_plain
 from generative.fit import Recipe, changed, fit_likelihood
 from generative.nn import CausalConv2d, Pixelwise, State
 from generative.types import ArrayLike, FitOptions, GenerativeModel
@@ -167,14 +167,15 @@ class AutoregressiveModel(GenerativeModel):
         if y is not None and not self.spec["n_classes"]:
             raise ValueError("this model was fitted without labels: call log_prob(x) without y, or fit with labels")
         if y is None and self.spec["n_classes"]:
-            frequency = torch.tensor(self.spec["class_frequency"], device=x.device)
-            joint = [self._given_class(levels, torch.full((len(x),), k, device=x.device)) + frequency[k].log()
-                     for k in range(len(frequency))]
-            return torch.logsumexp(torch.stack(joint), dim=0)
-        return self._given_class(levels, y)
-
-    def _given_class(self, levels: Tensor, y: Tensor | None) -> Tensor:
+            return torch.logsumexp(self._joint(levels, torch.ones_like(levels, dtype=torch.bool)), dim=1)
         return log_likelihood(self.net(levels, y), levels).flatten(1).sum(1)
+
+    def _joint(self, levels: Tensor, counted: Tensor) -> Tensor:
+        """log p(y) + the sum of log p(x_i | x_<i, y) over the ``counted`` values, for every class y: (B, classes)."""
+        frequency = torch.tensor(self.spec["class_frequency"], device=levels.device)
+        each = [log_likelihood(self.net(levels, torch.full((len(levels),), k, device=levels.device)), levels)
+                for k in range(len(frequency))]
+        return torch.stack([torch.where(counted, e, 0.0).flatten(1).sum(1) for e in each], dim=1) + frequency.log()
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None,
                method: Literal["cached", "plain"] = "cached") -> Tensor:
@@ -205,15 +206,21 @@ class AutoregressiveModel(GenerativeModel):
         """Fill ``x`` (n, C, H, W) where ``mask`` is false (true marks known values), drawing from p(unknown | known).
 
         Exact when the unknown values come last in raster order; otherwise a particle filter whose error falls with
-        ``particles``. ``mask`` has the shape of ``x`` or broadcasts to it.
+        ``particles``. A model with classes and no ``y`` draws them from p(y | known) too. ``mask`` has the shape of ``x`` or broadcasts to it.
         """
         self._need_fit()
         keep = torch.as_tensor(mask).to(self.device, torch.bool)
         clean = torch.where(keep, torch.as_tensor(x).to(self.device, self.dtype), 0.0)
         data, generator = self._check(clean), seed_generator(seed, self.device)
-        labels = self._labels(y, len(data))
-        if labels is None:
-            labels = self._draw_labels(len(data), generator)
-        levels = self._levels(data, generator)
-        filled = self._quietly(inpaint_levels, self.net, levels, keep.expand_as(data), labels, particles, generator)
+        labels, levels, keep = self._labels(y, len(data)), self._levels(data, generator), keep.expand_as(data)
+        if labels is not None:
+            labels = labels[:, None].expand(-1, particles)
+        elif self.spec["n_classes"]:
+            labels = self._quietly(self._particle_labels, levels, leading(keep), particles, generator)
+        filled = self._quietly(inpaint_levels, self.net, levels, keep, labels, particles, generator)
         return torch.where(keep, data, self._values(filled))
+
+    def _particle_labels(self, levels: Tensor, known: Tensor, particles: int, generator: torch.Generator) -> Tensor:
+        """Labels (n, particles) drawn from p(y | the leading ``known`` values)."""
+        joint = [self._joint(*part) for part in zip(levels.split(self.batch), known.split(self.batch), strict=True)]
+        return torch.multinomial(torch.cat(joint).softmax(1), particles, replacement=True, generator=generator)
