@@ -140,6 +140,18 @@ def test_condition_on_a_single_gaussian_by_hand():
     torch.testing.assert_close(filled, torch.tensor([[2.0, -0.5]]).double(), atol=1e-6, rtol=0)
 
 
+def test_columns_of_every_scale_are_filled_in():
+    """x1 follows x0 = 2 although x2 varies a million times more."""
+    rng = np.random.default_rng(0)
+    x0 = rng.normal(size=4000)
+    x = np.column_stack([x0, x0 + 0.1 * rng.normal(size=4000), 1e6 * rng.normal(size=4000)])
+    model, row = g.GaussianMixture(1).fit(x), torch.tensor([[2.0, 0.0, 0.0]]).double()
+    filled = model.impute(row, torch.tensor([[True, False, True]]))
+    assert float(filled[0, 1]) == pytest.approx(float(model.condition([0, 2])(row[:, [0, 2]]).mean), abs=1e-9)
+    twice = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]).double()  # the same entry observed twice: S_yy is singular
+    assert float(model.posterior_mean(twice[:, :1].T.expand(1, 2), twice)[0, 1]) == pytest.approx(1.0, abs=0.02)
+
+
 def test_posterior_mean_denoises_as_wiener():
     """One Gaussian of variance 4 and mean 0, noise sd 2: E[x | y] = y / 2."""
     model = g.GaussianMixture(1, "spherical").fit(torch.randn(50, 2, generator=seed_generator(0)))
