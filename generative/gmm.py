@@ -11,7 +11,7 @@ from torch import Tensor
 from generative import gaussians as ga
 from generative.conditionals import Conditional, posterior_mean
 from generative.em import INIT_PARAMS, Data, Run, chunk_rows, initial_factors, initial_responsibilities, without
-from generative.types import ArrayLike, FitOptions, GenerativeModel
+from generative.types import ArrayLike, FitOptions, GenerativeModel, refuse_unknown
 
 SINGLE_CHANGE = 1e-6
 """Change of the objective in one iteration below which EM goes on in float64."""
@@ -37,17 +37,20 @@ class GaussianMixture(GenerativeModel):
                  tol: float = 1e-3, *, reg_covar: float = 1e-6, n_init: int = 1, init_params: str = "kmeans",
                  weights_init: Any = None, means_init: Any = None, precisions_init: Any = None,
                  random_state: int | None = None, n_factors: int = 5, **more: Any) -> None:
+        refuse_unknown(type(self), more)
         if covariance_type not in ga.KINDS:
             raise ValueError(f"covariance_type {covariance_type!r} is none of {', '.join(ga.KINDS)}")
         if init_params not in INIT_PARAMS:
             raise ValueError(f"init_params {init_params!r} is none of {', '.join(INIT_PARAMS)}")
         if n_components < 1 or max_iter < 1 or n_init < 1 or n_factors < 1 or tol < 0 or reg_covar < 0:
             raise ValueError("n_components, max_iter, n_init and n_factors must be >= 1, tol and reg_covar >= 0")
+        if covariance_type == "mfa" and precisions_init is not None:
+            raise ValueError("precisions_init has no meaning for mfa, whose covariances are factors and noise: leave it out")
         starts = {name: None if value is None else np.asarray(value, dtype=np.float64).tolist() for name, value in
                   (("weights_init", weights_init), ("means_init", means_init), ("precisions_init", precisions_init))}
         super().__init__(n_components=n_components, covariance_type=covariance_type, max_iter=max_iter, tol=tol,
                          reg_covar=reg_covar, n_init=n_init, init_params=init_params, random_state=random_state,
-                         n_factors=n_factors, **starts, **more)
+                         n_factors=n_factors, **starts)
         self.kind: str = covariance_type
         self.params: ga.Params = {}
         self.offset = torch.zeros(0, dtype=torch.float64)

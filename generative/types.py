@@ -6,8 +6,10 @@ shape, value type, levels, classes), its tensors, and the calibration of ``score
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -258,6 +260,15 @@ def infer_values(x: Tensor) -> tuple[str, int]:
         if len(values) <= levels and bool((grid - grid.round()).abs().max() < 1e-4):
             return ("binary" if levels == 2 else "categorical"), levels
     return "grey", 256
+
+
+def refuse_unknown(model: type, names: Iterable[str]) -> None:
+    """TypeError for ``names`` that the constructor of ``model`` does not have, with the nearest one that it has."""
+    known = [name for name, p in inspect.signature(model).parameters.items() if p.kind is not p.VAR_KEYWORD]
+    for name in names:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise TypeError(f"{model.__name__} has no parameter {name!r}: " +
+                        (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"))
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeModel:

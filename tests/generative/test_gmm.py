@@ -205,6 +205,23 @@ def test_wrong_parameters_are_refused(bad):
         g.BayesianGaussianMixture(2, "mfa")
 
 
+def test_unknown_parameters_are_refused():
+    with pytest.raises(TypeError, match="no parameter 'covariance_typ': did you mean 'covariance_type'"):
+        g.GaussianMixture(2, covariance_typ="diag")
+    with pytest.raises(TypeError, match="BayesianGaussianMixture has no parameter 'covariance_prior': did you mean"):
+        g.BayesianGaussianMixture(2, covariance_prior=1.0)
+    with pytest.raises(ValueError, match="takes none of weights_init"):
+        g.BayesianGaussianMixture(2, means_init=np.eye(2))
+    with pytest.raises(ValueError, match="precisions_init has no meaning for mfa"):
+        g.GaussianMixture(2, "mfa", precisions_init=np.ones(2))
+
+
+def test_bayesian_save_and_load_are_equal(tmp_path):
+    model = g.BayesianGaussianMixture(3, weight_concentration_prior=0.1).fit(blobs(100))
+    copy = g.load(model.save(tmp_path / "m.safetensors"))
+    assert copy.config == model.config and torch.equal(copy.log_prob(blobs(9)), model.log_prob(blobs(9)))
+
+
 def test_both_evaluations_of_full_covariances_agree():
     """The statistic (x, x_i x_j) in one product, and the factorised form that is kept for tight components."""
     x = torch.as_tensor(blobs(300)) - 50
