@@ -114,6 +114,7 @@ class AutoregressiveModel(GenerativeModel):
 
     density = "exact"
     images_only = True
+    conditional = True
     batch = 256
     recipe: ClassVar[Recipe] = Recipe()
     net: CausalNet
@@ -131,9 +132,6 @@ class AutoregressiveModel(GenerativeModel):
         spec = super()._infer(x, y)
         spec["levels"] = 2 if self.config["binarize"] else self.config["levels"] or spec["levels"]
         spec["quantise"] = spec["value"] == "grey" or self.config["levels"] is not None
-        if y is not None:
-            counts = torch.bincount(y, minlength=spec["n_classes"])
-            spec["class_frequency"] = (counts / counts.sum()).tolist()
         return spec
 
     def _build(self) -> None:
@@ -164,15 +162,13 @@ class AutoregressiveModel(GenerativeModel):
 
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
         levels = self._levels(x, seed_generator(0, x.device))
-        if y is not None and not self.spec["n_classes"]:
-            raise ValueError("this model was fitted without labels: call log_prob(x) without y, or fit with labels")
         if y is None and self.spec["n_classes"]:
             return torch.logsumexp(self._joint(levels, torch.ones_like(levels, dtype=torch.bool)), dim=1)
         return log_likelihood(self.net(levels, y), levels).flatten(1).sum(1)
 
     def _joint(self, levels: Tensor, counted: Tensor) -> Tensor:
         """log p(y) + the sum of log p(x_i | x_<i, y) over the ``counted`` values, for every class y: (B, classes)."""
-        frequency = torch.tensor(self.spec["class_frequency"], device=levels.device)
+        frequency = torch.tensor(self.spec["class_weights"], device=levels.device)
         each = [log_likelihood(self.net(levels, torch.full((len(levels),), k, device=levels.device)), levels)
                 for k in range(len(frequency))]
         return torch.stack([torch.where(counted, e, 0.0).flatten(1).sum(1) for e in each], dim=1) + frequency.log()
@@ -192,16 +188,10 @@ class AutoregressiveModel(GenerativeModel):
         sampler = getattr(self, "_sampler", sample_cached)
         return self._values(sampler(self.net, u, labels))
 
-    def _draw_labels(self, n: int, generator: torch.Generator) -> Tensor | None:
-        if not self.spec["n_classes"]:
-            return None
-        frequency = torch.tensor(self.spec["class_frequency"], device=self.device)
-        return torch.multinomial(frequency, n, replacement=True, generator=generator)
-
     def _values(self, levels: Tensor) -> Tensor:
         return levels.to(self.dtype) / (self.spec["levels"] - 1)
 
-    def inpaint(self, x: ArrayLike, mask: ArrayLike, *, y: ArrayLike | None = None, seed: int = 0, particles: int = 16,
+    def inpaint(self, x: ArrayLike, mask: ArrayLike, *, y: ArrayLike | int | None = None, seed: int = 0, particles: int = 16,
                 ) -> Tensor:
         """Fill ``x`` (n, C, H, W) where ``mask`` is false (true marks known values), drawing from p(unknown | known).
 
@@ -212,7 +202,7 @@ class AutoregressiveModel(GenerativeModel):
         keep = torch.as_tensor(mask).to(self.device, torch.bool)
         clean = torch.where(keep, torch.as_tensor(x).to(self.device, self.dtype), 0.0)
         data, generator = self._check(clean), seed_generator(seed, self.device)
-        labels, levels, keep = self._labels(y, len(data)), self._levels(data, generator), keep.expand_as(data)
+        labels, levels, keep = self._given_labels(y, len(data)), self._levels(data, generator), keep.expand_as(data)
         if labels is not None:
             labels = labels[:, None].expand(-1, particles)
         elif self.spec["n_classes"]:

@@ -73,6 +73,7 @@ class GAN(GenerativeModel):
     """
 
     density = "none"
+    conditional = True
     recipe: ClassVar[Recipe] = Recipe(steps=5000, batch_size=64, lr=2e-4, final_lr=1.0, warmup=1, betas=(0.5, 0.999),
                                       clip=math.inf, ema=0.999)
     net: AdversarialNet
@@ -131,9 +132,7 @@ class GAN(GenerativeModel):
 
     # ---- use --------------------------------------------------------------------------------------------------------
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
-        n_classes = self.spec["n_classes"]
-        if n_classes and y is None:
-            y = torch.randint(n_classes, (n,), generator=generator, device=self.device)
+        y = self._draw_labels(n, generator) if y is None else y
         return self.decode(torch.randn(n, self.config["latent"], generator=generator, device=self.device), y)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:

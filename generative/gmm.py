@@ -30,6 +30,7 @@ class GaussianMixture(GenerativeModel):
 
     density: ClassVar[Literal["exact", "bound", "none"]] = "exact"
     dtype = torch.float64
+    any_shape = True
     holds_out = False
     batch = 1 << 30
 

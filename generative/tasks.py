@@ -22,6 +22,7 @@ def inpaint(model: GenerativeModel, x: ArrayLike, mask: ArrayLike, *, y: ArrayLi
     Mixtures give the conditional mean in closed form; autoregressive models draw from p(unknown | known); models with a
     code alternate reconstruction and restoring the known values; GANs search the code that explains the known values.
     """
+    y = model._given_labels(y, len(x))
     own = getattr(model, "inpaint", None)
     if own is not None:
         return own(x, mask, seed=seed) if y is None else own(x, mask, y=y, seed=seed)
@@ -47,6 +48,7 @@ def denoise(model: GenerativeModel, x: ArrayLike, sigma: float, *, y: ArrayLike 
     """
     if sigma < 0:
         raise ValueError(f"sigma={sigma} must be >= 0, the standard deviation of the noise in units of the data")
+    y = model._given_labels(y, len(x))
     noisy = torch.as_tensor(x).to(model.device, model.dtype)
     if isinstance(model, GaussianMixture):
         flat = noisy.reshape(len(noisy), -1)
@@ -65,6 +67,7 @@ def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike |
     Mixtures give the posterior mean in closed form; models with a code alternate reconstruction and correcting the blocks;
     autoregressive models take each block's value for its centre pixel and draw the others.
     """
+    y = model._given_labels(y, len(x))
     small = torch.as_tensor(x).to(model.device, model.dtype)
     channels, height, width = _image_shape(model)
     if small.ndim != 4 or list(small.shape[1:]) != [channels, height // factor, width // factor] or \
@@ -105,10 +108,7 @@ def interpolate(model: GenerativeModel, a: ArrayLike, b: ArrayLike, n: int = 8, 
 
 def complete(model: GenerativeModel, x: ArrayLike, mask: ArrayLike, y: ArrayLike | int, *, seed: int = 0) -> Tensor:
     """``inpaint`` for a wanted class: the unknown values as class ``y`` (one label, or one a sample) would have them."""
-    if not model.spec.get("n_classes"):
-        raise ValueError(f"this {type(model).__name__} was fitted without labels: fit(x, y) to complete by class")
-    labels = torch.full((len(x),), y) if isinstance(y, int) else torch.as_tensor(y)
-    return inpaint(model, x, mask, y=labels, seed=seed)
+    return inpaint(model, x, mask, y=model._given_labels(y, len(x)), seed=seed)
 
 
 def rank_anomalies(model: GenerativeModel, x: ArrayLike) -> Tensor:

@@ -53,6 +53,10 @@ class GenerativeModel:
     density: ClassVar[Literal["exact", "bound", "none"]] = "none"
     dtype: ClassVar[torch.dtype] = torch.float32
     images_only: ClassVar[bool] = False
+    any_shape: ClassVar[bool] = False
+    """Whether samples may have shapes other than vectors' and images'."""
+    conditional: ClassVar[bool] = False
+    """Whether fit learns p(x | y) where it is given labels; other models ignore them in fit and refuse them elsewhere."""
     holds_out: ClassVar[bool] = True
     """Whether fit keeps a tenth of the data (when ``val`` is None) for early stopping and calibration."""
     batch: ClassVar[int] = 512
@@ -65,7 +69,7 @@ class GenerativeModel:
         _REGISTRY[cls.__name__] = cls
 
     def __init__(self, **config: Any) -> None:
-        self.config: dict[str, Any] = config
+        self.config: dict[str, Any] = {name: _plain(value) for name, value in config.items()}
         self.spec: dict[str, Any] = {}
         self.calibration: tuple[float, float] | None = None
         self.device = torch.device("cpu")
@@ -108,11 +112,14 @@ class GenerativeModel:
         ``val`` is held-out data, an array or a pair (x, y); without it a tenth of ``x`` is kept out. ``checkpoint`` is a
         folder; with ``resume`` the fit continues from it, equal to an uninterrupted one. Returns self.
         """
-        self.device = resolve_device(device)
-        data, labels = self._check(x, first=True), self._labels(y, len(x))
+        if steps is not None and steps < 1:
+            raise ValueError(f"steps={steps} must be at least 1; leave it out for the model's own number")
+        self.device, self.spec, self.calibration = resolve_device(device), {}, None
+        data, labels = self._check(x, first=True), self._labels(y, len(x)) if self.conditional else None
         self.spec = self._infer(data, labels)
         rest = val if isinstance(val, tuple) else (val, None)
-        held = None if val is None else (self._check(rest[0]), self._labels(rest[1], len(rest[0])))
+        held = None if val is None else (self._check(rest[0]),
+                                         self._labels(rest[1], len(rest[0])) if self.conditional else None)
         with seeded(seed, self.device):
             if held is None:
                 data, labels, held = self._hold_out(data, labels)
@@ -127,10 +134,9 @@ class GenerativeModel:
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
         """``n`` samples (n, *event shape); ``y`` is one class for all or one label a sample; the same seed, the same samples."""
         self._need_fit()
-        labels = self._labels(np.full(n, y) if isinstance(y, int) else y, n)
-        if labels is not None and not self.spec.get("n_classes"):
-            raise ValueError("this model was fitted without labels, so it cannot sample by class: fit it with y")
-        return self._quietly(self._sample, n, labels, seed_generator(seed, self.device))
+        if n < 1:
+            raise ValueError(f"n={n} must be at least 1, the number of samples")
+        return self._quietly(self._sample, n, self._given_labels(y, n), seed_generator(seed, self.device))
 
     def log_prob(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
         """Log-likelihood (``density == "exact"``) or a lower bound on it (``"bound"``), nats per sample, shape (N,)."""
@@ -186,7 +192,7 @@ class GenerativeModel:
         """``function`` over chunks of checked data, joined."""
         if not self.spec:
             self._need_fit()
-        data, labels = self._check(x), self._labels(y, len(x))
+        data, labels = self._check(x), self._given_labels(y, len(x))
         parts = [self._quietly(function, data[i:i + self.batch], None if labels is None else labels[i:i + self.batch])
                  for i in range(0, len(data), self.batch)]
         return torch.cat(parts)
@@ -217,7 +223,7 @@ class GenerativeModel:
         data = torch.as_tensor(x).to(self.device, self.dtype)
         if self.images_only and data.ndim != 4:
             raise ValueError(f"{type(self).__name__} takes images (N, C, H, W), got shape {tuple(data.shape)}")
-        if data.ndim < 2 or len(data) == 0:
+        if not (data.ndim in (2, 4) or (self.any_shape and data.ndim > 2)) or data.numel() == 0:
             raise ValueError(f"data must be (N, D) or (N, C, H, W) with N >= 1, got shape {tuple(data.shape)}")
         if not first and list(data.shape[1:]) != self.spec["event_shape"]:
             raise ValueError(f"this {type(self).__name__} was fitted on samples of shape {tuple(self.spec['event_shape'])}, "
@@ -229,10 +235,21 @@ class GenerativeModel:
                              "possible value first")
         return data
 
-    def _labels(self, y: ArrayLike | None, n: int) -> Tensor | None:
+    def _given_labels(self, y: ArrayLike | int | None, n: int) -> Tensor | None:
+        """``_labels`` for a fitted model; ValueError where it has learned no classes."""
+        if y is not None and not self.conditional:
+            raise ValueError(f"{type(self).__name__} has no classes: leave y out, or use a VAE, GAN or PixelCNN fitted with labels")
+        if y is not None and not self.spec.get("n_classes"):
+            raise ValueError(f"this {type(self).__name__} was fitted without labels, so it has no classes: leave y out, or "
+                             "fit(x, y)")
+        return self._labels(y, n)
+
+    def _labels(self, y: ArrayLike | int | None, n: int) -> Tensor | None:
+        """``y`` as a tensor (n,) on ``self.device``; a single label is everyone's."""
         if y is None:
             return None
         labels = torch.as_tensor(y).to(self.device, torch.int64)
+        labels = labels.expand(n) if labels.ndim == 0 else labels
         if labels.shape != (n,) or (n and int(labels.min()) < 0):
             raise ValueError(f"labels must be {n} integers >= 0, one a sample, got shape {tuple(labels.shape)}")
         classes = self.spec.get("n_classes")
@@ -240,11 +257,23 @@ class GenerativeModel:
             raise ValueError(f"label {int(labels.max())} is outside the {classes} classes seen at fit")
         return labels
 
+    def _draw_labels(self, n: int, generator: torch.Generator) -> Tensor | None:
+        """Labels as frequent as in training; None without classes."""
+        if not self.spec["n_classes"]:
+            return None
+        weights = torch.tensor(self.spec["class_weights"], device=self.device)
+        return torch.multinomial(weights, n, replacement=True, generator=generator)
+
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         value, levels = infer_values(x) if x.ndim == 4 else ("real", 0)
         counts = [] if y is None else torch.bincount(y).tolist()
         return {"event_shape": list(x.shape[1:]), "value": value, "levels": levels, "n_classes": len(counts),
                 "class_weights": [count / len(x) for count in counts]}
+
+
+def _plain(value: Any) -> Any:
+    """A constructor's argument as what a file can hold: NumPy's numbers become Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def infer_values(x: Tensor) -> tuple[str, int]:

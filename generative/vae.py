@@ -78,6 +78,7 @@ class VAE(GenerativeModel):
     """
 
     density: ClassVar[Literal["exact", "bound", "none"]] = "bound"
+    conditional = True
     batch = 128
     net: VAENet
     recipe = Recipe(steps=2500, batch_size=64, lr=2e-3, patience=8, precision="fast")
@@ -196,9 +197,7 @@ class VAE(GenerativeModel):
         return super().sample(n, seed=seed, y=y)
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
-        if self.spec["n_classes"] and y is None:
-            y = torch.multinomial(torch.tensor(self.spec["class_weights"], device=self.device), n, replacement=True,
-                                  generator=generator)
+        y = self._draw_labels(n, generator) if y is None else y
         if self._fitted_prior:
             z = self.net.prior.sample(n, generator)
         else:

@@ -161,7 +161,7 @@ def test_learning_lowers_the_negative_log_likelihood_below_independence(name: st
 def test_unlabelled_likelihood_is_the_mixture_over_classes() -> None:
     model, x = fitted("masked", classes=2), images(10, (1, 3, 4), 2, seed=2)
     parts = torch.stack([model.log_prob(x, torch.full((10,), k)) for k in (0, 1)])
-    frequency = torch.tensor(model.spec["class_frequency"]).log()[:, None]
+    frequency = torch.tensor(model.spec["class_weights"]).log()[:, None]
     torch.testing.assert_close(model.log_prob(x), torch.logsumexp(parts + frequency, 0))
 
 
@@ -197,7 +197,7 @@ def test_mistakes_are_answered() -> None:
         (lambda: model.log_prob(x, torch.full((4,), 2)), r"label 2 is outside the 2 classes seen at fit"),
         (lambda: model.sample(2, y=7), r"label 7 is outside the 2 classes"),
         (lambda: model.sample(2, method="fast"), r"unknown sampling method 'fast': use 'cached' or 'plain'"),
-        (lambda: fitted("row").sample(2, y=1), r"fitted without labels, so it cannot sample by class"),
+        (lambda: fitted("row").sample(2, y=1), r"fitted without labels, so it has no classes"),
         (lambda: fitted("row").log_prob(x, torch.ones(4)), r"fitted without labels"),
         (lambda: MODELS["row"]().fit(x.flatten(1)), r"PixelRNN takes images \(N, C, H, W\), got shape \(4, 12\)"),
         (lambda: MODELS["row"]().fit(x * 255), r"divide by"),

@@ -71,6 +71,8 @@ def fit(
         raise ValueError(f"{data} has no labels: leave out --by-class")
     y, y_val = (splits.y_train, splits.y_val) if by_class else (None, None)
     name = nearest(model, MODELS, "model")
+    if by_class and not getattr(g, name).conditional:
+        raise ValueError(f"{name} has no classes: leave out --by-class, or fit a VAE, GAN, DCGAN, PixelCNN or PixelRNN")
     fitted = getattr(g, name)(**options(getattr(g, name), set_ or []))
     arguments: dict[str, Any] = {
         "seed": seed,
