@@ -155,8 +155,6 @@ class AutoregressiveModel(GenerativeModel):
             levels = self._levels(xb)
             return -log_likelihood(self.net(levels, yb).float(), levels).flatten(1).sum(1)
 
-        if y is not None and val[1] is None:
-            raise ValueError("the model is fitted with labels, but val has none: give val=(x, y)")
         self.held_out = fit_likelihood(self.net, loss, (x, y), val, options,
                                        changed(self.recipe, self.config))
 

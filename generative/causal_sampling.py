@@ -136,7 +136,7 @@ def inpaint_levels(net: CausalNetwork, x: Tensor, keep: Tensor, y: Tensor | None
     p(unknown | known) when no known pixel follows an unknown one in raster order, and approaches one with the number of
     particles otherwise.
     """
-    weighs = keep & ~leading(keep)
-    repeated = Given(*(t.repeat_interleave(particles, 0) for t in (x, keep, weighs)), particles, generator)
+    every_x, every_keep, weighs = (t.repeat_interleave(particles, 0) for t in (x, keep, keep & ~leading(keep)))
+    repeated = Given(every_x, every_keep, weighs, particles, generator)
     u = torch.rand(repeated.x.shape, generator=generator, device=x.device, dtype=torch.float64)
     return sample_cached(net, u, None if y is None else y.flatten(), repeated)[::particles]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from generative.backend import resolve_device, seed_generator, seeded
 from generative.files import read_tensors, write_tensors
+from generative.training import TrainingDiverged
 
 ArrayLike = np.ndarray | Tensor
 OnStep = Callable[[int, dict[str, float]], None]
@@ -41,6 +43,8 @@ class FitOptions:
     on_step: OnStep | None
     checkpoint: Path | None
     resume: bool
+    run: dict[str, Any] = field(default_factory=dict)
+    """What a checkpoint must agree on to be continued: model, settings, seed, data."""
 
 
 class GenerativeModel:
@@ -110,7 +114,8 @@ class GenerativeModel:
         """Fit to ``x`` (N, C, H, W) in [0, 1] or (N, D), with optional labels ``y`` (N,) in 0..classes-1.
 
         ``val`` is held-out data, an array or a pair (x, y); without it a tenth of ``x`` is kept out. ``checkpoint`` is a
-        folder; with ``resume`` the fit continues from it, equal to an uninterrupted one. Returns self.
+        folder without checkpoints; with ``resume`` the same fit continues from those in it, equal to an uninterrupted
+        one. Interrupted (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights. Returns self.
         """
         if steps is not None and steps < 1:
             raise ValueError(f"steps={steps} must be at least 1; leave it out for the model's own number")
@@ -123,12 +128,20 @@ class GenerativeModel:
         with seeded(seed, self.device):
             if held is None:
                 data, labels, held = self._hold_out(data, labels)
+            run = self._identity(data, labels, held, seed) if checkpoint else {}
             options = FitOptions(steps, seed, self.device, progress, on_step, Path(checkpoint) if checkpoint else None,
-                                 resume)
+                                 resume, run)
             self._build()
             self._to_device()
-            self._fit(data, labels, held, options)
-            self._calibrate(self._calibration_errors(data, labels, held))
+            try:
+                self._fit(data, labels, held, options)
+                self._calibrate(self._calibration_errors(data, labels, held))
+            except (KeyboardInterrupt, TrainingDiverged):
+                if hasattr(self, "net"):  # a mixture has no parameters before its EM has ended
+                    self._calibrate(self.error(*held))
+                raise
+            finally:
+                self.spec = self.spec if self.calibration else {}
         return self
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
@@ -208,6 +221,14 @@ class GenerativeModel:
             raise ValueError(f"{type(self).__name__}: error is not finite on held-out data, so score has no scale")
         s, q = (float(v) for v in torch.quantile(errors[:1_000_000], errors.new_tensor([0.5, 0.95])))
         self.calibration = (s, max(q, s + 1e-6 * (1.0 + abs(s))))
+
+    def _identity(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], seed: int) -> dict[str, Any]:
+        """What makes this fit the one that it is, as JSON values; of the data their shape, types and checksum."""
+        data = 0
+        for part in (x, y, *val):
+            data = data if part is None else zlib.crc32(part.cpu().numpy().tobytes(), data)
+        return {"model": type(self).__name__, "seed": seed, **self.config,
+                **{f"data's {name}": value for name, value in self.spec.items()}, "data's checksum": data}
 
     def _hold_out(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor | None]]:
         if not self.holds_out or len(x) < 20:
