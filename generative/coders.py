@@ -97,7 +97,7 @@ class Likelihood(nn.Module):
         if self.kind != "gaussian":
             return
         if x.ndim == 4:
-            self.centre.fill_(x.mean()), self.scale.fill_(x.std().clamp_min(1e-3))
+            self.centre.fill_(x.mean()), self.scale.fill_(x.std(correction=min(1, x.numel() - 1)).clamp_min(1e-3))
             return
         sd = x.std(0, correction=0)
         self.centre.copy_(x.mean(0)), self.scale.copy_(sd.clamp_min(max(1e-6, 1e-3 * float(sd.median()))))

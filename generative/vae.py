@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -21,7 +20,7 @@ from generative.coders import (
     resolve_arch,
     resolve_likelihood,
 )
-from generative.fit import Recipe, fit_likelihood
+from generative.fit import Recipe, changed, check_training, fit_likelihood
 from generative.latent import LatentMixture
 from generative.recipes import Reproduction, likelihood
 from generative.types import ArrayLike, FitOptions, GenerativeModel
@@ -72,7 +71,8 @@ class VAE(GenerativeModel):
     ``likelihood`` "auto" follows the data: bernoulli for binary images, categorical for up to 64 levels, else gaussian, whose
     standard deviation is at least ``min_sd`` of the data's. ``prior_components`` > 0 fits a mixture to the codes after
     training and uses it as prior. ``binarize`` draws binary images from grey ones, anew in every minibatch (in log_prob, from
-    a fixed seed). With labels the model is conditional: p(x | y).
+    a fixed seed). ``training`` changes other fields of ``fit.Recipe`` (steps, ema, ...). With labels the model is
+    conditional: p(x | y).
 
     log_prob is the importance-weighted bound with ``k_eval`` samples (float32, noise from a fixed seed); ``elbo`` is k = 1.
     """
@@ -86,7 +86,7 @@ class VAE(GenerativeModel):
     def __init__(self, latent: int = 16, hidden: int = 256, layers: int = 2, arch: str = "auto", likelihood: str = "auto",
                  beta: float = 1.0, free_bits: float = 0.0, objective: str = "elbo", k_train: int = 8, k_eval: int = 64,
                  prior_components: int = 0, binarize: bool = False, min_sd: float = 0.01, lr: float = 2e-3,
-                 batch_size: int = 64) -> None:
+                 batch_size: int = 64, **training: Any) -> None:
         if arch not in ARCHITECTURES or likelihood not in LIKELIHOODS or objective not in ("elbo", "iwae"):
             raise ValueError(f"arch is one of {', '.join(ARCHITECTURES)}, likelihood one of {', '.join(LIKELIHOODS)}, objective "
                              f"elbo or iwae; got {arch!r}, {likelihood!r}, {objective!r}")
@@ -95,7 +95,8 @@ class VAE(GenerativeModel):
                              "prior_components >= 0")
         super().__init__(latent=latent, hidden=hidden, layers=layers, arch=arch, likelihood=likelihood, beta=beta,
                          free_bits=free_bits, objective=objective, k_train=k_train, k_eval=k_eval,
-                         prior_components=prior_components, binarize=binarize, min_sd=min_sd, lr=lr, batch_size=batch_size)
+                         prior_components=prior_components, binarize=binarize, min_sd=min_sd, lr=lr, batch_size=batch_size,
+                         **check_training(type(self).__name__, training))
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         spec = super()._infer(x, y)
@@ -109,12 +110,13 @@ class VAE(GenerativeModel):
         self.net.likelihood.check(self._ink(x, seed_generator(0, x.device)))
         self.net.likelihood.standardise(x)
         self._fitted_prior = False
-        recipe = replace(self.recipe, lr=self.config["lr"], batch_size=self.config["batch_size"])
-        fit_likelihood(self.net, self._loss, (x, y), val, options, recipe)
-        if self.config["prior_components"]:
-            with torch.no_grad():
-                self.net.prior.fit(self._codes(x, y), options.seed)
-        self._fitted_prior = self.config["prior_components"] > 0
+        try:
+            fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
+            if self.config["prior_components"]:
+                with torch.no_grad():
+                    self.net.prior.fit(self._codes(x, y), options.seed)
+        finally:  # an interrupted fit leaves the mixture at the standard normal
+            self._fitted_prior = self.config["prior_components"] > 0
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Negative objective of each sample."""
@@ -214,10 +216,9 @@ def reproduce(data_path: str | Path, out: str | Path, *, objective: str = "elbo"
     Batch 128 and 64, AdamW 1e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995, best of the held-out
     evaluations. ``test_nats`` is the one-sample bound for "elbo" and the 50-sample bound for "iwae".
     """
-    if objective == "elbo":
-        model, most = VAE(latent=40, hidden=256, layers=1, arch="conv", k_eval=1, binarize=True, lr=1e-3, batch_size=128), 40_000
-    else:
-        model, most = VAE(latent=50, hidden=400, layers=2, arch="mlp", objective="iwae", k_train=50, k_eval=50, binarize=True,
-                          lr=1e-3), 30_000
-    model.recipe = replace(VAE.recipe, steps=most, warmup=500, ema=0.9995, eval_every=2000, patience=0)
+    sizes: dict[str, Any] = ({"latent": 40, "hidden": 256, "layers": 1, "arch": "conv", "k_eval": 1, "batch_size": 128,
+                              "steps": 40_000} if objective == "elbo" else
+                             {"latent": 50, "hidden": 400, "layers": 2, "arch": "mlp", "objective": "iwae", "k_train": 50,
+                              "k_eval": 50, "steps": 30_000})
+    model = VAE(binarize=True, lr=1e-3, warmup=500, ema=0.9995, eval_every=2000, patience=0, **sizes)
     return likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)
