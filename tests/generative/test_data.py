@@ -79,6 +79,17 @@ def test_folder_of_colour_images(tmp_path):
     assert x.shape == (12, 3, 4, 6) and y is None and float(x[0, 2].min()) == 1.0
 
 
+def test_grey_images_of_16_bits_are_not_cut_off(tmp_path):
+    values = np.array([[0, 255, 256, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    x, _ = data.image_folder(tmp_path)
+    np.testing.assert_allclose(x[0, 0].numpy(), values / 65535, rtol=1e-6)
+    for array, mode in ((np.array([[0, 70_000]], np.int32), "I"), (np.array([[0.0, 2.5]], np.float32), "F")):
+        Image.fromarray(array).save(tmp_path / "a.tif")
+        with pytest.raises(ValueError, match=rf"a\.tif holds values in \[0, .*\] .* \(mode {mode}\): save it with 8 or 16 bits"):
+            data.image_folder(tmp_path)
+
+
 def test_bad_folders_are_named(tmp_path):
     with pytest.raises(ValueError, match="holds no images"):
         data.load(tmp_path)
@@ -101,6 +112,19 @@ def test_numpy_files(tmp_path):
     np.savez(tmp_path / "q.npz", pixels=x)
     with pytest.raises(ValueError, match="holds pixels: name the images x"):
         data.load(tmp_path / "q.npz")
+    np.savez(tmp_path / "none.npz")
+    with pytest.raises(ValueError, match="holds nothing: name the images x"):
+        data.load(tmp_path / "none.npz")
+    for name, content in (("empty.npz", b""), ("torn.npz", (tmp_path / "d.npz").read_bytes()[:200])):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"{name} is damaged"):
+            data.load(tmp_path / name)
+    (tmp_path / "text.npz").write_bytes(b"not a zip")
+    with pytest.raises(ValueError, match=r"text\.npz cannot be read"):
+        data.load(tmp_path / "text.npz")
+    np.savez(tmp_path / "rows.npz", x=np.zeros((0, 3)))
+    with pytest.raises(ValueError, match=r"N >= 1, got shape \(0, 3\)"):
+        data.load(tmp_path / "rows.npz")
 
 
 def test_arrays_are_checked():
@@ -108,6 +132,10 @@ def test_arrays_are_checked():
     assert s.x_train.shape == (16, 3)
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got \[0, 2\]"):
         data.load(np.array([0.0, 2.0]).reshape(2, 1, 1))
+    for most in (1, 16):
+        with pytest.raises(ValueError, match=f"uint8 images must lie in 0..255, but the largest value is {most}: divide"):
+            data.load(np.arange(16, dtype=np.uint8).reshape(1, 4, 4) % 2 * most)
+    assert float(data.as_images(np.full((1, 2, 2), 17, np.uint8)).max()) == pytest.approx(17 / 255)
     with pytest.raises(ValueError, match="looks like"):
         data.load(np.zeros((5, 8, 8, 3)))
     with pytest.raises(ValueError, match=r"labels must be \(20,\)"):
