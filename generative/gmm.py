@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -39,6 +40,8 @@ class GaussianMixture(GenerativeModel):
                  weights_init: Any = None, means_init: Any = None, precisions_init: Any = None,
                  random_state: int | None = None, n_factors: int = 5, **more: Any) -> None:
         refuse_unknown(type(self), more)
+        if random_state is not None and not isinstance(random_state, Integral):
+            raise TypeError(f"random_state must be an integer or None, which a file can hold, got {type(random_state).__name__}")
         if covariance_type not in ga.KINDS:
             raise ValueError(f"covariance_type {covariance_type!r} is none of {', '.join(ga.KINDS)}")
         if init_params not in INIT_PARAMS:
@@ -63,24 +66,33 @@ class GaussianMixture(GenerativeModel):
     # ---- scikit-learn's names ---------------------------------------------------------------------------------------
     @property
     def weights_(self) -> Tensor:
-        return self.params["weights"]
+        return self._fitted("weights")
 
     @property
     def means_(self) -> Tensor:
-        return self.params["means"] + self.offset
+        return self._fitted("means") + self.offset
 
     @property
     def covariances_(self) -> Tensor:
         """full and mfa (K, D, D), tied (D, D), diag (K, D), spherical (K,)."""
+        self._fitted("means")
         return ga.dense_covariances("mfa", self.params) if self.kind == "mfa" else self.params["covariances"]
 
     @property
     def n_iter_(self) -> int:
+        self._fitted("means")
         return len(self.bounds)
 
     @property
     def lower_bound_(self) -> float:
+        self._fitted("means")
         return self.bounds[-1]
+
+    def _fitted(self, name: str) -> Tensor:
+        """A parameter; before fit AttributeError, so that hasattr says False as for scikit-learn's models."""
+        if name not in self.params:
+            raise AttributeError(f"this {type(self).__name__} is not fitted yet: call fit(x) first")
+        return self.params[name]
 
     def score_samples(self, x: ArrayLike) -> Tensor:
         """log_prob under scikit-learn's name, nats (N,)."""
@@ -190,6 +202,7 @@ class GaussianMixture(GenerativeModel):
     def _start(self, data: Data, draws: np.random.RandomState, seed: int) -> ga.Params:
         """The first parameters: from responsibilities, overridden by weights_init, means_init and precisions_init."""
         c, x = self.config, data.x
+        self._check_start(x.shape[1])
         params: ga.Params = {}
         given = [c["weights_init"], c["means_init"], c["precisions_init"]]
         if any(v is None for v in given):
@@ -204,6 +217,18 @@ class GaussianMixture(GenerativeModel):
             precisions = x.new_tensor(given[2])
             params["covariances"] = ga.regular(torch.linalg.inv(precisions), c["reg_covar"]) if self.kind in ("full", "tied") else 1 / precisions
         return params
+
+    def _check_start(self, d: int) -> None:
+        """ValueError for a start that does not fit ``n_components`` and ``d`` columns."""
+        k = self.config["n_components"]
+        precisions = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,), "mfa": ()}[self.kind]
+        for name, shape in (("weights_init", (k,)), ("means_init", (k, d)), ("precisions_init", precisions)):
+            value = self.config[name]
+            if value is not None and np.shape(value) != shape:
+                raise ValueError(f"{name} must have shape {shape} for {k} components of {d} columns, got {np.shape(value)}")
+        weights = self.config["weights_init"]
+        if weights is not None and (min(weights) < 0 or abs(sum(weights) - 1) > 1e-6):
+            raise ValueError(f"weights_init must be >= 0 and sum to 1, got a sum of {sum(weights):.6g} and a least of {min(weights):.4g}")
 
     def _calibration_errors(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None]) -> Tensor:
         """On ``val`` where it was given, else on a tenth of the rows under parameters from which they are left out.
@@ -237,9 +262,8 @@ class GaussianMixture(GenerativeModel):
     def impute(self, x: ArrayLike, mask: ArrayLike) -> Tensor:
         """``x`` with the entries where ``mask`` is False replaced by their conditional mean given the others."""
         self._need_fit()
-        data = torch.nan_to_num(torch.as_tensor(x).to(self.device, self.dtype))
-        flat, known = data.reshape(len(data), -1), torch.as_tensor(mask).to(self.device, torch.bool)
-        known = known.expand(data.shape).reshape(len(data), -1)
+        data, known = self._known(x, mask)
+        flat, known = data.reshape(len(data), -1), known.reshape(len(data), -1)
         out = flat.clone()
         for pattern in torch.unique(known, dim=0):
             rows = (known == pattern).all(1)
@@ -249,6 +273,7 @@ class GaussianMixture(GenerativeModel):
 
     def posterior_mean(self, y: Tensor, operator: Tensor, noise: float = 0.0) -> Tensor:
         """E[x | y] for y = A x + noise, (B, D) from ``y`` (B, M) and A (M, D)."""
+        self._need_fit()
         covariances = ga.dense_covariances(self.kind, self.params)
         return posterior_mean(self.weights_, self.means_, covariances, y, operator, noise)
 
@@ -290,10 +315,12 @@ class GaussianMixture(GenerativeModel):
         return (p["means"][component] + self.offset + noise).view(n, *self.spec["event_shape"])
 
     def _tensors(self) -> dict[str, Tensor]:
-        return self.params | {"offset": self.offset}
+        history = {"bounds": torch.tensor(self.bounds, dtype=self.dtype), "converged": torch.tensor(self.converged_)}
+        return self.params | {"offset": self.offset, **history}
 
     def _set_tensors(self, tensors: dict[str, Tensor]) -> None:
-        self.offset = tensors.pop("offset")
+        self.offset, self.converged_ = tensors.pop("offset"), bool(tensors.pop("converged", False))
+        self.bounds = tensors.pop("bounds", torch.zeros(0)).tolist()
         self.params, self._cached = tensors, None
 
     def _to_device(self) -> None:

@@ -257,3 +257,34 @@ def test_single_precision_start_agrees_with_scikit_learn(monkeypatch, tol):
     ours = g.GaussianMixture(4, "full", iterations, tol, **start(x, "full", 4)).fit(x)
     assert float(ours.log_prob(x).mean()) == pytest.approx(peer.score(x), abs=1e-6)
     assert np.diff(ours.bounds).min() > -1e-6
+
+
+def test_what_scikit_learn_s_users_expect(tmp_path):
+    for name in ("means_", "weights_", "covariances_", "n_iter_", "lower_bound_"):
+        assert not hasattr(g.GaussianMixture(), name)
+    model = g.GaussianMixture(2).fit(blobs(200))
+    copy = g.load(model.save(tmp_path / "m.safetensors"))
+    assert (copy.n_iter_, copy.converged_, copy.lower_bound_) == (model.n_iter_, model.converged_, model.lower_bound_)
+    assert model.n_iter_ > 1 and model.converged_
+    with pytest.raises(TypeError, match=r"random_state must be an integer or None, .* got RandomState"):
+        g.GaussianMixture(random_state=np.random.RandomState(0))
+
+
+def test_wrong_inputs_are_answered():
+    x = blobs(60)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        g.inpaint(g.GaussianMixture(1), x, np.ones(4))
+    with pytest.raises(ValueError, match="not fitted yet"):
+        g.denoise(g.GaussianMixture(1), x, 0.1)
+    model = g.GaussianMixture(1).fit(x)
+    for call, message in [
+        (lambda: model.impute(x[:, :3], np.ones(3)), r"fitted on samples of shape \(4,\), got \(3,\)"),
+        (lambda: g.denoise(model, x[:, :3], 0.1), r"fitted on samples of shape \(4,\), got \(3,\)"),
+        (lambda: model.impute(x, np.ones(3)), r"mask has shape \(3,\), which does not fit data of shape \(60, 4\)"),
+        (lambda: model.impute(np.array([[np.nan, 1, 1, 1]]), np.ones(4)), "data holds 1 values that are NaN"),
+        (lambda: g.GaussianMixture(2, means_init=x[:3]).fit(x), r"means_init must have shape \(2, 4\) .* got \(3, 4\)"),
+        (lambda: g.GaussianMixture(2, "diag", precisions_init=np.ones(2)).fit(x), r"precisions_init must have shape \(2, 4\)"),
+        (lambda: g.GaussianMixture(2, weights_init=[0.5, 0.6]).fit(x), "weights_init must be >= 0 and sum to 1, got a sum of 1.1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
