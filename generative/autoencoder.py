@@ -84,9 +84,7 @@ class AutoEncoder(GenerativeModel):
 
     def decode(self, z: ArrayLike) -> Tensor:
         """Samples (N, *event shape) from codes; images are clamped to [0, 1]."""
-        codes = torch.as_tensor(z).to(self.device, self.dtype)
-        x = self._quietly(self.net.decode, codes)
-        return x.clamp(0, 1) if x.ndim == 4 else x
+        return self._decoded(lambda codes, labels: self.net.decode(codes), z, None)
 
     def reconstruct(self, x: ArrayLike) -> Tensor:
         """decode(encode(x))."""

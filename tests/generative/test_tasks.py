@@ -9,7 +9,7 @@ from PIL import Image
 import generative as g
 from gail_suite.commands import gen
 from gail_suite.commands.common import Output
-from generative import pictures, tasks
+from generative import inversion, pictures, tasks
 from generative.backend import seed_generator
 
 
@@ -94,6 +94,36 @@ def test_completion_follows_the_class():
     assert float(across.var(3).mean()) < 0.5 * float(across.var(2).mean())
 
 
+@pytest.mark.parametrize("kind", ["vae", "gan"])
+def test_conditional_models_choose_the_class_where_none_is_given(kind, tmp_path, monkeypatch):
+    """Dark images are class 0, light ones class 1."""
+    monkeypatch.setattr(inversion, "STEPS", 30)
+    y = torch.arange(120) % 2
+    x = (0.1 + 0.8 * y.view(-1, 1, 1, 1) + 0.02 * torch.rand(120, 1, 4, 4, generator=seed_generator(0))).clamp(0, 1)
+    model = (g.VAE(latent=2, hidden=32, lr=1e-2) if kind == "vae" else g.GAN(latent=2, hidden=32, lr=2e-3, ema=0.98))
+    model.fit(x, y, steps=150, progress=False)
+    with pytest.raises(ValueError, match=r"decode\(z, y\) needs the class of every code"):
+        model.decode(torch.zeros(2, 2))
+    assert torch.equal(model.decode(torch.zeros(2, 2), np.array([0, 1])), model.decode(torch.zeros(2, 2), y[:2]))
+    restored = [g.inpaint(model, x[:2], torch.arange(16).view(4, 4) < 12), g.denoise(model, x[:2], 0.05),
+                g.upscale(model, F.avg_pool2d(x[:2], 2), 2)]
+    walk = g.interpolate(model, x[:1], x[1:2], 4)[0]
+    for found in (*restored, walk[[0, -1]]):
+        assert float(found[0].mean()) < 0.35 and float(found[1].mean()) > 0.65
+    if kind == "vae":
+        assert model.best_class(x[:6]).tolist() == y[:6].tolist()
+        assert torch.equal(model.reconstruct(x[:6]), model.reconstruct(x[:6], y[:6]))
+        pictures.latent_map(model, x, tmp_path / "map.png")
+
+
+def test_denoising_counts_an_offset_as_error():
+    """An autoencoder that says 0 for what is 3 with noise of 1: variance 9, so x is kept to 9/10; one column is enough."""
+    model = g.AutoEncoder(latent=1, hidden=4).fit(torch.randn(50, 1, generator=seed_generator(0)), steps=1, progress=False)
+    model.decode = lambda z: torch.zeros(len(z), 1)
+    x = torch.tensor([[10.0**0.5], [0.5]])
+    torch.testing.assert_close(g.denoise(model, x, 1.0), torch.tensor([[0.9 * 10.0**0.5], [0.0]]))
+
+
 def test_mistakes_are_answered(models):
     x, _ = bars(2)
     with pytest.raises(ValueError, match="GaussianMixture cannot interpolate: it has no codes"):
@@ -104,6 +134,8 @@ def test_mistakes_are_answered(models):
         g.denoise(models["vae"], x, -1)
     with pytest.raises(ValueError, match=r"upscale by 4 to 1x6x6 takes images of 1x1.5x1.5, got \(1, 6, 6\)"):
         g.upscale(models["vae"], x, 4)
+    with pytest.raises(ValueError, match="factor=0 must be at least 1"):
+        g.upscale(models["vae"], x, 0)
     with pytest.raises(ValueError, match="was fitted without labels"):
         g.complete(models["vae"], x, torch.ones(6, 6), 1)
     with pytest.raises(ValueError, match="needs a model fitted on images"):
