@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from generative.backend import seed_generator
+from generative.backend import noise_by_content, seed_generator
 from generative.causal_sampling import inpaint_levels, leading, log_likelihood, sample_cached, sample_plain
 from generative.fit import Recipe, changed, fit_likelihood
 from generative.nn import CausalConv2d, Pixelwise, State
@@ -138,10 +138,15 @@ class AutoregressiveModel(GenerativeModel):
         channels, height, width = self.spec["event_shape"]
         self.net = self._network((channels, height, width), self.spec["levels"], self.spec["n_classes"])
 
-    def _levels(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Values in [0, 1] to level indices; ValueError where a value is not one of the levels seen at fit."""
+    def _levels(self, x: Tensor, seed: int | None = None) -> Tensor:
+        """Values in [0, 1] to level indices; ValueError where a value is not one of the levels seen at fit.
+
+        ``binarize`` draws them, with a ``seed`` the same ones for the same image.
+        """
         if self.config["binarize"]:
-            return (torch.rand(x.shape, generator=generator, device=x.device) < x).long()
+            noise = torch.rand_like(x) if seed is None else noise_by_content(
+                x, seed, lambda generator: torch.rand(x.shape[1:], generator=generator, device=x.device))
+            return (noise < x).long()
         scaled = x * (self.spec["levels"] - 1)
         index = scaled.round()
         if not self.spec["quantise"] and bool((scaled - index).abs().max() > 1e-3):
@@ -159,7 +164,7 @@ class AutoregressiveModel(GenerativeModel):
                                        changed(self.recipe, self.config))
 
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
-        levels = self._levels(x, seed_generator(0, x.device))
+        levels = self._levels(x, seed=0)
         if y is None and self.spec["n_classes"]:
             return torch.logsumexp(self._joint(levels, torch.ones_like(levels, dtype=torch.bool)), dim=1)
         return log_likelihood(self.net(levels, y), levels).flatten(1).sum(1)
@@ -197,10 +202,8 @@ class AutoregressiveModel(GenerativeModel):
         ``particles``. A model with classes and no ``y`` draws them from p(y | known) too. ``mask`` has the shape of ``x`` or broadcasts to it.
         """
         self._need_fit()
-        keep = torch.as_tensor(mask).to(self.device, torch.bool)
-        clean = torch.where(keep, torch.as_tensor(x).to(self.device, self.dtype), 0.0)
-        data, generator = self._check(clean), seed_generator(seed, self.device)
-        labels, levels, keep = self._given_labels(y, len(data)), self._levels(data, generator), keep.expand_as(data)
+        (data, keep), generator = self._known(x, mask), seed_generator(seed, self.device)
+        labels, levels = self._given_labels(y, len(data)), self._levels(data, seed)
         if labels is not None:
             labels = labels[:, None].expand(-1, particles)
         elif self.spec["n_classes"]:

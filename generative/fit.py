@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from generative.backend import full_precision
 from generative.training import (
     Batches,
     Meter,
@@ -122,7 +123,8 @@ def held_out_loss(net: nn.Module, loss: Loss, val: Labelled, seed: int, batch_si
     net.eval()
     seed_step(seed, -1)
     chunks = torch.arange(len(val[0])).split(batch_size)
-    total = sum(float(loss(*_batch(val, chunk)).double().sum()) for chunk in chunks)
+    with full_precision():
+        total = sum(float(loss(*_batch(val, chunk)).double().sum()) for chunk in chunks)
     net.train(training)
     return total / len(val[0])
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generative.backend import resolve_device, seed_generator, seeded
+from generative.backend import full_precision, resolve_device, seed_generator, seeded
 from generative.files import read_tensors, write_tensors
 from generative.training import TrainingDiverged
 
@@ -189,10 +189,10 @@ class GenerativeModel:
         return self.calibration
 
     def _quietly(self, function: Callable[..., Tensor], *args: Any) -> Tensor:
-        """Call ``function`` in eval mode without gradients, and leave the mode as it was."""
+        """Call ``function`` in eval mode, without gradients and in full precision, and leave the mode as it was."""
         net = getattr(self, "net", None)
         training = net is not None and net.training
-        with torch.no_grad():
+        with torch.no_grad(), full_precision():
             if net is None or not training:
                 return function(*args)
             net.eval()
@@ -206,9 +206,23 @@ class GenerativeModel:
         if not self.spec:
             self._need_fit()
         data, labels = self._check(x), self._given_labels(y, len(x))
-        parts = [self._quietly(function, data[i:i + self.batch], None if labels is None else labels[i:i + self.batch])
-                 for i in range(0, len(data), self.batch)]
-        return torch.cat(parts)
+        return self._chunked(function, data, labels)
+
+    def _chunked(self, function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
+        """``function`` of ``batch`` rows of every tensor at a time, joined; None stays None."""
+        n = next(len(t) for t in tensors if t is not None)
+        return torch.cat([self._quietly(function, *(None if t is None else t[i:i + self.batch] for t in tensors))
+                          for i in range(0, n, self.batch)])
+
+    def _decoded(self, decode: Callable[[Tensor, Tensor | None], Tensor], z: ArrayLike, y: ArrayLike | int | None) -> Tensor:
+        """Samples from codes ``z`` (N, latent) and, for a model with classes, labels; images are clamped to [0, 1]."""
+        if not self.spec:
+            self._need_fit()
+        codes, labels = torch.as_tensor(z).to(self.device, self.dtype), self._given_labels(y, len(z))
+        if labels is None and self.spec.get("n_classes"):
+            raise ValueError(f"this {type(self).__name__} was fitted with labels: decode(z, y) needs the class of every code")
+        x = self._chunked(decode, codes, labels)
+        return x.clamp(0, 1) if x.ndim == 4 else x
 
     def _calibration_errors(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None]) -> Tensor:
         """Errors on held-out data, from which ``score`` takes its scale."""
@@ -240,7 +254,18 @@ class GenerativeModel:
         return x[kept], y[kept], (x[held], y[held])
 
     def _check(self, x: ArrayLike, first: bool = False) -> Tensor:
-        """``x`` as a tensor of ``self.dtype`` on ``self.device``, or a ValueError that names what is wrong with it."""
+        """``_tensor``, or a ValueError for images outside [0, 1]."""
+        data = self._tensor(x, first)
+        if data.ndim == 4 and (data.min() < 0 or data.max() > 1):
+            raise ValueError(f"images must lie in [0, 1], got [{data.min():.4g}, {data.max():.4g}]: divide by the largest "
+                             "possible value first")
+        return data
+
+    def _tensor(self, x: ArrayLike, first: bool = False) -> Tensor:
+        """``x`` as a tensor of ``self.dtype`` on ``self.device``, or a ValueError that names what is wrong with it.
+
+        The ``first`` data are those of fit, which say what shape is right.
+        """
         data = torch.as_tensor(x).to(self.device, self.dtype)
         if self.images_only and data.ndim != 4:
             raise ValueError(f"{type(self).__name__} takes images (N, C, H, W), got shape {tuple(data.shape)}")
@@ -251,10 +276,17 @@ class GenerativeModel:
                              f"got {tuple(data.shape[1:])}")
         if not torch.isfinite(data).all():
             raise ValueError(f"data holds {int((~torch.isfinite(data)).sum())} values that are NaN or infinite")
-        if data.ndim == 4 and (data.min() < 0 or data.max() > 1):
-            raise ValueError(f"images must lie in [0, 1], got [{data.min():.4g}, {data.max():.4g}]: divide by the largest "
-                             "possible value first")
         return data
+
+    def _known(self, x: ArrayLike, mask: ArrayLike) -> tuple[Tensor, Tensor]:
+        """``x`` with zeros where ``mask`` is False, checked, and the mask in its shape."""
+        data, known = torch.as_tensor(x).to(self.device, self.dtype), torch.as_tensor(mask).to(self.device, torch.bool)
+        try:
+            known = known.expand(data.shape)
+        except RuntimeError:
+            raise ValueError(f"mask has shape {tuple(known.shape)}, which does not fit data of shape {tuple(data.shape)}: give "
+                             "one value for every value of a sample") from None
+        return self._check(torch.where(known, data, 0.0)), known
 
     def _given_labels(self, y: ArrayLike | int | None, n: int) -> Tensor | None:
         """``_labels`` for a fitted model; ValueError where it has learned no classes."""
@@ -329,7 +361,8 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
     model = _class_of(header["class"])(**json.loads(header["config"]))
     model.spec = json.loads(header["spec"])
     model.calibration = tuple(json.loads(header["calibration"]))
-    model._set_tensors(tensors)
+    with torch.random.fork_rng(devices=[]):  # a network is built with random weights first
+        model._set_tensors(tensors)
     return model.to(device)
 
 

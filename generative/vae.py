@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from generative.backend import seed_generator
+from generative.backend import noise_by_content
 from generative.coders import (
     ARCHITECTURES,
     LIKELIHOODS,
@@ -26,6 +26,8 @@ from generative.recipes import Reproduction, likelihood
 from generative.types import ArrayLike, FitOptions, GenerativeModel
 
 MIN_LOG_VAR, MAX_LOG_VAR = -12.0, 8.0
+DECODED = 1 << 23
+"""Values that the likelihood decodes at once (32 MB; the layers before it take a few times as much)."""
 
 
 class VAENet(nn.Module):
@@ -107,7 +109,8 @@ class VAE(GenerativeModel):
         self._fitted_prior = self.config["prior_components"] > 0
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
-        self.net.likelihood.check(self._ink(x, seed_generator(0, x.device)))
+        if not self.config["binarize"]:
+            self.net.likelihood.check(x)
         self.net.likelihood.standardise(x)
         self._fitted_prior = False
         try:
@@ -132,9 +135,14 @@ class VAE(GenerativeModel):
         paid = kl.mean(0).clamp_min(c["free_bits"]).sum() if c["free_bits"] else kl.sum(1)
         return c["beta"] * paid - reconstruction
 
-    def _ink(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Binary draws of grey values under ``binarize``, else ``x``."""
-        return torch.bernoulli(x, generator=generator) if self.config["binarize"] else x
+    def _ink(self, x: Tensor, seed: int | None = None) -> Tensor:
+        """Binary draws of grey values under ``binarize``, with a ``seed`` the same ones for the same image; else ``x``."""
+        if not self.config["binarize"]:
+            return x
+        if seed is None:
+            return torch.bernoulli(x)
+        noise = noise_by_content(x, seed, lambda g: torch.rand(x.shape[1:], generator=g, device=x.device))
+        return (noise < x).to(x)
 
     def _codes(self, x: Tensor, y: Tensor | None) -> Tensor:
         """One draw of z from q(z | x) for every sample: the aggregate posterior."""
@@ -147,50 +155,59 @@ class VAE(GenerativeModel):
     def log_prob(self, x: ArrayLike, y: ArrayLike | None = None, *, k: int | None = None, seed: int = 0) -> Tensor:
         """Lower bound on log p(x) (or p(x | y)) with ``k`` importance samples (default ``k_eval``), nats (N,).
 
-        A conditional model without ``y`` sums over the classes with their training frequencies.
+        A conditional model without ``y`` sums over the classes with their training frequencies. The noise of a sample
+        depends on ``seed`` and its values alone.
         """
-        generator = seed_generator(seed, self.device)
-        return self._batched(lambda data, labels: self._bound(data, labels, k or self.config["k_eval"], generator), x, y)
+        return self._batched(lambda data, labels: self._bound(data, labels, k or self.config["k_eval"], seed), x, y)
 
     def elbo(self, x: ArrayLike, y: ArrayLike | None = None, *, seed: int = 0) -> Tensor:
         """One-sample evidence lower bound, nats (N,)."""
         return self.log_prob(x, y, k=1, seed=seed)
 
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
-        return self._bound(x, y, self.config["k_eval"], seed_generator(0, self.device))
+        return self._bound(x, y, self.config["k_eval"], 0)
 
-    def _bound(self, x: Tensor, y: Tensor | None, k: int, generator: torch.Generator) -> Tensor:
+    def _bound(self, x: Tensor, y: Tensor | None, k: int, seed: int) -> Tensor:
         classes = self.spec["n_classes"]
-        x = self._ink(x, generator)
+        x = self._ink(x, seed)
         self.net.likelihood.check(x)
+        noise = noise_by_content(x, seed, lambda g: torch.randn(k, self.net.latent, generator=g, device=x.device)).movedim(1, 0)
         if y is not None or not classes:
-            return self._given(x, y, k, generator)
+            return self._given(x, y, noise)
         weights = torch.tensor(self.spec["class_weights"], device=x.device).log()
-        each = [self._given(x, torch.full((len(x),), c, device=x.device), k, generator) for c in range(classes)]
+        each = [self._given(x, torch.full((len(x),), c, device=x.device), noise) for c in range(classes)]
         return torch.logsumexp(torch.stack(each) + weights.unsqueeze(1), 0)
 
-    def _given(self, x: Tensor, y: Tensor | None, k: int, generator: torch.Generator) -> Tensor:
-        """The k-sample bound in slices of at most 32 samples of z."""
-        total = x.new_full((len(x),), -torch.inf)
-        for start in range(0, k, 32):
-            noise = torch.randn(min(32, k - start), len(x), self.net.latent, generator=generator, device=x.device)
-            weights = self.net.log_weights(x, y, noise, self._fitted_prior)
-            total = torch.logaddexp(total, torch.logsumexp(weights, 0))
-        return total - math.log(k)
+    def _given(self, x: Tensor, y: Tensor | None, noise: Tensor) -> Tensor:
+        """The bound with the k samples of ``noise`` (k, B, L), in slices of at most 32 of them and DECODED values."""
+        values = x[0].numel() * self.net.likelihood.per_value
+        rows = min(len(x), max(1, DECODED // values))
+        draws = min(32, max(1, DECODED // (values * rows)))
+        bounds = []
+        for at in range(0, len(x), rows):
+            part = slice(at, at + rows)
+            weights = [self.net.log_weights(x[part], None if y is None else y[part], some[:, part], self._fitted_prior)
+                       for some in noise.split(draws)]
+            bounds.append(torch.logsumexp(torch.cat(weights), 0))
+        return torch.cat(bounds) - math.log(len(noise))
+
+    def best_class(self, x: ArrayLike) -> Tensor | None:
+        """The class (N,) with the highest one-sample bound on log p(x | class); None without classes."""
+        each = [self.elbo(x, torch.tensor(c)) for c in range(self.spec.get("n_classes", 0))]
+        return torch.stack(each).argmax(0) if each else None
 
     def encode(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """Posterior means (N, latent)."""
+        """Posterior means (N, latent); a conditional model takes ``best_class`` where ``y`` is None."""
+        y = self.best_class(x) if y is None else y
         return self._batched(lambda data, labels: self.net.posterior(data, labels)[0], x, y)
 
     def decode(self, z: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """E[x | z] (N, *event shape); images are clamped to [0, 1]."""
-        self._need_fit()
-        codes, labels = torch.as_tensor(z).to(self.device, self.dtype), self._labels(y, len(z))
-        x = self._quietly(lambda: self.net.likelihood.mean(self.net.decode(codes, labels)))
-        return x.clamp(0, 1) if x.ndim == 4 else x
+        """E[x | z] (N, *event shape), for a conditional model E[x | z, y]; images are clamped to [0, 1]."""
+        return self._decoded(lambda codes, labels: self.net.likelihood.mean(self.net.decode(codes, labels)), z, y)
 
     def reconstruct(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """decode(encode(x))."""
+        """decode(encode(x)); a conditional model takes ``best_class`` where ``y`` is None."""
+        y = self.best_class(x) if y is None else y
         return self.decode(self.encode(x, y), y)
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None, mean: bool = False) -> Tensor:
@@ -204,8 +221,10 @@ class VAE(GenerativeModel):
             z = self.net.prior.sample(n, generator)
         else:
             z = torch.randn(n, self.net.latent, generator=generator, device=self.device)
-        out = self.net.decode(z, y)
-        x = self.net.likelihood.mean(out) if self._mean_only else self.net.likelihood.draw(out, generator)
+        if self._mean_only:
+            return self.decode(z, y)
+        noise = self.net.likelihood.noise((n, *self.spec["event_shape"]), generator)
+        x = self._chunked(lambda z, u, y: self.net.likelihood.draw(self.net.decode(z, y), u), z, noise, y)
         return x.clamp(0, 1) if x.ndim == 4 else x
 
 

@@ -177,6 +177,9 @@ def test_binarize_reads_grey_as_probabilities() -> None:
     model = MODELS["masked"](binarize=True).fit(grey, steps=5, progress=False)
     assert model.spec["levels"] == 2 and set(model.sample(4, seed=0).unique().tolist()) <= {0.0, 1.0}
     assert torch.equal(model.log_prob(grey), model.log_prob(grey))  # fixed draws
+    one, other = model._levels(grey, 0), model._levels(grey.flip(0), 0)
+    assert torch.equal(one, other.flip(0))  # of the image, whatever its place
+    assert not torch.equal(*model._levels(torch.stack([grey[0], 1e-6 + 0.999 * grey[0]]).repeat(1, 1, 9, 9), 0))
     everything = all_images((1, 3, 3), 2)
     assert model.log_prob(everything).double().exp().sum().item() == pytest.approx(1.0, abs=1e-5)
 

@@ -161,8 +161,24 @@ def test_fast_matmul_restores_precision():
     assert torch.backends.mkldnn.matmul.fp32_precision == before
 
 
+def test_likelihoods_are_computed_in_full_precision():
+    seen, model = [], fitted()
+    with fast_matmul(True):
+        model._quietly(lambda: seen.append(torch.backends.mkldnn.conv.fp32_precision))
+    assert seen == ["ieee"]
+
+
 def test_unknown_device_is_refused():
     assert resolve_device("cpu").type == "cpu"
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="no CUDA device"):
             resolve_device("cuda")
+
+
+def test_load_leaves_the_global_generator_and_files_have_the_usual_mode(tmp_path):
+    path = g.VAE(latent=1, hidden=4).fit(vectors(), steps=1, progress=False).save(tmp_path / "vae.safetensors")
+    before = torch.get_rng_state()
+    g.load(path)
+    assert torch.equal(torch.get_rng_state(), before)
+    (tmp_path / "other").touch()
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
