@@ -200,6 +200,8 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def _numpy_file(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    if path.suffix == ".npz" and not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is no .npz file, or a damaged one: write it with numpy.savez")
     try:
         with path.open("rb") as file:
             loaded: Any = np.load(file, allow_pickle=False)
