@@ -199,7 +199,8 @@ class AutoregressiveModel(GenerativeModel):
         """Fill ``x`` (n, C, H, W) where ``mask`` is false (true marks known values), drawing from p(unknown | known).
 
         Exact when the unknown values come last in raster order; otherwise a particle filter whose error falls with
-        ``particles``. A model with classes and no ``y`` draws them from p(y | known) too. ``mask`` has the shape of ``x`` or broadcasts to it.
+        ``particles``. A model with classes and no ``y`` draws them from p(y | known) too. ``mask`` has the shape of ``x``
+        or broadcasts to it.
         """
         self._need_fit()
         (data, keep), generator = self._known(x, mask), seed_generator(seed, self.device)

@@ -108,7 +108,7 @@ class GaussianMixture(GenerativeModel):
 
     def n_parameters(self) -> int:
         """Free parameters, as scikit-learn counts them; mfa counts D L - L (L - 1) / 2 + D for a covariance."""
-        k, d = self.params["means"].shape
+        k, d = self._fitted("means").shape
         factors = min(self.config["n_factors"], d)
         covariance = {"full": k * d * (d + 1) // 2, "tied": d * (d + 1) // 2, "diag": k * d, "spherical": k,
                       "mfa": k * (d * factors - factors * (factors - 1) // 2 + d)}[self.kind]
@@ -228,7 +228,7 @@ class GaussianMixture(GenerativeModel):
                 raise ValueError(f"{name} must have shape {shape} for {k} components of {d} columns, got {np.shape(value)}")
         weights = self.config["weights_init"]
         if weights is not None and (min(weights) < 0 or abs(sum(weights) - 1) > 1e-6):
-            raise ValueError(f"weights_init must be >= 0 and sum to 1, got a sum of {sum(weights):.6g} and a least of {min(weights):.4g}")
+            raise ValueError(f"weights_init must be >= 0 and sum to 1, got a sum of {sum(weights):.6g}, least {min(weights):.4g}")
 
     def _calibration_errors(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None]) -> Tensor:
         """On ``val`` where it was given, else on a tenth of the rows under parameters from which they are left out.

@@ -123,25 +123,18 @@ class GenerativeModel:
         data, labels = self._check(x, first=True), self._labels(y, len(x)) if self.conditional else None
         self.spec = self._infer(data, labels)
         rest = val if isinstance(val, tuple) else (val, None)
-        held = None if val is None else (self._check(rest[0]),
-                                         self._labels(rest[1], len(rest[0])) if self.conditional else None)
-        with seeded(seed, self.device):
-            if held is None:
-                data, labels, held = self._hold_out(data, labels)
-            run = self._identity(data, labels, held, seed) if checkpoint else {}
-            options = FitOptions(steps, seed, self.device, progress, on_step, Path(checkpoint) if checkpoint else None,
-                                 resume, run)
-            self._build()
-            self._to_device()
-            try:
-                self._fit(data, labels, held, options)
-                self._calibrate(self._calibration_errors(data, labels, held))
-            except (KeyboardInterrupt, TrainingDiverged):
-                if hasattr(self, "net"):  # a mixture has no parameters before its EM has ended
-                    self._calibrate(self.error(*held))
-                raise
-            finally:
-                self.spec = self.spec if self.calibration else {}
+        try:
+            held = None if val is None else (self._check(rest[0]),
+                                             self._labels(rest[1], len(rest[0])) if self.conditional else None)
+            with seeded(seed, self.device):
+                if held is None:
+                    data, labels, held = self._hold_out(data, labels)
+                run = self._identity(data, labels, held, seed) if checkpoint else {}
+                self._train(data, labels, held, FitOptions(steps, seed, self.device, progress, on_step,
+                                                           Path(checkpoint) if checkpoint else None, resume, run))
+        finally:
+            if self.calibration is None:
+                self.spec = {}
         return self
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
@@ -180,6 +173,18 @@ class GenerativeModel:
         return self
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
+    def _train(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
+        """Build, fit and calibrate; a network whose training is interrupted is calibrated as it is then."""
+        self._build()
+        self._to_device()
+        try:
+            self._fit(x, y, val, options)
+        except (KeyboardInterrupt, TrainingDiverged):
+            if hasattr(self, "net"):  # a mixture has no parameters before its EM has ended
+                self._calibrate(self.error(*val))
+            raise
+        self._calibrate(self._calibration_errors(x, y, val))
+
     def _to_device(self) -> None:
         self.net.to(self.device)
 

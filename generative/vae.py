@@ -171,7 +171,8 @@ class VAE(GenerativeModel):
         classes = self.spec["n_classes"]
         x = self._ink(x, seed)
         self.net.likelihood.check(x)
-        noise = noise_by_content(x, seed, lambda g: torch.randn(k, self.net.latent, generator=g, device=x.device)).movedim(1, 0)
+        noise = noise_by_content(x, seed, lambda g: torch.randn(k, self.net.latent, generator=g, device=x.device))
+        noise = noise.movedim(1, 0)
         if y is not None or not classes:
             return self._given(x, y, noise)
         weights = torch.tensor(self.spec["class_weights"], device=x.device).log()

@@ -133,6 +133,11 @@ def test_a_failed_fit_leaves_no_half_fitted_model() -> None:
         model.fit(X, on_step=lambda step, scalars: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(ValueError, match="not fitted yet"):
         model.log_prob(X)
+    vae = g.VAE(latent=1, arch="conv")
+    with pytest.raises(ValueError, match="arch='conv' needs images"):
+        vae.fit(X)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        vae.log_prob(X)
 
 
 def test_resume_without_a_folder_is_refused() -> None:

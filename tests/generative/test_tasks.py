@@ -253,8 +253,8 @@ def test_every_trained_model_takes_the_recipe_and_files_go_to_new_folders(folder
         words = f"fit {model} bars.npz --steps 1 -q --set {size} --set lr=1e-2 --set ema=0 --out new/m.st"
         assert main(["gen", *words.split()]) == 0
         assert g.load(folder / "new/m.st").config["lr"] == 0.01
-    for verb in ("fit VAE bars.npz --by-class --steps 3 --set hidden=4 --gif film/v.gif", "sample new/v.st -n 2 --label 1", "score new/v.st bars.npz", "denoise new/v.st bars.npz -n 2",
-                 "inpaint new/v.st bars.npz -n 2", "interpolate new/v.st bars.npz --pairs 1"):
+    for verb in ("fit VAE bars.npz --by-class --steps 3 --set hidden=4 --gif film/v.gif", "sample new/v.st -n 2 --label 1",
+                 "score new/v.st bars.npz", "denoise new/v.st bars.npz -n 2", "inpaint new/v.st bars.npz -n 2", "interpolate new/v.st bars.npz --pairs 1"):
         target = "new/v.st" if verb.startswith("fit") else f"deep/{verb.split()[0]}.png"
         assert main(["gen", *verb.split(), "--device", "cpu", "-q", "--out", target]) == 0, capsys.readouterr().err
         assert (folder / target).is_file()

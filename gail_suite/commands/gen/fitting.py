@@ -127,5 +127,6 @@ def _of_type(value: Any, hint: Any, name: str) -> Any:
             value = float(value)
     plain = [kind for kind in kinds if kind in (int, float, bool, str)]
     if plain and type(value) not in kinds:
-        raise ValueError(f"--set {name}={value} must be {' or '.join(kind.__name__ for kind in plain)}, got {type(value).__name__}")
+        wanted = " or ".join(kind.__name__ for kind in plain)
+        raise ValueError(f"--set {name}={value} must be {wanted}, got {type(value).__name__}")
     return value

@@ -46,7 +46,8 @@ def model_and_test(
         raise ValueError(f"-n {n} must be at least 1")
     model = g.load(file, device)
     if images and len(model.spec["event_shape"]) != 3:
-        raise ValueError(f"{file} was fitted on samples of shape {tuple(model.spec['event_shape'])}: only images have parts to restore")
+        shape = tuple(model.spec["event_shape"])
+        raise ValueError(f"{file} was fitted on samples of shape {shape}: only images have parts to restore")
     x = g.data.load(data, root=root).x_test[:n]
     if list(x.shape[1:]) != model.spec["event_shape"]:
         raise ValueError(
