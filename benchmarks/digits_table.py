@@ -66,7 +66,7 @@ def baseline(name: str, s: Splits, seed: int) -> tuple[dict[str, float], torch.T
     widths = (0.1, 0.12, 0.15, 0.18)
     best = min(widths, key=lambda w: metrics.discrete_nats(metrics.kernel_density(train, w), s.x_val, LEVELS, draws=2))
     model = metrics.kernel_density(train, best)
-    return {**_nats(metrics.discrete_nats(model, s.x_test, LEVELS)), "bandwidth": best}, model.sample(447, seed=seed)
+    return {**_nats(metrics.discrete_nats(model, s.x_test, LEVELS)), "bandwidth": best}, _levels(model.sample(447, seed=seed))
 
 
 def fitted(name: str, s: Splits, seed: int) -> tuple[dict[str, float], torch.Tensor]:

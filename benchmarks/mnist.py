@@ -5,7 +5,8 @@ results/generative.csv.
     python benchmarks/mnist.py --model gated --data DIR --threads 2 --seed 1
 
 Killed runs go on when the same command is given again. ``--steps`` shortens the recipe (and its learning-rate schedule)
-for a look at its speed; such rows name their steps in the dataset column.
+for a look at its speed; such rows name their steps in the dataset column, and need an ``--out`` of their own, since another
+number of steps is another run.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ MODELS: dict[str, tuple[str, dict[str, object]]] = {
     "gan": ("gan", {}), "dcgan": ("dcgan", {}),
     "vae": ("vae", {"objective": "elbo"}), "iwae": ("vae", {"objective": "iwae"}), "mfa": ("mixture_recipe", {}),
 }
+DATASETS = {"gan": "mnist", "dcgan": "mnist", "mfa": "mnist-grey-256"}
+"""What a model's figures are about, where not binarised MNIST; for mfa nats of the 256 levels of grey MNIST."""
 
 
 def main() -> None:
@@ -48,7 +51,7 @@ def main() -> None:
     out = a.out or ROOT / "runs" / f"mnist-{a.model}-{a.seed}"
     reproduce = importlib.import_module(f"generative.{module}").reproduce
     result = reproduce(a.data, out, seed=a.seed, steps=a.steps, **options)
-    dataset = ("mnist" if a.model in ("gan", "dcgan") else "mnist-binarised") + (f"-{a.steps}-steps" if a.steps else "")
+    dataset = DATASETS.get(a.model, "mnist-binarised") + (f"-{a.steps}-steps" if a.steps else "")
     command = "python benchmarks/mnist.py " + shlex.join(sys.argv[1:])
     for metric, value in {**result.metrics, "examples_per_s": result.examples_per_s}.items():
         append_row(a.csv, COLUMNS, {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from generative.coders import ARCHITECTURES, Decoder, Encoder, Likelihood, resolve_arch
-from generative.fit import Recipe, fit_likelihood
+from generative.fit import Recipe, changed, check_training, fit_likelihood
 from generative.latent import LatentMixture
 from generative.types import ArrayLike, FitOptions, GenerativeModel
 
@@ -45,21 +44,22 @@ class AutoEncoder(GenerativeModel):
 
     ``noise`` > 0 makes it denoising (Vincent et al. 2008): the encoder sees x plus Gaussian noise of that standard deviation
     (for vectors in units of each column's), the target is x. ``bounded`` squashes codes into (-1, 1). ``mixture`` components
-    are fitted to the codes after training, so that ``sample`` works; 0 leaves it out. No density: ``score`` calibrates the
-    reconstruction error.
+    are fitted to the codes after training, so that ``sample`` works; 0 leaves it out. ``training`` changes other fields of
+    ``fit.Recipe`` (steps, ema, ...). No density: ``score`` calibrates the reconstruction error.
     """
 
     net: AENet
     recipe = Recipe(steps=2500, batch_size=64, lr=2e-3, patience=8, precision="fast")
 
     def __init__(self, latent: int = 16, hidden: int = 256, layers: int = 2, arch: str = "auto", noise: float = 0.0,
-                 bounded: bool = False, mixture: int = 10, lr: float = 2e-3, batch_size: int = 64) -> None:
+                 bounded: bool = False, mixture: int = 10, lr: float = 2e-3, batch_size: int = 64,
+                 **training: Any) -> None:
         if arch not in ARCHITECTURES:
             raise ValueError(f"arch {arch!r} is none of {', '.join(ARCHITECTURES)}")
         if min(latent, hidden, batch_size) < 1 or min(layers, noise, mixture) < 0:
             raise ValueError("latent, hidden and batch_size must be >= 1; layers, noise and mixture >= 0")
         super().__init__(latent=latent, hidden=hidden, layers=layers, arch=arch, noise=noise, bounded=bounded,
-                         mixture=mixture, lr=lr, batch_size=batch_size)
+                         mixture=mixture, lr=lr, batch_size=batch_size, **check_training(type(self).__name__, training))
 
     def _build(self) -> None:
         self.net = AENet(self.config, self.spec)
@@ -72,8 +72,7 @@ class AutoEncoder(GenerativeModel):
             noise = self.config["noise"]
             return self.net.error(batch, batch + noise * unit * torch.randn_like(batch) if noise else batch)
 
-        recipe = replace(self.recipe, lr=self.config["lr"], batch_size=self.config["batch_size"])
-        fit_likelihood(self.net, loss, (x, None), (val[0], None), options, recipe)
+        fit_likelihood(self.net, loss, (x, None), (val[0], None), options, changed(self.recipe, self.config))
         self.net.mixture.fit(self.encode(x), options.seed)
 
     def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -85,9 +84,7 @@ class AutoEncoder(GenerativeModel):
 
     def decode(self, z: ArrayLike) -> Tensor:
         """Samples (N, *event shape) from codes; images are clamped to [0, 1]."""
-        codes = torch.as_tensor(z).to(self.device, self.dtype)
-        x = self._quietly(self.net.decode, codes)
-        return x.clamp(0, 1) if x.ndim == 4 else x
+        return self._decoded(lambda codes, labels: self.net.decode(codes), z, None)
 
     def reconstruct(self, x: ArrayLike) -> Tensor:
         """decode(encode(x))."""

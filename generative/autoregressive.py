@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from generative.backend import seed_generator
-from generative.causal_sampling import inpaint_levels, log_likelihood, sample_cached, sample_plain
+from generative.backend import noise_by_content, seed_generator
+from generative.causal_sampling import inpaint_levels, leading, log_likelihood, sample_cached, sample_plain
 from generative.fit import Recipe, changed, fit_likelihood
 from generative.nn import CausalConv2d, Pixelwise, State
 from generative.types import ArrayLike, FitOptions, GenerativeModel
@@ -114,6 +114,7 @@ class AutoregressiveModel(GenerativeModel):
 
     density = "exact"
     images_only = True
+    conditional = True
     batch = 256
     recipe: ClassVar[Recipe] = Recipe()
     net: CausalNet
@@ -131,19 +132,21 @@ class AutoregressiveModel(GenerativeModel):
         spec = super()._infer(x, y)
         spec["levels"] = 2 if self.config["binarize"] else self.config["levels"] or spec["levels"]
         spec["quantise"] = spec["value"] == "grey" or self.config["levels"] is not None
-        if y is not None:
-            counts = torch.bincount(y, minlength=spec["n_classes"])
-            spec["class_frequency"] = (counts / counts.sum()).tolist()
         return spec
 
     def _build(self) -> None:
         channels, height, width = self.spec["event_shape"]
         self.net = self._network((channels, height, width), self.spec["levels"], self.spec["n_classes"])
 
-    def _levels(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Values in [0, 1] to level indices; ValueError where a value is not one of the levels seen at fit."""
+    def _levels(self, x: Tensor, seed: int | None = None) -> Tensor:
+        """Values in [0, 1] to level indices; ValueError where a value is not one of the levels seen at fit.
+
+        ``binarize`` draws them, with a ``seed`` the same ones for the same image.
+        """
         if self.config["binarize"]:
-            return (torch.rand(x.shape, generator=generator, device=x.device) < x).long()
+            noise = torch.rand_like(x) if seed is None else noise_by_content(
+                x, seed, lambda generator: torch.rand(x.shape[1:], generator=generator, device=x.device))
+            return (noise < x).long()
         scaled = x * (self.spec["levels"] - 1)
         index = scaled.round()
         if not self.spec["quantise"] and bool((scaled - index).abs().max() > 1e-3):
@@ -157,24 +160,21 @@ class AutoregressiveModel(GenerativeModel):
             levels = self._levels(xb)
             return -log_likelihood(self.net(levels, yb).float(), levels).flatten(1).sum(1)
 
-        if y is not None and val[1] is None:
-            raise ValueError("the model is fitted with labels, but val has none: give val=(x, y)")
         self.held_out = fit_likelihood(self.net, loss, (x, y), val, options,
                                        changed(self.recipe, self.config))
 
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
-        levels = self._levels(x, seed_generator(0, x.device))
-        if y is not None and not self.spec["n_classes"]:
-            raise ValueError("this model was fitted without labels: call log_prob(x) without y, or fit with labels")
+        levels = self._levels(x, seed=0)
         if y is None and self.spec["n_classes"]:
-            frequency = torch.tensor(self.spec["class_frequency"], device=x.device)
-            joint = [self._given_class(levels, torch.full((len(x),), k, device=x.device)) + frequency[k].log()
-                     for k in range(len(frequency))]
-            return torch.logsumexp(torch.stack(joint), dim=0)
-        return self._given_class(levels, y)
-
-    def _given_class(self, levels: Tensor, y: Tensor | None) -> Tensor:
+            return torch.logsumexp(self._joint(levels, torch.ones_like(levels, dtype=torch.bool)), dim=1)
         return log_likelihood(self.net(levels, y), levels).flatten(1).sum(1)
+
+    def _joint(self, levels: Tensor, counted: Tensor) -> Tensor:
+        """log p(y) + the sum of log p(x_i | x_<i, y) over the ``counted`` values, for every class y: (B, classes)."""
+        frequency = torch.tensor(self.spec["class_weights"], device=levels.device)
+        each = [log_likelihood(self.net(levels, torch.full((len(levels),), k, device=levels.device)), levels)
+                for k in range(len(frequency))]
+        return torch.stack([torch.where(counted, e, 0.0).flatten(1).sum(1) for e in each], dim=1) + frequency.log()
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None,
                method: Literal["cached", "plain"] = "cached") -> Tensor:
@@ -191,29 +191,28 @@ class AutoregressiveModel(GenerativeModel):
         sampler = getattr(self, "_sampler", sample_cached)
         return self._values(sampler(self.net, u, labels))
 
-    def _draw_labels(self, n: int, generator: torch.Generator) -> Tensor | None:
-        if not self.spec["n_classes"]:
-            return None
-        frequency = torch.tensor(self.spec["class_frequency"], device=self.device)
-        return torch.multinomial(frequency, n, replacement=True, generator=generator)
-
     def _values(self, levels: Tensor) -> Tensor:
         return levels.to(self.dtype) / (self.spec["levels"] - 1)
 
-    def inpaint(self, x: ArrayLike, mask: ArrayLike, *, y: ArrayLike | None = None, seed: int = 0, particles: int = 16,
+    def inpaint(self, x: ArrayLike, mask: ArrayLike, *, y: ArrayLike | int | None = None, seed: int = 0, particles: int = 16,
                 ) -> Tensor:
         """Fill ``x`` (n, C, H, W) where ``mask`` is false (true marks known values), drawing from p(unknown | known).
 
         Exact when the unknown values come last in raster order; otherwise a particle filter whose error falls with
-        ``particles``. ``mask`` has the shape of ``x`` or broadcasts to it.
+        ``particles``. A model with classes and no ``y`` draws them from p(y | known) too. ``mask`` has the shape of ``x``
+        or broadcasts to it.
         """
         self._need_fit()
-        keep = torch.as_tensor(mask).to(self.device, torch.bool)
-        clean = torch.where(keep, torch.as_tensor(x).to(self.device, self.dtype), 0.0)
-        data, generator = self._check(clean), seed_generator(seed, self.device)
-        labels = self._labels(y, len(data))
-        if labels is None:
-            labels = self._draw_labels(len(data), generator)
-        levels = self._levels(data, generator)
-        filled = self._quietly(inpaint_levels, self.net, levels, keep.expand_as(data), labels, particles, generator)
+        (data, keep), generator = self._known(x, mask), seed_generator(seed, self.device)
+        labels, levels = self._given_labels(y, len(data)), self._levels(data, seed)
+        if labels is not None:
+            labels = labels[:, None].expand(-1, particles)
+        elif self.spec["n_classes"]:
+            labels = self._quietly(self._particle_labels, levels, leading(keep), particles, generator)
+        filled = self._quietly(inpaint_levels, self.net, levels, keep, labels, particles, generator)
         return torch.where(keep, data, self._values(filled))
+
+    def _particle_labels(self, levels: Tensor, known: Tensor, particles: int, generator: torch.Generator) -> Tensor:
+        """Labels (n, particles) drawn from p(y | the leading ``known`` values)."""
+        joint = [self._joint(*part) for part in zip(levels.split(self.batch), known.split(self.batch), strict=True)]
+        return torch.multinomial(torch.cat(joint).softmax(1), particles, replacement=True, generator=generator)

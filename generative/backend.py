@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
@@ -35,6 +37,15 @@ def seed_generator(seed: int | None, device: str | torch.device = "cpu") -> torc
     return generator
 
 
+def noise_by_content(x: Tensor, seed: int, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
+    """``draw`` for every sample of ``x``, stacked (B, ...), from a generator seeded by ``seed`` and the sample's own values.
+
+    A sample's noise thus depends neither on its place in a batch nor on the other samples; equal samples share theirs.
+    """
+    checksums = [zlib.crc32(row.tobytes(), seed & 0xFFFFFFFF) for row in x.detach().cpu().numpy()]
+    return torch.stack([draw(seed_generator(checksum, x.device)) for checksum in checksums])
+
+
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Within the block torch's global generators start from ``seed``; afterwards they are as they were."""
@@ -55,19 +66,27 @@ def has_amx_bf16() -> bool:
 def fast_matmul(enabled: bool | None = None) -> Iterator[None]:
     """Within the block float32 products and convolutions may round their inputs to bfloat16 (accumulation stays float32).
 
-    For training only: likelihoods are always computed in full precision, outside this block. ``enabled=None`` means
+    For training only: likelihoods are always computed in ``full_precision``. ``enabled=None`` means
     on where the CPU has AMX tiles or torch uses CUDA (TF32 there), unless the environment says GENERATIVE_FAST_MATMUL=0.
     """
     if enabled is None:
         enabled = os.environ.get("GENERATIVE_FAST_MATMUL", "1") != "0" and (has_amx_bf16() or torch.cuda.is_available())
-    if not enabled:
+    with _precision("bf16", "tf32") if enabled else contextlib.nullcontext():
         yield
-        return
-    mkldnn: Any = torch.backends.mkldnn
-    knobs: list[tuple[Any, str]] = [(mkldnn.matmul, "bf16"), (mkldnn.conv, "bf16")]
+
+
+def full_precision() -> contextlib.AbstractContextManager[None]:
+    """Within the block float32 products and convolutions are float32; cuDNN's convolutions are TF32 unless told otherwise."""
+    return _precision("ieee", "ieee")
+
+
+@contextlib.contextmanager
+def _precision(on_cpu: str, on_cuda: str) -> Iterator[None]:
+    """Within the block torch's products and convolutions of float32 have the named precisions."""
+    backends: Any = torch.backends
+    knobs = [(backends.mkldnn.matmul, on_cpu), (backends.mkldnn.conv, on_cpu)]
     if torch.cuda.is_available():
-        cudnn: Any = torch.backends.cudnn
-        knobs += [(torch.backends.cuda.matmul, "tf32"), (cudnn.conv, "tf32")]
+        knobs += [(backends.cuda.matmul, on_cuda), (backends.cudnn.conv, on_cuda)]
     before = [knob.fp32_precision for knob, _ in knobs]
     try:
         for knob, precision in knobs:

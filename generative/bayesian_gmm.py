@@ -10,8 +10,11 @@ from torch import Tensor
 from generative import gaussians as ga
 from generative.em import Data
 from generative.gmm import CovarianceType, GaussianMixture
+from generative.types import refuse_unknown
 
 LOG_2 = 0.6931471805599453
+_UNUSED = ("n_factors", "weights_init", "means_init", "precisions_init")
+"""Parameters of GaussianMixture alone, which every config holds all the same."""
 
 
 class BayesianGaussianMixture(GaussianMixture):
@@ -37,11 +40,15 @@ class BayesianGaussianMixture(GaussianMixture):
                              "dirichlet_process nor dirichlet_distribution")
         if (weight_concentration_prior is not None and weight_concentration_prior <= 0) or mean_precision_prior <= 0:
             raise ValueError("weight_concentration_prior and mean_precision_prior must be above 0")
+        refuse_unknown(type(self), [name for name in more if name not in _UNUSED])
+        if any(more.get(name) is not None for name in _UNUSED[1:]):
+            raise ValueError(f"BayesianGaussianMixture takes none of {', '.join(_UNUSED[1:])}: start it by init_params")
         super().__init__(n_components, covariance_type, max_iter, tol, reg_covar=reg_covar, n_init=n_init,
-                         init_params=init_params, random_state=random_state, mean_precision_prior=mean_precision_prior,
-                         weight_concentration_prior_type=weight_concentration_prior_type,
-                         weight_concentration_prior=weight_concentration_prior,
-                         degrees_of_freedom_prior=degrees_of_freedom_prior, **more)
+                         init_params=init_params, random_state=random_state)
+        self.config |= {"mean_precision_prior": mean_precision_prior,
+                        "weight_concentration_prior_type": weight_concentration_prior_type,
+                        "weight_concentration_prior": weight_concentration_prior,
+                        "degrees_of_freedom_prior": degrees_of_freedom_prior}
         self.process = weight_concentration_prior_type == "dirichlet_process"
         self.prior_covariance = torch.zeros(0, dtype=torch.float64)
 

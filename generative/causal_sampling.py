@@ -40,11 +40,12 @@ class CausalNetwork(Protocol):
 
 @dataclass(frozen=True)
 class Given:
-    """Known pixels of an inpainting: ``keep`` marks them in ``x``; each image is drawn by ``particles`` weighted
-    copies."""
+    """Known pixels of an inpainting: ``keep`` marks them in ``x``, ``weighs`` those that weigh the particles; each image
+    is drawn by ``particles`` copies."""
 
     x: Tensor
     keep: Tensor
+    weighs: Tensor
     particles: int
     generator: torch.Generator
 
@@ -94,7 +95,7 @@ def sample_cached(net: CausalNetwork, u: Tensor, y: Tensor | None, given: Given 
                 value = draw(logits, noise[i, j, c])
                 if given is not None:
                     keep, known = given.keep[:, c, i, j], given.x[:, c, i, j]
-                    log_weight += torch.where(keep, log_likelihood(logits, known).double(), 0.0)
+                    log_weight += torch.where(given.weighs[:, c, i, j], log_likelihood(logits, known).double(), 0.0)
                     value = torch.where(keep, known, value)
                 pixel[:, c] = value
             net.put(state, j, pixel)
@@ -118,16 +119,24 @@ def _resample(given: Given, state: State, x: Tensor, log_weight: Tensor, last: b
     log_weight.copy_(torch.where(poor[:, None].expand_as(weight).flatten(), 0.0, log_weight[index]))
 
 
+def leading(keep: Tensor) -> Tensor:
+    """Where ``keep`` (n, C, H, W) holds and no unknown value comes before in raster order, channels of a pixel last."""
+    n, channels, height, width = keep.shape
+    run = keep.permute(0, 2, 3, 1).flatten(1).int().cumprod(1).bool()
+    return run.view(n, height, width, channels).permute(0, 3, 1, 2)
+
+
 def inpaint_levels(net: CausalNetwork, x: Tensor, keep: Tensor, y: Tensor | None, particles: int,
                    generator: torch.Generator) -> Tensor:
     """Fill the pixels of level indices ``x`` (n, C, H, W) where ``keep`` is false, by a particle filter over the rows.
 
-    Unknown pixels are drawn from the model given all pixels before them; known ones weigh the particles by their
-    probability, and low weights are resampled (Gordon, Salmond and Smith 1993). The result is an exact sample of
+    Unknown pixels are drawn from the model given all pixels before them; known ones that follow an unknown one weigh the
+    particles by their probability, and low weights are resampled (Gordon, Salmond and Smith 1993). ``y`` (n, particles)
+    are labels drawn given the ``leading`` known pixels, which therefore weigh nothing. The result is an exact sample of
     p(unknown | known) when no known pixel follows an unknown one in raster order, and approaches one with the number of
     particles otherwise.
     """
-    repeated = Given(x.repeat_interleave(particles, 0), keep.repeat_interleave(particles, 0), particles, generator)
-    labels = None if y is None else y.repeat_interleave(particles, 0)
+    every_x, every_keep, weighs = (t.repeat_interleave(particles, 0) for t in (x, keep, keep & ~leading(keep)))
+    repeated = Given(every_x, every_keep, weighs, particles, generator)
     u = torch.rand(repeated.x.shape, generator=generator, device=x.device, dtype=torch.float64)
-    return sample_cached(net, u, labels, repeated)[::particles]
+    return sample_cached(net, u, None if y is None else y.flatten(), repeated)[::particles]

@@ -97,7 +97,7 @@ class Likelihood(nn.Module):
         if self.kind != "gaussian":
             return
         if x.ndim == 4:
-            self.centre.fill_(x.mean()), self.scale.fill_(x.std().clamp_min(1e-3))
+            self.centre.fill_(x.mean()), self.scale.fill_(x.std(correction=min(1, x.numel() - 1)).clamp_min(1e-3))
             return
         sd = x.std(0, correction=0)
         self.centre.copy_(x.mean(0)), self.scale.copy_(sd.clamp_min(max(1e-6, 1e-3 * float(sd.median()))))
@@ -140,15 +140,18 @@ class Likelihood(nn.Module):
             return out.softmax(-1) @ grid
         return out.squeeze(-1) * self.scale + self.centre
 
-    def draw(self, out: Tensor, generator: torch.Generator) -> Tensor:
+    def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """What ``draw`` needs for samples of ``shape`` (B, *event)."""
+        draw = torch.randn if self.kind == "gaussian" else torch.rand
+        return draw(shape, generator=generator, device=generator.device)
+
+    def draw(self, out: Tensor, noise: Tensor) -> Tensor:
         """x ~ p(x | out)."""
         if self.kind == "gaussian":
-            noise = torch.randn(out.shape[:-1], generator=generator, device=out.device)
             return self.mean(out) + noise * self._sd() * self.scale
-        u = torch.rand(out.shape[:-1], generator=generator, device=out.device)
         if self.kind == "bernoulli":
-            return (u < out.squeeze(-1).sigmoid()).to(out.dtype)
-        index = (out.softmax(-1).cumsum(-1) < u.unsqueeze(-1)).sum(-1).clamp_max(self.levels - 1)
+            return (noise < out.squeeze(-1).sigmoid()).to(out.dtype)
+        index = (out.softmax(-1).cumsum(-1) < noise.unsqueeze(-1)).sum(-1).clamp_max(self.levels - 1)
         return index.to(out.dtype) / (self.levels - 1)
 
     def _sd(self) -> Tensor:

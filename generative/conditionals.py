@@ -48,12 +48,14 @@ def posterior_mean(weights: Tensor, means: Tensor, covariances: Tensor, y: Tenso
     """E[x | y] for y = A x + e, e ~ N(0, noise^2): (B, D) from ``y`` (B, M) and ``operator`` A (M, D).
 
     One formula for filling in (A picks the known entries), denoising (A is the identity) and upscaling (A averages blocks).
-    A diagonal of 1e-9 of the mean variance keeps S_yy invertible when ``noise`` is 0.
+    Where S_yy has no Cholesky factor, its diagonal is raised by a billionth of itself, row by row.
     """
     projected = covariances @ operator.T
     s_yy = operator @ projected
-    jitter = noise**2 + 1e-9 * float(covariances.diagonal(dim1=1, dim2=2).mean())
-    root = torch.linalg.cholesky(s_yy + jitter * torch.eye(len(operator)).to(s_yy))
+    s_yy = s_yy + noise**2 * torch.eye(len(operator)).to(s_yy)
+    root, failed = torch.linalg.cholesky_ex(s_yy)
+    if bool(failed.any()):
+        root = torch.linalg.cholesky(s_yy + 1e-9 * torch.diag_embed(s_yy.diagonal(dim1=1, dim2=2)))
     centred = y.unsqueeze(0) - (means @ operator.T).unsqueeze(1)
     whitened = torch.linalg.solve_triangular(root, centred.mT, upper=False)
     logits = weights.log().unsqueeze(1) - root.diagonal(dim1=1, dim2=2).log().sum(1, keepdim=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from torch import Tensor
 from generative.backend import seed_generator
 from generative.types import ArrayLike
 
+FEW_LEVELS = 16
+"""No photograph on the scale 0..255 is as dark as this; images with so few levels are."""
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -59,9 +63,15 @@ def load(source: str | Path | ArrayLike, y: ArrayLike | None = None, *, root: st
 
 
 def as_images(x: ArrayLike) -> Tensor:
-    """``x`` as float32: (N, H, W) gains a channel, uint8 is divided by 255, (N, D) stays; ValueError out of [0, 1]."""
+    """``x`` as float32: (N, H, W) gains a channel, uint8 is divided by 255, (N, D) stays; ValueError out of [0, 1].
+
+    uint8 images whose largest value is 16 or less have few levels (0 and 1; scikit-learn's 0..16), not 256: ValueError.
+    """
     data = torch.as_tensor(x)
     scale = 255.0 if data.dtype == torch.uint8 and data.ndim > 2 else 1.0
+    if scale > 1 and data.numel() and 0 < int(data.max()) <= FEW_LEVELS:
+        raise ValueError(f"uint8 images must lie in 0..255, but the largest value is {int(data.max())}: divide by the largest "
+                         "possible value first")
     data = data.to(torch.float32) / scale
     if data.ndim == 3:
         data = data.unsqueeze(1)
@@ -102,10 +112,9 @@ def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
     opened = []
     for path in files:
         with Image.open(path) as image:
-            grey = image.mode in ("1", "L", "LA", "I", "I;16", "F")
-            opened.append((grey, np.asarray(image.convert("L" if grey else "RGB"), dtype=np.uint8)))
-    grey = all(is_grey for is_grey, _ in opened)
-    arrays = [np.repeat(a[:, :, None], 3, 2) if is_grey and not grey else a for is_grey, a in opened]
+            opened.append(_pixels(image, path))
+    grey = all(a.ndim == 2 for a in opened)
+    arrays = [np.repeat(a[:, :, None], 3, 2) if a.ndim == 2 and not grey else a for a in opened]
     sizes = {a.shape[:2] for a in arrays}
     if len(sizes) > 1:
         shown = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:4])
@@ -115,6 +124,17 @@ def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
     y = torch.tensor([classes.index(p.parent) for p in files]) if len(classes) > 1 and folder not in {
         p.parent for p in files} else None
     return as_images(x), y
+
+
+def _pixels(image: Any, path: Path) -> np.ndarray:
+    """A PIL image as (H, W) if it is grey, else (H, W, 3), float32 in [0, 1]; 16 bits stay 16 bits."""
+    if image.mode in ("I;16", "I;16L", "I;16B"):
+        return np.asarray(image).astype(np.float32) / 65535
+    if image.mode in ("I", "F"):
+        low, high = image.getextrema()
+        raise ValueError(f"{path} holds values in [{low:.4g}, {high:.4g}] whose largest possible one is unknown (mode "
+                         f"{image.mode}): save it with 8 or 16 bits a pixel")
+    return np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"), dtype=np.float32) / 255
 
 
 def _shuffled(x: Tensor, y: ArrayLike | None, seed: int) -> Splits:
@@ -180,14 +200,19 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def _numpy_file(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    if path.suffix == ".npz" and not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is no .npz file, or a damaged one: write it with numpy.savez")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        arrays = {name: loaded[name] for name in loaded.files}
+        with path.open("rb") as file:
+            loaded: Any = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded, None
+            arrays = {name: loaded[name] for name in loaded.files}
+    except (EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path} cannot be read without pickle: {error}") from None
     x = next((arrays[name] for name in ("x", "data", "images") if name in arrays), None)
     if x is None:
-        raise ValueError(f"{path} holds {', '.join(arrays)}: name the images x, data or images, and the labels y")
+        raise ValueError(f"{path} holds {', '.join(arrays) or 'nothing'}: name the images x, data or images, and the labels y")
     return x, next((arrays[name] for name in ("y", "labels", "target") if name in arrays), None)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 
@@ -15,15 +14,15 @@ def write_tensors(target: Path, tensors: dict[str, Tensor], header: dict[str, st
     """Write to a temporary file beside ``target``, fsync, rename; a crash leaves the old file or the new one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     on_cpu = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".tmp")
-    os.close(handle)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        save_file(on_cpu, temporary, metadata=header)
-        with open(temporary, "rb+") as file:
+        with temporary.open("wb") as file:  # save_file and mkstemp would make it private whatever the umask
+            file.write(save(on_cpu, header))
+            file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return target
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from generative.backend import full_precision
 from generative.training import (
     Batches,
     Meter,
@@ -44,13 +45,16 @@ def fit_likelihood(net: nn.Module, loss: Loss, data: Labelled, val: Labelled, op
     """Minimise the mean of ``loss`` over ``data``, stop early on ``val``, leave the best weights in ``net``.
 
     ``val_loss`` (default ``loss``) is evaluated in float32, in eval mode, with fixed noise. Returns the best held-out
-    loss. Raises TrainingDiverged, with the last good weights in ``net``, when a number stops being finite.
+    loss. Raises TrainingDiverged when a number stops being finite; then, and after Ctrl-C, the last good weights are in
+    ``net``.
     """
+    if data[1] is not None and val[1] is None:
+        raise ValueError("the model is fitted with labels, but val has none: give val=(x, y)")
     average = copy.deepcopy(net) if recipe.ema else net
     optimiser = _adamw(net, recipe)
     state = TrainingState({"net": net, "average": average} if recipe.ema else {"net": net}, {"net": optimiser})
-    counters = _resume(state, options)
     steps, batches = options.steps or recipe.steps, Batches(len(data[0]), recipe.batch_size, options.seed)
+    counters = _begin(state, options, steps)
     scalars: dict[str, float] = {}
     net.train()
     try:
@@ -69,7 +73,7 @@ def fit_likelihood(net: nn.Module, loss: Loss, data: Labelled, val: Labelled, op
                 if (step + 1) % recipe.eval_every == 0 or step + 1 == steps:
                     scalars["held_out"] = _keep_best(state, net, average, val_loss or loss, val, options.seed, recipe)
                 _end_of_step(state, step, steps, scalars, options, recipe, meter)
-    except TrainingDiverged:
+    except (TrainingDiverged, KeyboardInterrupt):
         net.load_state_dict(state.best or average.state_dict())
         raise
     finally:
@@ -89,25 +93,27 @@ def fit_adversarial(generator: nn.Module, critic: nn.Module, average: nn.Module,
     nets = {"critic": critic, "generator": generator}
     optimisers = {name: _adamw(net, recipe) for name, net in nets.items()}
     state = TrainingState({**nets, "average": average}, optimisers)
-    counters = _resume(state, options)
     steps, batches = options.steps or recipe.steps, Batches(len(data[0]), recipe.batch_size, options.seed)
+    counters = _begin(state, options, steps)
     losses = {"critic": critic_loss, "generator": generator_loss}
     scalars: dict[str, float] = {}
     critic.train()
     generator.train()
-    with Meter(steps, counters["step"], options.progress) as meter:
-        for step in range(counters["step"], steps):
-            x, y = _batch(data, batches(step))
-            seed_step(options.seed, step)
-            for name, net in nets.items():
-                with training_precision(recipe.precision, options.device):
-                    mean = losses[name](x, y).mean()
-                descend(mean, net, optimisers[name], learning_rate(recipe, step, steps), recipe.clip, x, step)
-                scalars[name] = float(mean.detach())
-            average_into(average, generator, recipe.ema, step)
-            _end_of_step(state, step, steps, scalars, options, recipe, meter)
-    for net in (critic, generator, average):
-        net.eval()
+    try:
+        with Meter(steps, counters["step"], options.progress) as meter:
+            for step in range(counters["step"], steps):
+                x, y = _batch(data, batches(step))
+                seed_step(options.seed, step)
+                for name, net in nets.items():
+                    with training_precision(recipe.precision, options.device):
+                        mean = losses[name](x, y).mean()
+                    descend(mean, net, optimisers[name], learning_rate(recipe, step, steps), recipe.clip, x, step)
+                    scalars[name] = float(mean.detach())
+                average_into(average, generator, recipe.ema, step)
+                _end_of_step(state, step, steps, scalars, options, recipe, meter)
+    finally:
+        for net in (critic, generator, average):
+            net.eval()
 
 
 @torch.no_grad()
@@ -117,7 +123,8 @@ def held_out_loss(net: nn.Module, loss: Loss, val: Labelled, seed: int, batch_si
     net.eval()
     seed_step(seed, -1)
     chunks = torch.arange(len(val[0])).split(batch_size)
-    total = sum(float(loss(*_batch(val, chunk)).double().sum()) for chunk in chunks)
+    with full_precision():
+        total = sum(float(loss(*_batch(val, chunk)).double().sum()) for chunk in chunks)
     net.train(training)
     return total / len(val[0])
 
@@ -152,11 +159,17 @@ def _adamw(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(net.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
 
 
-def _resume(state: TrainingState, options: FitOptions) -> dict[str, Any]:
+def _begin(state: TrainingState, options: FitOptions, steps: int) -> dict[str, Any]:
+    """The counters to start from: those of the checkpoint with ``resume``; without, ValueError where one is in the way."""
+    folder = options.checkpoint
+    state.run = options.run | {"steps": steps} if options.run else {}
     if options.resume:
-        if options.checkpoint is None:
+        if folder is None:
             raise ValueError("resume needs the checkpoint folder of the run to continue: fit(..., checkpoint=FOLDER)")
-        state.restore(options.checkpoint)
+        state.restore(folder)
+    elif folder is not None and (found := sorted(folder.glob("step_*.safetensors"))):
+        raise ValueError(f"{folder} holds {len(found)} checkpoints, the newest {found[-1].name}: continue with resume, or give "
+                         "an empty folder")
     return state.counters
 
 

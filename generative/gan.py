@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from generative.fit import Recipe, changed, check_training, fit_adversarial
 from generative.nn import mlp
 from generative.recipes import Reproduction, adversarial
-from generative.types import FitOptions, GenerativeModel
+from generative.types import ArrayLike, FitOptions, GenerativeModel
 
 
 def leaky() -> nn.Module:
@@ -73,6 +73,7 @@ class GAN(GenerativeModel):
     """
 
     density = "none"
+    conditional = True
     recipe: ClassVar[Recipe] = Recipe(steps=5000, batch_size=64, lr=2e-4, final_lr=1.0, warmup=1, betas=(0.5, 0.999),
                                       clip=math.inf, ema=0.999)
     net: AdversarialNet
@@ -131,15 +132,12 @@ class GAN(GenerativeModel):
 
     # ---- use --------------------------------------------------------------------------------------------------------
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
-        n_classes = self.spec["n_classes"]
-        if n_classes and y is None:
-            y = torch.randint(n_classes, (n,), generator=generator, device=self.device)
+        y = self._draw_labels(n, generator) if y is None else y
         return self.decode(torch.randn(n, self.config["latent"], generator=generator, device=self.device), y)
 
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+    def decode(self, z: ArrayLike, y: ArrayLike | int | None = None) -> Tensor:
         """Data (B, *event shape) from noise z (B, latent) and labels, through the averaged generator."""
-        x = self._quietly(self.net.average, z, y) * self.net.scale + self.net.shift
-        return x.clamp(0.0, 1.0) if x.ndim == 4 else x
+        return self._decoded(lambda z, y: self.net.average(z, y) * self.net.scale + self.net.shift, z, y)
 
     def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Minus the critic's logit; without y, minus its log-mean-exp over the classes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from generative import gaussians as ga
 from generative.conditionals import Conditional, posterior_mean
 from generative.em import INIT_PARAMS, Data, Run, chunk_rows, initial_factors, initial_responsibilities, without
-from generative.types import ArrayLike, FitOptions, GenerativeModel
+from generative.types import ArrayLike, FitOptions, GenerativeModel, refuse_unknown
 
 SINGLE_CHANGE = 1e-6
 """Change of the objective in one iteration below which EM goes on in float64."""
@@ -30,6 +31,7 @@ class GaussianMixture(GenerativeModel):
 
     density: ClassVar[Literal["exact", "bound", "none"]] = "exact"
     dtype = torch.float64
+    any_shape = True
     holds_out = False
     batch = 1 << 30
 
@@ -37,17 +39,22 @@ class GaussianMixture(GenerativeModel):
                  tol: float = 1e-3, *, reg_covar: float = 1e-6, n_init: int = 1, init_params: str = "kmeans",
                  weights_init: Any = None, means_init: Any = None, precisions_init: Any = None,
                  random_state: int | None = None, n_factors: int = 5, **more: Any) -> None:
+        refuse_unknown(type(self), more)
+        if random_state is not None and not isinstance(random_state, Integral):
+            raise TypeError(f"random_state must be an integer or None, which a file can hold, got {type(random_state).__name__}")
         if covariance_type not in ga.KINDS:
             raise ValueError(f"covariance_type {covariance_type!r} is none of {', '.join(ga.KINDS)}")
         if init_params not in INIT_PARAMS:
             raise ValueError(f"init_params {init_params!r} is none of {', '.join(INIT_PARAMS)}")
         if n_components < 1 or max_iter < 1 or n_init < 1 or n_factors < 1 or tol < 0 or reg_covar < 0:
             raise ValueError("n_components, max_iter, n_init and n_factors must be >= 1, tol and reg_covar >= 0")
+        if covariance_type == "mfa" and precisions_init is not None:
+            raise ValueError("precisions_init has no meaning for mfa, whose covariances are factors and noise: leave it out")
         starts = {name: None if value is None else np.asarray(value, dtype=np.float64).tolist() for name, value in
                   (("weights_init", weights_init), ("means_init", means_init), ("precisions_init", precisions_init))}
         super().__init__(n_components=n_components, covariance_type=covariance_type, max_iter=max_iter, tol=tol,
                          reg_covar=reg_covar, n_init=n_init, init_params=init_params, random_state=random_state,
-                         n_factors=n_factors, **starts, **more)
+                         n_factors=n_factors, **starts)
         self.kind: str = covariance_type
         self.params: ga.Params = {}
         self.offset = torch.zeros(0, dtype=torch.float64)
@@ -59,24 +66,33 @@ class GaussianMixture(GenerativeModel):
     # ---- scikit-learn's names ---------------------------------------------------------------------------------------
     @property
     def weights_(self) -> Tensor:
-        return self.params["weights"]
+        return self._fitted("weights")
 
     @property
     def means_(self) -> Tensor:
-        return self.params["means"] + self.offset
+        return self._fitted("means") + self.offset
 
     @property
     def covariances_(self) -> Tensor:
         """full and mfa (K, D, D), tied (D, D), diag (K, D), spherical (K,)."""
+        self._fitted("means")
         return ga.dense_covariances("mfa", self.params) if self.kind == "mfa" else self.params["covariances"]
 
     @property
     def n_iter_(self) -> int:
+        self._fitted("means")
         return len(self.bounds)
 
     @property
     def lower_bound_(self) -> float:
+        self._fitted("means")
         return self.bounds[-1]
+
+    def _fitted(self, name: str) -> Tensor:
+        """A parameter; before fit AttributeError, so that hasattr says False as for scikit-learn's models."""
+        if name not in self.params:
+            raise AttributeError(f"this {type(self).__name__} is not fitted yet: call fit(x) first")
+        return self.params[name]
 
     def score_samples(self, x: ArrayLike) -> Tensor:
         """log_prob under scikit-learn's name, nats (N,)."""
@@ -92,7 +108,7 @@ class GaussianMixture(GenerativeModel):
 
     def n_parameters(self) -> int:
         """Free parameters, as scikit-learn counts them; mfa counts D L - L (L - 1) / 2 + D for a covariance."""
-        k, d = self.params["means"].shape
+        k, d = self._fitted("means").shape
         factors = min(self.config["n_factors"], d)
         covariance = {"full": k * d * (d + 1) // 2, "tied": d * (d + 1) // 2, "diag": k * d, "spherical": k,
                       "mfa": k * (d * factors - factors * (factors - 1) // 2 + d)}[self.kind]
@@ -186,6 +202,7 @@ class GaussianMixture(GenerativeModel):
     def _start(self, data: Data, draws: np.random.RandomState, seed: int) -> ga.Params:
         """The first parameters: from responsibilities, overridden by weights_init, means_init and precisions_init."""
         c, x = self.config, data.x
+        self._check_start(x.shape[1])
         params: ga.Params = {}
         given = [c["weights_init"], c["means_init"], c["precisions_init"]]
         if any(v is None for v in given):
@@ -200,6 +217,18 @@ class GaussianMixture(GenerativeModel):
             precisions = x.new_tensor(given[2])
             params["covariances"] = ga.regular(torch.linalg.inv(precisions), c["reg_covar"]) if self.kind in ("full", "tied") else 1 / precisions
         return params
+
+    def _check_start(self, d: int) -> None:
+        """ValueError for a start that does not fit ``n_components`` and ``d`` columns."""
+        k = self.config["n_components"]
+        precisions = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,), "mfa": ()}[self.kind]
+        for name, shape in (("weights_init", (k,)), ("means_init", (k, d)), ("precisions_init", precisions)):
+            value = self.config[name]
+            if value is not None and np.shape(value) != shape:
+                raise ValueError(f"{name} must have shape {shape} for {k} components of {d} columns, got {np.shape(value)}")
+        weights = self.config["weights_init"]
+        if weights is not None and (min(weights) < 0 or abs(sum(weights) - 1) > 1e-6):
+            raise ValueError(f"weights_init must be >= 0 and sum to 1, got a sum of {sum(weights):.6g}, least {min(weights):.4g}")
 
     def _calibration_errors(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None]) -> Tensor:
         """On ``val`` where it was given, else on a tenth of the rows under parameters from which they are left out.
@@ -233,9 +262,8 @@ class GaussianMixture(GenerativeModel):
     def impute(self, x: ArrayLike, mask: ArrayLike) -> Tensor:
         """``x`` with the entries where ``mask`` is False replaced by their conditional mean given the others."""
         self._need_fit()
-        data = torch.nan_to_num(torch.as_tensor(x).to(self.device, self.dtype))
-        flat, known = data.reshape(len(data), -1), torch.as_tensor(mask).to(self.device, torch.bool)
-        known = known.expand(data.shape).reshape(len(data), -1)
+        data, known = self._known(x, mask)
+        flat, known = data.reshape(len(data), -1), known.reshape(len(data), -1)
         out = flat.clone()
         for pattern in torch.unique(known, dim=0):
             rows = (known == pattern).all(1)
@@ -245,6 +273,7 @@ class GaussianMixture(GenerativeModel):
 
     def posterior_mean(self, y: Tensor, operator: Tensor, noise: float = 0.0) -> Tensor:
         """E[x | y] for y = A x + noise, (B, D) from ``y`` (B, M) and A (M, D)."""
+        self._need_fit()
         covariances = ga.dense_covariances(self.kind, self.params)
         return posterior_mean(self.weights_, self.means_, covariances, y, operator, noise)
 
@@ -286,10 +315,12 @@ class GaussianMixture(GenerativeModel):
         return (p["means"][component] + self.offset + noise).view(n, *self.spec["event_shape"])
 
     def _tensors(self) -> dict[str, Tensor]:
-        return self.params | {"offset": self.offset}
+        history = {"bounds": torch.tensor(self.bounds, dtype=self.dtype), "converged": torch.tensor(self.converged_)}
+        return self.params | {"offset": self.offset, **history}
 
     def _set_tensors(self, tensors: dict[str, Tensor]) -> None:
-        self.offset = tensors.pop("offset")
+        self.offset, self.converged_ = tensors.pop("offset"), bool(tensors.pop("converged", False))
+        self.bounds = tensors.pop("bounds", torch.zeros(0)).tolist()
         self.params, self._cached = tensors, None
 
     def _to_device(self) -> None:

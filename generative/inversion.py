@@ -13,15 +13,24 @@ from generative.types import GenerativeModel
 STEPS, STARTS, PULL = 150, 4, 1e-3
 
 
-def invert(model: GenerativeModel, x: Tensor, y: Tensor | None = None, known: Tensor | None = None, seed: int = 0) -> Tensor:
+def invert(model: GenerativeModel, x: Tensor, y: Tensor | None = None, known: Tensor | None = None, seed: int = 0,
+           ) -> tuple[Tensor, Tensor | None]:
     """Codes z (N, latent) with G(z) close to ``x`` where ``known``: argmin |G(z) - x|^2 + 1e-3 |z|^2 by Adam, best of 4 starts.
 
-    Source: AnoGAN (Schlegl et al. 2017), without the feature term. ``model`` is a GAN or a DCGAN.
+    Source: AnoGAN (Schlegl et al. 2017), without the feature term. ``model`` is a GAN or a DCGAN. Returned with the codes are
+    their classes (N,): ``y``, or without it, for a model with classes, those of the lowest minimum.
     """
+    if y is not None or not model.spec.get("n_classes"):
+        return _search(model, x, y, known, seed)[0], y
+    tried = [_search(model, x, torch.full((len(x),), c), known, seed) for c in range(model.spec["n_classes"])]
+    best = torch.stack([loss for _, loss in tried]).argmin(0)
+    return torch.stack([z for z, _ in tried])[best, torch.arange(len(x), device=x.device)], best
+
+
+def _search(model: GenerativeModel, x: Tensor, y: Tensor | None, known: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
+    """The codes of ``invert`` for given classes, and what they minimise (N,)."""
     net: Any = model.net
     latent, n = model.config["latent"], len(x)
-    if y is None and model.spec.get("n_classes"):
-        y = torch.zeros(n, dtype=torch.int64, device=x.device)
     labels = None if y is None else y.to(x.device).repeat(STARTS)
     target = ((x - net.shift) / net.scale).repeat(STARTS, *[1] * (x.ndim - 1))
     weight = torch.ones_like(target) if known is None else known.to(target).expand_as(x).repeat(STARTS, *[1] * (x.ndim - 1))
@@ -40,5 +49,5 @@ def invert(model: GenerativeModel, x: Tensor, y: Tensor | None = None, known: Te
     finally:
         for p in frozen:
             p.requires_grad_(True)
-    best = loss.detach().view(STARTS, n).argmin(0)
-    return z.detach().view(STARTS, n, latent)[best, torch.arange(n, device=x.device)]
+    lowest, best = loss.detach().view(STARTS, n).min(0)
+    return z.detach().view(STARTS, n, latent)[best, torch.arange(n, device=x.device)], lowest

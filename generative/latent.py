@@ -33,7 +33,7 @@ class LatentMixture(nn.Module):
         if not self.components:
             return
         k = max(1, min(self.components, len(z) // (2 * z.shape[1] + 2)))
-        regular = 1e-3 * float(z.var(0).mean()) + 1e-8
+        regular = 1e-3 * float(z.var(0, correction=min(1, len(z) - 1)).mean()) + 1e-8
         mixture = GaussianMixture(k, reg_covar=regular, tol=1e-3).fit(z, seed=seed, device=z.device, progress=False)
         self.weights.zero_(), self.means.zero_()
         self.weights[:k] = mixture.weights_.to(self.weights)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from generative.backend import fast_matmul, seed_generator, seeded
 from generative.gmm import GaussianMixture
-from generative.kmeans import kmeans, squared_distances
+from generative.kmeans import kmeans, nearest, squared_distances
 from generative.types import ArrayLike, GenerativeModel
 
 
@@ -82,6 +82,10 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     The trace of the root is the sum of the square roots of the eigenvalues of S_a^1/2 S_b S_a^1/2.
     """
     a, b = a.double(), b.double()
+    for features in (a, b):
+        if features.ndim != 2 or len(features) < 2 or not bool(torch.isfinite(features).all()):
+            raise ValueError(f"features must be (N, F), finite, with N >= 2 for a covariance; got shape {tuple(features.shape)} with "
+                             f"{int((~torch.isfinite(features)).sum())} values that are not finite")
     values, vectors = torch.linalg.eigh(a.T.cov())
     root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
     s_b = b.T.cov()
@@ -94,16 +98,16 @@ def ndb(train: ArrayLike, samples: ArrayLike, bins: int = 100, seed: int = 0, le
     """Number of statistically different bins and Jensen-Shannon divergence (Richardson and Weiss 2018).
 
     Bins are k-means clusters of ``train`` (standardised by dimension); a bin differs where a two-proportion z test rejects at
-    ``level``. Real data against real data give about level * bins.
+    ``level``. Real data against real data give about level * bins. Both sets are counted by the nearest cluster mean, and a
+    cluster that lost its rows counts as an empty bin.
     """
     real = torch.as_tensor(train).double().flatten(1)
     fake = torch.as_tensor(samples).double().flatten(1)
     centre, scale = real.mean(0), real.std(0).clamp_min(1e-3)
     real, fake = (real - centre) / scale, (fake - centre) / scale
     labels = kmeans(real, bins, seed_generator(seed, real.device))
-    centres = torch.stack([real[labels == k].mean(0) if bool((labels == k).any()) else real[0] for k in range(bins)])
-    p = torch.bincount(labels, minlength=bins).double() / len(real)
-    q = torch.bincount(squared_distances(fake, centres).argmin(1), minlength=bins).double() / len(fake)
+    centres = torch.stack([real[labels == k].mean(0) for k in labels.unique()])
+    p, q = (torch.bincount(nearest(x, centres), minlength=bins).double() / len(x) for x in (real, fake))
     pooled = (p * len(real) + q * len(fake)) / (len(real) + len(fake))
     error = (pooled * (1 - pooled) * (1 / len(real) + 1 / len(fake))).sqrt().clamp_min(1e-12)
     limit = math.sqrt(2) * float(torch.erfinv(torch.tensor(1 - level, dtype=torch.float64)))

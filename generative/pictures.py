@@ -82,6 +82,15 @@ def evolution(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayLi
 
     Moments are dense at the start and sparse at the end. ``options`` go to ``fit``. Returns the fitted model.
     """
+    animate(film(model, x, y, n=n, frames=frames, steps=steps, seed=seed, **options), path)
+    return model
+
+
+def film(model: GenerativeModel, x: ArrayLike, y: ArrayLike | None = None, *, n: int = 16, frames: int = 14,
+         steps: int = 1000, seed: int = 0, **options: Any) -> list[Image.Image]:
+    """Fit ``model`` as ``evolution`` does and return the pictures."""
+    if torch.as_tensor(x).ndim != 4:
+        raise ValueError(f"only images (N, C, H, W) can be filmed in training, got shape {tuple(x.shape)}")
     when = sorted({max(1, round(steps * (i / frames) ** 2)) for i in range(1, frames + 1)})
     shots: list[Image.Image] = []
 
@@ -94,11 +103,14 @@ def evolution(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayLi
             shots.append(frame())
 
     model.fit(x, y, steps=steps, seed=seed, on_step=shoot, **options)
-    shots.append(frame())
-    frames_out = [shot.quantize(16, dither=Image.Dither.NONE) for shot in shots]
+    return [*shots, frame()]
+
+
+def animate(shots: list[Image.Image], path: str | Path) -> None:
+    """Write a GIF that stays on the last picture for two seconds."""
+    frames = [shot.quantize(16, dither=Image.Dither.NONE) for shot in shots]
     durations = [150] * (len(shots) - 1) + [2000]
-    frames_out[0].save(Path(path), save_all=True, append_images=frames_out[1:], duration=durations, loop=0, optimize=True)
-    return model
+    frames[0].save(Path(path), save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
 
 
 def _fixed_samples(model: GenerativeModel, n: int, seed: int) -> Tensor:

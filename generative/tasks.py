@@ -16,55 +16,60 @@ PROJECTIONS = 30
 """Rounds of encode, decode and restoring the known values, for models with a code."""
 
 
-def inpaint(model: GenerativeModel, x: ArrayLike, mask: ArrayLike, *, y: ArrayLike | None = None, seed: int = 0) -> Tensor:
+def inpaint(model: GenerativeModel, x: ArrayLike, mask: ArrayLike, *, y: ArrayLike | int | None = None, seed: int = 0) -> Tensor:
     """``x`` with the values where ``mask`` is False (unknown) filled in by the model; known values stay as they are.
 
     Mixtures give the conditional mean in closed form; autoregressive models draw from p(unknown | known); models with a
     code alternate reconstruction and restoring the known values; GANs search the code that explains the known values.
     """
+    model._need_fit()
+    y = model._given_labels(y, len(x))
     own = getattr(model, "inpaint", None)
     if own is not None:
         return own(x, mask, seed=seed) if y is None else own(x, mask, y=y, seed=seed)
     if isinstance(model, GaussianMixture):
         return _in_range(model.impute(x, mask))
-    known = torch.as_tensor(mask).to(model.device, torch.bool)
-    given = torch.where(known, torch.as_tensor(x).to(model.device, model.dtype), 0.0)
-    known = known.expand(given.shape)
+    given, known = model._known(x, mask)
     if _searches(model):
-        labels = None if y is None else torch.as_tensor(y)
-        return torch.where(known, given, model.decode(invert(model, given, labels, known, seed), labels))  # type: ignore[attr-defined]
+        return torch.where(known, given, _decode(model, *invert(model, given, y, known, seed)))
     filled = torch.where(known, given, _typical(model, len(given), y))
     for _ in range(PROJECTIONS):
         filled = torch.where(known, given, _reconstruct(model, _valid(model, filled), y))
     return filled
 
 
-def denoise(model: GenerativeModel, x: ArrayLike, sigma: float, *, y: ArrayLike | None = None) -> Tensor:
+def denoise(model: GenerativeModel, x: ArrayLike, sigma: float, *, y: ArrayLike | int | None = None) -> Tensor:
     """The clean sample behind ``x`` = clean + N(0, sigma^2).
 
-    Mixtures give E[clean | x] in closed form. Models with a code reconstruct, and average with ``x`` by their precisions,
-    taking the model's own held-out reconstruction error as its variance.
+    Mixtures give E[clean | x] in closed form. Models with a code reconstruct, and average with ``x`` by their precisions;
+    the reconstruction's variance is what the mean squared difference from ``x`` exceeds sigma^2 by, sample by sample.
     """
+    model._need_fit()
     if sigma < 0:
         raise ValueError(f"sigma={sigma} must be >= 0, the standard deviation of the noise in units of the data")
-    noisy = torch.as_tensor(x).to(model.device, model.dtype)
+    y = model._given_labels(y, len(x))
+    noisy = model._tensor(x)
     if isinstance(model, GaussianMixture):
         flat = noisy.reshape(len(noisy), -1)
         return _in_range(model.posterior_mean(flat, torch.eye(flat.shape[1]).to(flat), sigma).view(noisy.shape))
     clean = _reconstruct(model, _valid(model, noisy), y)
     if sigma == 0:
         return clean
-    spread = (noisy - clean).flatten(1).var(1).sub(sigma**2).clamp_min(0).view(-1, *[1] * (noisy.ndim - 1))
+    spread = (noisy - clean).square().flatten(1).mean(1).sub(sigma**2).clamp_min(0).view(-1, *[1] * (noisy.ndim - 1))
     weight = spread / (spread + sigma**2)
     return _in_range(clean + weight * (noisy - clean))
 
 
-def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike | None = None) -> Tensor:
+def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike | int | None = None) -> Tensor:
     """Images ``factor`` times as high and wide as ``x`` (N, C, h, w), whose blocks average to ``x``, of the model's size.
 
     Mixtures give the posterior mean in closed form; models with a code alternate reconstruction and correcting the blocks;
     autoregressive models take each block's value for its centre pixel and draw the others.
     """
+    model._need_fit()
+    if factor < 1:
+        raise ValueError(f"factor={factor} must be at least 1, the side of a block in pixels")
+    y = model._given_labels(y, len(x))
     small = torch.as_tensor(x).to(model.device, model.dtype)
     channels, height, width = _image_shape(model)
     if small.ndim != 4 or list(small.shape[1:]) != [channels, height // factor, width // factor] or \
@@ -87,28 +92,27 @@ def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike |
     return large
 
 
-def interpolate(model: GenerativeModel, a: ArrayLike, b: ArrayLike, n: int = 8, *, y: ArrayLike | None = None) -> Tensor:
+def interpolate(model: GenerativeModel, a: ArrayLike, b: ArrayLike, n: int = 8, *, y: ArrayLike | int | None = None) -> Tensor:
     """``n`` samples on the way from each of ``a`` to each of ``b``, through the model's codes: (N, n, *event shape).
 
-    Two single samples of the event shape give (n, *event shape).
+    Two single samples of the event shape give (n, *event shape). A model with classes and no ``y`` decodes the first half
+    of the way under the best class of ``a``, the second under that of ``b``.
     """
+    model._need_fit()
     if n < 2:
         raise ValueError(f"n={n} must be at least 2, the two ends")
     a, b = torch.as_tensor(a), torch.as_tensor(b)
     if list(a.shape) == model.spec.get("event_shape"):
         return interpolate(model, a.unsqueeze(0), b.unsqueeze(0), n, y=y)[0]
-    encode, decode = _coder(model, "interpolate")
-    start, end = encode(a, y), encode(b, y)
-    steps = [decode(torch.lerp(start, end, float(t)), y) for t in torch.linspace(0, 1, n)]
+    y = model._given_labels(y, len(a))
+    (start, first), (end, last) = (_encode(model, ends, y, "interpolate") for ends in (a, b))
+    steps = [_decode(model, torch.lerp(start, end, float(t)), first if t < 0.5 else last) for t in torch.linspace(0, 1, n)]
     return torch.stack(steps, dim=1)
 
 
 def complete(model: GenerativeModel, x: ArrayLike, mask: ArrayLike, y: ArrayLike | int, *, seed: int = 0) -> Tensor:
     """``inpaint`` for a wanted class: the unknown values as class ``y`` (one label, or one a sample) would have them."""
-    if not model.spec.get("n_classes"):
-        raise ValueError(f"this {type(model).__name__} was fitted without labels: fit(x, y) to complete by class")
-    labels = torch.full((len(x),), y) if isinstance(y, int) else torch.as_tensor(y)
-    return inpaint(model, x, mask, y=labels, seed=seed)
+    return inpaint(model, x, mask, y=model._given_labels(y, len(x)), seed=seed)
 
 
 def rank_anomalies(model: GenerativeModel, x: ArrayLike) -> Tensor:
@@ -116,16 +120,23 @@ def rank_anomalies(model: GenerativeModel, x: ArrayLike) -> Tensor:
     return model.error(x).argsort(descending=True)
 
 
-def _coder(model: GenerativeModel, task: str) -> tuple[Any, Any]:
-    """(encode, decode) that both take labels, or ValueError where the model has no code."""
-    encode, decode = getattr(model, "encode", None), getattr(model, "decode", None)
+def _encode(model: GenerativeModel, x: ArrayLike, y: Tensor | None, task: str) -> tuple[Tensor, Tensor | None]:
+    """Codes, and the classes that they are meant for: ``y``, or those that explain ``x`` best.
+
+    ValueError where the model has no codes to do ``task`` with.
+    """
     if _searches(model):
-        return (lambda data, y: invert(model, torch.as_tensor(data).to(model.device, model.dtype), y)), decode
-    if encode is None or decode is None:
+        return invert(model, model._check(x), y)
+    encode: Any = getattr(model, "encode", None)
+    if encode is None:
         raise ValueError(f"{type(model).__name__} cannot {task}: it has no codes; use an AutoEncoder or a VAE")
-    if model.spec.get("n_classes") and hasattr(model, "elbo"):
-        return encode, decode
-    return (lambda data, y: encode(data)), (lambda codes, y: decode(codes))
+    if y is None and hasattr(model, "best_class"):
+        y = model.best_class(x)
+    return (encode(x) if y is None else encode(x, y)), y
+
+
+def _decode(model: Any, codes: Tensor, y: Tensor | None) -> Tensor:
+    return model.decode(codes) if y is None else model.decode(codes, y)
 
 
 def _searches(model: GenerativeModel) -> bool:
@@ -133,14 +144,9 @@ def _searches(model: GenerativeModel) -> bool:
     return not hasattr(model, "encode") and hasattr(getattr(model, "net", None), "average")
 
 
-def _reconstruct(model: GenerativeModel, x: Tensor, y: ArrayLike | None) -> Tensor:
+def _reconstruct(model: GenerativeModel, x: Tensor, y: Tensor | None) -> Tensor:
     """decode(encode(x)); for a conditional model without labels, under the class that explains x best."""
-    encode, decode = _coder(model, "reconstruct")
-    classes = model.spec.get("n_classes", 0)
-    if y is None and classes and hasattr(model, "elbo"):
-        bounds = [model.elbo(x, torch.full((len(x),), c)) for c in range(classes)]  # type: ignore[attr-defined]
-        y = torch.stack(bounds).argmax(0)
-    return decode(encode(x, y), y)
+    return _decode(model, *_encode(model, x, y, "reconstruct"))
 
 
 def _valid(model: GenerativeModel, x: Tensor) -> Tensor:
@@ -151,12 +157,11 @@ def _valid(model: GenerativeModel, x: Tensor) -> Tensor:
     return (x * (levels - 1)).round() / (levels - 1) if model.spec["value"] in ("binary", "categorical") else x
 
 
-def _typical(model: GenerativeModel, n: int, y: ArrayLike | None) -> Tensor:
+def _typical(model: GenerativeModel, n: int, y: Tensor | None) -> Tensor:
     """What the code zero stands for (of class ``y``), ``n`` times: where filling in starts."""
-    _, decode = _coder(model, "fill in")
     if y is None and model.spec.get("n_classes"):
         y = torch.zeros(n, dtype=torch.int64)
-    return decode(torch.zeros(n, model.config["latent"], device=model.device), y)
+    return _decode(model, torch.zeros(n, model.config["latent"], device=model.device), y)
 
 
 def _in_range(x: Tensor) -> Tensor:

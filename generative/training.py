@@ -64,13 +64,16 @@ class Recipe:
 
 def check_training(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """``options`` of the model class ``name`` that are fields of Recipe; ValueError with the nearest field for any
-    other."""
+    other, and for counts below 1."""
     known = [field.name for field in fields(Recipe)]
     for option in options:
         if option not in known:
             near = difflib.get_close_matches(option, known, n=1)
             raise ValueError(f"{name} has no option {option!r}{f': did you mean {near[0]!r}?' if near else ''} "
                              f"(training options: {', '.join(known)})")
+    for option in ("steps", "batch_size", "eval_every", "checkpoint_every"):
+        if options.get(option, 1) < 1:
+            raise ValueError(f"{option} must be at least 1, got {options[option]}")
     return options
 
 
@@ -163,6 +166,8 @@ class TrainingState:
 
     def __init__(self, nets: dict[str, nn.Module], optimisers: dict[str, torch.optim.Optimizer]) -> None:
         self.nets, self.optimisers = nets, optimisers
+        self.run: dict[str, Any] = {}
+        """What must be the same in a checkpoint that is restored (JSON values)."""
         self.best: dict[str, Tensor] = {}
         self.counters: dict[str, Any] = {"step": 0, "best_loss": math.inf, "since_best": 0}
 
@@ -175,12 +180,12 @@ class TrainingState:
             for index, slots in optimiser.state_dict()["state"].items():
                 tensors |= {f"opt/{key}/{index}/{slot}": torch.as_tensor(value) for slot, value in slots.items()}
         target = folder / f"step_{self.counters['step']:09d}.safetensors"
-        write_tensors(target, tensors, {"counters": json.dumps(self.counters)})
+        write_tensors(target, tensors, {"counters": json.dumps(self.counters), "run": json.dumps(self.run)})
         for old in sorted(folder.glob("step_*.safetensors"))[:-2]:
             old.unlink()
 
     def restore(self, folder: Path) -> None:
-        """Load the newest readable checkpoint of ``folder``; ValueError when there is none."""
+        """Load the newest readable checkpoint of ``folder``; ValueError when there is none, or it is of another run."""
         problems = []
         for source in sorted(folder.glob("step_*.safetensors"), reverse=True):
             try:
@@ -188,11 +193,21 @@ class TrainingState:
             except ValueError as error:
                 problems.append(str(error))
                 continue
+            self._compare(json.loads(header.get("run", "{}")), source)
             self._set(tensors)
             self.counters = json.loads(header["counters"])
             return
         raise ValueError(f"no readable checkpoint in {folder} ({'; '.join(problems) or 'no step_*.safetensors file'}): "
                          "start without resume")
+
+    def _compare(self, run: dict[str, Any], source: Path) -> None:
+        """ValueError where the ``run`` that wrote ``source`` is not this one; older checkpoints do not say."""
+        ours = json.loads(json.dumps(self.run))
+        differ = [name for name in run.keys() | ours.keys() if run.get(name) != ours.get(name)] if run and ours else []
+        if differ:
+            shown = ", ".join(f"{name} {run.get(name)} there and {ours.get(name)} here" for name in sorted(differ))
+            raise ValueError(f"{source} is of another run ({shown}): repeat that run's settings and data, or start in an "
+                             "empty folder without resume")
 
     def _set(self, tensors: dict[str, Tensor]) -> None:
         self.best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best/")}

@@ -6,9 +6,12 @@ shape, value type, levels, classes), its tensors, and the calibration of ``score
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -16,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generative.backend import resolve_device, seed_generator, seeded
+from generative.backend import full_precision, resolve_device, seed_generator, seeded
 from generative.files import read_tensors, write_tensors
+from generative.training import TrainingDiverged
 
 ArrayLike = np.ndarray | Tensor
 OnStep = Callable[[int, dict[str, float]], None]
@@ -39,6 +43,8 @@ class FitOptions:
     on_step: OnStep | None
     checkpoint: Path | None
     resume: bool
+    run: dict[str, Any] = field(default_factory=dict)
+    """What a checkpoint must agree on to be continued: model, settings, seed, data."""
 
 
 class GenerativeModel:
@@ -51,6 +57,10 @@ class GenerativeModel:
     density: ClassVar[Literal["exact", "bound", "none"]] = "none"
     dtype: ClassVar[torch.dtype] = torch.float32
     images_only: ClassVar[bool] = False
+    any_shape: ClassVar[bool] = False
+    """Whether samples may have shapes other than vectors' and images'."""
+    conditional: ClassVar[bool] = False
+    """Whether fit learns p(x | y) where it is given labels; other models ignore them in fit and refuse them elsewhere."""
     holds_out: ClassVar[bool] = True
     """Whether fit keeps a tenth of the data (when ``val`` is None) for early stopping and calibration."""
     batch: ClassVar[int] = 512
@@ -63,7 +73,7 @@ class GenerativeModel:
         _REGISTRY[cls.__name__] = cls
 
     def __init__(self, **config: Any) -> None:
-        self.config: dict[str, Any] = config
+        self.config: dict[str, Any] = {name: _plain(value) for name, value in config.items()}
         self.spec: dict[str, Any] = {}
         self.calibration: tuple[float, float] | None = None
         self.device = torch.device("cpu")
@@ -104,31 +114,35 @@ class GenerativeModel:
         """Fit to ``x`` (N, C, H, W) in [0, 1] or (N, D), with optional labels ``y`` (N,) in 0..classes-1.
 
         ``val`` is held-out data, an array or a pair (x, y); without it a tenth of ``x`` is kept out. ``checkpoint`` is a
-        folder; with ``resume`` the fit continues from it, equal to an uninterrupted one. Returns self.
+        folder without checkpoints; with ``resume`` the same fit continues from those in it, equal to an uninterrupted
+        one. Interrupted (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights. Returns self.
         """
-        self.device = resolve_device(device)
-        data, labels = self._check(x, first=True), self._labels(y, len(x))
+        if steps is not None and steps < 1:
+            raise ValueError(f"steps={steps} must be at least 1; leave it out for the model's own number")
+        self.device, self.spec, self.calibration = resolve_device(device), {}, None
+        data, labels = self._check(x, first=True), self._labels(y, len(x)) if self.conditional else None
         self.spec = self._infer(data, labels)
         rest = val if isinstance(val, tuple) else (val, None)
-        held = None if val is None else (self._check(rest[0]), self._labels(rest[1], len(rest[0])))
-        with seeded(seed, self.device):
-            if held is None:
-                data, labels, held = self._hold_out(data, labels)
-            options = FitOptions(steps, seed, self.device, progress, on_step, Path(checkpoint) if checkpoint else None,
-                                 resume)
-            self._build()
-            self._to_device()
-            self._fit(data, labels, held, options)
-            self._calibrate(self._calibration_errors(data, labels, held))
+        try:
+            held = None if val is None else (self._check(rest[0]),
+                                             self._labels(rest[1], len(rest[0])) if self.conditional else None)
+            with seeded(seed, self.device):
+                if held is None:
+                    data, labels, held = self._hold_out(data, labels)
+                run = self._identity(data, labels, held, seed) if checkpoint else {}
+                self._train(data, labels, held, FitOptions(steps, seed, self.device, progress, on_step,
+                                                           Path(checkpoint) if checkpoint else None, resume, run))
+        finally:
+            if self.calibration is None:
+                self.spec = {}
         return self
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
         """``n`` samples (n, *event shape); ``y`` is one class for all or one label a sample; the same seed, the same samples."""
         self._need_fit()
-        labels = self._labels(np.full(n, y) if isinstance(y, int) else y, n)
-        if labels is not None and not self.spec.get("n_classes"):
-            raise ValueError("this model was fitted without labels, so it cannot sample by class: fit it with y")
-        return self._quietly(self._sample, n, labels, seed_generator(seed, self.device))
+        if n < 1:
+            raise ValueError(f"n={n} must be at least 1, the number of samples")
+        return self._quietly(self._sample, n, self._given_labels(y, n), seed_generator(seed, self.device))
 
     def log_prob(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
         """Log-likelihood (``density == "exact"``) or a lower bound on it (``"bound"``), nats per sample, shape (N,)."""
@@ -159,6 +173,18 @@ class GenerativeModel:
         return self
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
+    def _train(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
+        """Build, fit and calibrate; a network whose training is interrupted is calibrated as it is then."""
+        self._build()
+        self._to_device()
+        try:
+            self._fit(x, y, val, options)
+        except (KeyboardInterrupt, TrainingDiverged):
+            if hasattr(self, "net"):  # a mixture has no parameters before its EM has ended
+                self._calibrate(self.error(*val))
+            raise
+        self._calibrate(self._calibration_errors(x, y, val))
+
     def _to_device(self) -> None:
         self.net.to(self.device)
 
@@ -168,10 +194,10 @@ class GenerativeModel:
         return self.calibration
 
     def _quietly(self, function: Callable[..., Tensor], *args: Any) -> Tensor:
-        """Call ``function`` in eval mode without gradients, and leave the mode as it was."""
+        """Call ``function`` in eval mode, without gradients and in full precision, and leave the mode as it was."""
         net = getattr(self, "net", None)
         training = net is not None and net.training
-        with torch.no_grad():
+        with torch.no_grad(), full_precision():
             if net is None or not training:
                 return function(*args)
             net.eval()
@@ -184,10 +210,24 @@ class GenerativeModel:
         """``function`` over chunks of checked data, joined."""
         if not self.spec:
             self._need_fit()
-        data, labels = self._check(x), self._labels(y, len(x))
-        parts = [self._quietly(function, data[i:i + self.batch], None if labels is None else labels[i:i + self.batch])
-                 for i in range(0, len(data), self.batch)]
-        return torch.cat(parts)
+        data, labels = self._check(x), self._given_labels(y, len(x))
+        return self._chunked(function, data, labels)
+
+    def _chunked(self, function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
+        """``function`` of ``batch`` rows of every tensor at a time, joined; None stays None."""
+        n = next(len(t) for t in tensors if t is not None)
+        return torch.cat([self._quietly(function, *(None if t is None else t[i:i + self.batch] for t in tensors))
+                          for i in range(0, n, self.batch)])
+
+    def _decoded(self, decode: Callable[[Tensor, Tensor | None], Tensor], z: ArrayLike, y: ArrayLike | int | None) -> Tensor:
+        """Samples from codes ``z`` (N, latent) and, for a model with classes, labels; images are clamped to [0, 1]."""
+        if not self.spec:
+            self._need_fit()
+        codes, labels = torch.as_tensor(z).to(self.device, self.dtype), self._given_labels(y, len(z))
+        if labels is None and self.spec.get("n_classes"):
+            raise ValueError(f"this {type(self).__name__} was fitted with labels: decode(z, y) needs the class of every code")
+        x = self._chunked(decode, codes, labels)
+        return x.clamp(0, 1) if x.ndim == 4 else x
 
     def _calibration_errors(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None]) -> Tensor:
         """Errors on held-out data, from which ``score`` takes its scale."""
@@ -201,6 +241,14 @@ class GenerativeModel:
         s, q = (float(v) for v in torch.quantile(errors[:1_000_000], errors.new_tensor([0.5, 0.95])))
         self.calibration = (s, max(q, s + 1e-6 * (1.0 + abs(s))))
 
+    def _identity(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], seed: int) -> dict[str, Any]:
+        """What makes this fit the one that it is, as JSON values; of the data their shape, types and checksum."""
+        data = 0
+        for part in (x, y, *val):
+            data = data if part is None else zlib.crc32(part.cpu().numpy().tobytes(), data)
+        return {"model": type(self).__name__, "seed": seed, **self.config,
+                **{f"data's {name}": value for name, value in self.spec.items()}, "data's checksum": data}
+
     def _hold_out(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor | None]]:
         if not self.holds_out or len(x) < 20:
             return x, y, (x, y)
@@ -211,26 +259,55 @@ class GenerativeModel:
         return x[kept], y[kept], (x[held], y[held])
 
     def _check(self, x: ArrayLike, first: bool = False) -> Tensor:
-        """``x`` as a tensor of ``self.dtype`` on ``self.device``, or a ValueError that names what is wrong with it."""
+        """``_tensor``, or a ValueError for images outside [0, 1]."""
+        data = self._tensor(x, first)
+        if data.ndim == 4 and (data.min() < 0 or data.max() > 1):
+            raise ValueError(f"images must lie in [0, 1], got [{data.min():.4g}, {data.max():.4g}]: divide by the largest "
+                             "possible value first")
+        return data
+
+    def _tensor(self, x: ArrayLike, first: bool = False) -> Tensor:
+        """``x`` as a tensor of ``self.dtype`` on ``self.device``, or a ValueError that names what is wrong with it.
+
+        The ``first`` data are those of fit, which say what shape is right.
+        """
         data = torch.as_tensor(x).to(self.device, self.dtype)
         if self.images_only and data.ndim != 4:
             raise ValueError(f"{type(self).__name__} takes images (N, C, H, W), got shape {tuple(data.shape)}")
-        if data.ndim < 2 or len(data) == 0:
+        if not (data.ndim in (2, 4) or (self.any_shape and data.ndim > 2)) or data.numel() == 0:
             raise ValueError(f"data must be (N, D) or (N, C, H, W) with N >= 1, got shape {tuple(data.shape)}")
         if not first and list(data.shape[1:]) != self.spec["event_shape"]:
             raise ValueError(f"this {type(self).__name__} was fitted on samples of shape {tuple(self.spec['event_shape'])}, "
                              f"got {tuple(data.shape[1:])}")
         if not torch.isfinite(data).all():
             raise ValueError(f"data holds {int((~torch.isfinite(data)).sum())} values that are NaN or infinite")
-        if data.ndim == 4 and (data.min() < 0 or data.max() > 1):
-            raise ValueError(f"images must lie in [0, 1], got [{data.min():.4g}, {data.max():.4g}]: divide by the largest "
-                             "possible value first")
         return data
 
-    def _labels(self, y: ArrayLike | None, n: int) -> Tensor | None:
+    def _known(self, x: ArrayLike, mask: ArrayLike) -> tuple[Tensor, Tensor]:
+        """``x`` with zeros where ``mask`` is False, checked, and the mask in its shape."""
+        data, known = torch.as_tensor(x).to(self.device, self.dtype), torch.as_tensor(mask).to(self.device, torch.bool)
+        try:
+            known = known.expand(data.shape)
+        except RuntimeError:
+            raise ValueError(f"mask has shape {tuple(known.shape)}, which does not fit data of shape {tuple(data.shape)}: give "
+                             "one value for every value of a sample") from None
+        return self._check(torch.where(known, data, 0.0)), known
+
+    def _given_labels(self, y: ArrayLike | int | None, n: int) -> Tensor | None:
+        """``_labels`` for a fitted model; ValueError where it has learned no classes."""
+        if y is not None and not self.conditional:
+            raise ValueError(f"{type(self).__name__} has no classes: leave y out, or use a VAE, GAN or PixelCNN fitted with labels")
+        if y is not None and not self.spec.get("n_classes"):
+            raise ValueError(f"this {type(self).__name__} was fitted without labels, so it has no classes: leave y out, or "
+                             "fit(x, y)")
+        return self._labels(y, n)
+
+    def _labels(self, y: ArrayLike | int | None, n: int) -> Tensor | None:
+        """``y`` as a tensor (n,) on ``self.device``; a single label is everyone's."""
         if y is None:
             return None
         labels = torch.as_tensor(y).to(self.device, torch.int64)
+        labels = labels.expand(n) if labels.ndim == 0 else labels
         if labels.shape != (n,) or (n and int(labels.min()) < 0):
             raise ValueError(f"labels must be {n} integers >= 0, one a sample, got shape {tuple(labels.shape)}")
         classes = self.spec.get("n_classes")
@@ -238,11 +315,23 @@ class GenerativeModel:
             raise ValueError(f"label {int(labels.max())} is outside the {classes} classes seen at fit")
         return labels
 
+    def _draw_labels(self, n: int, generator: torch.Generator) -> Tensor | None:
+        """Labels as frequent as in training; None without classes."""
+        if not self.spec["n_classes"]:
+            return None
+        weights = torch.tensor(self.spec["class_weights"], device=self.device)
+        return torch.multinomial(weights, n, replacement=True, generator=generator)
+
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         value, levels = infer_values(x) if x.ndim == 4 else ("real", 0)
         counts = [] if y is None else torch.bincount(y).tolist()
         return {"event_shape": list(x.shape[1:]), "value": value, "levels": levels, "n_classes": len(counts),
                 "class_weights": [count / len(x) for count in counts]}
+
+
+def _plain(value: Any) -> Any:
+    """A constructor's argument as what a file can hold: NumPy's numbers become Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def infer_values(x: Tensor) -> tuple[str, int]:
@@ -260,6 +349,15 @@ def infer_values(x: Tensor) -> tuple[str, int]:
     return "grey", 256
 
 
+def refuse_unknown(model: type, names: Iterable[str]) -> None:
+    """TypeError for ``names`` that the constructor of ``model`` does not have, with the nearest one that it has."""
+    known = [name for name, p in inspect.signature(model).parameters.items() if p.kind is not p.VAR_KEYWORD]
+    for name in names:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise TypeError(f"{model.__name__} has no parameter {name!r}: " +
+                        (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"))
+
+
 def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeModel:
     """Read a model that ``save`` wrote; ValueError for anything else, pickles included (none is ever opened as one)."""
     header, tensors = read_tensors(Path(path))
@@ -268,7 +366,8 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
     model = _class_of(header["class"])(**json.loads(header["config"]))
     model.spec = json.loads(header["spec"])
     model.calibration = tuple(json.loads(header["calibration"]))
-    model._set_tensors(tensors)
+    with torch.random.fork_rng(devices=[]):  # a network is built with random weights first
+        model._set_tensors(tensors)
     return model.to(device)
 
 

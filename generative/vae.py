@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from generative.backend import seed_generator
+from generative.backend import noise_by_content
 from generative.coders import (
     ARCHITECTURES,
     LIKELIHOODS,
@@ -21,12 +20,14 @@ from generative.coders import (
     resolve_arch,
     resolve_likelihood,
 )
-from generative.fit import Recipe, fit_likelihood
+from generative.fit import Recipe, changed, check_training, fit_likelihood
 from generative.latent import LatentMixture
 from generative.recipes import Reproduction, likelihood
 from generative.types import ArrayLike, FitOptions, GenerativeModel
 
 MIN_LOG_VAR, MAX_LOG_VAR = -12.0, 8.0
+DECODED = 1 << 23
+"""Values that the likelihood decodes at once (32 MB; the layers before it take a few times as much)."""
 
 
 class VAENet(nn.Module):
@@ -72,12 +73,14 @@ class VAE(GenerativeModel):
     ``likelihood`` "auto" follows the data: bernoulli for binary images, categorical for up to 64 levels, else gaussian, whose
     standard deviation is at least ``min_sd`` of the data's. ``prior_components`` > 0 fits a mixture to the codes after
     training and uses it as prior. ``binarize`` draws binary images from grey ones, anew in every minibatch (in log_prob, from
-    a fixed seed). With labels the model is conditional: p(x | y).
+    a fixed seed). ``training`` changes other fields of ``fit.Recipe`` (steps, ema, ...). With labels the model is
+    conditional: p(x | y).
 
     log_prob is the importance-weighted bound with ``k_eval`` samples (float32, noise from a fixed seed); ``elbo`` is k = 1.
     """
 
     density: ClassVar[Literal["exact", "bound", "none"]] = "bound"
+    conditional = True
     batch = 128
     net: VAENet
     recipe = Recipe(steps=2500, batch_size=64, lr=2e-3, patience=8, precision="fast")
@@ -85,7 +88,7 @@ class VAE(GenerativeModel):
     def __init__(self, latent: int = 16, hidden: int = 256, layers: int = 2, arch: str = "auto", likelihood: str = "auto",
                  beta: float = 1.0, free_bits: float = 0.0, objective: str = "elbo", k_train: int = 8, k_eval: int = 64,
                  prior_components: int = 0, binarize: bool = False, min_sd: float = 0.01, lr: float = 2e-3,
-                 batch_size: int = 64) -> None:
+                 batch_size: int = 64, **training: Any) -> None:
         if arch not in ARCHITECTURES or likelihood not in LIKELIHOODS or objective not in ("elbo", "iwae"):
             raise ValueError(f"arch is one of {', '.join(ARCHITECTURES)}, likelihood one of {', '.join(LIKELIHOODS)}, objective "
                              f"elbo or iwae; got {arch!r}, {likelihood!r}, {objective!r}")
@@ -94,7 +97,8 @@ class VAE(GenerativeModel):
                              "prior_components >= 0")
         super().__init__(latent=latent, hidden=hidden, layers=layers, arch=arch, likelihood=likelihood, beta=beta,
                          free_bits=free_bits, objective=objective, k_train=k_train, k_eval=k_eval,
-                         prior_components=prior_components, binarize=binarize, min_sd=min_sd, lr=lr, batch_size=batch_size)
+                         prior_components=prior_components, binarize=binarize, min_sd=min_sd, lr=lr, batch_size=batch_size,
+                         **check_training(type(self).__name__, training))
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         spec = super()._infer(x, y)
@@ -105,15 +109,17 @@ class VAE(GenerativeModel):
         self._fitted_prior = self.config["prior_components"] > 0
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
-        self.net.likelihood.check(self._ink(x, seed_generator(0, x.device)))
+        if not self.config["binarize"]:
+            self.net.likelihood.check(x)
         self.net.likelihood.standardise(x)
         self._fitted_prior = False
-        recipe = replace(self.recipe, lr=self.config["lr"], batch_size=self.config["batch_size"])
-        fit_likelihood(self.net, self._loss, (x, y), val, options, recipe)
-        if self.config["prior_components"]:
-            with torch.no_grad():
-                self.net.prior.fit(self._codes(x, y), options.seed)
-        self._fitted_prior = self.config["prior_components"] > 0
+        try:
+            fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
+            if self.config["prior_components"]:
+                with torch.no_grad():
+                    self.net.prior.fit(self._codes(x, y), options.seed)
+        finally:  # an interrupted fit leaves the mixture at the standard normal
+            self._fitted_prior = self.config["prior_components"] > 0
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Negative objective of each sample."""
@@ -129,9 +135,14 @@ class VAE(GenerativeModel):
         paid = kl.mean(0).clamp_min(c["free_bits"]).sum() if c["free_bits"] else kl.sum(1)
         return c["beta"] * paid - reconstruction
 
-    def _ink(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Binary draws of grey values under ``binarize``, else ``x``."""
-        return torch.bernoulli(x, generator=generator) if self.config["binarize"] else x
+    def _ink(self, x: Tensor, seed: int | None = None) -> Tensor:
+        """Binary draws of grey values under ``binarize``, with a ``seed`` the same ones for the same image; else ``x``."""
+        if not self.config["binarize"]:
+            return x
+        if seed is None:
+            return torch.bernoulli(x)
+        noise = noise_by_content(x, seed, lambda g: torch.rand(x.shape[1:], generator=g, device=x.device))
+        return (noise < x).to(x)
 
     def _codes(self, x: Tensor, y: Tensor | None) -> Tensor:
         """One draw of z from q(z | x) for every sample: the aggregate posterior."""
@@ -144,50 +155,60 @@ class VAE(GenerativeModel):
     def log_prob(self, x: ArrayLike, y: ArrayLike | None = None, *, k: int | None = None, seed: int = 0) -> Tensor:
         """Lower bound on log p(x) (or p(x | y)) with ``k`` importance samples (default ``k_eval``), nats (N,).
 
-        A conditional model without ``y`` sums over the classes with their training frequencies.
+        A conditional model without ``y`` sums over the classes with their training frequencies. The noise of a sample
+        depends on ``seed`` and its values alone.
         """
-        generator = seed_generator(seed, self.device)
-        return self._batched(lambda data, labels: self._bound(data, labels, k or self.config["k_eval"], generator), x, y)
+        return self._batched(lambda data, labels: self._bound(data, labels, k or self.config["k_eval"], seed), x, y)
 
     def elbo(self, x: ArrayLike, y: ArrayLike | None = None, *, seed: int = 0) -> Tensor:
         """One-sample evidence lower bound, nats (N,)."""
         return self.log_prob(x, y, k=1, seed=seed)
 
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
-        return self._bound(x, y, self.config["k_eval"], seed_generator(0, self.device))
+        return self._bound(x, y, self.config["k_eval"], 0)
 
-    def _bound(self, x: Tensor, y: Tensor | None, k: int, generator: torch.Generator) -> Tensor:
+    def _bound(self, x: Tensor, y: Tensor | None, k: int, seed: int) -> Tensor:
         classes = self.spec["n_classes"]
-        x = self._ink(x, generator)
+        x = self._ink(x, seed)
         self.net.likelihood.check(x)
+        noise = noise_by_content(x, seed, lambda g: torch.randn(k, self.net.latent, generator=g, device=x.device))
+        noise = noise.movedim(1, 0)
         if y is not None or not classes:
-            return self._given(x, y, k, generator)
+            return self._given(x, y, noise)
         weights = torch.tensor(self.spec["class_weights"], device=x.device).log()
-        each = [self._given(x, torch.full((len(x),), c, device=x.device), k, generator) for c in range(classes)]
+        each = [self._given(x, torch.full((len(x),), c, device=x.device), noise) for c in range(classes)]
         return torch.logsumexp(torch.stack(each) + weights.unsqueeze(1), 0)
 
-    def _given(self, x: Tensor, y: Tensor | None, k: int, generator: torch.Generator) -> Tensor:
-        """The k-sample bound in slices of at most 32 samples of z."""
-        total = x.new_full((len(x),), -torch.inf)
-        for start in range(0, k, 32):
-            noise = torch.randn(min(32, k - start), len(x), self.net.latent, generator=generator, device=x.device)
-            weights = self.net.log_weights(x, y, noise, self._fitted_prior)
-            total = torch.logaddexp(total, torch.logsumexp(weights, 0))
-        return total - math.log(k)
+    def _given(self, x: Tensor, y: Tensor | None, noise: Tensor) -> Tensor:
+        """The bound with the k samples of ``noise`` (k, B, L), in slices of at most 32 of them and DECODED values."""
+        values = x[0].numel() * self.net.likelihood.per_value
+        rows = min(len(x), max(1, DECODED // values))
+        draws = min(32, max(1, DECODED // (values * rows)))
+        bounds = []
+        for at in range(0, len(x), rows):
+            part = slice(at, at + rows)
+            weights = [self.net.log_weights(x[part], None if y is None else y[part], some[:, part], self._fitted_prior)
+                       for some in noise.split(draws)]
+            bounds.append(torch.logsumexp(torch.cat(weights), 0))
+        return torch.cat(bounds) - math.log(len(noise))
+
+    def best_class(self, x: ArrayLike) -> Tensor | None:
+        """The class (N,) with the highest one-sample bound on log p(x | class); None without classes."""
+        each = [self.elbo(x, torch.tensor(c)) for c in range(self.spec.get("n_classes", 0))]
+        return torch.stack(each).argmax(0) if each else None
 
     def encode(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """Posterior means (N, latent)."""
+        """Posterior means (N, latent); a conditional model takes ``best_class`` where ``y`` is None."""
+        y = self.best_class(x) if y is None else y
         return self._batched(lambda data, labels: self.net.posterior(data, labels)[0], x, y)
 
     def decode(self, z: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """E[x | z] (N, *event shape); images are clamped to [0, 1]."""
-        self._need_fit()
-        codes, labels = torch.as_tensor(z).to(self.device, self.dtype), self._labels(y, len(z))
-        x = self._quietly(lambda: self.net.likelihood.mean(self.net.decode(codes, labels)))
-        return x.clamp(0, 1) if x.ndim == 4 else x
+        """E[x | z] (N, *event shape), for a conditional model E[x | z, y]; images are clamped to [0, 1]."""
+        return self._decoded(lambda codes, labels: self.net.likelihood.mean(self.net.decode(codes, labels)), z, y)
 
     def reconstruct(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """decode(encode(x))."""
+        """decode(encode(x)); a conditional model takes ``best_class`` where ``y`` is None."""
+        y = self.best_class(x) if y is None else y
         return self.decode(self.encode(x, y), y)
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None, mean: bool = False) -> Tensor:
@@ -196,15 +217,15 @@ class VAE(GenerativeModel):
         return super().sample(n, seed=seed, y=y)
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
-        if self.spec["n_classes"] and y is None:
-            y = torch.multinomial(torch.tensor(self.spec["class_weights"], device=self.device), n, replacement=True,
-                                  generator=generator)
+        y = self._draw_labels(n, generator) if y is None else y
         if self._fitted_prior:
             z = self.net.prior.sample(n, generator)
         else:
             z = torch.randn(n, self.net.latent, generator=generator, device=self.device)
-        out = self.net.decode(z, y)
-        x = self.net.likelihood.mean(out) if self._mean_only else self.net.likelihood.draw(out, generator)
+        if self._mean_only:
+            return self.decode(z, y)
+        noise = self.net.likelihood.noise((n, *self.spec["event_shape"]), generator)
+        x = self._chunked(lambda z, u, y: self.net.likelihood.draw(self.net.decode(z, y), u), z, noise, y)
         return x.clamp(0, 1) if x.ndim == 4 else x
 
 
@@ -215,10 +236,9 @@ def reproduce(data_path: str | Path, out: str | Path, *, objective: str = "elbo"
     Batch 128 and 64, AdamW 1e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995, best of the held-out
     evaluations. ``test_nats`` is the one-sample bound for "elbo" and the 50-sample bound for "iwae".
     """
-    if objective == "elbo":
-        model, most = VAE(latent=40, hidden=256, layers=1, arch="conv", k_eval=1, binarize=True, lr=1e-3, batch_size=128), 40_000
-    else:
-        model, most = VAE(latent=50, hidden=400, layers=2, arch="mlp", objective="iwae", k_train=50, k_eval=50, binarize=True,
-                          lr=1e-3), 30_000
-    model.recipe = replace(VAE.recipe, steps=most, warmup=500, ema=0.9995, eval_every=2000, patience=0)
+    sizes: dict[str, Any] = ({"latent": 40, "hidden": 256, "layers": 1, "arch": "conv", "k_eval": 1, "batch_size": 128,
+                              "steps": 40_000} if objective == "elbo" else
+                             {"latent": 50, "hidden": 400, "layers": 2, "arch": "mlp", "objective": "iwae", "k_train": 50,
+                              "k_eval": 50, "steps": 30_000})
+    model = VAE(binarize=True, lr=1e-3, warmup=500, ema=0.9995, eval_every=2000, patience=0, **sizes)
     return likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)

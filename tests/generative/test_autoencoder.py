@@ -75,3 +75,22 @@ def test_mistakes_are_answered():
         g.AutoEncoder(latent=0)
     with pytest.raises(ValueError, match="arch 'res' is none of"):
         g.AutoEncoder(arch="res")
+
+
+@pytest.mark.parametrize("model", [g.AutoEncoder(latent=2, hidden=4), g.VAE(latent=2, hidden=4, prior_components=2)])
+@pytest.mark.parametrize("shape", [(1, 3), (1, 1, 1, 1)])
+def test_one_sample_is_enough(model, shape):
+    model.fit(torch.full(shape, 0.3), steps=2, progress=False)
+    assert bool(torch.isfinite(model.sample(3, seed=0)).all())
+
+
+@pytest.mark.parametrize("model", [g.AutoEncoder, g.VAE])
+def test_every_field_of_the_recipe_can_be_set(model, tmp_path):
+    x, seen = torch.rand(40, 3, generator=seed_generator(0)), []
+    fitted = model(latent=2, hidden=4, steps=7, ema=0.9, patience=0).fit(x, progress=False, on_step=lambda n, s: seen.append(n))
+    assert seen == list(range(1, 8))
+    assert torch.equal(g.load(fitted.save(tmp_path / "m.safetensors")).score(x), fitted.score(x))
+    with pytest.raises(ValueError, match="has no option 'emma': did you mean 'ema'"):
+        model(emma=0.9)
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        model(steps=0)

@@ -161,7 +161,7 @@ def test_learning_lowers_the_negative_log_likelihood_below_independence(name: st
 def test_unlabelled_likelihood_is_the_mixture_over_classes() -> None:
     model, x = fitted("masked", classes=2), images(10, (1, 3, 4), 2, seed=2)
     parts = torch.stack([model.log_prob(x, torch.full((10,), k)) for k in (0, 1)])
-    frequency = torch.tensor(model.spec["class_frequency"]).log()[:, None]
+    frequency = torch.tensor(model.spec["class_weights"]).log()[:, None]
     torch.testing.assert_close(model.log_prob(x), torch.logsumexp(parts + frequency, 0))
 
 
@@ -177,6 +177,9 @@ def test_binarize_reads_grey_as_probabilities() -> None:
     model = MODELS["masked"](binarize=True).fit(grey, steps=5, progress=False)
     assert model.spec["levels"] == 2 and set(model.sample(4, seed=0).unique().tolist()) <= {0.0, 1.0}
     assert torch.equal(model.log_prob(grey), model.log_prob(grey))  # fixed draws
+    one, other = model._levels(grey, 0), model._levels(grey.flip(0), 0)
+    assert torch.equal(one, other.flip(0))  # of the image, whatever its place
+    assert not torch.equal(*model._levels(torch.stack([grey[0], 1e-6 + 0.999 * grey[0]]).repeat(1, 1, 9, 9), 0))
     everything = all_images((1, 3, 3), 2)
     assert model.log_prob(everything).double().exp().sum().item() == pytest.approx(1.0, abs=1e-5)
 
@@ -197,7 +200,7 @@ def test_mistakes_are_answered() -> None:
         (lambda: model.log_prob(x, torch.full((4,), 2)), r"label 2 is outside the 2 classes seen at fit"),
         (lambda: model.sample(2, y=7), r"label 7 is outside the 2 classes"),
         (lambda: model.sample(2, method="fast"), r"unknown sampling method 'fast': use 'cached' or 'plain'"),
-        (lambda: fitted("row").sample(2, y=1), r"fitted without labels, so it cannot sample by class"),
+        (lambda: fitted("row").sample(2, y=1), r"fitted without labels, so it has no classes"),
         (lambda: fitted("row").log_prob(x, torch.ones(4)), r"fitted without labels"),
         (lambda: MODELS["row"]().fit(x.flatten(1)), r"PixelRNN takes images \(N, C, H, W\), got shape \(4, 12\)"),
         (lambda: MODELS["row"]().fit(x * 255), r"divide by"),

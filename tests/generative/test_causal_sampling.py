@@ -49,6 +49,28 @@ def test_one_particle_ignores_later_pixels_and_many_do_not(model: PixelCNN) -> N
     assert abs(few - prior) < 0.06 and abs(many - posterior) < 0.06
 
 
+@pytest.mark.parametrize(("known", "particles", "slack"), [
+    ({0: 1, 1: 1}, 1, 0.0),  # raster suffix unknown: exact, labels too
+    ({3: 1}, 64, 0.02),
+    ({0: 0, 3: 1}, 64, 0.02),
+])
+def test_labels_of_an_inpainting_are_drawn_given_what_is_known(known: dict[int, int], particles: int,
+                                                               slack: float) -> None:
+    """Class 0 is mostly white, class 1, half as frequent, mostly black; codes by enumeration over both classes."""
+    generator = torch.Generator().manual_seed(0)
+    y = (torch.arange(300) % 3 == 0).long()
+    x = (torch.rand(300, 1, 2, 2, generator=generator) < 0.1 + 0.8 * y.view(-1, 1, 1, 1)).float()
+    model = PixelCNN(gated=False, features=8, layers=1, lr=2e-2, batch_size=32).fit(x, y, steps=80, progress=False)
+    n, mask = 2000, torch.zeros(1, 1, 2, 2, dtype=torch.bool)
+    given = torch.zeros(n, 1, 2, 2)
+    for k, v in known.items():
+        given.view(n, 4)[:, k], mask.view(4)[k] = v, True
+    filled = model.inpaint(given, mask, seed=0, particles=particles)
+    codes = (filled.flatten(1).long() * 2 ** torch.arange(4)).sum(1)
+    for code, p in conditional(model, known).items():
+        assert abs((codes == code).float().mean().item() - p) < 5 * (p * (1 - p) / n) ** 0.5 + slack
+
+
 def test_known_values_need_not_be_valid_where_unknown(model: PixelCNN) -> None:
     x = torch.full((2, 1, 2, 2), float("nan"))
     x[..., 0, :] = 1.0

@@ -79,6 +79,17 @@ def test_folder_of_colour_images(tmp_path):
     assert x.shape == (12, 3, 4, 6) and y is None and float(x[0, 2].min()) == 1.0
 
 
+def test_grey_images_of_16_bits_are_not_cut_off(tmp_path):
+    values = np.array([[0, 255, 256, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    x, _ = data.image_folder(tmp_path)
+    np.testing.assert_allclose(x[0, 0].numpy(), values / 65535, rtol=1e-6)
+    for array, mode in ((np.array([[0, 70_000]], np.int32), "I"), (np.array([[0.0, 2.5]], np.float32), "F")):
+        Image.fromarray(array).save(tmp_path / "a.tif")
+        with pytest.raises(ValueError, match=rf"a\.tif holds values in \[0, .*\] .* \(mode {mode}\): save it with 8 or 16 bits"):
+            data.image_folder(tmp_path)
+
+
 def test_bad_folders_are_named(tmp_path):
     with pytest.raises(ValueError, match="holds no images"):
         data.load(tmp_path)
@@ -101,6 +112,19 @@ def test_numpy_files(tmp_path):
     np.savez(tmp_path / "q.npz", pixels=x)
     with pytest.raises(ValueError, match="holds pixels: name the images x"):
         data.load(tmp_path / "q.npz")
+    np.savez(tmp_path / "none.npz")
+    with pytest.raises(ValueError, match="holds nothing: name the images x"):
+        data.load(tmp_path / "none.npz")
+    whole = (tmp_path / "d.npz").read_bytes()
+    for name, content, message in (("empty.npz", b"", "is no .npz file"), ("torn.npz", whole[:200], "is no .npz file"),
+                                   ("text.npz", b"not a zip", "is no .npz file"), ("empty.npy", b"", "is damaged"),
+                                   ("crc.npz", whole[:300] + b"!!!" + whole[303:], "is damaged: Bad CRC-32")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"{name} {message}"):
+            data.load(tmp_path / name)
+    np.savez(tmp_path / "rows.npz", x=np.zeros((0, 3)))
+    with pytest.raises(ValueError, match=r"N >= 1, got shape \(0, 3\)"):
+        data.load(tmp_path / "rows.npz")
 
 
 def test_arrays_are_checked():
@@ -108,6 +132,10 @@ def test_arrays_are_checked():
     assert s.x_train.shape == (16, 3)
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got \[0, 2\]"):
         data.load(np.array([0.0, 2.0]).reshape(2, 1, 1))
+    for most in (1, 16):
+        with pytest.raises(ValueError, match=f"uint8 images must lie in 0..255, but the largest value is {most}: divide"):
+            data.load(np.arange(16, dtype=np.uint8).reshape(1, 4, 4) % 2 * most)
+    assert float(data.as_images(np.full((1, 2, 2), 17, np.uint8)).max()) == pytest.approx(17 / 255)
     with pytest.raises(ValueError, match="looks like"):
         data.load(np.zeros((5, 8, 8, 3)))
     with pytest.raises(ValueError, match=r"labels must be \(20,\)"):
@@ -127,7 +155,7 @@ def test_binarize_draws_with_the_grey_value_as_probability():
 
 @pytest.mark.parametrize("model, options", [("vae", {"objective": "elbo"}), ("vae", {"objective": "iwae"}), ("mixture_recipe", {})])
 def test_mnist_recipes_run_from_idx_files(tmp_path, model, options):
-    """Two steps of each recipe on 120 images of 10x10."""
+    """Two steps of each recipe on 120 images of 10x10; the same again goes on from the end and finds the same."""
     import importlib
 
     rng = np.random.default_rng(0)
@@ -136,5 +164,6 @@ def test_mnist_recipes_run_from_idx_files(tmp_path, model, options):
         (tmp_path / f"{name}-ubyte").write_bytes(idx(rng.integers(0, 256 if "images" in name else 10, shape, dtype=np.uint8)))
     run = importlib.import_module(f"generative.{model}").reproduce
     found = run(tmp_path, tmp_path / "out", steps=2, progress=False, **options)
+    assert run(tmp_path, tmp_path / "out", steps=2, progress=False, **options).metrics == found.metrics
     assert np.isfinite(found.metrics["test_nats"]) and (tmp_path / "out" / "model.safetensors").is_file()
     assert found.metrics["test_bits_per_dim"] == pytest.approx(found.metrics["test_nats"] / (100 * np.log(2)))

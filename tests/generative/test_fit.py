@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import generative as g
 from generative.fit import Recipe, TrainingDiverged, fit_adversarial, fit_likelihood, held_out_loss
 from generative.training import Batches, Meter, TrainingState, average_into, learning_rate, seed_step
 from generative.types import FitOptions
@@ -90,6 +91,53 @@ def test_checkpoints_keep_two_and_fall_back_from_a_damaged_one(tmp_path: Path) -
     files[0].unlink()
     with pytest.raises(ValueError, match=r"no readable checkpoint in .*readable safetensors.*start without resume"):
         state.restore(tmp_path)
+
+
+def test_a_folder_with_checkpoints_is_continued_by_the_same_run_alone(tmp_path: Path) -> None:
+    def fit(model: g.GenerativeModel, x: torch.Tensor = X, **more) -> g.GenerativeModel:
+        return model.fit(x, progress=False, checkpoint=tmp_path, **{"steps": 4, **more})
+
+    fit(g.AutoEncoder(latent=2, hidden=4, mixture=0))
+    with pytest.raises(ValueError, match=r"holds 1 checkpoints, the newest step_000000004\.safetensors: continue with resume"):
+        fit(g.AutoEncoder(latent=2, hidden=4, mixture=0))
+    same = fit(g.AutoEncoder(latent=2, hidden=4, mixture=0), resume=True)
+    assert same.calibration is not None
+    for model, more, message in [
+        (g.AutoEncoder(latent=2, hidden=4, mixture=0, lr=1e-3), {}, "lr 0.002 there and 0.001 here"),
+        (g.AutoEncoder(latent=2, hidden=5, mixture=0), {}, "hidden 4 there and 5 here"),
+        (g.AutoEncoder(latent=2, hidden=4, mixture=0), {"seed": 1}, "seed 0 there and 1 here"),
+        (g.AutoEncoder(latent=2, hidden=4, mixture=0), {"steps": 5}, "steps 4 there and 5 here"),
+        (g.AutoEncoder(latent=2, hidden=4, mixture=0), {"x": X + 1}, "data's checksum"),
+        (g.VAE(latent=2, hidden=4), {}, "model AutoEncoder there and VAE here"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            fit(model, resume=True, **more)
+
+
+@pytest.mark.parametrize("model", [g.VAE(latent=2, hidden=4, prior_components=2), g.GAN(latent=2, hidden=4)])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TrainingDiverged])
+def test_an_interrupted_fit_is_usable(model: g.GenerativeModel, error: type[BaseException], tmp_path: Path) -> None:
+    def interrupt(step: int, scalars: dict[str, float]) -> None:
+        if step == 3:
+            raise error
+
+    with pytest.raises(error):
+        model.fit(X, steps=9, progress=False, on_step=interrupt)
+    copy = g.load(model.save(tmp_path / "m.safetensors"))
+    assert torch.equal(copy.sample(3, seed=0), model.sample(3, seed=0)) and torch.equal(copy.score(X), model.score(X))
+
+
+def test_a_failed_fit_leaves_no_half_fitted_model() -> None:
+    model = g.GaussianMixture(3)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, on_step=lambda step, scalars: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(ValueError, match="not fitted yet"):
+        model.log_prob(X)
+    vae = g.VAE(latent=1, arch="conv")
+    with pytest.raises(ValueError, match="arch='conv' needs images"):
+        vae.fit(X)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        vae.log_prob(X)
 
 
 def test_resume_without_a_folder_is_refused() -> None:

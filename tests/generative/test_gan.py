@@ -65,6 +65,15 @@ def test_images_stay_in_range_and_classes_differ() -> None:
     assert dark.min() >= 0 and light.max() <= 1 and light.mean() - dark.mean() > 0.3
 
 
+def test_classes_are_as_frequent_as_in_training() -> None:
+    model = GAN(latent=2, hidden=4).fit(vectors(100), (torch.arange(100) % 10 == 0).long(), steps=1, progress=False)
+    labels = model._draw_labels(2000, torch.Generator().manual_seed(0))
+    assert labels.float().mean().item() == pytest.approx(0.1, abs=0.03)
+    drawn = torch.Generator().manual_seed(3)
+    y = model._draw_labels(9, drawn)
+    assert torch.equal(model.sample(9, seed=3), model.decode(torch.randn(9, 2, generator=drawn), y))
+
+
 def test_samples_come_from_the_averaged_generator() -> None:
     model = GAN(latent=2, hidden=8).fit(vectors(60), steps=3, progress=False)
     before = model.sample(4, seed=0)

@@ -140,6 +140,18 @@ def test_condition_on_a_single_gaussian_by_hand():
     torch.testing.assert_close(filled, torch.tensor([[2.0, -0.5]]).double(), atol=1e-6, rtol=0)
 
 
+def test_columns_of_every_scale_are_filled_in():
+    """x1 follows x0 = 2 although x2 varies a million times more."""
+    rng = np.random.default_rng(0)
+    x0 = rng.normal(size=4000)
+    x = np.column_stack([x0, x0 + 0.1 * rng.normal(size=4000), 1e6 * rng.normal(size=4000)])
+    model, row = g.GaussianMixture(1).fit(x), torch.tensor([[2.0, 0.0, 0.0]]).double()
+    filled = model.impute(row, torch.tensor([[True, False, True]]))
+    assert float(filled[0, 1]) == pytest.approx(float(model.condition([0, 2])(row[:, [0, 2]]).mean), abs=1e-9)
+    twice = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]).double()  # the same entry observed twice: S_yy is singular
+    assert float(model.posterior_mean(twice[:, :1].T.expand(1, 2), twice)[0, 1]) == pytest.approx(1.0, abs=0.02)
+
+
 def test_posterior_mean_denoises_as_wiener():
     """One Gaussian of variance 4 and mean 0, noise sd 2: E[x | y] = y / 2."""
     model = g.GaussianMixture(1, "spherical").fit(torch.randn(50, 2, generator=seed_generator(0)))
@@ -193,6 +205,23 @@ def test_wrong_parameters_are_refused(bad):
         g.BayesianGaussianMixture(2, "mfa")
 
 
+def test_unknown_parameters_are_refused():
+    with pytest.raises(TypeError, match="no parameter 'covariance_typ': did you mean 'covariance_type'"):
+        g.GaussianMixture(2, covariance_typ="diag")
+    with pytest.raises(TypeError, match="BayesianGaussianMixture has no parameter 'covariance_prior': did you mean"):
+        g.BayesianGaussianMixture(2, covariance_prior=1.0)
+    with pytest.raises(ValueError, match="takes none of weights_init"):
+        g.BayesianGaussianMixture(2, means_init=np.eye(2))
+    with pytest.raises(ValueError, match="precisions_init has no meaning for mfa"):
+        g.GaussianMixture(2, "mfa", precisions_init=np.ones(2))
+
+
+def test_bayesian_save_and_load_are_equal(tmp_path):
+    model = g.BayesianGaussianMixture(3, weight_concentration_prior=0.1).fit(blobs(100))
+    copy = g.load(model.save(tmp_path / "m.safetensors"))
+    assert copy.config == model.config and torch.equal(copy.log_prob(blobs(9)), model.log_prob(blobs(9)))
+
+
 def test_both_evaluations_of_full_covariances_agree():
     """The statistic (x, x_i x_j) in one product, and the factorised form that is kept for tight components."""
     x = torch.as_tensor(blobs(300)) - 50
@@ -228,3 +257,34 @@ def test_single_precision_start_agrees_with_scikit_learn(monkeypatch, tol):
     ours = g.GaussianMixture(4, "full", iterations, tol, **start(x, "full", 4)).fit(x)
     assert float(ours.log_prob(x).mean()) == pytest.approx(peer.score(x), abs=1e-6)
     assert np.diff(ours.bounds).min() > -1e-6
+
+
+def test_what_scikit_learn_s_users_expect(tmp_path):
+    for name in ("means_", "weights_", "covariances_", "n_iter_", "lower_bound_"):
+        assert not hasattr(g.GaussianMixture(), name)
+    model = g.GaussianMixture(2).fit(blobs(200))
+    copy = g.load(model.save(tmp_path / "m.safetensors"))
+    assert (copy.n_iter_, copy.converged_, copy.lower_bound_) == (model.n_iter_, model.converged_, model.lower_bound_)
+    assert model.n_iter_ > 1 and model.converged_
+    with pytest.raises(TypeError, match=r"random_state must be an integer or None, .* got RandomState"):
+        g.GaussianMixture(random_state=np.random.RandomState(0))
+
+
+def test_wrong_inputs_are_answered():
+    x = blobs(60)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        g.inpaint(g.GaussianMixture(1), x, np.ones(4))
+    with pytest.raises(ValueError, match="not fitted yet"):
+        g.denoise(g.GaussianMixture(1), x, 0.1)
+    model = g.GaussianMixture(1).fit(x)
+    for call, message in [
+        (lambda: model.impute(x[:, :3], np.ones(3)), r"fitted on samples of shape \(4,\), got \(3,\)"),
+        (lambda: g.denoise(model, x[:, :3], 0.1), r"fitted on samples of shape \(4,\), got \(3,\)"),
+        (lambda: model.impute(x, np.ones(3)), r"mask has shape \(3,\), which does not fit data of shape \(60, 4\)"),
+        (lambda: model.impute(np.array([[np.nan, 1, 1, 1]]), np.ones(4)), "data holds 1 values that are NaN"),
+        (lambda: g.GaussianMixture(2, means_init=x[:3]).fit(x), r"means_init must have shape \(2, 4\) .* got \(3, 4\)"),
+        (lambda: g.GaussianMixture(2, "diag", precisions_init=np.ones(2)).fit(x), r"precisions_init must have shape \(2, 4\)"),
+        (lambda: g.GaussianMixture(2, weights_init=[0.5, 0.6]).fit(x), "weights_init must be >= 0 and sum to 1, got a sum of 1.1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -36,6 +36,18 @@ def test_ndb_tells_equal_from_missing_mode():
     assert bins <= 6 and divergence < 0.02 and worse_bins > 15 and worse > 5 * divergence
 
 
+def test_ndb_of_a_set_against_itself_is_zero_even_with_empty_bins():
+    few = torch.arange(6).double().view(3, 2).repeat(20, 1)  # three places, ten bins
+    assert metrics.ndb(few, few, bins=10) == (0, 0.0) and metrics.ndb(normal(300), normal(300), bins=40) == (0, 0.0)
+
+
+def test_frechet_distance_needs_a_covariance():
+    with pytest.raises(ValueError, match=r"N >= 2 for a covariance; got shape \(1, 2\)"):
+        metrics.frechet_distance(normal(9, 2), normal(1, 2))
+    with pytest.raises(ValueError, match="with 2 values that are not finite"):
+        metrics.frechet_distance(normal(9, 2), torch.full((3, 2), torch.inf).index_fill(0, torch.tensor([0, 1]), 0))
+
+
 def test_nearest_neighbour_accuracy_is_a_half_for_equal_and_one_for_disjoint():
     assert metrics.nearest_neighbour_accuracy(normal(600), normal(600, seed=1)) == pytest.approx(0.5, abs=0.06)
     assert metrics.nearest_neighbour_accuracy(normal(100), normal(120) + 50) == 1.0

@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 import generative as g
+from gail_suite.cli import main
 from gail_suite.commands import gen
 from gail_suite.commands.common import Output
-from generative import pictures, tasks
+from generative import inversion, pictures, tasks
 from generative.backend import seed_generator
 
 
@@ -94,6 +95,36 @@ def test_completion_follows_the_class():
     assert float(across.var(3).mean()) < 0.5 * float(across.var(2).mean())
 
 
+@pytest.mark.parametrize("kind", ["vae", "gan"])
+def test_conditional_models_choose_the_class_where_none_is_given(kind, tmp_path, monkeypatch):
+    """Dark images are class 0, light ones class 1."""
+    monkeypatch.setattr(inversion, "STEPS", 30)
+    y = torch.arange(120) % 2
+    x = (0.1 + 0.8 * y.view(-1, 1, 1, 1) + 0.02 * torch.rand(120, 1, 4, 4, generator=seed_generator(0))).clamp(0, 1)
+    model = (g.VAE(latent=2, hidden=32, lr=1e-2) if kind == "vae" else g.GAN(latent=2, hidden=32, lr=2e-3, ema=0.98))
+    model.fit(x, y, steps=150, progress=False)
+    with pytest.raises(ValueError, match=r"decode\(z, y\) needs the class of every code"):
+        model.decode(torch.zeros(2, 2))
+    assert torch.equal(model.decode(torch.zeros(2, 2), np.array([0, 1])), model.decode(torch.zeros(2, 2), y[:2]))
+    restored = [g.inpaint(model, x[:2], torch.arange(16).view(4, 4) < 12), g.denoise(model, x[:2], 0.05),
+                g.upscale(model, F.avg_pool2d(x[:2], 2), 2)]
+    walk = g.interpolate(model, x[:1], x[1:2], 4)[0]
+    for found in (*restored, walk[[0, -1]]):
+        assert float(found[0].mean()) < 0.35 and float(found[1].mean()) > 0.65
+    if kind == "vae":
+        assert model.best_class(x[:6]).tolist() == y[:6].tolist()
+        assert torch.equal(model.reconstruct(x[:6]), model.reconstruct(x[:6], y[:6]))
+        pictures.latent_map(model, x, tmp_path / "map.png")
+
+
+def test_denoising_counts_an_offset_as_error():
+    """An autoencoder that says 0 for what is 3 with noise of 1: variance 9, so x is kept to 9/10; one column is enough."""
+    model = g.AutoEncoder(latent=1, hidden=4).fit(torch.randn(50, 1, generator=seed_generator(0)), steps=1, progress=False)
+    model.decode = lambda z: torch.zeros(len(z), 1)
+    x = torch.tensor([[10.0**0.5], [0.5]])
+    torch.testing.assert_close(g.denoise(model, x, 1.0), torch.tensor([[0.9 * 10.0**0.5], [0.0]]))
+
+
 def test_mistakes_are_answered(models):
     x, _ = bars(2)
     with pytest.raises(ValueError, match="GaussianMixture cannot interpolate: it has no codes"):
@@ -104,6 +135,8 @@ def test_mistakes_are_answered(models):
         g.denoise(models["vae"], x, -1)
     with pytest.raises(ValueError, match=r"upscale by 4 to 1x6x6 takes images of 1x1.5x1.5, got \(1, 6, 6\)"):
         g.upscale(models["vae"], x, 4)
+    with pytest.raises(ValueError, match="factor=0 must be at least 1"):
+        g.upscale(models["vae"], x, 0)
     with pytest.raises(ValueError, match="was fitted without labels"):
         g.complete(models["vae"], x, torch.ones(6, 6), 1)
     with pytest.raises(ValueError, match="needs a model fitted on images"):
@@ -165,3 +198,64 @@ def test_commands(tmp_path, capsys, monkeypatch):
         gen.fit("vae", "bars.npz", set_=["laten=3"])
     with pytest.raises(ValueError, match=r"was fitted on samples of shape \(1, 6, 6\), digits has \(1, 8, 8\)"):
         gen.score(tmp_path / "m.st", "digits")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Files of a small VAE of bars, one of vectors, and their data."""
+    path = tmp_path_factory.mktemp("files")
+    x, y = bars(60)
+    np.savez(path / "bars.npz", x=x.numpy(), y=y.numpy())
+    np.savez(path / "rows.npz", x=x.flatten(1)[:, :3].numpy())
+    np.savez(path / "none.npz", x=np.zeros((0, 1, 6, 6)))
+    for name, data in (("images", x), ("vectors", x.flatten(1)[:, :3])):
+        g.VAE(latent=1, hidden=4).fit(data, steps=1, progress=False).save(path / f"{name}.st")
+    return path
+
+
+@pytest.mark.parametrize("words, message", [
+    ("fit VAE bars.npz --set latent=abc", "--set latent=abc must be int, got str"),
+    ("fit VAE bars.npz --set latent=2.5", "--set latent=2.5 must be int, got float"),
+    ("fit VAE bars.npz --set latent=true", "--set latent=True must be int, got bool"),
+    ("fit VAE bars.npz --set lr=quick", "--set lr=quick must be float, got str"),
+    ("fit PixelCNN bars.npz --set levels=abc", "--set levels=abc must be int, got str"),
+    ("fit GaussianMixture bars.npz --set n_components=abc", "--set n_components=abc must be int, got str"),
+    ("fit GaussianMixture bars.npz --set lr=0.1", "unknown option of GaussianMixture 'lr'"),
+    ("fit GAN bars.npz --set training=1", "unknown option of GAN 'training'"),
+    ("fit GaussianMixture bars.npz --by-class", "GaussianMixture has no classes: leave out --by-class"),
+    ("fit VAE bars.npz --steps 0", "steps=0 must be at least 1"),
+    ("fit VAE bars.npz --out .", ". is a folder: name a file in it"),
+    ("fit VAE bars.npz --gif a.png", "a.png must end in .gif"),
+    ("fit VAE rows.npz --gif new/x.gif", "only images (N, C, H, W) can be filmed in training, got shape (48, 3)"),
+    ("fit VAE none.npz", "N >= 1, got shape (0, 1, 6, 6)"),
+    ("sample images.st -n 0", "n=0 must be at least 1"),
+    ("sample images.st -n -3", "n=-3 must be at least 1"),
+    ("sample images.st --out s.jpg", "s.jpg must end in .png, .npz or .npy"),
+    ("sample images.st --label 1", "this VAE was fitted without labels"),
+    ("inpaint images.st bars.npz -n 0", "-n 0 must be at least 1"),
+    ("inpaint vectors.st rows.npz", "vectors.st was fitted on samples of shape (3,): only images have parts to restore"),
+    ("upscale vectors.st rows.npz", "only images have parts to restore"),
+    ("upscale images.st bars.npz --factor 0", "--factor 0 must divide the images' 6x6 pixels"),
+    ("upscale images.st bars.npz --factor 16", "--factor 16 must divide the images' 6x6 pixels"),
+    ("interpolate images.st bars.npz --pairs 0", "--pairs 0 must be at least 1"),
+    ("score images.st bars.npz --worst 0", "--worst 0 must be at least 1"),
+])
+def test_mistakes_at_the_command_line_are_answered_in_one_line(words, message, folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert main(["gen", *words.split()]) == 1
+    out, error = capsys.readouterr()
+    assert not out and len(error.splitlines()) == 1 and message in error
+
+
+def test_every_trained_model_takes_the_recipe_and_files_go_to_new_folders(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    for model, size in (("PixelCNN", "layers=1"), ("PixelRNN", "layers=1"), ("GAN", "hidden=4"), ("AutoEncoder", "hidden=4")):
+        words = f"fit {model} bars.npz --steps 1 -q --set {size} --set lr=1e-2 --set ema=0 --out new/m.st"
+        assert main(["gen", *words.split()]) == 0
+        assert g.load(folder / "new/m.st").config["lr"] == 0.01
+    for verb in ("fit VAE bars.npz --by-class --steps 3 --set hidden=4 --gif film/v.gif", "sample new/v.st -n 2 --label 1",
+                 "score new/v.st bars.npz", "denoise new/v.st bars.npz -n 2", "inpaint new/v.st bars.npz -n 2", "interpolate new/v.st bars.npz --pairs 1"):
+        target = "new/v.st" if verb.startswith("fit") else f"deep/{verb.split()[0]}.png"
+        assert main(["gen", *verb.split(), "--device", "cpu", "-q", "--out", target]) == 0, capsys.readouterr().err
+        assert (folder / target).is_file()
+    assert (folder / "film/v.gif").is_file()

@@ -99,8 +99,38 @@ def test_mistakes_are_answered():
         g.PixelCNN().fit(vectors())
     with pytest.raises(ValueError, match="AutoEncoder has no density: use score"):
         g.AutoEncoder().log_prob(vectors())
-    with pytest.raises(ValueError, match="fitted without labels"):
-        fitted().sample(2, y=1)
+    with pytest.raises(ValueError, match=r"steps=0 must be at least 1"):
+        g.VAE().fit(vectors(), steps=0)
+    with pytest.raises(ValueError, match=r"data must be \(N, D\) or \(N, C, H, W\) with N >= 1, got shape \(9, 8, 8\)"):
+        g.VAE().fit(torch.zeros(9, 8, 8))
+    with pytest.raises(ValueError, match="n=0 must be at least 1"):
+        fitted().sample(0)
+
+
+def test_labels_are_refused_where_they_would_be_ignored():
+    y = torch.zeros(200, dtype=torch.int64)
+    model = g.GaussianMixture(2).fit(vectors(), y)
+    assert model.spec["n_classes"] == 0
+    for call in (lambda: model.sample(2, y=1), lambda: model.log_prob(vectors(), y), lambda: model.score(vectors(), y),
+                 lambda: g.complete(model, vectors(), torch.ones(3), 0), lambda: g.inpaint(model, vectors(), torch.ones(3), y=y),
+                 lambda: g.denoise(model, vectors(), 0.1, y=y)):
+        with pytest.raises(ValueError, match="GaussianMixture has no classes: leave y out"):
+            call()
+    plain = g.VAE(latent=1, hidden=4).fit(vectors(), steps=1, progress=False)
+    for call in (plain.log_prob, plain.encode, plain.elbo):
+        with pytest.raises(ValueError, match="this VAE was fitted without labels"):
+            call(vectors(), y)
+
+
+def test_a_fit_forgets_the_one_before_and_takes_numpy_numbers(tmp_path):
+    model = g.VAE(latent=np.int64(1), hidden=4, lr=np.float32(1e-3))
+    model.fit(vectors(40), torch.arange(40) % 2, steps=1, progress=False)
+    model.fit(vectors(60), torch.arange(60) % 3, steps=1, progress=False)
+    assert model.spec["n_classes"] == 3
+    copy = g.load(model.save(tmp_path / "vae.safetensors"))
+    for y in (np.int64(2), np.array(2), 2):
+        assert torch.equal(copy.sample(3, y=y, seed=0), model.sample(3, y=torch.full((3,), 2), seed=0))
+    assert g.GaussianMixture(np.int64(3)).fit(vectors()).save(tmp_path / "m.safetensors").is_file()
 
 
 @pytest.mark.parametrize("levels, expected", [(2, ("binary", 2)), (17, ("categorical", 17)), (64, ("categorical", 64)),
@@ -131,8 +161,24 @@ def test_fast_matmul_restores_precision():
     assert torch.backends.mkldnn.matmul.fp32_precision == before
 
 
+def test_likelihoods_are_computed_in_full_precision():
+    seen, model = [], fitted()
+    with fast_matmul(True):
+        model._quietly(lambda: seen.append(torch.backends.mkldnn.conv.fp32_precision))
+    assert seen == ["ieee"]
+
+
 def test_unknown_device_is_refused():
     assert resolve_device("cpu").type == "cpu"
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="no CUDA device"):
             resolve_device("cuda")
+
+
+def test_load_leaves_the_global_generator_and_files_have_the_usual_mode(tmp_path):
+    path = g.VAE(latent=1, hidden=4).fit(vectors(), steps=1, progress=False).save(tmp_path / "vae.safetensors")
+    before = torch.get_rng_state()
+    g.load(path)
+    assert torch.equal(torch.get_rng_state(), before)
+    (tmp_path / "other").touch()
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode

@@ -72,7 +72,7 @@ def test_likelihood_draws_have_its_mean(kind, levels):
     likelihood = Likelihood(kind, {"event_shape": [1, 2, 2], "levels": levels}, 0.1)
     out = torch.randn(1, 1, 2, 2, likelihood.per_value, generator=seed_generator(1)).detach()
     with torch.no_grad():
-        draws = likelihood.draw(out.expand(20_000, -1, -1, -1, -1), seed_generator(2))
+        draws = likelihood.draw(out.expand(20_000, -1, -1, -1, -1), likelihood.noise((20_000, 1, 2, 2), seed_generator(2)))
         torch.testing.assert_close(draws.mean(0), likelihood.mean(out)[0], atol=0.02, rtol=0)
 
 
@@ -161,3 +161,33 @@ def test_mistakes_are_answered():
         g.VAE(arch="deep")
     with pytest.raises(ValueError, match="must be >= 1"):
         g.VAE(latent=0)
+
+
+@pytest.mark.parametrize("config", [{}, {"binarize": True}])
+def test_noise_depends_on_the_sample_and_not_on_its_place(config):
+    x = rand(300, 1, 4, 4) if config else binary(300)
+    model = fit(small(**config), x, steps=5)
+    bounds = model.log_prob(x)
+    torch.testing.assert_close(model.log_prob(x[150:151])[0], bounds[150], rtol=0, atol=1e-4)
+    torch.testing.assert_close(model.error(x), -bounds, rtol=0, atol=1e-4)
+    torch.testing.assert_close(model.log_prob(x.flip(0)).flip(0), bounds, rtol=0, atol=1e-4)
+    assert not torch.equal(model.log_prob(x, seed=1), bounds)
+
+
+def test_samples_and_bounds_do_not_depend_on_the_slices(monkeypatch):
+    from generative import vae
+
+    x, y = binary(60), torch.arange(60) % 2
+    model = fit(small(), x, y, steps=5)
+    samples, codes, bounds = model.sample(50, seed=1), model.decode(torch.zeros(50, 2), y=1), model.log_prob(x, y)
+    monkeypatch.setattr(vae.VAE, "batch", 7)
+    monkeypatch.setattr(vae, "DECODED", 16 * 3)
+    torch.testing.assert_close(model.log_prob(x, y), bounds, rtol=0, atol=1e-4)
+    torch.testing.assert_close(model.decode(torch.zeros(50, 2), y=1), codes)
+    assert torch.equal(model.sample(50, seed=1), samples)
+
+
+def test_fitting_with_labels_needs_them_in_val():
+    x, y = binary(40), torch.arange(40) % 2
+    with pytest.raises(ValueError, match=r"fitted with labels, but val has none: give val=\(x, y\)"):
+        small().fit(x, y, val=x, steps=1, progress=False)

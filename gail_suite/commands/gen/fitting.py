@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
+import contextlib
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, get_args, get_type_hints
 
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, set_values
-from gail_suite.commands.gen.shared import Root, nearest
+from gail_suite.commands.gen.shared import Device, Root, nearest, prepare
 from gail_suite.commands.parameters import Flag
 
 MODELS = ("GaussianMixture", "BayesianGaussianMixture", "PixelRNN", "PixelCNN", "AutoEncoder", "VAE", "GAN", "DCGAN")
@@ -22,7 +23,7 @@ def fit(
     out: Path = Path("model.safetensors"),
     steps: int | None = None,
     seed: int = 0,
-    device: str = "auto",
+    device: Device = "auto",
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     by_class: Flag = False,
     binarize: Flag = False,
@@ -46,8 +47,6 @@ def fit(
         Optimiser steps (EM iterations for mixtures); the model's own number if left out.
     seed
         Seed of everything random.
-    device
-        auto, cpu or cuda.
     set_
         Option of the model as name=value, for example --set latent=32; can be repeated.
     by_class
@@ -63,6 +62,15 @@ def fit(
     """
     import generative as g
 
+    name = nearest(model, MODELS, "model")
+    if by_class and not getattr(g, name).conditional:
+        raise ValueError(f"{name} has no classes: leave out --by-class, or fit a VAE, GAN, DCGAN, PixelCNN or PixelRNN")
+    if gif is not None and (checkpoint is not None or resume):
+        raise ValueError("--gif trains in parts and keeps no checkpoints: leave out --checkpoint and --resume, or --gif")
+    fitted = getattr(g, name)(**options(getattr(g, name), set_ or []))
+    prepare(out)
+    if gif is not None:
+        prepare(gif, ".gif")
     splits = g.data.load(data, root=root)
     x, val, test = splits.x_train, splits.x_val, splits.x_test
     if binarize:
@@ -70,21 +78,19 @@ def fit(
     if by_class and splits.y_train is None:
         raise ValueError(f"{data} has no labels: leave out --by-class")
     y, y_val = (splits.y_train, splits.y_val) if by_class else (None, None)
-    name = nearest(model, MODELS, "model")
-    fitted = getattr(g, name)(**options(getattr(g, name), set_ or []))
     arguments: dict[str, Any] = {
         "seed": seed,
         "device": device,
         "progress": not (output.quiet or output.json),
         "val": (val, y_val) if by_class else val,
     }
-    if gif is not None and (checkpoint is not None or resume):
-        raise ValueError("--gif trains in parts and keeps no checkpoints: leave out --checkpoint and --resume, or --gif")
     if gif is not None:
-        g.pictures.evolution(fitted, x, gif, y, steps=steps or 1000, **arguments)
+        shots = g.pictures.film(fitted, x, y, steps=1000 if steps is None else steps, **arguments)
     else:
         fitted.fit(x, y, steps=steps, checkpoint=checkpoint, resume=resume, **arguments)
     fitted.save(out)
+    if gif is not None:
+        g.pictures.animate(shots, gif)
     values: dict[str, Any] = {
         "model": name,
         "file": str(out),
@@ -100,9 +106,27 @@ def fit(
 
 
 def options(model: type, pairs: list[str]) -> dict[str, Any]:
-    """Constructor arguments from name=value texts; values are read as YAML scalars."""
-    known = tuple(p for p in inspect.signature(model.__init__).parameters if p not in ("self", "more"))  # type: ignore[misc]
+    """Constructor arguments from name=value texts; values are read as YAML and must have the annotated type."""
+    from generative.fit import Recipe
+
+    hints = get_type_hints(model.__init__)  # type: ignore[misc]
+    recipe = get_type_hints(Recipe) if hints.pop("training", None) else {}
+    known = recipe | {name: hint for name, hint in hints.items() if name not in ("more", "return")}
     found = {}
-    for name, value in set_values(pairs):
-        found[nearest(name, known, f"option of {model.__name__}")] = value
+    for given, value in set_values(pairs):
+        name = nearest(given, tuple(known), f"option of {model.__name__}")
+        found[name] = _of_type(value, known[name], name)
     return found
+
+
+def _of_type(value: Any, hint: Any, name: str) -> Any:
+    """``value`` if ``hint`` is no plain type or names the value's; numbers become float where that is wanted."""
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    if float in kinds and isinstance(value, int | str) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):  # YAML reads 1e-3 as a text
+            value = float(value)
+    plain = [kind for kind in kinds if kind in (int, float, bool, str)]
+    if plain and type(value) not in kinds:
+        wanted = " or ".join(kind.__name__ for kind in plain)
+        raise ValueError(f"--set {name}={value} must be {wanted}, got {type(value).__name__}")
+    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gail_suite.commands.common import DEFAULT, Output, command
-from gail_suite.commands.gen.shared import Data, File, Root, model_and_test, write
+from gail_suite.commands.gen.shared import RESULTS, Data, Device, File, Root, model_and_test, prepare, write
 
 
 def score(
@@ -15,6 +15,7 @@ def score(
     worst: int = 10,
     out: Path | None = None,
     root: Root = None,
+    device: Device = "auto",
     output: Output = DEFAULT,
 ) -> None:
     """Rank test samples by how typical they are for a model.
@@ -30,7 +31,11 @@ def score(
 
     import generative as g
 
-    model, x = model_and_test(file, data, None, root)
+    if out is not None:
+        prepare(out, *RESULTS)
+    if worst < 1:
+        raise ValueError(f"--worst {worst} must be at least 1")
+    model, x = model_and_test(file, data, None, root, device)
     scores, order = model.score(x), g.rank_anomalies(model, x).cpu()
     values = {"score_mean": float(scores.mean()), "n": len(x), "least_typical": order[:worst].tolist()}
     if model.density != "none":

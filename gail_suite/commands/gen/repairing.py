@@ -6,7 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gail_suite.commands.common import DEFAULT, Output
-from gail_suite.commands.gen.shared import Count, Data, File, Root, model_and_test, nearest, write
+from gail_suite.commands.gen.shared import (
+    RESULTS,
+    Count,
+    Data,
+    Device,
+    File,
+    Root,
+    model_and_test,
+    nearest,
+    prepare,
+    write,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +34,7 @@ def inpaint(
     seed: int = 0,
     out: Path = Path("inpaint.png"),
     root: Root = None,
+    device: Device = "auto",
     output: Output = DEFAULT,
 ) -> None:
     """Hide a part of test images and let a model fill it in.
@@ -40,8 +52,10 @@ def inpaint(
     """
     import generative as g
 
-    model, x = model_and_test(file, data, n, root)
-    known = known_part(nearest(mask, MASKS, "mask"), *x.shape[2:])
+    prepare(out, *RESULTS)
+    part = nearest(mask, MASKS, "mask")
+    model, x = model_and_test(file, data, n, root, device, images=True)
+    known = known_part(part, *x.shape[2:])
     filled = g.inpaint(model, x, known, seed=seed)
     write(out, filled, x, x * known)
     _restored(output, x, filled, out, f"{mask} of {len(x)} images filled in")
@@ -56,6 +70,7 @@ def denoise(
     seed: int = 0,
     out: Path = Path("denoise.png"),
     root: Root = None,
+    device: Device = "auto",
     output: Output = DEFAULT,
 ) -> None:
     """Add noise to test samples and let a model remove it.
@@ -75,7 +90,8 @@ def denoise(
 
     import generative as g
 
-    model, x = model_and_test(file, data, n, root)
+    prepare(out, *RESULTS)
+    model, x = model_and_test(file, data, n, root, device)
     noisy = x + sigma * torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
     clean = g.denoise(model, noisy, sigma)
     write(out, clean, x, noisy)
@@ -90,6 +106,7 @@ def upscale(
     n: Count = 10,
     out: Path = Path("upscale.png"),
     root: Root = None,
+    device: Device = "auto",
     output: Output = DEFAULT,
 ) -> None:
     """Average blocks of test images and let a model restore the size.
@@ -107,7 +124,11 @@ def upscale(
 
     import generative as g
 
-    model, x = model_and_test(file, data, n, root)
+    prepare(out, *RESULTS)
+    model, x = model_and_test(file, data, n, root, device, images=True)
+    height, width = x.shape[2:]
+    if factor < 1 or height % factor or width % factor:
+        raise ValueError(f"--factor {factor} must divide the images' {height}x{width} pixels")
     small = F.avg_pool2d(x, factor)
     large = g.upscale(model, small, factor)
     write(out, large, x, F.interpolate(small, scale_factor=factor, mode="nearest"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gail_suite.commands.common import DEFAULT, Output, command
-from gail_suite.commands.gen.shared import Count, Data, File, Root, model_and_test, write
+from gail_suite.commands.gen.shared import RESULTS, Count, Data, Device, File, Root, model_and_test, prepare, write
 
 
 def sample(
@@ -15,6 +15,7 @@ def sample(
     seed: int | None = None,
     out: Path = Path("samples.png"),
     label: int | None = None,
+    device: Device = "auto",
     output: Output = DEFAULT,
 ) -> None:
     """Draw samples from a fitted model.
@@ -32,7 +33,8 @@ def sample(
     """
     import generative as g
 
-    drawn = g.load(file).sample(n, seed=seed, y=label)
+    prepare(out, *RESULTS)
+    drawn = g.load(file, device).sample(n, seed=seed, y=label)
     write(out, drawn)
     output.result({"file": str(out), "n": n}, f"{n} samples in {out}", [command("gen", "info", file)])
 
@@ -45,6 +47,7 @@ def interpolate(
     pairs: int = 4,
     out: Path = Path("interpolate.png"),
     root: Root = None,
+    device: Device = "auto",
     output: Output = DEFAULT,
 ) -> None:
     """Walk through a model's codes from one test sample to another.
@@ -60,7 +63,10 @@ def interpolate(
     """
     import generative as g
 
-    model, x = model_and_test(file, data, 2 * pairs, root)
+    prepare(out, *RESULTS)
+    if pairs < 1:
+        raise ValueError(f"--pairs {pairs} must be at least 1")
+    model, x = model_and_test(file, data, 2 * pairs, root, device)
     if len(x) < 2 * pairs:
         raise ValueError(f"{pairs} walks need {2 * pairs} test samples and {data} has {len(x)}: lower --pairs to {len(x) // 2}")
     walks = g.interpolate(model, x[:pairs], x[pairs : 2 * pairs], n)

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
     from generative import GenerativeModel
 
+RESULTS = (".png", ".npz", ".npy")
 File = Annotated[Path, Parameter(help="The model that `gen fit` saved.")]
 Data = Annotated[str, Parameter(help="As for `gen fit`.")]
 Root = Annotated[Path | None, Parameter(help="Folder of the IDX files of mnist.")]
+Device = Annotated[str, Parameter(help="auto, cpu or cuda.")]
 Count = Annotated[int, Parameter(name=["--count", "-n"])]
 
 
@@ -31,11 +33,22 @@ def nearest(name: str, known: tuple[str, ...], what: str) -> str:
     raise ValueError(f"unknown {what} {name!r}: {hint}")
 
 
-def model_and_test(file: Path, data: str, n: int | None, root: Path | None) -> tuple[GenerativeModel, Tensor]:
-    """The model, and the first ``n`` test samples, binarised where the model wants that."""
+def model_and_test(
+    file: Path, data: str, n: int | None, root: Path | None, device: str, images: bool = False
+) -> tuple[GenerativeModel, Tensor]:
+    """The model, and the first ``n`` test samples, binarised where the model wants that.
+
+    ValueError where it was fitted on other data, or on vectors and the verb needs ``images``.
+    """
     import generative as g
 
-    model, x = g.load(file), g.data.load(data, root=root).x_test[:n]
+    if n is not None and n < 1:
+        raise ValueError(f"-n {n} must be at least 1")
+    model = g.load(file, device)
+    if images and len(model.spec["event_shape"]) != 3:
+        shape = tuple(model.spec["event_shape"])
+        raise ValueError(f"{file} was fitted on samples of shape {shape}: only images have parts to restore")
+    x = g.data.load(data, root=root).x_test[:n]
     if list(x.shape[1:]) != model.spec["event_shape"]:
         raise ValueError(
             f"{file} was fitted on samples of shape {tuple(model.spec['event_shape'])}, {data} has {tuple(x.shape[1:])}"
@@ -46,20 +59,26 @@ def model_and_test(file: Path, data: str, n: int | None, root: Path | None) -> t
     return model, x
 
 
+def prepare(out: Path, *suffixes: str) -> None:
+    """Make the folder of ``out`` before any work is done for it; ValueError where ``out`` cannot be written."""
+    if suffixes and out.suffix not in suffixes:
+        raise ValueError(f"{out} must end in {', '.join(suffixes[:-1])}{' or ' * (len(suffixes) > 1)}{suffixes[-1]}")
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: name a file in it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+
+
 def write(out: Path, result: Tensor, *above: Tensor) -> None:
-    """``result`` as numbers, or as a picture below the rows ``above``."""
+    """``result`` as numbers, or as a picture below the rows ``above``; ``out`` is prepared."""
     import numpy as np
 
     import generative as g
 
-    out.parent.mkdir(parents=True, exist_ok=True)
     array = result.detach().cpu().float().numpy()
     if out.suffix == ".npz":
         np.savez_compressed(out, x=array)
     elif out.suffix == ".npy":
         np.save(out, array)
-    elif out.suffix != ".png":
-        raise ValueError(f"--out {out} must end in .png, .npz or .npy")
     elif result.ndim != 4:
         raise ValueError(f"{out} would be a picture, but these samples are vectors: give --out FILE.npz")
     elif above:
