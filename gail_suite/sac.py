@@ -52,8 +52,6 @@ class SACConfig:
     """Tune the temperature to `target_entropy` per action dimension."""
     target_entropy: float = -1.0
     """Target entropy per dimension of what the actor draws (actions; with latent actions the code too)."""
-    target_entropy_final: float | None = None
-    """The same at the end of the run (linear from `decay_start`); constant where not given."""
     average_rate: float = 0.001
     """Rate of the averaged actor per actor update."""
 
@@ -79,15 +77,12 @@ class SAC:
             "alpha": torch.optim.Adam([self.log_alpha], lr=config.actor_lr),
         }
         self.updates = 0
-        self.set_progress(0.0)
 
     def set_progress(self, fraction: float) -> None:
-        """Sets the learning rates and the target entropy for a run that is `fraction` in [0, 1] done."""
+        """Sets the learning rates for a run that is `fraction` in [0, 1] done."""
         c = self.config
-        done = min(1.0, max(0.0, (fraction - c.decay_start) / max(1e-9, 1 - c.decay_start)))
-        end = c.target_entropy if c.target_entropy_final is None else c.target_entropy_final
-        self.target_entropy = c.target_entropy + (end - c.target_entropy) * done
-        factor = 1 + (c.lr_final - 1) * done
+        done = max(0.0, (fraction - c.decay_start) / max(1e-9, 1 - c.decay_start))
+        factor = 1 + (c.lr_final - 1) * min(1.0, done)
         for name, rate in (("actor", c.actor_lr), ("critic", c.critic_lr)):
             self.optimisers[name].param_groups[0]["lr"] = rate * factor
 
@@ -160,7 +155,7 @@ class SAC:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.averaged.parameters()), list(self.actor.parameters()), c.average_rate)
         if c.tune_alpha:
-            gap = log_prob.detach().mean() + self.target_entropy * self.actor.width
+            gap = log_prob.detach().mean() + c.target_entropy * self.actor.width
             self._step("alpha", -self.log_alpha * gap)
         info["alpha"] = self.log_alpha.detach().exp()
         return info

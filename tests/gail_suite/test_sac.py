@@ -71,14 +71,6 @@ def test_learning_rates_decay_linearly_from_decay_start():
     assert rates == pytest.approx([1.0, 1.0, 0.55, 0.1])
 
 
-def test_the_target_entropy_goes_linearly_to_its_end_and_is_constant_without():
-    for end, seen in ((-2.0, [-1.0, -1.0, -1.5, -2.0]), (None, [-1.0] * 4)):
-        sac = SAC(3, 2, SACConfig(hidden=(8,), target_entropy=-1.0, target_entropy_final=end, decay_start=0.5))
-        for fraction, target in zip((0.0, 0.5, 0.75, 1.0), seen, strict=True):
-            sac.set_progress(fraction)
-            assert sac.target_entropy == pytest.approx(target)
-
-
 def test_actor_penalty_pulls_towards_the_expert():
     sac, window, generator = small(actor_lr=1e-2), random_window(), torch.Generator().manual_seed(0)
     x, a = window.features[:, 0], torch.full((32, 2), 0.5)
