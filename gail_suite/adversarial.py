@@ -17,7 +17,7 @@ import demos
 from gail_suite.bc import Run, action_bounds, demo_pairs
 from gail_suite.bottleneck import BottleneckDiscriminator, LogitConfig, make_discriminator
 from gail_suite.checkpoint import load_checkpoint
-from gail_suite.config import as_tuples
+from gail_suite.config import recorded
 from gail_suite.cpu import cpu_settings
 from gail_suite.dual import Dual
 from gail_suite.features import Features
@@ -160,11 +160,6 @@ class OnPolicyTrainer:
         """The config, or the default."""
         raise NotImplementedError
 
-    @classmethod
-    def _config_from_dict(cls, values: dict[str, Any]) -> Any:
-        """The config recorded in config.json."""
-        raise NotImplementedError
-
     def _objective(self) -> Objective:
         """The reward to be learned."""
         raise NotImplementedError
@@ -194,7 +189,7 @@ class OnPolicyTrainer:
         self = cls.__new__(cls)
         self.env_id, self.seed, self.run_dir = saved["env_id"], saved["seed"], run_dir
         self.demo_meta, self.total_steps = saved["demos"], saved["total_steps"]
-        self.config = cls._config_from_dict(saved["config"])
+        self.config = recorded(cls._config(None), saved["config"])
         features = Features(*(parts["features"][name] for name in ("columns", "mean", "std")))
         self._build(features, Pairs(*(torch.from_numpy(parts["constants"][f"expert.{name}"]) for name in FIELDS)))
         self.loop.load(step, parts)
@@ -241,14 +236,6 @@ class OnPolicyGAIL(OnPolicyTrainer):
     @classmethod
     def _config(cls, config: Any) -> OnPolicyGAILConfig:
         return config or OnPolicyGAILConfig()
-
-    @classmethod
-    def _config_from_dict(cls, values: dict[str, Any]) -> OnPolicyGAILConfig:
-        return OnPolicyGAILConfig(
-            OnPolicyConfig(**as_tuples(values["learner"])),
-            DiscriminatorConfig(**as_tuples(values["discriminator"])),
-            Cadence(**values["cadence"]),
-        )
 
     def _objective(self) -> PairDiscriminator:
         return PairDiscriminator(self.expert, self.config.discriminator, self.seed)

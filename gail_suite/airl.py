@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from gail_suite.adversarial import OnPolicyTrainer
-from gail_suite.config import as_tuples
 from gail_suite.learners import OnPolicyConfig
 from gail_suite.losses import gail_loss
 from gail_suite.networks import Discriminator
@@ -116,11 +115,6 @@ class AIRL(OnPolicyTrainer):
     @classmethod
     def _config(cls, config: Any) -> AIRLConfig:
         return config or AIRLConfig()
-
-    @classmethod
-    def _config_from_dict(cls, values: dict[str, Any]) -> AIRLConfig:
-        parts = {"learner": OnPolicyConfig(**as_tuples(values["learner"])), "cadence": Cadence(**values["cadence"])}
-        return AIRLConfig(**{**as_tuples(values), **parts})
 
     def _objective(self) -> ShapedReward:
         return ShapedReward(self.expert, self.config, self.config.learner.gamma, self.seed)

@@ -52,9 +52,15 @@ def merge(config: T, values: Mapping[str, Any], prefix: str = "") -> T:
     return dataclasses.replace(typing.cast(Any, config), **changes)
 
 
-def as_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples of a config."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+def recorded(defaults: T, values: Mapping[str, Any]) -> T:
+    """The config that a run wrote down; what it lacks is as in `defaults`.
+
+    Raises ValueError where it has settings that this version does not know.
+    """
+    try:
+        return merge(defaults, values)
+    except ValueError as error:
+        raise ValueError(f"the run was begun by another version of gail-suite: {error}") from error
 
 
 def describe(config: Any) -> str:

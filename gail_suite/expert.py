@@ -15,6 +15,7 @@ from torch import Tensor
 import demos
 import envs
 from demos.policy import MlpPolicy
+from gail_suite.config import recorded
 from gail_suite.features import Features, fit_features, state_columns
 from gail_suite.networks import Actor
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
@@ -94,9 +95,8 @@ class ExpertTrainer:
     def resume(cls, run_dir: str | Path) -> ExpertTrainer:
         """The trainer of an existing run directory, at its newest checkpoint."""
         saved = json.loads((Path(run_dir) / "config.json").read_text())
-        config = dict(saved["config"])
-        sac, loop = SACConfig(**config.pop("sac")), LoopConfig(**config.pop("loop"))
-        trainer = cls(saved["env_id"], ExpertConfig(**config, sac=sac, loop=loop), saved["seed"], run_dir)
+        config = recorded(ExpertConfig(sac=SACConfig(), loop=LoopConfig()), saved["config"])
+        trainer = cls(saved["env_id"], config, saved["seed"], run_dir)
         trainer.total_steps = saved["total_steps"]
         trainer.loop.load()
         return trainer

@@ -21,7 +21,7 @@ from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.bc import BCConfig, Run, clone, demo_pairs
 from gail_suite.behaviour import behaviour_of
 from gail_suite.bottleneck import bottlenecked, discriminator_of
-from gail_suite.config import as_tuples
+from gail_suite.config import recorded
 from gail_suite.features import Features
 from gail_suite.latent_actions import actor_of
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
@@ -100,7 +100,7 @@ class GAIL:
             return OnPolicyGAIL.resume(run_dir)
         self = cls.__new__(cls)
         self.env_id, self.seed, self.run_dir = saved["env_id"], saved["seed"], run_dir
-        self.demo_meta, self.config = saved["demos"], config_from_dict(saved["config"])
+        self.demo_meta, self.config = saved["demos"], recorded(GAILConfig(sac=SACConfig()), saved["config"])
         self.total_steps = saved["total_steps"]
         _, tensors, _ = load_checkpoint(run_dir / "checkpoints")
         names = ("features", "actions", "next_features", "terminated")
@@ -153,9 +153,3 @@ class GAIL:
         from gail_suite.evaluation import evaluate
 
         return evaluate(self.loop.policy(), self.env_id, n_episodes=episodes, seed=1000).score if episodes else None
-
-
-def config_from_dict(values: dict[str, Any]) -> GAILConfig:
-    """A config from the nested dictionary in config.json."""
-    parts = {"bc": BCConfig, "adversary": AdversaryConfig, "sac": SACConfig, "loop": LoopConfig, "prior": PriorConfig}
-    return GAILConfig(**{k: parts[k](**as_tuples(v)) if k in parts else v for k, v in values.items()})

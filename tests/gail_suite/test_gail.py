@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import envs
 import gail_suite as gs
 from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.bc import BC, BCConfig
-from gail_suite.gail import GAIL, GAILConfig, config_from_dict
+from gail_suite.config import recorded
+from gail_suite.gail import GAIL, GAILConfig
 from gail_suite.offpolicy import LoopConfig
 from gail_suite.replay import Replay, Window
 from gail_suite.runlog import RunLocked, RunLog, read_metrics
@@ -113,8 +115,12 @@ def test_reward_is_the_softplus_of_the_logit_and_is_clipped():
     torch.testing.assert_close(a.rewards(window), expected.detach())
 
 
-def test_config_survives_json():
-    assert config_from_dict(dataclasses.asdict(SMALL)) == SMALL
+def test_config_survives_json_and_a_later_version_is_named():
+    written = json.loads(json.dumps(dataclasses.asdict(SMALL)))
+    assert recorded(GAILConfig(), written) == SMALL
+    written["adversary"]["mixup"] = False
+    with pytest.raises(ValueError, match=r"begun by another version of gail-suite: unknown setting .adversary\.mixup"):
+        recorded(GAILConfig(), written)
 
 
 def test_bc_learns_the_toy(toy_demos):

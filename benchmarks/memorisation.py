@@ -1,0 +1,59 @@
+"""Does the discriminator know the expert or only the pairs that it was shown? Mean logits at the end of a run of few_demos.py.
+
+    python benchmarks/memorisation.py runs/few_demos/ant-4x20-gail-0 ...
+
+Shown: the run's demonstrations. Held out: the expert's trajectories that the run did not take. Agent: its last 8000 steps.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+import few_demos
+from records import append_row, commit, machine
+
+CSV = Path(__file__).parent / "results" / "memorisation.csv"
+COLUMNS = ("run", "pairs", "env_steps", "logit_shown", "logit_held_out", "logit_agent", "sd_held_out", "sd_agent", "machine", "commit", "command")
+RECENT, SAMPLE = 8000, 4000
+
+
+def measure(run_dir: Path) -> dict[str, object]:
+    """Mean logits of the three kinds of pairs."""
+    import torch
+
+    import gail_suite as gs
+    from gail_suite.bc import action_bounds
+
+    torch.set_num_threads(1)
+    run = gs.GAIL.resume(run_dir)
+    taken = set(run.demo_meta["take"]["episodes"])
+    pool = few_demos.pool(run.env_id, max(r.recorded for r in few_demos.ROWS.values() if r.env == run.env_id))
+    others = [t for i, t in enumerate(pool) if i not in taken]
+    low, high = action_bounds(run.env_id)
+    features, actions = (torch.as_tensor(np.concatenate(parts), dtype=torch.float32) for parts in (
+        [run.loop.features(t.obs[:-1]) for t in others], [2 * (t.acts - low) / (high - low) - 1 for t in others]))
+    window = run.loop.replay.sample(SAMPLE, 1, torch.Generator().manual_seed(0), RECENT)
+    adversary = run.adversary
+    with torch.no_grad():
+        shown, held_out, agent = (adversary.net(x) for x in (
+            adversary.pairs, adversary._pairs(features, actions), adversary._pairs(window.features[:, 0], window.actions[:, 0])))
+    return {"run": run_dir.name, "pairs": len(adversary.pairs), "env_steps": run.loop.steps,
+            **{f"logit_{k}": round(float(v.mean()), 3) for k, v in (("shown", shown), ("held_out", held_out), ("agent", agent))},
+            "sd_held_out": round(float(held_out.std()), 3), "sd_agent": round(float(agent.std()), 3)}
+
+
+def main() -> None:
+    """Command line."""
+    for name in sys.argv[1:]:
+        row = measure(Path(name)) | {"machine": machine(), "commit": commit(), "command": shlex.join(["python", "benchmarks/memorisation.py", name])}
+        print(row, flush=True)
+        append_row(CSV, COLUMNS, row)
+
+
+if __name__ == "__main__":
+    main()
