@@ -61,6 +61,24 @@ def few_demos_table(wanted: Callable[[str], bool] = ALGORITHMS.__contains__) -> 
     return markdown(header, lines)
 
 
+def holding_table() -> str:
+    """Whether GAIL keeps what it reached: best and lowest later evaluation (5 episodes) of every run, and its end (50 episodes)."""
+    import few_demos
+
+    names = {(r.env, r.protocol, r.n_demos): name for name, r in few_demos.ROWS.items()}
+    groups: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    for row in sorted(read_rows(RESULTS / "few_demos.csv"), key=lambda r: int(r["seed"])):
+        name = names[row["env"], row["protocol"], int(row["n_demos"])]
+        curve = RESULTS / "curves" / f"{name}-gail-{row['seed']}.jsonl"
+        if row["algo"] != "gail" or not curve.exists():
+            continue
+        scores = [r["score"] for r in map(json.loads, curve.read_text().splitlines()) if r.get("score") is not None]
+        best = int(np.argmax(scores))
+        groups[name].append((scores[best], min(scores[best:]), float(row["score"])))
+    lines = [[name, str(len(runs)), *(" ".join(f"{v:.2f}" for v in column) for column in zip(*runs, strict=True))] for name, runs in sorted(groups.items())]
+    return markdown(["row", "seeds", "best evaluation", "lowest evaluation after it", "end, 50 episodes"], lines)
+
+
 def stepping_table() -> str:
     """Steps a second and BatchVecEnv's paired ratio, one line a task and size."""
     rows = read_rows(RESULTS / "stepping.csv")
@@ -165,7 +183,7 @@ def draw_curves(path: Path) -> None:
 def make(name: str) -> str:
     """The table called `name`."""
     return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS), "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table,
-            "priors": priors_table, "ablation": ablation_table}.get(name, plain_table(name))()
+            "priors": priors_table, "ablation": ablation_table, "holding": holding_table}.get(name, plain_table(name))()
 
 
 def rewritten(text: str) -> str:
