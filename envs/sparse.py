@@ -15,6 +15,11 @@ WALL, DOOR = 0.5, 0.8  # height of the wall, where it ends
 HORIZON = 100
 
 
+def in_goal(places: np.ndarray) -> np.ndarray:
+    """Whether places (..., 2) are in the corner that pays."""
+    return (places[..., 0] < 0.3) & (places[..., 1] > 0.7)
+
+
 class SparseRoom(gym.Env[np.ndarray, np.ndarray]):
     """Observations (x, y), actions: steps along x and y in units of `STEP`, in [-1, 1]; never terminates."""
 
@@ -38,7 +43,7 @@ class SparseRoom(gym.Env[np.ndarray, np.ndarray]):
         if (self.state[1] < WALL) != (new[1] < WALL) and min(self.state[0], new[0]) < DOOR:
             new[1] = self.state[1]  # the wall stops the part of the step that would cross it
         self.state = new
-        return new.copy(), float(new[0] < 0.3 and new[1] > 0.7), False, False, {}
+        return new.copy(), float(in_goal(new)), False, False, {}
 
 
 def register_sparse() -> None:

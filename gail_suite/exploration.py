@@ -17,9 +17,6 @@ from gail_suite.expert import TaskReward
 from gail_suite.replay import Window
 from gail_suite.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 
-STEM_REACH = 3
-"""Pixels to the left that the first convolution sees; each layer adds one."""
-
 
 def coarse_picture(obs: np.ndarray, low: np.ndarray, high: np.ndarray, levels: int) -> Tensor:
     """Observations (N, O) as pictures (N, 1, O, levels) of 0 and 1: one row a number, lit where it lies between low and high."""
@@ -51,13 +48,13 @@ class PseudoCounts:
                  layers: int = 2, seed: int = 0):
         from generative.pixelcnn import GatedNet
 
-        if levels - 1 > STEM_REACH + layers:
-            raise ValueError(f"{layers} layers see {STEM_REACH + layers} pixels to the left, a picture of {levels} levels has {levels - 1}: "
-                             f"give at least {levels - 1 - STEM_REACH} layers")
         self.low, self.high, self.levels, self.c = np.asarray(low), np.asarray(high), levels, c
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.net = GatedNet((1, len(self.low), levels), 2, 0, features, layers)
+        reach = sum(layer.horizontal.reach for layer in (self.net.stem, *self.net.layers))
+        if levels - 1 > reach:
+            raise ValueError(f"{layers} layers see {reach} pixels to the left, a picture of {levels} levels has {levels - 1}: give more layers")
         self.optimiser = torch.optim.RMSprop(self.net.parameters(), lr=lr)
         self.n = 0
 

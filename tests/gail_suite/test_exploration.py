@@ -54,7 +54,7 @@ def test_the_far_end_of_a_row_is_new_after_all_the_others():
 
 
 def test_a_picture_wider_than_the_network_sees_is_refused():
-    with pytest.raises(ValueError, match="2 layers see 5 pixels to the left, a picture of 10 levels has 9: give at least 6 layers"):
+    with pytest.raises(ValueError, match="2 layers see 5 pixels to the left, a picture of 10 levels has 9: give more layers"):
         PseudoCounts(np.zeros(2), np.ones(2), levels=10)
 
 
