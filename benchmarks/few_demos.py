@@ -42,7 +42,7 @@ class Row:
     recorded: int
     """Trajectories in the pool that `take` chooses from."""
     settings: tuple[str, ...] = ()
-    """What this row's GAIL sets beside its defaults, unless --set says otherwise."""
+    """What this row's GAIL sets beside its defaults; any --set takes the place of all of them."""
 
     @property
     def protocol(self) -> str:

@@ -44,17 +44,19 @@ def few_demos_table(wanted: Callable[[str], bool] = ALGORITHMS.__contains__) -> 
     for row in read_rows(RESULTS / "few_demos.csv"):
         if wanted(row["algo"]):
             groups[row["env"], int(row["n_demos"]), row["protocol"], row["algo"]].append(row)
+    seconds = {key: [float(r["wall_s_to_0.9"]) for r in rows if r["wall_s_to_0.9"]] for key, rows in groups.items()}
     lines = []
     for (env, n, protocol, algo), rows in sorted(groups.items()):
         rows.sort(key=lambda r: int(r["seed"]))
         scores = np.array([float(r["score"]) for r in rows])
-        low, high = bootstrap_interval(scores, statistic=iqm) if len(scores) > 1 else (scores[0], scores[0])
-        to_09 = [float(r["wall_s_to_0.9"]) for r in rows if r["wall_s_to_0.9"]]
+        interval = "{:.3f} to {:.3f}".format(*bootstrap_interval(scores, statistic=iqm)) if len(scores) > 1 else "one seed"
+        to_09, ours = seconds[env, n, protocol, algo], seconds.get((env, n, protocol, "gail"), [])
+        ratio = f", {np.mean(to_09) / np.mean(ours):.1f} x gail's" if to_09 and ours and algo != "gail" else ""
         lines.append([
             env, f"{n} ({protocol}, {rows[0]['n_pairs']} pairs)", algo, f"**{iqm(scores):.3f}**",
-            f"{low:.3f} to {high:.3f}", " ".join(f"{s:.3f}" for s in scores), f"{int(rows[0]['env_steps']):,}",
+            interval, " ".join(f"{s:.3f}" for s in scores), f"{int(rows[0]['env_steps']):,}",
             f"{np.mean([float(r['wall_s']) for r in rows]) / 60:.1f} min",
-            f"{np.mean(to_09) / 60:.1f} min ({len(to_09)}/{len(rows)})" if to_09 else "not reached",
+            f"{np.mean(to_09) / 60:.1f} min ({len(to_09)}/{len(rows)}{ratio})" if to_09 else "not reached",
             ", ".join(sorted({r["commit"] for r in rows}))])
     header = ["task", "demonstrations", "algorithm", "score (IQM)", "95 % interval", "each seed", "env steps", "wall-clock",
               "to 0.9", "commit"]
@@ -62,21 +64,22 @@ def few_demos_table(wanted: Callable[[str], bool] = ALGORITHMS.__contains__) -> 
 
 
 def holding_table() -> str:
-    """Whether GAIL keeps what it reached: best and lowest later evaluation (5 episodes) of every run, and its end (50 episodes)."""
+    """Whether GAIL keeps what it reached: when each run first stood at 0.9, its lowest evaluation (5 episodes) from there on, its end (50)."""
     import few_demos
 
     names = {(r.env, r.protocol, r.n_demos): name for name, r in few_demos.ROWS.items()}
-    groups: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    groups: dict[str, list[list[str]]] = defaultdict(list)
     for row in sorted(read_rows(RESULTS / "few_demos.csv"), key=lambda r: int(r["seed"])):
-        name = names[row["env"], row["protocol"], int(row["n_demos"])]
-        curve = RESULTS / "curves" / f"{name}-gail-{row['seed']}.jsonl"
-        if row["algo"] != "gail" or not curve.exists():
+        if row["algo"] != "gail":
             continue
-        scores = [r["score"] for r in map(json.loads, curve.read_text().splitlines()) if r.get("score") is not None]
-        best = int(np.argmax(scores))
-        groups[name].append((scores[best], min(scores[best:]), float(row["score"])))
-    lines = [[name, str(len(runs)), *(" ".join(f"{v:.2f}" for v in column) for column in zip(*runs, strict=True))] for name, runs in sorted(groups.items())]
-    return markdown(["row", "seeds", "best evaluation", "lowest evaluation after it", "end, 50 episodes"], lines)
+        name = names[row["env"], row["protocol"], int(row["n_demos"])]
+        curve = (RESULTS / "curves" / f"{name}-gail-{row['seed']}.jsonl").read_text().splitlines()
+        scores = [(r["step"], r["score"]) for r in map(json.loads, curve) if r.get("score") is not None]
+        first = next((i for i, (_, score) in enumerate(scores) if score >= 0.9), None)
+        reached = ["-", "-"] if first is None else [f"{scores[first][0] // 1000}k", f"{min(score for _, score in scores[first:]):.2f}"]
+        groups[name].append([*reached, f"{float(row['score']):.2f}"])
+    lines = [[name, *(" ".join(column) for column in zip(*runs, strict=True))] for name, runs in sorted(groups.items())]
+    return markdown(["row", "first at 0.9, each seed", "lowest evaluation from there on", "end, 50 episodes"], lines)
 
 
 def stepping_table() -> str:
@@ -182,8 +185,8 @@ def draw_curves(path: Path) -> None:
 
 def make(name: str) -> str:
     """The table called `name`."""
-    return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS), "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table,
-            "priors": priors_table, "ablation": ablation_table, "holding": holding_table}.get(name, plain_table(name))()
+    return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS),
+            "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table, "ablation": ablation_table, "holding": holding_table}.get(name, plain_table(name))()
 
 
 def rewritten(text: str) -> str:

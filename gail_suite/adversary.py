@@ -206,14 +206,15 @@ class Adversary:
         """Least and largest return with rewards as large as the expert's; rewards of the form gail are never negative, logd never positive."""
         reward = self.expert_reward if self.shaping is None else self.shaping.reward(self.expert_reward)
         steps = 1 / (1 - self.gamma)
+        top = max(reward, 1e-3) * steps
         if self.config.reward == "gail":
-            top = max(reward, 1e-3) * steps
-            bounds = (-self._termination_cost() * top, top)
-        elif self.config.reward == "logd":  # the worst is bounded by the clip alone, since ending pays
-            bounds = (-self.config.reward_clip * steps, 0.0 if self.shaping is None else steps)  # a bonus is at most 1
+            low, high = 0.0, top
+        elif self.config.reward == "logd":  # the worst is bounded by the clip alone, since ending pays; a bonus is at most 1
+            low, high = -self.config.reward_clip * steps, 0.0 if self.shaping is None else steps
         else:  # the expert's mean goes through 0, so it does not bound alone
-            size = max(abs(reward), 1.0) * steps
-            bounds = (-size, size)
+            high = max(abs(reward), 1.0) * steps
+            low = -high
+        bounds = (low - self._termination_cost() * top, high)
         return bounds if self.shaping is None else self.shaping.bounds(*bounds)
 
     def _actor_terms(self, generator: torch.Generator) -> list[Callable[..., Term]]:

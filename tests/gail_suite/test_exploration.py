@@ -45,12 +45,14 @@ def test_a_new_place_is_worth_more_than_a_familiar_one():
     assert new[1] > 3 * new[0]
 
 
-def test_the_far_end_of_a_row_is_new_after_all_the_others():
+def test_the_last_level_of_a_row_is_judged_by_all_the_others():
     bonus = PseudoCounts(np.zeros(2), np.ones(2), features=8)
-    walked = np.random.default_rng(0).uniform(0, 0.66, (400, 8, 2))
-    for states in walked:
-        familiar = bonus(at(*states)).mean()
-    assert bonus(at([0.95, 0.1]))[0] > 2 * familiar
+    dark = torch.zeros(1, 1, 2, bonus.levels)
+    with torch.no_grad():
+        for level in range(bonus.levels - 1):
+            lit = dark.clone()
+            lit[0, 0, 0, level] = 1
+            assert not torch.equal(bonus.net(lit, None)[0, 0, 0, -1], bonus.net(dark, None)[0, 0, 0, -1])
 
 
 def test_a_picture_wider_than_the_network_sees_is_refused():

@@ -88,6 +88,10 @@ def test_bounds_of_rewards_that_may_be_negative(reward, expert_reward, bounds):
     a = adversary(reward=reward)
     a.expert_reward = expert_reward
     assert a.learner_inputs(torch.Generator())["target_bounds"] == pytest.approx(bounds)
+    a = adversary(reward=reward, termination_cost=2.0, termination_cost_final=2.0)
+    a.expert_reward = expert_reward
+    cost = 2 * max(expert_reward, 1e-3) / (1 - 0.9)  # as `rewards` takes it at a termination
+    assert a.learner_inputs(torch.Generator())["target_bounds"] == pytest.approx((bounds[0] - cost, bounds[1]))
 
 
 def test_the_expert_reward_is_that_of_the_whole_discriminator():
