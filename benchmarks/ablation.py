@@ -57,17 +57,13 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
 
     torch.set_num_threads(1)
     import gail_suite as gs
-    from gail_suite.checkpoint import checkpoints
     from gail_suite.config import build
 
     row = few_demos.ROWS[ROW]
     run_dir = few_demos.WORK / "ablation" / f"{ROW}-{slug(variant)}-{seed}"
     code = commit()
-    if checkpoints(run_dir / "checkpoints"):
-        trainer = gs.GAIL.resume(run_dir)
-    else:
-        config = build(gs.GAILConfig(), settings=list(settings))
-        trainer = gs.GAIL(row.env, few_demos.demonstrations(row, seed), config, seed, run_dir)
+    config = build(gs.GAILConfig(), settings=list(settings))
+    trainer = few_demos.new_or_resumed(gs.GAIL, row, few_demos.demonstrations(row, seed), config, seed, run_dir)
     policy = trainer.train(STEPS, eval_episodes=0).policy
     measured = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)
     raw = gs.evaluate(trainer.loop.policy(trainer.loop.sac.actor), row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)

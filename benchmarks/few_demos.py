@@ -12,6 +12,7 @@ training saw. A killed run goes on from its checkpoint.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shlex
 import sys
@@ -128,10 +129,23 @@ def save_curve(run_dir: Path) -> None:
         (CURVES / f"{run_dir.name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in kept))
 
 
+def new_or_resumed(kind, row: Row, demos_used, config, seed: int, run_dir: Path):
+    """A trainer, from the newest checkpoint of `run_dir` if there is one, which must be of the same settings and demonstrations."""
+    from gail_suite.checkpoint import checkpoints
+
+    if not checkpoints(run_dir / "checkpoints"):
+        return kind(row.env, demos_used, config, seed, run_dir)
+    trainer = kind.resume(run_dir)
+    found, wanted = (json.dumps(dataclasses.asdict(c) | {"demos": dict(d)}, sort_keys=True, default=str)
+                     for c, d in ((trainer.config, trainer.demo_meta), (config, demos_used.meta)))
+    if found != wanted:
+        raise SystemExit(f"{run_dir} holds a run with other settings or demonstrations: remove or rename it to begin anew")
+    return trainer
+
+
 def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: list[str], budget_s: float | None):
     """The final policy of one algorithm and the environment steps it took."""
     import gail_suite as gs
-    from gail_suite.checkpoint import checkpoints
     from gail_suite.config import build
 
     if algo.startswith("imitation-"):
@@ -148,10 +162,7 @@ def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: 
         kind, config, length = gs.AIRL, gs.AIRLConfig(), {"budget_s": budget_s}
     else:  # gail-ppo, gail-trpo
         kind, config, length = gs.OnPolicyGAIL, gs.onpolicy_config(algo.removeprefix("gail-")), {"budget_s": budget_s}
-    if checkpoints(run_dir / "checkpoints"):
-        trainer = kind.resume(run_dir)
-    else:
-        trainer = kind(row.env, demos_used, build(config, settings=overrides), seed, run_dir)
+    trainer = new_or_resumed(kind, row, demos_used, build(config, settings=overrides), seed, run_dir)
     return trainer.train(**length, eval_episodes=0).policy, trainer.loop.steps
 
 

@@ -99,7 +99,6 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
 
     torch.set_num_threads(1)
     import gail_suite as gs
-    from gail_suite.checkpoint import checkpoints
     from gail_suite.config import build
 
     if any((r["arm"], int(r["seed"]), int(r["env_steps"])) == (name, seed, steps) for r in rows_of(task)):
@@ -109,10 +108,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
     shown = few_demos.demonstrations(row, seed)
     settings = (*BUDGET, *arm.settings, *prior_settings(arm, task, seed, shown, run_dir.with_name(f"{run_dir.name}-prior")))
     start = time.perf_counter()
-    if checkpoints(run_dir / "checkpoints"):
-        trainer = gs.GAIL.resume(run_dir)
-    else:
-        trainer = gs.GAIL(row.env, shown, build(gs.GAILConfig(), settings=settings), seed, run_dir)
+    trainer = few_demos.new_or_resumed(gs.GAIL, row, shown, build(gs.GAILConfig(), settings=settings), seed, run_dir)
     policy = trainer.train(steps, eval_episodes=0).policy
     wall = few_demos.wall_seconds(run_dir, time.perf_counter() - start)
     result = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)

@@ -127,8 +127,7 @@ class Likelihood(nn.Module):
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
         """log p(x | out) summed over the values of a sample; ``x`` (B, *event), ``out`` (S, B, *event, per_value) -> (S, B)."""
         if self.kind == "bernoulli":
-            target = x.expand(out.shape[:-1])
-            terms = -F.binary_cross_entropy_with_logits(out.squeeze(-1), target, reduction="none")
+            terms = F.logsigmoid((2 * x - 1) * out.squeeze(-1))
         elif self.kind == "categorical":
             index = (x * (self.levels - 1)).round().long().expand(out.shape[:-1]).unsqueeze(-1)
             terms = out.gather(-1, index).squeeze(-1) - out.logsumexp(-1)
