@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from generative.backend import noise_by_content
+from generative import metrics
+from generative.backend import noise_by_content, seeded
 from generative.coders import (
     ARCHITECTURES,
     LIKELIHOODS,
@@ -22,7 +23,7 @@ from generative.coders import (
 )
 from generative.fit import Recipe, changed, check_training, fit_likelihood
 from generative.latent import LatentMixture
-from generative.recipes import Reproduction, likelihood
+from generative.recipes import Reproduction, binarised, likelihood
 from generative.types import ArrayLike, FitOptions, GenerativeModel
 
 MIN_LOG_VAR, MAX_LOG_VAR = -12.0, 8.0
@@ -116,7 +117,7 @@ class VAE(GenerativeModel):
         try:
             fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
             if self.config["prior_components"]:
-                with torch.no_grad():
+                with torch.no_grad(), seeded(options.seed, x.device):  # the same codes after a resumed fit
                     self.net.prior.fit(self._codes(x, y), options.seed)
         finally:  # an interrupted fit leaves the mixture at the standard normal
             self._fitted_prior = self.config["prior_components"] > 0
@@ -234,11 +235,16 @@ def reproduce(data_path: str | Path, out: str | Path, *, objective: str = "elbo"
     """The binarised-MNIST rows: "elbo", convolutional, 40 latents, 32,000 steps; "iwae", two layers of 400, k = 50, 60,000 steps.
 
     Batch 128 and 64, AdamW 1e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995, best of the held-out
-    evaluations. ``test_nats`` is the one-sample bound for "elbo" and the 50-sample bound for "iwae".
+    evaluations, then a mixture of 100 Gaussians as prior. ``test_nats`` is the one-sample bound for "elbo" and the
+    50-sample bound for "iwae", ``test_nats_normal_prior`` the same under N(0, I), which training maximises.
     """
     sizes: dict[str, Any] = ({"latent": 40, "hidden": 256, "layers": 1, "arch": "conv", "k_eval": 1, "batch_size": 128,
                               "steps": 32_000} if objective == "elbo" else
                              {"latent": 50, "hidden": 400, "layers": 2, "arch": "mlp", "objective": "iwae", "k_train": 50,
                               "k_eval": 50, "steps": 60_000})
-    model = VAE(binarize=True, lr=1e-3, warmup=500, ema=0.9995, eval_every=2000, patience=0, precision="bfloat16", **sizes)
-    return likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)
+    model = VAE(binarize=True, lr=1e-3, warmup=500, ema=0.9995, eval_every=2000, patience=0, precision="bfloat16",
+                prior_components=100, **sizes)
+    result = likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)
+    model._fitted_prior = False
+    result.metrics["test_nats_normal_prior"] = metrics.nats(model, binarised(data_path).x_test)
+    return result
