@@ -144,6 +144,20 @@ def prior_scores_table() -> str:
     return markdown(header, lines) if rows else "(not measured yet)\n"
 
 
+MNIST_FIGURES = ("test_nats", "test_nats_normal_prior", "test_bits_per_dim", "variance_floor", "frechet_samples", "frechet_real",
+                 "ndb_samples", "ndb_real")
+
+
+def mnist_table() -> str:
+    """The MNIST recipes, one line a model and seed, empty where a figure does not apply."""
+    runs: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    for r in read_rows(RESULTS / "generative.csv"):
+        runs[r["model"], r["dataset"], r["seed"], r["commit"]] |= {r["metric"]: r["value"], "train_s": r["train_s"]}
+    lines = [[*run[:3], *(f"{float(found[m]):.5g}" if m in found else "" for m in MNIST_FIGURES), f"{float(found['train_s']) / 60:.0f} min", run[3]]
+             for run, found in sorted(runs.items())]
+    return markdown(["model", "data", "seed", *MNIST_FIGURES, "training", "commit"], lines) if lines else "(not measured yet)\n"
+
+
 def priors_table() -> str:
     """Each prior against plain GAIL and its controls."""
     import priors
@@ -186,7 +200,8 @@ def draw_curves(path: Path) -> None:
 def make(name: str) -> str:
     """The table called `name`."""
     return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS),
-            "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table, "ablation": ablation_table, "holding": holding_table}.get(name, plain_table(name))()
+            "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table,
+            "ablation": ablation_table, "holding": holding_table, "mnist": mnist_table}.get(name, plain_table(name))()
 
 
 def rewritten(text: str) -> str:
