@@ -232,19 +232,19 @@ class VAE(GenerativeModel):
 
 def reproduce(data_path: str | Path, out: str | Path, *, objective: str = "elbo", seed: int = 0, steps: int | None = None,
               progress: bool = True) -> Reproduction:
-    """The binarised-MNIST rows: "elbo", convolutional, 40 latents, 32,000 steps; "iwae", two layers of 400, k = 50, 60,000 steps.
+    """The binarised-MNIST rows, convolutional with 40 latents: "elbo", 32,000 steps of 128; "iwae", k = 5, 18,000 steps of 64.
 
-    Batch 128 and 64, AdamW 1e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995, best of the held-out
-    evaluations, then a mixture of 100 Gaussians as prior. ``test_nats`` is the one-sample bound for "elbo" and the
-    50-sample bound for "iwae", ``test_nats_normal_prior`` the same under N(0, I), which training maximises.
+    AdamW 1e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995, best of the held-out evaluations, then a
+    mixture of 100 Gaussians as prior. ``test_nats`` is the one-sample bound for "elbo" and the 50-sample bound for "iwae",
+    ``test_nats_normal_prior`` the same under N(0, I), which training maximises, ``test_nats_50`` the 50-sample bound.
     """
-    sizes: dict[str, Any] = ({"latent": 40, "hidden": 256, "layers": 1, "arch": "conv", "k_eval": 1, "batch_size": 128,
-                              "steps": 32_000} if objective == "elbo" else
-                             {"latent": 50, "hidden": 400, "layers": 2, "arch": "mlp", "objective": "iwae", "k_train": 50,
-                              "k_eval": 50, "steps": 60_000})
-    model = VAE(binarize=True, lr=1e-3, warmup=500, ema=0.9995, eval_every=2000, patience=0, precision="bfloat16",
-                prior_components=100, **sizes)
+    sizes: dict[str, Any] = ({"k_eval": 1, "batch_size": 128, "steps": 32_000} if objective == "elbo" else
+                             {"k_eval": 50, "k_train": 5, "batch_size": 64, "steps": 18_000})
+    model = VAE(objective=objective, latent=40, hidden=256, layers=1, arch="conv", prior_components=100, binarize=True, lr=1e-3,
+                warmup=500, ema=0.9995, eval_every=2000, patience=0, precision="bfloat16", **sizes)
     result = likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)
+    figures, test = result.metrics, binarised(data_path).x_test
+    figures["test_nats_50"] = figures["test_nats"] if objective == "iwae" else -float(model.log_prob(test, k=50).double().mean())
     model._fitted_prior = False
-    result.metrics["test_nats_normal_prior"] = metrics.nats(model, binarised(data_path).x_test)
+    figures["test_nats_normal_prior"] = metrics.nats(model, test)
     return result
