@@ -87,6 +87,14 @@ for _model in ("gmm", "pixelcnn"):
 # what a start from the prior's own actions around the demonstrated states has to beat: cloning the demonstrated ones, also around them
 ARMS["bc-start"] = Arm("bc-start", settings=NO_BC_TERM)
 ARMS["bc-start-near"] = Arm("bc-start", settings=(*NO_BC_TERM, "bc.input_noise=0.2"))
+# how the gain goes with the size and the training of the model and with the weight, and as a potential, which cannot change what is best
+for _k in (1, 4, 16):
+    ARMS[f"gmm-k{_k}"] = Arm(f"gmm-k{_k}", {"model": "gmm", "n_components": _k}, MIXED)
+for _steps in (20, 200):
+    ARMS[f"vae-{_steps}-steps"] = Arm(f"vae-{_steps}-steps", {"model": "vae", "steps": _steps}, MIXED)
+for _weight in ("0.05", "0.5"):
+    ARMS[f"gmm-weight-{_weight}"] = Arm(f"gmm-weight-{_weight}", {"model": "gmm"}, (f"prior.weight={_weight}",))
+ARMS["gmm-potential"] = Arm("gmm-potential", {"model": "gmm", "states": True}, (*MIXED, "prior.potential=true"))
 ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-pixelcnn": ("bc-start",),
         "kl-gmm-start": ("bc-start", "bc-start-near"), "kl-pixelcnn-start": ("bc-start", "bc-start-near")}
 """Arms of other groups that a prior has to beat too."""
