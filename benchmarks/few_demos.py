@@ -54,7 +54,7 @@ class Row:
 ROWS = {
     "ant-1": Row("Ant-v5", 1, 1, 100_000, 25),
     # 200 pairs can be known by heart: a smooth discriminator first, a sharp one once the gait is there
-    "ant-4x20": Row("Ant-v5", 4, 20, 150_000, 25, ("adversary.gradient_penalty=4", "adversary.gradient_penalty_final=0.4")),
+    "ant-4x20": Row("Ant-v5", 4, 20, 150_000, 25, ("adversary.gradient_penalty=4", "adversary.gradient_penalty_final=0.4", "sac.n_step=1")),
     "humanoid-1": Row("Humanoid-v5", 1, 1, 80_000, 25),
     "humanoid-4": Row("Humanoid-v5", 4, 1, 80_000, 25),
     "humanoid-80x20": Row("Humanoid-v5", 80, 20, 80_000, 80),
