@@ -54,6 +54,8 @@ class SACConfig:
     """Target entropy per dimension of what the actor draws (actions; with latent actions the code too)."""
     average_rate: float = 0.001
     """Rate of the averaged actor per actor update."""
+    average_rate_final: float | None = None
+    """Rate of the averaged actor at the end of the run, falling as the learning rates do; None: it stays."""
 
 
 class SAC:
@@ -76,13 +78,15 @@ class SAC:
             "critic": torch.optim.Adam(self.critic.parameters(), lr=config.critic_lr, fused=True),
             "alpha": torch.optim.Adam([self.log_alpha], lr=config.actor_lr),
         }
-        self.updates = 0
+        self.updates, self.average_rate = 0, config.average_rate
 
     def set_progress(self, fraction: float) -> None:
-        """Sets the learning rates for a run that is `fraction` in [0, 1] done."""
+        """Sets the learning rates and the averaging rate for a run that is `fraction` in [0, 1] done."""
         c = self.config
-        done = max(0.0, (fraction - c.decay_start) / max(1e-9, 1 - c.decay_start))
-        factor = 1 + (c.lr_final - 1) * min(1.0, done)
+        done = min(1.0, max(0.0, (fraction - c.decay_start) / max(1e-9, 1 - c.decay_start)))
+        factor = 1 + (c.lr_final - 1) * done
+        if c.average_rate_final is not None:
+            self.average_rate = c.average_rate + (c.average_rate_final - c.average_rate) * done
         for name, rate in (("actor", c.actor_lr), ("critic", c.critic_lr)):
             self.optimisers[name].param_groups[0]["lr"] = rate * factor
 
@@ -153,7 +157,7 @@ class SAC:
         self._step("actor", loss)
         self.critic.requires_grad_(True)
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.averaged.parameters()), list(self.actor.parameters()), c.average_rate)
+            torch._foreach_lerp_(list(self.averaged.parameters()), list(self.actor.parameters()), self.average_rate)
         if c.tune_alpha:
             gap = log_prob.detach().mean() + c.target_entropy * self.actor.width
             self._step("alpha", -self.log_alpha * gap)

@@ -71,6 +71,21 @@ def test_learning_rates_decay_linearly_from_decay_start():
     assert rates == pytest.approx([1.0, 1.0, 0.55, 0.1])
 
 
+def test_averaging_rate_falls_with_the_learning_rates_and_follows_by_hand():
+    sac = small(average_rate=0.5, average_rate_final=0.1, decay_start=0.5, actor_delay=1, burn_in=0)
+    window, generator = random_window(), torch.Generator().manual_seed(0)
+    rates = []
+    for fraction in (0.0, 0.75, 1.0):
+        sac.set_progress(fraction)
+        rates.append(sac.average_rate)
+    assert rates == pytest.approx([0.5, 0.3, 0.1])
+    before = [p.clone() for p in sac.averaged.parameters()]
+    sac.update(window, window.rewards, generator)
+    assert not all(torch.equal(b, raw) for b, raw in zip(before, sac.actor.parameters(), strict=True))
+    for was, raw, now in zip(before, sac.actor.parameters(), sac.averaged.parameters(), strict=True):
+        torch.testing.assert_close(now, was + 0.1 * (raw - was))
+
+
 def test_actor_penalty_pulls_towards_the_expert():
     sac, window, generator = small(actor_lr=1e-2), random_window(), torch.Generator().manual_seed(0)
     x, a = window.features[:, 0], torch.full((32, 2), 0.5)
