@@ -6,8 +6,9 @@
     python benchmarks/priors.py list
     python benchmarks/priors.py show
 
-The tasks are rows of few_demos.py with the same demonstrations for the same seed, cut at 30,000 steps (schedules too), where a
-prior has to pay. A killed run goes on from its checkpoint. AUC is the mean score from step 0 to the end.
+The tasks are rows of few_demos.py with the same demonstrations for the same seed and GAIL's defaults: the first 40,000 steps of runs
+whose schedules are made for 80,000, where a prior has to pay. A killed run goes on from its checkpoint. AUC is the mean score from
+step 0 to the end.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from gail_suite.stats import probability_of_improvement, t_interval
 CSV = few_demos.CSV.parent / "priors.csv"
 WORK = few_demos.WORK.parent / "priors"
 TASKS = ("ant-4x20", "humanoid-1")
-STEPS = 30_000
-BUDGET = ("loop.eval_every=2500", "loop.eval_episodes=3", "loop.checkpoint_every=10000")
+STEPS = 40_000
+BUDGET = ("loop.eval_every=2500", "loop.eval_episodes=3", "loop.checkpoint_every=10000", "loop.horizon=80000")
 COLUMNS = (*(c for c in few_demos.COLUMNS if c != "command"), "prior", "arm", "auc", "steps_to_0.5", "bonus_mean", "settings",
            "command")
 

@@ -50,6 +50,8 @@ class LoopConfig:
     """Steps between checkpoints."""
     log_every: int = 2_000
     """Steps between rows of metrics.jsonl."""
+    horizon: int = 0
+    """Steps over which the schedules run, where that is more than the run's own: what a longer run does at first."""
     matmul: str = "auto"
     """Matrix products while training: auto (bfloat16 inputs where the processor multiplies them faster), float32 or bfloat16."""
 
@@ -178,7 +180,7 @@ class OffPolicyLoop:
             self.current = self.features(self.obs)
         with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
             while self.steps < total_steps and not stop_requested():
-                fraction = self.steps / total_steps
+                fraction = self.steps / max(total_steps, self.config.horizon)
                 self.sac.set_progress(fraction)
                 self.objective.set_progress(fraction)
                 actions = self._actions()

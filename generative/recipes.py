@@ -19,7 +19,7 @@ HELD_OUT = 2000
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Test figures of one run, its training time summed over resumes (s) and the examples a second of this session."""
+    """Test figures of one run, its training time (s) and examples a second, both over all sessions of the run."""
 
     metrics: dict[str, float]
     train_s: float
@@ -41,10 +41,10 @@ def train(model: GenerativeModel, splits: data.Splits, out: Path, *, seed: int, 
     out.mkdir(parents=True, exist_ok=True)
     clock, folder = out / "train_s.txt", out / "checkpoints"
     before = float(clock.read_text()) if clock.exists() else 0.0
-    began, first, last = time.perf_counter(), [0], [0]
+    began, done = time.perf_counter(), [0]
 
     def on_step(step: int, scalars: dict[str, float]) -> None:
-        first[0], last[0] = first[0] or step, step
+        done[0] = step
         if step % 50 == 0:
             clock.write_text(f"{before + time.perf_counter() - began:.1f}")
 
@@ -52,11 +52,12 @@ def train(model: GenerativeModel, splits: data.Splits, out: Path, *, seed: int, 
     y, y_val = (splits.y_train, splits.y_val[held]) if labels and splits.y_val is not None else (None, None)
     model.fit(splits.x_train, y, steps=steps, seed=seed, progress=progress, val=(splits.x_val[held], y_val),
               on_step=on_step, checkpoint=folder, resume=any(folder.glob("step_*.safetensors")))
-    spent = time.perf_counter() - began
-    clock.write_text(f"{before + spent:.1f}")
+    spent = before + time.perf_counter() - began
+    clock.write_text(f"{spent:.1f}")
     model.save(out / "model.safetensors")
     batch = getattr(model, "config", {}).get("batch_size", 64)
-    return before + spent, (last[0] - first[0] + 1) * batch / spent
+    steps_done = done[0] or int(max(folder.glob("step_*.safetensors")).stem.removeprefix("step_"))
+    return spent, steps_done * batch / spent
 
 
 def likelihood(model: GenerativeModel, path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,

@@ -63,6 +63,17 @@ def test_resume_equals_an_undisturbed_run(toy_demos, tmp_path, killed):
     assert rows(tmp_path / "part") == rows(tmp_path / "whole")
 
 
+def test_a_horizon_makes_a_short_run_the_beginning_of_a_long_one(toy_demos, tmp_path, killed):
+    decaying = dataclasses.replace(SMALL, sac=dataclasses.replace(SMALL.sac, lr_final=0.1))
+    killed(GAIL(envs.TOY_ID, toy_demos, decaying, 0, tmp_path / "long"), 800, 400, eval_episodes=1)
+    digests = {}
+    for horizon in (0, 800):
+        short = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(decaying, loop=dataclasses.replace(SMALL.loop, horizon=horizon)))
+        short.train(400, eval_episodes=0)
+        digests[horizon] = weights(short)
+    assert weights(GAIL.resume(tmp_path / "long")) == digests[800] != digests[0]
+
+
 def adversary(**kwargs):
     torch.manual_seed(0)
     expert = (torch.ones(10, 2), torch.zeros(10, 1), torch.ones(10, 2), torch.zeros(10))
