@@ -30,9 +30,10 @@ MODELS: dict[str, tuple[str, dict[str, object]]] = {
     "row": ("pixelrnn", {"kind": "row"}), "diagonal": ("pixelrnn", {"kind": "diagonal"}),
     "gan": ("gan", {}), "dcgan": ("dcgan", {}),
     "vae": ("vae", {"objective": "elbo"}), "iwae": ("vae", {"objective": "iwae"}), "mfa": ("mixture_recipe", {}),
+    "bayesian-gmm": ("mixture_recipe", {"bayesian": True}), "autoencoder": ("autoencoder", {}),
 }
-DATASETS = {"gan": "mnist", "dcgan": "mnist", "mfa": "mnist-grey-256"}
-"""What a model's figures are about, where not binarised MNIST; for mfa nats of the 256 levels of grey MNIST."""
+DATASETS = {"gan": "mnist", "dcgan": "mnist", "autoencoder": "mnist", "mfa": "mnist-grey-256", "bayesian-gmm": "mnist-grey-256"}
+"""What a model's figures are about, where not binarised MNIST; for mixtures nats of the 256 levels of grey MNIST."""
 
 
 def main() -> None:

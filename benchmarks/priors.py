@@ -6,9 +6,9 @@
     python benchmarks/priors.py list
     python benchmarks/priors.py show
 
-The tasks are rows of few_demos.py with the same demonstrations for the same seed and GAIL's defaults: the first 40,000 steps of runs
-whose schedules are made for 80,000, where a prior has to pay. A killed run goes on from its checkpoint. AUC is the mean score from
-step 0 to the end.
+The tasks are rows of few_demos.py, their settings and the same demonstrations for the same seed: the first 40,000 steps of those
+runs (schedules are the whole run's), where a prior has to pay. A killed run goes on from its checkpoint. AUC is the mean score
+from step 0 to the end.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CSV = few_demos.CSV.parent / "priors.csv"
 WORK = few_demos.WORK.parent / "priors"
 TASKS = ("ant-4x20", "humanoid-1")
 STEPS = 40_000
-BUDGET = ("loop.eval_every=2500", "loop.eval_episodes=3", "loop.checkpoint_every=10000", "loop.horizon=80000")
+BUDGET = ("loop.eval_every=2500", "loop.eval_episodes=3", "loop.checkpoint_every=10000")
 COLUMNS = (*(c for c in few_demos.COLUMNS if c != "command"), "prior", "arm", "auc", "steps_to_0.5", "bonus_mean", "settings",
            "command")
 
@@ -115,7 +115,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
     arm, row, code = ARMS[name], ROWS[task], commit()
     run_dir = WORK / f"{task}-{name}-{seed}" if steps == STEPS else WORK / f"{task}-{name}-{seed}-{steps}-steps"
     shown = few_demos.demonstrations(row, seed)
-    settings = (*BUDGET, *arm.settings, *prior_settings(arm, task, seed, shown, run_dir.with_name(f"{run_dir.name}-prior")))
+    settings = (*BUDGET, f"loop.horizon={row.steps}", *row.settings, *arm.settings, *prior_settings(arm, task, seed, shown, run_dir.with_name(f"{run_dir.name}-prior")))
     start = time.perf_counter()
     trainer = few_demos.new_or_resumed(gs.GAIL, row, shown, build(gs.GAILConfig(), settings=settings), seed, run_dir)
     policy = trainer.train(steps, eval_episodes=0).policy

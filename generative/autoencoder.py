@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from generative import data
 from generative.coders import ARCHITECTURES, Decoder, Encoder, Likelihood, resolve_arch
 from generative.fit import Recipe, changed, check_training, fit_likelihood
 from generative.latent import LatentMixture
+from generative.recipes import Reproduction, sample_figures, train
 from generative.types import ArrayLike, FitOptions, GenerativeModel
 
 
@@ -95,3 +98,17 @@ class AutoEncoder(GenerativeModel):
             raise ValueError("this AutoEncoder was made with mixture=0, so it cannot sample: fit AutoEncoder(mixture=10)")
         codes = self.net.mixture.sample(n, generator)
         return self.decode(codes.clamp(-1, 1) if self.net.bounded else codes)
+
+
+def reproduce(data_path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None, progress: bool = True,
+              ) -> Reproduction:
+    """The MNIST row: convolutional, 32 codes, a mixture of 50 over them, 10,000 steps of 64 on grey images.
+
+    ``test_rmse`` is the root of the mean squared error of a test pixel in [0, 1]; the rest is about samples from the mixture.
+    """
+    splits = data.load(data_path)
+    model = AutoEncoder(latent=32, arch="conv", mixture=50, lr=1e-3, steps=10_000, patience=0, eval_every=1000,
+                        ema=0.999, precision="bfloat16")
+    train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
+    rmse = float((model.reconstruct(splits.x_test).cpu() - splits.x_test).square().mean().sqrt())
+    return Reproduction({"test_rmse": rmse} | sample_figures(model, splits, data_path), train_s, rate)

@@ -73,10 +73,14 @@ def likelihood(model: GenerativeModel, path: str | Path, out: str | Path, *, see
 
 def adversarial(model: GenerativeModel, path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,
                 progress: bool = True, n: int = 10_000) -> Reproduction:
-    """Train on grey MNIST; Frechet classifier distance and NDB of ``n`` samples to the test set, real images beside
-    them."""
+    """Train on grey MNIST; the figures of ``n`` samples."""
     splits = data.load(path)
     train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
+    return Reproduction(sample_figures(model, splits, path, n), train_s, rate)
+
+
+def sample_figures(model: GenerativeModel, splits: data.Splits, path: str | Path, n: int = 10_000) -> dict[str, float]:
+    """Frechet classifier distance to the test set and NDB of ``n`` samples, and of ``n`` training images beside them."""
     x, y, x_val, y_val = splits.x_train, splits.y_train, splits.x_val, splits.y_val
     if y is None or y_val is None:
         raise ValueError(f"the Frechet classifier distance needs labels, and {path} has none")
@@ -88,7 +92,7 @@ def adversarial(model: GenerativeModel, path: str | Path, out: str | Path, *, se
     for name, images in (("samples", samples), ("real", x[:n])):
         figures[f"frechet_{name}"] = metrics.frechet_distance(features(images), test)
         figures[f"ndb_{name}"], figures[f"js_{name}"] = metrics.ndb(x[n:2 * n], images)
-    return Reproduction(figures, train_s, rate)
+    return figures
 
 
 def _parts(n: int, size: int) -> list[int]:
