@@ -54,12 +54,12 @@ class Arm:
     """Arm whose mean bonus is given for every transition; it has to run first."""
 
 
-MIXED = ("prior.weight=0.2",)
+MIXED, TAIL = ("prior.weight=0.3",), {"tail": 0.25}
 ARMS: dict[str, Arm] = {"plain": Arm("none")}
 for _model in ("gmm", "vae", "ae", "pixelcnn", "gan"):
-    ARMS[_model] = Arm(_model, {"model": _model}, MIXED)
-    ARMS[f"{_model}-untrained"] = Arm(_model, {"model": _model, "control": "untrained"}, MIXED)
-    ARMS[f"{_model}-shuffled"] = Arm(_model, {"model": _model, "control": "shuffled"}, MIXED)
+    ARMS[_model] = Arm(_model, {"model": _model} | TAIL, MIXED)
+    ARMS[f"{_model}-untrained"] = Arm(_model, {"model": _model, "control": "untrained"} | TAIL, MIXED)
+    ARMS[f"{_model}-shuffled"] = Arm(_model, {"model": _model, "control": "shuffled"} | TAIL, MIXED)
     ARMS[f"{_model}-constant"] = Arm(_model, {"model": "constant"}, MIXED, constant_of=_model)
 VAE = {"model": "vae", "use": "bottleneck"}
 ARMS |= {  # plain has the gradient penalty alone, and what is here has it too
@@ -90,12 +90,13 @@ ARMS["bc-start"] = Arm("bc-start", settings=NO_BC_TERM)
 ARMS["bc-start-near"] = Arm("bc-start", settings=(*NO_BC_TERM, "bc.input_noise=0.2"))
 # how the gain goes with the size and the training of the model and with the weight, and as a potential, which cannot change what is best
 for _k in (1, 4, 16):
-    ARMS[f"gmm-k{_k}"] = Arm(f"gmm-k{_k}", {"model": "gmm", "n_components": _k}, MIXED)
+    ARMS[f"gmm-k{_k}"] = Arm(f"gmm-k{_k}", {"model": "gmm", "n_components": _k} | TAIL, MIXED)
 for _steps in (20, 200):
-    ARMS[f"vae-{_steps}-steps"] = Arm(f"vae-{_steps}-steps", {"model": "vae", "steps": _steps}, MIXED)
-for _weight in ("0.05", "0.5"):
-    ARMS[f"gmm-weight-{_weight}"] = Arm(f"gmm-weight-{_weight}", {"model": "gmm"}, (f"prior.weight={_weight}",))
-ARMS["gmm-potential"] = Arm("gmm-potential", {"model": "gmm", "states": True}, (*MIXED, "prior.potential=true"))
+    ARMS[f"vae-{_steps}-steps"] = Arm(f"vae-{_steps}-steps", {"model": "vae", "steps": _steps} | TAIL, MIXED)
+for _weight in ("0.1", "0.7"):
+    ARMS[f"gmm-weight-{_weight}"] = Arm(f"gmm-weight-{_weight}", {"model": "gmm"} | TAIL, (f"prior.weight={_weight}",))
+ARMS["gmm-potential"] = Arm("gmm-potential", {"model": "gmm", "states": True} | TAIL, (*MIXED, "prior.potential=true"))
+ARMS["gmm-exponential"] = Arm("gmm-exponential", {"model": "gmm"}, ("prior.weight=0.2",))  # without the tail, a beginner scores 0
 ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-pixelcnn": ("bc-start",),
         "kl-gmm-start": ("bc-start", "bc-start-near"), "kl-pixelcnn-start": ("bc-start", "bc-start-near")}
 """Arms of other groups that a prior has to beat too."""

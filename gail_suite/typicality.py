@@ -2,7 +2,9 @@
 
 score = exp(-relu(e - s) / (q - s)): e the model's error on (s, s'), s its median and q its 95 % quantile over expert rows
 that the model was not fitted to. So half of an expert's transitions score 1, and 5 % less than 1/e, whatever the model and
-the environment (after RED, Wang et al., 2019, where the scale is set by hand). PixelCNN reads a window of two rows instead,
+the environment (after RED, Wang et al., 2019, where the scale is set by hand). A beginner's transitions lie 10 to 400 times
+(q - s) away, where this is 0 and teaches nothing; with `tail` the score is (1 + relu(e - s) / (q - s))^-tail, in the same order
+and with a slope out there too. PixelCNN reads a window of two rows instead,
 (s, a) above (s', middle), each number quantised: p(s) p(a | s) p(s' | s, a) of a picture.
 """
 
@@ -42,7 +44,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, control: str | None = None, *,
-        value: float | None = None, states: bool = False, **settings: Any) -> Prior:
+        value: float | None = None, states: bool = False, tail: float | None = None, **settings: Any) -> Prior:
     """Typicality of the demonstrations' transitions under a model.
 
     A fourth of the trajectories, at least one, is held out for calibration (every fifth of 50 blocks of a single one).
@@ -52,14 +54,17 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
         control: "untrained" (weights as drawn; the mixture is fitted to noise) or "shuffled" (each column permuted by
             itself), both calibrated on the true held-out rows.
         states: score s' alone instead of (s, s'), as a potential needs it.
+        tail: power by which the score falls far from the expert; None for exponentially.
         settings: of the model's constructor, such as n_components.
 
     Raises:
-        ValueError: unknown setting, too little data, or a constant without value.
+        ValueError: unknown setting, too little data, a constant without value, or a tail that is not positive.
     """
+    if tail is not None and tail <= 0:
+        raise ValueError(f"tail={tail} must be above 0, or the score would not fall far from the expert")
     shown = demonstrations.transitions()
     features = fit_features(shown.obs, state_columns(demonstrations.env_id))
-    kept: dict[str, Any] = {"states": states, **({} if value is None else {"value": value})}
+    kept: dict[str, Any] = {"states": states} | {k: v for k, v in (("value", value), ("tail", tail)) if v is not None}
     made: dict[str, Any] = {"use": "typicality", "kind": model, "env_id": demonstrations.env_id, "features": features, "control": control,
             "provenance": provenance(demonstrations, seed)}
     if model == "constant":
@@ -101,7 +106,8 @@ def _typicality(prior: Prior, x: Tensor) -> Tensor:
     assert prior.model is not None and prior.model.calibration is not None
     s, q = prior.model.calibration
     excess = torch.relu(error(prior.model, x, prior.settings.get("centre")) - s)
-    return torch.exp(-excess / (q - s)).clamp_min(torch.finfo(torch.float32).tiny)
+    far, tail = excess / (q - s), prior.settings.get("tail")
+    return torch.exp(-far if tail is None else -tail * far.log1p()).clamp_min(torch.finfo(torch.float32).tiny)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,20 @@ def test_scores_are_calibrated_on_rows_that_were_held_out_and_low_elsewhere(toy_
     assert score(prior, foreign(toy_demos)).mean() < 0.6 * held.mean()
 
 
+def test_a_tail_keeps_the_order_and_tells_far_from_farther(toy_demos):
+    exponential, heavy = (fit_prior(toy_demos, "gmm", n_components=4, **more) for more in ({}, {"tail": 0.25}))
+    t = toy_demos.transitions()
+    rows = dataclasses.replace(t, next_obs=t.next_obs + np.linspace(0, 1, len(t))[:, None])  # ever farther off
+    far, found = -np.log(score(exponential, rows).astype(float)), score(heavy, rows)
+    inside = far < 80  # beyond, the exponential is out of numbers
+    assert 0 < inside.mean() < 1
+    np.testing.assert_allclose(found[inside], (1 + far[inside]) ** -0.25, rtol=1e-3)
+    assert len(np.unique(found[~inside])) > 0.9 * sum(~inside) and found[~inside].min() > 0.05
+    assert np.median(score(heavy, split(toy_demos)[1])) >= 0.99
+    with pytest.raises(ValueError, match="tail=-1 must be above 0"):
+        fit_prior(toy_demos, "gmm", tail=-1)
+
+
 def test_calibration_by_hand():
     # 0, 1, ..., 100: median 50, 95 % quantile 95
     assert calibration(torch.arange(101.0)) == pytest.approx((50.0, 95.0))
