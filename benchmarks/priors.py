@@ -75,7 +75,7 @@ for _model in ("ae", "vae"):
     # the wider action alone: a decoder with the weights that it was drawn with
     ARMS[f"latent-{_model}-wider"] = Arm(f"latent-{_model}", LATENT | {"control": "untrained"}, ("prior.weight=0.5",))
     ARMS[f"latent-{_model}-shuffled"] = Arm(f"latent-{_model}", LATENT | {"control": "shuffled"}, ("prior.weight=0.5",))
-FADING, NO_BC_TERM = ("prior.weight=0.1", "prior.weight_final=0"), ("adversary.bc_weight=0", "adversary.bc_weight_final=0")
+FADING, NO_BC_TERM = ("prior.weight=0.02", "prior.weight_final=0"), ("adversary.bc_weight=0", "adversary.bc_weight_final=0")
 for _model in ("gmm", "pixelcnn"):
     KL = {"model": _model, "use": "behaviour"}
     ARMS[f"kl-{_model}"] = Arm(f"kl-{_model}", KL, FADING)
@@ -95,6 +95,8 @@ for _steps in (20, 200):
     ARMS[f"vae-{_steps}-steps"] = Arm(f"vae-{_steps}-steps", {"model": "vae", "steps": _steps} | TAIL, MIXED)
 for _weight in ("0.1", "0.7"):
     ARMS[f"gmm-weight-{_weight}"] = Arm(f"gmm-weight-{_weight}", {"model": "gmm"} | TAIL, (f"prior.weight={_weight}",))
+ARMS["kl-gmm-start-0.1"] = Arm("kl-gmm-start-0.1", {"model": "gmm", "use": "behaviour"},
+                               ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, "prior.warm_start=true"))
 ARMS["gmm-potential"] = Arm("gmm-potential", {"model": "gmm", "states": True} | TAIL, (*MIXED, "prior.potential=true"))
 ARMS["gmm-exponential"] = Arm("gmm-exponential", {"model": "gmm"}, ("prior.weight=0.2",))  # without the tail, a beginner scores 0
 ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-pixelcnn": ("bc-start",),

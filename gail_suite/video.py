@@ -1,10 +1,10 @@
-"""Watch a policy: mp4 or GIF with an overlay, by EGL or by ray casting, alone or beside another policy."""
+"""Watch a policy: mp4 or GIF with an overlay, by EGL or by ray casting, alone or beside another policy; or its frames as data."""
 
 from __future__ import annotations
 
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -50,12 +50,14 @@ def render(
 ) -> Path:
     """Film `n_frames` frames of a policy into an .mp4 or .gif; `compare` is filmed on its left, from the same seed.
 
+    A .npz holds the frames as images x (N, 3, height, width) uint8 for the generative models, without overlay.
     The film runs at the speed of the simulation; tasks that step faster than 40 times a second show every k-th step,
     and `fps` overrides the playback speed. An episode that ends is followed by the next, seeded seed + 1 and so on. Raises
     ValueError for an unknown suffix or renderer, a size that is not even, or an environment that cannot be drawn.
     """
     path = Path(path)
     _check(path, n_frames, width, height)
+    overlay = overlay and path.suffix.lower() != ".npz"
     filmed = [(compare, compare_label)] if compare is not None else []
     with ExitStack() as stack:
         stages = []
@@ -171,11 +173,14 @@ def _open(env_id: str, renderer: str, width: int, height: int) -> tuple[Any, Ren
 
 
 def _check(path: Path, n_frames: int, width: int, height: int) -> None:
-    if path.suffix.lower() not in (".mp4", ".gif"):
-        raise ValueError(f"{path} is neither .mp4 nor .gif: give the video one of these names")
+    if path.suffix.lower() not in WRITERS:
+        raise ValueError(f"{path} is neither .mp4 nor .gif nor .npz: give the video, or the frames, one of these names")
     if n_frames < 1:
         raise ValueError(f"n_frames is {n_frames}; at least one is needed")
-    if width < 64 or height < 64 or width % 2 or height % 2:
+    if path.suffix.lower() == ".npz":
+        if min(width, height) < 8:
+            raise ValueError(f"frames are {width}x{height}: both must be at least 8")
+    elif width < 64 or height < 64 or width % 2 or height % 2:
         raise ValueError(f"video size is {width}x{height}: both must be even and at least 64")
 
 
@@ -195,7 +200,7 @@ def _write(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.tmp-{secrets.token_hex(4)}{path.suffix.lower()}")
     try:
-        (_write_gif if temporary.suffix == ".gif" else _write_mp4)(temporary, frames, fps)
+        WRITERS[temporary.suffix](temporary, frames, fps)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -204,6 +209,10 @@ def _write(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
 def _write_gif(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
     first, *others = [Image.fromarray(f).quantize(128, dither=Image.Dither.NONE) for f in frames]
     first.save(path, save_all=True, append_images=others, duration=round(1000 / fps), loop=0, optimize=False)
+
+
+def _write_npz(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
+    np.savez_compressed(path, x=np.stack(list(frames)).transpose(0, 3, 1, 2))
 
 
 def _write_mp4(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
@@ -227,3 +236,6 @@ def _write_mp4(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
         complaint = ffmpeg.stderr.read().decode(errors="replace").strip()
     if ffmpeg.returncode != 0 or broken:
         raise OSError(f"cannot write the video: {complaint.splitlines()[-1] if complaint else 'ffmpeg failed'}")
+
+
+WRITERS: dict[str, Callable[[Path, Iterator[np.ndarray], int], None]] = {".mp4": _write_mp4, ".gif": _write_gif, ".npz": _write_npz}

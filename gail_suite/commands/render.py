@@ -27,7 +27,7 @@ def render(
     trust: Trust = False,
     output: Output = DEFAULT,
 ) -> None:
-    """Film a policy into an .mp4 or .gif.
+    """Film a policy into an .mp4 or .gif, or write its frames into an .npz that `gail-suite gen fit` reads.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ def render(
     seed
         Seed of the first episode.
     width
-        Width in pixels, even.
+        Width in pixels, even (any for .npz).
     height
-        Height in pixels, even.
+        Height in pixels, even (any for .npz).
     fps
         Frames a second; by default the speed of the simulation.
     overlay
@@ -72,6 +72,8 @@ def render(
         compare_label="expert" if compare == "bundled" else compare or "",
     )
     following = command("report", policy) if is_run else command("eval", policy, "--env", env_id)
+    if target.suffix.lower() == ".npz":
+        following = command("gen", "fit", "VAE", target)
     output.result(
         {"path": str(target), "env_id": env_id, "n_frames": frames}, f"{target}: {frames} frames", [following]
     )

@@ -150,6 +150,21 @@ def test_gif_plays_at_the_speed_of_the_simulation(tmp_path: Path) -> None:
         assert film.info["duration"] == 50  # Ant steps every 0.05 s
 
 
+def test_frames_become_data_for_the_generative_models(tmp_path: Path) -> None:
+    from generative import data
+
+    path = video.render(Still(), "Ant-v5", tmp_path / "ant.npz", n_frames=20, renderer="raycast", width=28, height=21)
+    splits = data.load(path)
+    assert splits.x_train.shape == (16, 3, 21, 28) and 0.2 < float(splits.x_train.mean()) < 0.9
+    first = next(iter(np.load(path).values()))[0].transpose(1, 2, 0)
+    drawn = video.render(Still(), "Ant-v5", tmp_path / "ant.gif", n_frames=1, renderer="raycast", width=96, height=72, overlay=False)
+    with Image.open(drawn) as film:
+        small = np.asarray(film.convert("RGB").resize((28, 21), Image.Resampling.BOX), float)
+    assert abs(small - first).mean() < 12  # the same picture, drawn small
+    with pytest.raises(ValueError, match="at least 8"):
+        video.render(Still(), "Ant-v5", tmp_path / "ant.npz", width=6)
+
+
 def test_a_fast_task_shows_every_second_step() -> None:
     class Zeros:
         def predict(self, obs, state=None, episode_start=None, deterministic=False):
