@@ -54,7 +54,7 @@ class Arm:
     """Arm whose mean bonus is given for every transition; it has to run first."""
 
 
-MIXED, TAIL = ("prior.weight=0.3",), {"tail": 0.25}
+MIXED, TAIL = ("prior.weight=0.7",), {"tail": 0.25}
 ARMS: dict[str, Arm] = {"plain": Arm("none")}
 for _model in ("gmm", "vae", "ae", "pixelcnn", "gan"):
     ARMS[_model] = Arm(_model, {"model": _model} | TAIL, MIXED)
@@ -93,7 +93,7 @@ for _k in (1, 4, 16):
     ARMS[f"gmm-k{_k}"] = Arm(f"gmm-k{_k}", {"model": "gmm", "n_components": _k} | TAIL, MIXED)
 for _steps in (20, 200):
     ARMS[f"vae-{_steps}-steps"] = Arm(f"vae-{_steps}-steps", {"model": "vae", "steps": _steps} | TAIL, MIXED)
-for _weight in ("0.1", "0.7"):
+for _weight in ("0.1", "0.3"):
     ARMS[f"gmm-weight-{_weight}"] = Arm(f"gmm-weight-{_weight}", {"model": "gmm"} | TAIL, (f"prior.weight={_weight}",))
 ARMS["kl-gmm-start-0.1"] = Arm("kl-gmm-start-0.1", {"model": "gmm", "use": "behaviour"},
                                ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, "prior.warm_start=true"))
