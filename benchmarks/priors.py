@@ -226,9 +226,10 @@ def compared(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> list[s
     for metric in ("auc", "score"):
         a, b = (np.array([float(r[metric]) for r in rows]) for rows in (ours, theirs))
         low, high = t_interval(a - b)
-        cells += [f"{a.mean():.3f}", f"{b.mean():.3f}", f"{(a - b).mean():+.3f} ({low:+.3f} to {high:+.3f})"]
+        around = f"({low:+.3f} to {high:+.3f})" if len(a) > 1 else "(one seed)"
+        cells += [f"{a.mean():.3f}", f"{b.mean():.3f}", f"{(a - b).mean():+.3f} {around}"]
     a, b = (np.array([float(r["auc"]) for r in rows]) for rows in (ours, theirs))
-    return [*cells, f"{probability_of_improvement(a, b):.2f}", *(" ".join(r["steps_to_0.5"] or "-" for r in rows) for rows in (ours, theirs))]
+    return [*cells, f"{probability_of_improvement(a, b):.2f}" if len(a) > 1 else "", *(" ".join(r["steps_to_0.5"] or "-" for r in rows) for rows in (ours, theirs))]
 
 
 def first_of(group: str) -> str:
