@@ -118,7 +118,8 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
     arm, row, code = ARMS[name], ROWS[task], commit()
     run_dir = WORK / f"{task}-{name}-{seed}" if steps == STEPS else WORK / f"{task}-{name}-{seed}-{steps}-steps"
     shown = few_demos.demonstrations(row, seed)
-    settings = (*BUDGET, f"loop.horizon={row.steps}", *row.settings, *arm.settings, *prior_settings(arm, task, seed, shown, run_dir.with_name(f"{run_dir.name}-prior")))
+    settings = (*BUDGET, f"loop.horizon={row.steps}", *row.settings, *arm.settings,
+                *prior_settings(arm, task, seed, shown, run_dir.with_name(f"{run_dir.name}-prior")))
     start = time.perf_counter()
     trainer = few_demos.new_or_resumed(gs.GAIL, row, shown, build(gs.GAILConfig(), settings=settings), seed, run_dir)
     policy = trainer.train(steps, eval_episodes=0).policy
@@ -229,7 +230,8 @@ def compared(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> list[s
         around = f"({low:+.3f} to {high:+.3f})" if len(a) > 1 else "(one seed)"
         cells += [f"{a.mean():.3f}", f"{b.mean():.3f}", f"{(a - b).mean():+.3f} {around}"]
     a, b = (np.array([float(r["auc"]) for r in rows]) for rows in (ours, theirs))
-    return [*cells, f"{probability_of_improvement(a, b):.2f}" if len(a) > 1 else "", *(" ".join(r["steps_to_0.5"] or "-" for r in rows) for rows in (ours, theirs))]
+    chance = f"{probability_of_improvement(a, b):.2f}" if len(a) > 1 else ""
+    return [*cells, chance, *(" ".join(r["steps_to_0.5"] or "-" for r in rows) for rows in (ours, theirs))]
 
 
 def first_of(group: str) -> str:

@@ -144,8 +144,8 @@ def prior_scores_table() -> str:
     return markdown(header, lines) if rows else "(not measured yet)\n"
 
 
-MNIST_FIGURES = ("test_nats", "test_nats_normal_prior", "test_nats_50", "test_bits_per_dim", "variance_floor", "components_used", "test_rmse", "frechet_samples", "frechet_real",
-                 "ndb_samples", "ndb_real")
+MNIST_FIGURES = ("test_nats", "test_nats_normal_prior", "test_nats_50", "test_bits_per_dim", "variance_floor", "components_used", "test_rmse",
+                 "frechet_samples", "frechet_real", "ndb_samples", "ndb_real")
 
 
 def mnist_table() -> str:
