@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from generative.backend import full_precision
+from generative.muon import Muon
 from generative.training import (
     Batches,
     Meter,
@@ -51,7 +52,7 @@ def fit_likelihood(net: nn.Module, loss: Loss, data: Labelled, val: Labelled, op
     if data[1] is not None and val[1] is None:
         raise ValueError("the model is fitted with labels, but val has none: give val=(x, y)")
     average = copy.deepcopy(net) if recipe.ema else net
-    optimiser = _adamw(net, recipe)
+    optimiser = _optimiser(net, recipe)
     state = TrainingState({"net": net, "average": average} if recipe.ema else {"net": net}, {"net": optimiser})
     steps, batches = options.steps or recipe.steps, Batches(len(data[0]), recipe.batch_size, options.seed)
     counters = _begin(state, options, steps)
@@ -91,7 +92,7 @@ def fit_adversarial(generator: nn.Module, critic: nn.Module, average: nn.Module,
     early stop. Raises TrainingDiverged when a number stops being finite.
     """
     nets = {"critic": critic, "generator": generator}
-    optimisers = {name: _adamw(net, recipe) for name, net in nets.items()}
+    optimisers = {name: _optimiser(net, recipe) for name, net in nets.items()}
     state = TrainingState({**nets, "average": average}, optimisers)
     steps, batches = options.steps or recipe.steps, Batches(len(data[0]), recipe.batch_size, options.seed)
     counters = _begin(state, options, steps)
@@ -155,7 +156,9 @@ def _end_of_step(state: TrainingState, step: int, steps: int, scalars: dict[str,
         options.on_step(step + 1, dict(scalars))
 
 
-def _adamw(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimiser == "muon":
+        return Muon(net, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
     return torch.optim.AdamW(net.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
 
 

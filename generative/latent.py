@@ -28,11 +28,11 @@ class LatentMixture(nn.Module):
         self.register_buffer("means", torch.zeros(k, latent))
         self.register_buffer("roots", torch.eye(latent).repeat(k, 1, 1))
 
-    def fit(self, z: Tensor, seed: int) -> None:
-        """Fit to codes ``z`` (N, L) by EM; a no-op for the standard normal."""
+    def fit(self, z: Tensor, seed: int, samples: int | None = None) -> None:
+        """Fit to codes ``z`` (N, L) of ``samples`` samples (default N) by EM; a no-op for the standard normal."""
         if not self.components:
             return
-        k = max(1, min(self.components, len(z) // (2 * z.shape[1] + 2)))
+        k = max(1, min(self.components, (samples or len(z)) // (2 * z.shape[1] + 2)))
         regular = 1e-3 * float(z.var(0, correction=min(1, len(z) - 1)).mean()) + 1e-8
         mixture = GaussianMixture(k, reg_covar=regular, tol=1e-3).fit(z, seed=seed, device=z.device, progress=False)
         self.weights.zero_(), self.means.zero_()

@@ -60,25 +60,34 @@ class RowLSTM(nn.Module):
         self.out = Pixelwise(hidden, features, groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        gates = self.inputs(x)
+        gates, taps = self.inputs(x), self._taps()
         h = c = gates.new_zeros(*x[:, 0].shape[:2], self.hidden)
         rows = []
         for row in gates.unbind(1):
-            h, c = lstm_cell(row + self._from_above(h), c, self.groups)
+            h, c = lstm_cell(self._with_above(row, h, taps), c, self.groups)
             rows.append(h)
         return x + self.out(torch.stack(rows, dim=1))
 
-    def _from_above(self, h: Tensor) -> Tensor:
-        return self.recurrent(h.transpose(1, 2)).transpose(1, 2)
+    def _taps(self) -> Tensor:
+        """The recurrent kernel as a matrix (3 h, 4 h)."""
+        return self.recurrent.weight.permute(2, 1, 0).flatten(0, 1)
+
+    def _with_above(self, gates: Tensor, h: Tensor, taps: Tensor) -> Tensor:
+        """``gates`` (B, W, 4 h) plus the recurrent convolution of the row above ``h`` (B, W, h).
+
+        One product: it leaves features last, as the cell wants them, where a convolution's output is first transposed.
+        """
+        windows = torch.cat([F.pad(h[:, :-1], (0, 0, 1, 0)), h, F.pad(h[:, 1:], (0, 0, 0, 1))], dim=-1)
+        return torch.addmm(gates.flatten(0, 1), windows.flatten(0, 1), taps).view_as(gates)
 
     def start(self, batch: int, width: int) -> RowState:
         zero = self.out.weight.new_zeros(batch, width, self.hidden)
-        return RowState(zero, zero, zero.clone(), zero.clone(), zero, self.inputs.start(batch, width))
+        return RowState(zero, zero, zero.clone(), zero.clone(), zero.repeat(1, 1, 4), self.inputs.start(batch, width))
 
     def next_row(self, state: RowState) -> None:
         state.h, state.c = state.row_h, state.row_c
         state.row_h, state.row_c = torch.zeros_like(state.h), torch.zeros_like(state.c)
-        state.recurrent = self._from_above(state.h)
+        state.recurrent = self._with_above(torch.zeros_like(state.recurrent), state.h, self._taps())
         self.inputs.next_row(state.inputs)
 
     def step(self, state: RowState, j: int, x: Tensor) -> Tensor:
@@ -220,12 +229,13 @@ class PixelRNN(AutoregressiveModel):
 
 def reproduce(data_path: str | Path, out: str | Path, *, kind: Literal["row", "diagonal"] = "row", seed: int = 0,
               steps: int | None = None, progress: bool = True) -> Reproduction:
-    """The binarised-MNIST row: two Row LSTM layers of 64 units, 32,000 steps; or three Diagonal BiLSTMs of 16.
+    """The binarised-MNIST row: two Row LSTM layers of 64 units, 8,000 steps; or three Diagonal BiLSTMs of 16, 11,000 steps.
 
-    Batch 64, AdamW 2e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995. Sized for 150 minutes on
-    two free cores with bfloat16 tiles (265 and 92 examples/s there); the diagonal row takes 11,000 steps.
+    Batches of 32, Muon 5e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995. Sized for less than 150 minutes
+    with bfloat16 tiles.
     """
     row = kind == "row"
     model = PixelRNN(kind, features=64 if row else 32, hidden=64 if row else 16, layers=2 if row else 3, binarize=True,
-                     steps=32_000 if row else 11_000, warmup=500, ema=0.9995, eval_every=2000, patience=0)
+                     steps=8_000 if row else 11_000, batch_size=32, optimiser="muon", lr=5e-3, warmup=500, ema=0.9995,
+                     eval_every=2000, patience=0)
     return likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)

@@ -42,10 +42,12 @@ class Recipe:
     """Learning rate at the last step, as a fraction of ``lr``."""
     warmup: int = 100
     """Steps over which the learning rate rises linearly from zero."""
+    optimiser: Literal["adamw", "muon"] = "adamw"
+    """``muon`` moves matrices and kernels by orthogonalised momentum (see ``muon.Muon``) and the rest by AdamW."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay rates of AdamW's first and second moments."""
     weight_decay: float = 0.0
-    """Decoupled weight decay of AdamW."""
+    """Decoupled weight decay."""
     clip: float = 1.0
     """Largest global gradient norm; infinity leaves gradients as they are."""
     ema: float = 0.0
@@ -64,13 +66,15 @@ class Recipe:
 
 def check_training(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """``options`` of the model class ``name`` that are fields of Recipe; ValueError with the nearest field for any
-    other, and for counts below 1."""
+    other, and for counts below 1 or an unknown optimiser."""
     known = [field.name for field in fields(Recipe)]
     for option in options:
         if option not in known:
             near = difflib.get_close_matches(option, known, n=1)
             raise ValueError(f"{name} has no option {option!r}{f': did you mean {near[0]!r}?' if near else ''} "
                              f"(training options: {', '.join(known)})")
+    if options.get("optimiser", "adamw") not in ("adamw", "muon"):
+        raise ValueError(f"unknown optimiser {options['optimiser']!r}: use 'adamw' or 'muon'")
     for option in ("steps", "batch_size", "eval_every", "checkpoint_every"):
         if options.get(option, 1) < 1:
             raise ValueError(f"{option} must be at least 1, got {options[option]}")

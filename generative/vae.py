@@ -29,6 +29,8 @@ from generative.types import ArrayLike, FitOptions, GenerativeModel
 MIN_LOG_VAR, MAX_LOG_VAR = -12.0, 8.0
 DECODED = 1 << 23
 """Values that the likelihood decodes at once (32 MB; the layers before it take a few times as much)."""
+CODE_DRAWS = 5
+"""Draws of z from every q(z | x) that the mixture is fitted to: one leaves a full covariance short of data."""
 
 
 class VAENet(nn.Module):
@@ -118,7 +120,8 @@ class VAE(GenerativeModel):
             fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
             if self.config["prior_components"]:
                 with torch.no_grad(), seeded(options.seed, x.device):  # the same codes after a resumed fit
-                    self.net.prior.fit(self._codes(x, y), options.seed)
+                    codes = torch.cat([self._codes(self._ink(x), y) for _ in range(CODE_DRAWS)])
+                    self.net.prior.fit(codes, options.seed, len(x))
         finally:  # an interrupted fit leaves the mixture at the standard normal
             self._fitted_prior = self.config["prior_components"] > 0
 

@@ -42,16 +42,17 @@ def stop_at(step: int):
     return on_step
 
 
-def test_likelihood_resume_equals_the_uninterrupted_run_bit_for_bit(tmp_path: Path) -> None:
-    whole = network()
-    best = fit_likelihood(whole, denoising(whole), (X, None), (X[:8], None), options(), RECIPE)
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_likelihood_resume_equals_the_uninterrupted_run_bit_for_bit(optimiser: str, tmp_path: Path) -> None:
+    whole, recipe = network(), replace(RECIPE, optimiser=optimiser)
+    best = fit_likelihood(whole, denoising(whole), (X, None), (X[:8], None), options(), recipe)
     net = network()
     with pytest.raises(Stop):
         fit_likelihood(net, denoising(net), (X, None), (X[:8], None),
-                       options(checkpoint=tmp_path, on_step=stop_at(12)), RECIPE)
+                       options(checkpoint=tmp_path, on_step=stop_at(12)), recipe)
     net = network()
     resumed = fit_likelihood(net, denoising(net), (X, None), (X[:8], None),
-                             options(checkpoint=tmp_path, resume=True), RECIPE)
+                             options(checkpoint=tmp_path, resume=True), recipe)
     assert resumed == best
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), net.state_dict().values(), strict=True))
 

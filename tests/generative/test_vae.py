@@ -146,6 +146,18 @@ def test_prior_mixture_improves_a_clustered_code():
     assert float(mixture.log_prob(x).mean()) > float(plain.log_prob(x).mean())
 
 
+def test_the_mixture_is_of_codes_of_drawn_images_and_not_of_grey_ones():
+    x = torch.full((200, 1, 4, 4), 0.5)
+    x[:, :, :2] = (torch.arange(200) % 2).float()[:, None, None, None]  # something to encode
+    model = fit(small(binarize=True, prior_components=1, beta=0.2), x, steps=200)
+    with torch.no_grad(), seeded(1, x.device):
+        drawn = torch.cat([model._codes(model._ink(x), None) for _ in range(20)]).var(0)
+        grey = torch.cat([model._codes(x, None) for _ in range(20)]).var(0)
+    fitted = model.net.prior.distribution().variance
+    assert (drawn / grey).max() > 1.3  # what would be missed
+    assert ((fitted / drawn).log().abs() < 0.1).all()
+
+
 def test_mistakes_are_answered():
     grey = rand(40, 1, 4, 4)
     with pytest.raises(ValueError, match=r"likelihood='bernoulli' takes values 0 and 1, but \d+ values in \[.*\] are not"):
