@@ -32,3 +32,10 @@ def test_row_lstm_sees_a_triangle_and_diagonal_bilstm_everything() -> None:
         jacobian = torch.autograd.functional.jacobian(layer.double(), x)[0, 2, 3, :, 0]
         found = (jacobian != 0).any(0).any(-1)
         assert [torch.nonzero(row)[:, 0].tolist() for row in found] == [list(r) for r in seen]
+
+
+def test_the_recurrence_over_rows_is_its_convolution() -> None:
+    layer = RowLSTM(4, 6, 1)
+    h, gates = (torch.randn(2, 5, n, generator=torch.Generator().manual_seed(n)) for n in (6, 24))
+    convolved = layer.recurrent(h.transpose(1, 2)).transpose(1, 2)
+    assert torch.allclose(layer._with_above(gates, h, layer._taps()), gates + convolved, atol=1e-6)
