@@ -189,13 +189,14 @@ def shift_down(x: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """x + W2 relu(conv(relu(W1 x))), kind-B convolution: the layer of the first PixelCNN, its residual added once."""
+    """x + W2 relu(conv(relu(W1 x))), kind-B convolution over ``size`` columns of two rows: the layer of the first PixelCNN,
+    its residual added once."""
 
     def __init__(self, features: int, size: int, groups: int) -> None:
         super().__init__()
         hidden = features // 2
         self.shrink, self.widen = Pixelwise(features, hidden, groups), Pixelwise(hidden, features, groups)
-        self.conv = CausalConv2d(hidden, hidden, size, "B", groups)
+        self.conv = CausalConv2d(hidden, hidden, size, "B", groups, height=2)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.widen(F.relu(self.conv(F.relu(self.shrink(x)))))
