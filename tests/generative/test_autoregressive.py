@@ -1,4 +1,4 @@
-"""Laws of every autoregressive model: both PixelCNNs and both PixelRNNs."""
+"""Laws of every autoregressive model: both PixelCNNs, with kernels of two widths, and both PixelRNNs."""
 
 from itertools import product
 from pathlib import Path
@@ -14,6 +14,8 @@ from generative.pixelrnn import PixelRNN
 MODELS = {
     "masked": lambda **more: PixelCNN(gated=False, features=12, layers=2, **more),
     "gated": lambda **more: PixelCNN(gated=True, features=12, layers=2, **more),
+    "masked-wide": lambda **more: PixelCNN(gated=False, features=12, layers=2, kernel=7, **more),
+    "gated-wide": lambda **more: PixelCNN(gated=True, features=24, layers=2, kernel=5, **more),
     "row": lambda **more: PixelRNN("row", features=12, hidden=6, layers=2, **more),
     "diagonal": lambda **more: PixelRNN("diagonal", features=12, hidden=6, layers=2, **more),
 }
@@ -72,7 +74,7 @@ def dependence(model: AutoregressiveModel) -> torch.Tensor:
 def test_causality_by_jacobian(name: str, channels: int) -> None:
     found = dependence(fitted(name, (channels, 3, 4), steps=1))
     assert not found.triu().any()
-    if name in ("gated", "diagonal"):  # and nothing before the pixel is hidden
+    if name in ("gated", "gated-wide", "diagonal"):  # and nothing before the pixel is hidden
         assert found.tril(-1).sum() == len(found) * (len(found) - 1) // 2
 
 

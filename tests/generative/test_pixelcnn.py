@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from generative.causal_sampling import sample_cached
@@ -24,6 +25,11 @@ def test_cached_and_plain_samples_agree_at_28x28() -> None:
         # the plain sampler's fixed point: every value is what its own conditional draws (one pass instead of 784)
         redrawn = (u < torch.sigmoid(net(x, None)[..., 0])).long()
     assert torch.equal(x, redrawn)
+
+
+def test_an_even_kernel_is_answered() -> None:
+    with pytest.raises(ValueError, match="kernel counts columns around a pixel, so it must be odd and positive, got 4"):
+        PixelCNN(kernel=4)
 
 
 def test_features_round_up_to_the_channels() -> None:
