@@ -17,7 +17,7 @@ class GatedNet(CausalNet):
     """Gated PixelCNN: a vertical and a horizontal stack through all layers; the head reads the horizontal one."""
 
     def __init__(self, shape: tuple[int, int, int], levels: int, n_classes: int, features: int, depth: int,
-                 size: int) -> None:
+                 size: int = 3) -> None:
         groups = shape[0]
         layers = [GatedLayer(features, features, size, "B", groups) for _ in range(depth)]
         super().__init__(shape, levels, n_classes, features, list(layers), GatedLayer(groups, features, 7, "A", groups))
