@@ -205,20 +205,55 @@ def run_all(tasks: Iterable[str], arms: Iterable[str], seeds: int, jobs: int) ->
     return failed
 
 
-def comparison(task: str) -> list[list[str]]:
-    """Lines of the table: each prior against plain GAIL and its controls, over the seeds that both have."""
+def groups(task: str) -> dict[str, list[tuple[str, list[dict[str, str]], list[dict[str, str]]]]]:
+    """For each prior that was run, what it has to beat: (other arm, the prior's runs, the other's), over the seeds that both have."""
     by_arm: dict[str, dict[int, dict[str, str]]] = {}
     for r in whole_rows_of(task):
         by_arm.setdefault(r["arm"], {})[int(r["seed"])] = r
-    lines = []
+    found: dict[str, list[tuple[str, list[dict[str, str]], list[dict[str, str]]]]] = {}
     for name, group in ((n, a.prior) for n, a in ARMS.items()
                         if n in by_arm and n == first_of(a.prior) and n not in ("plain", "bc-start")):
         others = [n for n, a in ARMS.items() if a.prior == group and n != name]
         for other in ("plain", *others, *ALSO.get(name, ())):
             seeds = sorted(set(by_arm[name]) & set(by_arm.get(other, {})))
             if seeds:
-                lines.append([task, name, other, str(len(seeds)), *compared(*([by_arm[n][s] for s in seeds] for n in (name, other)))])
-    return lines
+                ours, theirs = ([by_arm[n][s] for s in seeds] for n in (name, other))
+                found.setdefault(name, []).append((other, ours, theirs))
+    return found
+
+
+def comparison(task: str) -> list[list[str]]:
+    """Lines of the table: each prior against plain GAIL and its controls."""
+    return [[task, name, other, str(len(ours)), *compared(ours, theirs)]
+            for name, pairs in groups(task).items() for other, ours, theirs in pairs]
+
+
+def summary() -> list[list[str]]:
+    """One line a prior: on each task its gain in AUC over plain GAIL and over the control that leaves it the least."""
+    by_task = {task: groups(task) for task in TASKS}
+    return [[name, *(cell for task in TASKS for cell in gains(by_task[task].get(name, [])))]
+            for name in ARMS if any(name in found for found in by_task.values())]
+
+
+def gains(pairs: list[tuple[str, list[dict[str, str]], list[dict[str, str]]]]) -> list[str]:
+    """Gain over plain GAIL; over the control with the smallest one."""
+    over = [(float(np.mean(differences(ours, theirs))), other, differences(ours, theirs)) for other, ours, theirs in pairs]
+    plain = [interval(d) for _, other, d in over if other == "plain"]
+    least = min((o for o in over if o[1] != "plain"), default=None)
+    return [*(plain or ["-"]), "-" if least is None else f"{interval(least[2])}, `{least[1]}`"]
+
+
+def differences(ours: list[dict[str, str]], theirs: list[dict[str, str]], metric: str = "auc") -> np.ndarray:
+    """Of paired runs, one a seed."""
+    return np.array([float(a[metric]) - float(b[metric]) for a, b in zip(ours, theirs, strict=True)])
+
+
+def interval(paired: np.ndarray) -> str:
+    """Mean, Student's interval and number of seeds."""
+    if len(paired) == 1:
+        return f"{paired[0]:+.2f} (one seed)"
+    low, high = t_interval(paired)
+    return f"{paired.mean():+.2f} ({low:+.2f} to {high:+.2f}; {len(paired)} seeds)"
 
 
 def compared(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> list[str]:
@@ -239,6 +274,7 @@ def first_of(group: str) -> str:
     return next(name for name, arm in ARMS.items() if arm.prior == group)
 
 
+SUMMARY = ["prior", *(f"{task}: {against}" for task in TASKS for against in ("gain over plain GAIL", "over its strongest control"))]
 HEADER = ["task", "prior", "against", "seeds", "AUC", "its AUC", "difference (95 %)", "score", "its score", "difference (95 %)",
           "P(improvement of AUC)", "steps to 0.5", "its steps to 0.5"]
 

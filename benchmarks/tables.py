@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and RESULTS.md from the CSV files in results/.
+"""Writes the tables of README.md, RESULTS.md and docs/priors.md from the CSV files in results/.
 
     python benchmarks/tables.py            # rewrite what stands between the markers
     python benchmarks/tables.py --check    # exit 1 if a table in a file is not what the CSV says
@@ -166,6 +166,13 @@ def priors_table() -> str:
     return markdown(priors.HEADER, lines) if lines else "(not measured yet)\n"
 
 
+def priors_summary_table() -> str:
+    """One line a prior."""
+    import priors
+
+    return markdown(priors.SUMMARY, priors.summary())
+
+
 CURVE_COLUMNS = 3
 
 
@@ -200,7 +207,7 @@ def draw_curves(path: Path) -> None:
 def make(name: str) -> str:
     """The table called `name`."""
     return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS),
-            "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table,
+            "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table, "priors_summary": priors_summary_table,
             "ablation": ablation_table, "holding": holding_table, "mnist": mnist_table}.get(name, plain_table(name))()
 
 
@@ -217,7 +224,7 @@ def main() -> int:
     stale = []
     if not check:
         draw_curves(ROOT / "docs" / "images" / "few_demos.png")
-    for path in (ROOT / "README.md", ROOT / "RESULTS.md"):
+    for path in (ROOT / "README.md", ROOT / "RESULTS.md", ROOT / "docs" / "priors.md"):
         old = path.read_text()
         new = rewritten(old)
         if old != new:
