@@ -14,25 +14,26 @@ from typing import Any
 import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-from records import append_missing
+from records import append_missing, mean_bonus
 
 CSV = Path(__file__).parent / "results" / "exploration.csv"
-COLUMNS = ("env", "arm", "seed", "env_steps", "return_mean", "steps_to_goal", "cells_seen", "cpu_s", "machine", "commit", "command")
-ARMS = ("pseudo-counts", "none", "constant")
+COLUMNS = ("env", "arm", "seed", "env_steps", "return_mean", "steps_to_goal", "cells_seen", "bonus_mean", "cpu_s", "machine", "commit", "command")
+ARMS = ("pseudo-counts", "none", "constant")  # constant: of the pseudo-counts' mean bonus on that seed, measured before it
 STEPS, SCALE, WEIGHT = 32_000, 100.0, 30.0
 CAPACITY = 2000
 """Transitions kept: a bonus that was paid long ago says that a place is new which no longer is."""
 
 
 class Visits:
-    """A `Bonus` that also remembers every place that it was asked about."""
+    """A `Bonus` that also remembers every place that it was asked about, and what it answered."""
 
     def __init__(self, bonus: Any):
-        self.bonus, self.steps = bonus, []
+        self.bonus, self.steps, self.paid = bonus, [], []
 
     def __call__(self, transitions: Any, done: np.ndarray | None = None) -> np.ndarray:
         self.steps.append(np.array(transitions.next_obs))
-        return self.bonus(transitions, done)
+        self.paid.append(self.bonus(transitions, done))
+        return self.paid[-1]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.bonus, name)
@@ -42,8 +43,8 @@ class Visits:
         return np.concatenate(self.steps)
 
 
-def trained(arm: str, seed: int, steps: int = STEPS) -> tuple[Any, np.ndarray]:
-    """SAC in the room with the bonus of an arm, and everywhere it has been (N, 2), in order."""
+def trained(arm: str, seed: int, steps: int = STEPS) -> tuple[Any, Visits]:
+    """SAC in the room with the bonus of an arm, and everywhere it has been."""
     import envs
     from gail_suite.exploration import Constant, ExploringReward, PseudoCounts
     from gail_suite.features import Features
@@ -54,11 +55,12 @@ def trained(arm: str, seed: int, steps: int = STEPS) -> tuple[Any, np.ndarray]:
                     average_rate=0.02)
     loop = LoopConfig(updates_per_step=0.25, warm_up=400, random_warm_up=True, capacity=CAPACITY, eval_every=steps, eval_episodes=1)
     features = Features(np.arange(2), np.full(2, 0.5, np.float32), np.full(2, 0.3, np.float32))
-    bonuses = {"none": Constant(0.0), "constant": Constant(0.03), "pseudo-counts": PseudoCounts(np.zeros(2), np.ones(2), features=8, seed=seed)}
-    visits = Visits(bonuses[arm])
+    bonus = (PseudoCounts(np.zeros(2), np.ones(2), features=8, seed=seed) if arm == "pseudo-counts"
+             else Constant(mean_bonus(CSV, "pseudo-counts", seed) if arm == "constant" else 0.0))
+    visits = Visits(bonus)
     trainer = OffPolicyLoop(envs.SPARSE_ID, features, ExploringReward(SCALE, WEIGHT, 0.0), sac, loop, seed, None, bonus=visits)
     trainer.train(steps)
-    return trainer, visits.places()
+    return trainer, visits
 
 
 def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
@@ -68,13 +70,14 @@ def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
     from gail_suite.evaluation import evaluate
 
     start = time.process_time()
-    trainer, seen = trained(arm, seed, steps)
+    trainer, visits = trained(arm, seed, steps)
+    seen = visits.places()
     paid = np.flatnonzero(in_goal(seen))
     cells = {tuple(c) for c in np.clip((seen * 10).astype(int), 0, 9)}
     found = evaluate(trainer.policy(), envs.SPARSE_ID, n_episodes=20, seed=1000)
     return {"env": envs.SPARSE_ID, "arm": arm, "seed": seed, "env_steps": trainer.steps,
             "return_mean": round(float(found.returns.mean()), 2), "steps_to_goal": int(paid[0]) + 1 if len(paid) else "",
-            "cells_seen": len(cells), "cpu_s": round(time.process_time() - start, 1)}
+            "cells_seen": len(cells), "bonus_mean": round(float(np.mean(visits.paid)), 5), "cpu_s": round(time.process_time() - start, 1)}
 
 
 def main() -> None:

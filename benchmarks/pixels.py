@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-from records import append_missing, read_rows
+from records import append_missing, mean_bonus
 
 CSV = Path(__file__).parent / "results" / "pixels.csv"
 COLUMNS = ("env", "arm", "seed", "env_steps", "score", "length_mean", "bonus_mean", "bonus_last", "cpu_s", "machine", "commit", "command")
@@ -37,7 +37,7 @@ def imitate(arm: str, seed: int, steps: int = STEPS) -> dict:
     start = time.process_time()
     shown = demos.record(envs.toy_expert, envs.TOY_ID, 8, seed=10_000 + 100 * seed)
     name, _, control = arm.partition("-")
-    bonus = Constant(mean_bonus("vae", seed)) if arm == "constant" else Sight(fit_sight(shown, model=name, seed=seed, untrained=bool(control)))
+    bonus = Constant(mean_bonus(CSV, "vae", seed)) if arm == "constant" else Sight(fit_sight(shown, model=name, seed=seed, untrained=bool(control)))
     sac = SACConfig(hidden=(64, 64), batch_size=64, gamma=0.95, actor_lr=1e-3, critic_lr=1e-3, tau=0.02, actor_delay=1,
                     average_rate=0.02)
     loop = LoopConfig(n_envs=4, updates_per_step=0.5, warm_up=400, random_warm_up=True, capacity=steps, eval_every=steps,
@@ -51,14 +51,6 @@ def imitate(arm: str, seed: int, steps: int = STEPS) -> dict:
             "length_mean": round(float(found.lengths.mean()), 1), "bonus_mean": round(float(bonuses.mean()), 3),
             "bonus_last": round(float(bonuses[-100:].mean()), 3),
             "cpu_s": round(time.process_time() - start, 1)}
-
-
-def mean_bonus(arm: str, seed: int) -> float:
-    """Mean bonus of a run that the CSV has."""
-    found = [float(r["bonus_mean"]) for r in read_rows(CSV) if r["arm"] == arm and int(r["seed"]) == seed]
-    if not found:
-        raise SystemExit(f"the constant of seed {seed} waits for the mean bonus of {arm}: run that arm first")
-    return found[-1]
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def exploration() -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(7, 3.4))
     for axis, arm in zip(axes, ("none", "pseudo-counts"), strict=True):
-        _, seen = e.trained(arm, 0)
+        seen = e.trained(arm, 0)[1].places()
         axis.scatter(*seen.T, s=2, c=np.linspace(0, 1, len(seen)), cmap="viridis")
         axis.plot([0, DOOR], [WALL, WALL], color="black")
         axis.add_patch(plt.Rectangle((0, 0.7), 0.3, 0.3, fill=False, linestyle="--"))

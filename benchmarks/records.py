@@ -79,3 +79,11 @@ def append_missing(path: Path, columns: Sequence[str], arms: Iterable[str], seed
         row = measure(arm, seed)
         print(row, flush=True)
         append_row(path, columns, row | {"machine": machine(), "commit": code, "command": command})
+
+
+def mean_bonus(path: Path, arm: str, seed: int) -> float:
+    """Mean bonus of a run that the CSV has, for the constant that stands for it."""
+    found = [float(r["bonus_mean"]) for r in read_rows(path) if r["arm"] == arm and int(r["seed"]) == seed]
+    if not found:
+        raise SystemExit(f"the constant of seed {seed} waits for the mean bonus of {arm}: run that arm first")
+    return found[-1]
