@@ -105,14 +105,24 @@ class Adversary:
         """The pairs, and one absorbing pair for each of them that ended an episode."""
         return torch.cat([pairs, self.absorbing_pair.expand(int(terminated.sum()), -1)])
 
-    def _final_reward(self) -> Tensor | float:
-        """What follows a termination, discounted to the step that ends: gamma / (1 - gamma) times the absorbing reward.
+    def _completed(self, rewards: Tensor, terminated: Tensor, bonus: Tensor | None) -> Tensor:
+        """Rewards with what follows a termination, and with the prior's bonus.
 
-        Without absorbing states it is what a termination costs, usually nothing.
+        After a termination comes the absorbing reward for ever, discounted to the step that ends; it is the discriminator's, so a
+        bonus takes its share of it. A termination's cost is counted in rewards as the learner sees them, bonus and all.
         """
-        if not self.config.absorbing:
-            return -self._termination_cost() * max(self.expert_reward, 1e-3) / (1 - self.gamma)
-        return self.gamma / (1 - self.gamma) * self.reward(self.net(self.absorbing_pair))
+        if self.config.absorbing:
+            rewards = rewards + terminated * (self.gamma / (1 - self.gamma) * self.reward(self.net(self.absorbing_pair)))
+        if self.shaping is not None:
+            assert bonus is not None
+            rewards = self.shaping(rewards, bonus)
+        cost = self._termination_cost()
+        return rewards - terminated * (cost * self._greatest_return()) if cost > 0 else rewards
+
+    def _greatest_return(self) -> float:
+        """Of an agent that is rewarded like the expert for ever."""
+        reward = self.expert_reward if self.shaping is None else self.shaping.reward(self.expert_reward)
+        return max(reward, 1e-3) / (1 - self.gamma)
 
     def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
         """One discriminator step on every `every`-th call: cross-entropy, bottleneck, gradient penalty, entropy."""
@@ -177,12 +187,7 @@ class Adversary:
         """(B, n) rewards under the present discriminator."""
         pairs = self._pairs(window.features, window.actions)
         rewards = self.reward(self.net(pairs.flatten(0, 1))).view(pairs.shape[:2])
-        if self.config.absorbing or self._termination_cost() > 0:
-            rewards = rewards + window.terminated * self._final_reward()
-        if self.shaping is not None:
-            assert window.bonus is not None
-            rewards = self.shaping(rewards, window.bonus)
-        return rewards
+        return self._completed(rewards, window.terminated, window.bonus)
 
     def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
         """Expert rows for the critic batch, the bound on targets and the terms of the actor."""
@@ -205,8 +210,7 @@ class Adversary:
     def _target_bounds(self) -> tuple[float, float]:
         """Least and largest return with rewards as large as the expert's; rewards of the form gail are never negative, logd never positive."""
         reward = self.expert_reward if self.shaping is None else self.shaping.reward(self.expert_reward)
-        steps = 1 / (1 - self.gamma)
-        top = max(reward, 1e-3) * steps
+        steps, top = 1 / (1 - self.gamma), self._greatest_return()
         if self.config.reward == "gail":
             low, high = 0.0, top
         elif self.config.reward == "logd":  # the worst is bounded by the clip alone, since ending pays; a bonus is at most 1
@@ -233,9 +237,8 @@ class Adversary:
     def _expert_rows(self, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """n one-step expert windows: features, actions, return, discount, bootstrap features."""
         rows = torch.randint(len(self.pairs), (n,), generator=generator)
-        returns = self.reward(self.net(self.pairs[rows])) + self.terminated[rows] * self._final_reward()
-        if self.shaping is not None:
-            returns = self.shaping(returns, self.shaping.expert[rows])
+        bonus = None if self.shaping is None else self.shaping.expert[rows]
+        returns = self._completed(self.reward(self.net(self.pairs[rows])), self.terminated[rows], bonus)
         discount = self.gamma * (1 - self.terminated[rows])
         return self.features[rows], self.actions[rows], returns, discount, self.next_features[rows]
 

@@ -9,6 +9,7 @@ that must stay comparable between policies.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -33,6 +34,8 @@ COMPONENTS, NOISES = (1, 2, 4, 8, 16), (0.1, 0.2)
 """Mixtures that are tried where none is asked for; the noise is in units of features and of actions in [-1, 1]."""
 JITTER, NEAR = 0.5, 0.2
 """Noise on the features under which the autoregressive model is fitted, and around the states of a warm start."""
+NOT_OF = {"gmm": ("levels", "width", "depth", "hidden", "steps"), "pixelcnn": ("components", "noise")}
+"""Settings of the other model."""
 RECIPE = Recipe(batch_size=128, lr=2e-3, weight_decay=1e-3, eval_every=100, patience=4, precision="float32")
 
 
@@ -57,7 +60,16 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
             every variance, so the noise is also the least deviation of an action.
         levels, width, depth, hidden, steps: of the autoregressive model. Few levels are the smoother density: of 200 pairs of
             Ant, 11 under a jitter of 0.5 gave held-out actions 2.6 nats more than 21 under 0.2.
+
+    Raises:
+        ValueError: a size below the least, or noise that is no standard deviation.
     """
+    for name, number, least in (("components", components, 1), ("levels", levels, 2), ("width", width, 1), ("depth", depth, 1),
+                                ("hidden", hidden, 1), ("steps", steps, 1)):
+        if number is not None and number < least:
+            raise ValueError(f"{name}={number} must be at least {least}")
+    if noise is not None and not 0 < noise < math.inf:
+        raise ValueError(f"noise={noise} is a standard deviation: give a number above 0")
     shown, env_id = demonstrations.transitions(), demonstrations.env_id
     features = fit_features(shown.obs, state_columns(env_id))
     train, held = (_pairs(features, env_id, part) for part in split(demonstrations))
@@ -149,7 +161,7 @@ def _mixture(train: Tensor, held: Tensor, n: int, components: int | None, noise:
     """The joint mixture whose conditional gives the held-out actions the largest likelihood."""
 
     def candidates() -> Iterator[GaussianMixture]:
-        for k in (components,) if components else [k for k in COMPONENTS if 10 * k <= len(train)]:
+        for k in (components,) if components else [k for k in COMPONENTS if k == 1 or 10 * k <= len(train)]:
             for sd in (noise,) if noise else NOISES:
                 mixture = GaussianMixture(k, max_iter=50, reg_covar=sd**2)
                 yield mixture.fit(train, val=held, seed=seed, device="cpu", progress=False)

@@ -20,6 +20,9 @@ from gail_suite.typicality import shuffled
 from generative.coders import Encoder
 from generative.vae import MAX_LOG_VAR, MIN_LOG_VAR, VAE
 
+NOT_OF: dict[str, tuple[str, ...]] = {}
+"""Settings of other models: there is one."""
+
 
 @dataclass(frozen=True)
 class LogitConfig:

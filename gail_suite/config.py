@@ -48,7 +48,7 @@ def merge(config: T, values: Mapping[str, Any], prefix: str = "") -> T:
                 raise ValueError(f"setting '{prefix}{key}' is a group; set one of {', '.join(_names(known[key], key))}")
             changes[key] = merge(known[key], value, f"{prefix}{key}.")
         else:
-            changes[key] = _convert(value, hints[key], f"{prefix}{key}")
+            changes[key] = converted(value, hints[key], f"{prefix}{key}")
     return dataclasses.replace(typing.cast(Any, config), **changes)
 
 
@@ -126,13 +126,13 @@ def _parse(text: str) -> Any:
         return text
 
 
-def _convert(value: Any, hint: Any, name: str) -> Any:
-    """The value as the annotated type; only conversions that lose nothing are made."""
+def converted(value: Any, hint: Any, name: str) -> Any:
+    """The value as the annotated type; only conversions that lose nothing are made. ValueError for any other value."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _convert(value, next(a for a in arguments if a is not type(None)), name)
+        return converted(value, next(a for a in arguments if a is not type(None)), name)
     if origin is typing.Literal:
         if value in arguments:
             return value
@@ -140,11 +140,11 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
     if origin is tuple and isinstance(value, list | tuple):
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
         if len(kinds) == len(value):
-            return tuple(_convert(v, k, name) for v, k in zip(value, kinds, strict=True))
+            return tuple(converted(v, k, name) for v, k in zip(value, kinds, strict=True))
     elif isinstance(hint, type) and origin is None:
-        converted = _scalar(value, hint)
-        if converted is not None:
-            return converted
+        scalar = _scalar(value, hint)
+        if scalar is not None:
+            return scalar
     expected = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
     raise ValueError(f"setting '{name}' is {value!r}, expected {expected}")
 

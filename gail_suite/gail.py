@@ -66,6 +66,8 @@ class GAIL:
         self.demo_meta = dict(demonstrations.meta)
         self.total_steps = DEFAULT_STEPS
         self.prior = attached(self.config.prior, env_id)
+        if self.prior is not None and self.config.prior.warm_start and not self.config.warm_start:
+            raise ValueError("prior.warm_start=true starts from the prior's actions, but warm_start=false starts from nothing: set one of them")
         self._build(features, tuple(expert), device)
         if self.loop.bonus is not None:
             self._shape(self.loop.bonus(demonstrations.transitions(), np.zeros(0)))

@@ -24,6 +24,8 @@ from gail_suite.typicality import shuffled
 from generative.autoencoder import AutoEncoder
 from generative.vae import VAE
 
+NOT_OF = {"ae": ("beta",)}
+"""Settings of the other model."""
 VAE_REACH = 2.0
 """A code in [-1, 1] times this is a VAE's: the two standard deviations that hold 95 % of its prior (Zhou et al., 2020)."""
 

@@ -13,14 +13,17 @@ import difflib
 import importlib
 import inspect
 import json
+import math
 import secrets
 import shutil
+import typing
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gail_suite.checkpoint import write_json
+from gail_suite.config import converted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +40,8 @@ USES: dict[str, tuple[str, tuple[str, ...]]] = {
     "bottleneck": ("gail_suite.bottleneck", ("vae",)),
 }
 """Use -> its module and the models that it can be made of."""
+ARRAYS_ALONE = {("typicality", "constant"), ("behaviour", "pixelcnn")}
+"""Priors that hold no generative model."""
 CONTROLS = ("untrained", "shuffled")
 """What a prior has to beat: the same model without training, and fitted to demonstrations whose columns were shuffled."""
 
@@ -131,15 +136,24 @@ def fit_prior(demonstrations: Demonstrations, model: str = "gmm", use: str = "ty
     """A prior of `demonstrations` for a use; `settings` are the model's own constants.
 
     Raises:
-        ValueError: unknown use, model, control or setting, or a model that the use cannot be made of; names the valid ones.
+        ValueError: unknown use, model, control or setting, a setting of another type, or a model that the use cannot be made of;
+            names the valid ones.
     """
     check(use, model, control)
-    fit = importlib.import_module(USES[use][0]).fit
-    names = inspect.signature(fit).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in names.values()):
+    module = importlib.import_module(USES[use][0])
+    options = settings_of(module.fit)
+    for name in options.keys() & settings.keys():
+        settings[name] = converted(settings[name], options[name], name)
+    if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(module.fit).parameters.values()):
         for name in settings:
-            known("setting", name, [n for n in names if n not in ("demonstrations", "model", "seed", "control")])
-    return fit(demonstrations, model=model, seed=seed, control=control, **settings)
+            known("setting", name, [n for n in options if n not in module.NOT_OF.get(model, ())])
+    return module.fit(demonstrations, model=model, seed=seed, control=control, **settings)
+
+
+def settings_of(function: Any) -> dict[str, Any]:
+    """The keyword-only parameters of a function and the types that they are annotated with."""
+    hints = typing.get_type_hints(function)
+    return {name: hints[name] for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
 def check(use: str, model: str, control: str | None) -> None:
@@ -164,9 +178,9 @@ def load_prior(path: str | Path) -> Prior:
     about = read_about(folder)
     arrays = _read_arrays(folder / "arrays.safetensors")
     features = Features(*(arrays.pop(f"features.{n}") for n in ("columns", "mean", "std")))
-    file = folder / "model.safetensors"
-    return Prior(about["use"], about["model"], about["env_id"], features, generative.load(file) if file.exists() else None,
-                 about["control"], about["settings"], arrays, about["provenance"])
+    model = None if (about["use"], about["model"]) in ARRAYS_ALONE else generative.load(folder / "model.safetensors")
+    return Prior(about["use"], about["model"], about["env_id"], features, model, about["control"], about["settings"], arrays,
+                 about["provenance"])
 
 
 def read_about(folder: str | Path) -> dict[str, Any]:
@@ -174,11 +188,14 @@ def read_about(folder: str | Path) -> dict[str, Any]:
     file = Path(folder) / "prior.json"
     try:
         about = json.loads(file.read_text())
-        readable = about["format"] == FORMAT
+        version = about["format"]
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(f"{folder} holds no prior: fit one with gail-suite prior fit --demos DIR --out {folder}") from None
-    if not readable:
-        raise ValueError(f"{folder} has format {about['format']}, this version reads format {FORMAT}: fit the prior again")
+    if version != FORMAT:
+        raise ValueError(f"{folder} has format {version}, this version reads format {FORMAT}: fit the prior again")
+    lacking = {"use", "model", "env_id", "control", "settings", "provenance"} - about.keys()
+    if lacking:
+        raise ValueError(f"{file} lacks {', '.join(sorted(lacking))}: fit the prior again")
     return about
 
 
@@ -186,16 +203,34 @@ def attached(config: PriorConfig, env_id: str, copy: Path | None = None) -> Prio
     """The prior of a run from `copy`, else from the path of its settings; None where it has none.
 
     Raises:
-        ValueError: no prior there, or one of another environment.
+        ValueError: no prior there, one of another environment, or settings that do not go with it.
     """
-    if not config.active:
+    if config.path is None or (copy is not None and not config.active):  # a run whose prior is switched off keeps no copy
         return None
-    assert config.path is not None
-    prior = load_prior(copy or config.path)
-    if prior.env_id != env_id:
-        raise ValueError(f"the prior in {config.path} was fitted to {prior.env_id}, not to {env_id}: fit one to the "
+    about = read_about(copy or config.path)
+    if about["env_id"] != env_id:
+        raise ValueError(f"the prior in {config.path} was fitted to {about['env_id']}, not to {env_id}: fit one to the "
                          "demonstrations of this run")
-    return prior
+    check_config(config, about["use"])
+    return load_prior(copy or config.path) if config.active else None
+
+
+def check_config(config: PriorConfig, use: str) -> None:
+    """ValueError for a weight that a prior of this use cannot have, and for a setting that belongs to another use."""
+    greatest = 1.0 if use == "typicality" and not config.potential else math.inf
+    for name, weight in (("weight", config.weight), ("weight_final", config.weight_final)):
+        if weight is not None and not (0 <= weight <= greatest and math.isfinite(weight)):
+            allowed = "a share of the reward in [0, 1]" if greatest == 1 else "a finite number, 0 or more"
+            raise ValueError(f"prior.{name} of a prior for {use} is {allowed}, got {weight}")
+    for name, belongs, given in (("potential", "typicality", config.potential), ("target_kl", "behaviour", config.target_kl is not None),
+                                 ("warm_start", "behaviour", config.warm_start)):
+        if given and use != belongs and config.active:
+            raise ValueError(f"prior.{name} is a setting of priors for {belongs}, this one is for {use}: leave it out")
+    if config.target_kl is not None and config.active:
+        if not (config.target_kl > 0 and math.isfinite(config.target_kl)):
+            raise ValueError(f"prior.target_kl is in nats, above 0, got {config.target_kl}")
+        if config.weight_final is not None:
+            raise ValueError("prior.target_kl sets the weight by itself, so prior.weight_final cannot: set one of them")
 
 
 def keep_copy(prior: Prior | None, run_dir: Path) -> None:

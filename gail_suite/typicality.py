@@ -11,6 +11,9 @@ and with a slope out there too. PixelCNN reads a window of two rows instead,
 from __future__ import annotations
 
 import inspect
+import math
+import typing
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,7 @@ import torch
 from torch import Tensor
 
 from demos.trajectory import Demonstrations, Transitions
+from gail_suite.config import converted
 from gail_suite.features import fit_features, state_columns
 from gail_suite.priors import Prior, PriorConfig, known, provenance
 
@@ -31,8 +35,12 @@ COMPONENTS = (1, 2, 4, 8, 16)
 """Sizes of mixture that are tried where none is asked for."""
 REACH, LEVELS = 3.0, 16
 """PixelCNN's pictures cover this many standard deviations on both sides, in so many levels of grey."""
+LEAST = 20
+"""Rows on each side of a split by trajectories."""
 FOREIGN = 0.75
-"""A trajectory whose mean score is under this share of held-out expert rows' is called foreign."""
+"""A trajectory whose mean score is under this share of held-out expert rows' (among others, of their median) is called foreign."""
+FOLDS = 8
+"""Most priors that are fitted to find the odd one among trajectories."""
 SIZES: dict[str, dict[str, Any]] = {
     "gmm": {"reg_covar": NOISE**2, "max_iter": 50},
     "ae": {"latent": 8, "hidden": 128, "noise": 0.1, "mixture": 0, "batch_size": 128, "steps": 1000},
@@ -47,7 +55,7 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
         value: float | None = None, states: bool = False, tail: float | None = None, **settings: Any) -> Prior:
     """Typicality of the demonstrations' transitions under a model.
 
-    A fourth of the trajectories, at least one, is held out for calibration (every fifth of 50 blocks of a single one).
+    A fourth of the trajectories, at least one, is held out for calibration (every fifth of 50 blocks where there are too few).
 
     Args:
         model: gmm, vae, ae, gan, pixelcnn, or constant (`value` for every transition).
@@ -60,14 +68,19 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
     Raises:
         ValueError: unknown setting, too little data, a constant without value, or a tail that is not positive.
     """
-    if tail is not None and tail <= 0:
-        raise ValueError(f"tail={tail} must be above 0, or the score would not fall far from the expert")
+    if tail is not None and not 0 < tail < math.inf:
+        raise ValueError(f"tail={tail} must be a number above 0, or the score would not fall far from the expert")
+    if value is not None and model != "constant":
+        raise ValueError(f"value={value} is the bonus of a constant prior; {model} finds its own: leave it out, or give --model constant")
     shown = demonstrations.transitions()
     features = fit_features(shown.obs, state_columns(demonstrations.env_id))
     kept: dict[str, Any] = {"states": states} | {k: v for k, v in (("value", value), ("tail", tail)) if v is not None}
     made: dict[str, Any] = {"use": "typicality", "kind": model, "env_id": demonstrations.env_id, "features": features, "control": control,
             "provenance": provenance(demonstrations, seed)}
     if model == "constant":
+        if control is not None or settings or tail is not None:
+            given = ", ".join([f"control={control}"] * (control is not None) + ["tail"] * (tail is not None) + list(settings))
+            raise ValueError(f"a constant prior has nothing but value=V, got {given}: leave it out")
         if value is None or not 0 <= value <= 1:
             raise ValueError("a constant prior needs value=V with V in [0, 1], the mean of the bonus it is to be compared with")
         return Prior(**made, settings=kept)
@@ -123,7 +136,7 @@ class Ranked:
     episode_return: float
     """Sum of the environment's own rewards, for the reader: the score does not know them."""
     foreign: bool
-    """Mean score under `FOREIGN` times that of held-out expert rows."""
+    """Mean score under `FOREIGN` times what it is compared with."""
 
 
 def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
@@ -136,10 +149,39 @@ def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
         raise ValueError(f"the demonstrations are of {demonstrations.env_id}, the prior of {prior.env_id}: fit a prior to "
                          f"{demonstrations.env_id}")
     least = FOREIGN * prior.settings.get("held_out_mean", 0.0)
-    found = []
-    for i, trajectory in enumerate(demonstrations):
-        mean = float(score(prior, demonstrations[i : i + 1].transitions()).mean())
-        found.append(Ranked(i, mean, len(trajectory), trajectory.episode_return, mean < least))
+    means = [_mean_score(prior, demonstrations[i : i + 1]) for i in range(len(demonstrations))]
+    return _ranked(demonstrations, means, [least] * len(means))
+
+
+def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, **settings: Any) -> list[Ranked]:
+    """The trajectories, the least typical first, each scored by a prior that was fitted to others of them.
+
+    A prior that has seen a trajectory finds it typical, and one that was calibrated on it finds everything typical; so each of up to
+    `FOLDS` groups is scored by a prior of the rest. Foreign is under `FOREIGN` times the median of the other trajectories' means.
+
+    Raises:
+        ValueError: fewer than 3 trajectories, of which none is the odd one; or as for `fit`.
+    """
+    n = len(demonstrations)
+    if n < 3:
+        raise ValueError(f"{n} {'trajectory has' if n == 1 else 'trajectories have'} no odd one among them: give at least 3, or a prior "
+                         "of other demonstrations")
+    means = np.zeros(n)
+    for fold in range(min(n, FOLDS)):
+        rest = Demonstrations(tuple(t for i, t in enumerate(demonstrations) if i % FOLDS != fold), demonstrations.meta)
+        prior = fit(rest, model, seed, **settings)
+        for i in range(fold, n, FOLDS):
+            means[i] = _mean_score(prior, demonstrations[i : i + 1])
+    return _ranked(demonstrations, means, [FOREIGN * float(np.median(np.delete(means, i))) for i in range(n)])
+
+
+def _mean_score(prior: Prior, demonstrations: Demonstrations) -> float:
+    return float(score(prior, demonstrations.transitions()).mean())
+
+
+def _ranked(demonstrations: Demonstrations, means: Iterable[float], least: list[float]) -> list[Ranked]:
+    found = [Ranked(i, float(mean), len(t), t.episode_return, bool(mean < bound))
+             for i, (t, mean, bound) in enumerate(zip(demonstrations, means, least, strict=True))]
     return sorted(found, key=lambda r: r.mean)
 
 
@@ -198,15 +240,18 @@ def picture(values: np.ndarray) -> Tensor:
 def split(demonstrations: Demonstrations) -> tuple[Transitions, Transitions]:
     """Rows to fit, and rows to calibrate on: of other trajectories, or every fifth block of the only one.
 
+    Where whole trajectories would leave fewer than `LEAST` rows on a side, they are taken as one.
+
     Raises:
-        ValueError: fewer than 20 rows.
+        ValueError: fewer than `LEAST` rows in all.
     """
     n = len(demonstrations)
-    if demonstrations.n_pairs < 20:
-        raise ValueError(f"{demonstrations.n_pairs} pairs are too few to fit a prior and calibrate it: give at least 20")
-    if n > 1:
-        held = max(1, n // 4)
-        return demonstrations[: n - held].transitions(), demonstrations[n - held :].transitions()
+    if demonstrations.n_pairs < LEAST:
+        raise ValueError(f"{demonstrations.n_pairs} pairs are too few to fit a prior and calibrate it: give at least {LEAST}")
+    first = n - max(1, n // 4)
+    lengths = [len(t) for t in demonstrations]
+    if min(sum(lengths[:first]), sum(lengths[first:])) >= LEAST:
+        return demonstrations[:first].transitions(), demonstrations[first:].transitions()
     block = max(1, demonstrations.n_pairs // 50)  # whole blocks, since neighbours are alike
     held = np.arange(demonstrations.n_pairs) // block % 5 == 4
     t = demonstrations.transitions()
@@ -245,7 +290,7 @@ def _fitted(model: str, train: Tensor, held: Tensor, seed: int, control: str | N
 
 def _mixture(train: Tensor, held: Tensor, settings: dict[str, Any], options: dict[str, Any]) -> Any:
     """The mixture of the size asked for, or the one that gives held-out rows the largest likelihood."""
-    tried = [settings["n_components"]] if "n_components" in settings else [k for k in COMPONENTS if 10 * k <= len(train)]
+    tried = [settings["n_components"]] if "n_components" in settings else [k for k in COMPONENTS if k == 1 or 10 * k <= len(train)]
     found = [_class("gmm")(**settings | {"n_components": k}).fit(train, val=held, **options) for k in tried]
     return max(found, key=lambda m: float(m.log_prob(held).mean()))
 
@@ -273,9 +318,12 @@ def _checked(model: str, settings: dict[str, Any]) -> dict[str, Any]:
     names = [name for name, p in taken.items() if p.kind is not p.VAR_KEYWORD] + ["steps"] * (model != "gmm")
     if model in ("gan", "pixelcnn"):
         names += inspect.signature(Recipe).parameters
+    if model == "pixelcnn" and settings.get("levels", LEVELS) != LEVELS:
+        raise ValueError(f"levels={settings['levels']}: a prior's pictures have {LEVELS} greys, so leave it out")
+    hints = typing.get_type_hints(_class(model).__init__) | typing.get_type_hints(Recipe)
     for name in settings:
         known("setting", name, names)
-    return SIZES[model] | settings
+    return SIZES[model] | {name: converted(value, hints[name], name) for name, value in settings.items()}
 
 
 def _rows(t: Transitions, rows: np.ndarray) -> Transitions:

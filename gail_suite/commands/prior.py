@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, command, set_values
+from gail_suite.commands.common import DEFAULT, Output, command, note, set_values
+
+WEIGHTS: dict[str, tuple[object, ...]] = {
+    "typicality": ("--prior-weight", 0.2), "behaviour": ("--prior-weight", 0.02, "--set", "prior.weight_final=0"),
+    "latent-action": ("--prior-weight", 0.5), "bottleneck": ("--prior-weight", 0.5)}
+"""A first weight to try with each use: a share of the reward, of a nat's worth, of the action, and nats."""
 
 
 def fit(
     *,
     demos: Path,
     out: Path,
-    model: str = "gmm",
+    model: str | None = None,
     use: str = "typicality",
     control: str | None = None,
     take: int | None = None,
@@ -33,7 +39,8 @@ def fit(
     out
         Folder for the prior.
     model
-        gmm, vae, ae, pixelcnn, gan, or constant; each use names those it can be made of.
+        gmm, vae, ae, pixelcnn, gan, or constant; each use names those it can be made of. By default gmm for typicality and
+        behaviour, ae for latent-action, vae for bottleneck.
     use
         typicality (a reward), behaviour (an anchor for the policy), latent-action (a decoder of actions), or bottleneck
         (a discriminator's encoder).
@@ -49,9 +56,11 @@ def fit(
         One setting of the model or the use, such as --set n_components=4; may be given several times.
     """
     import demos as demonstrations
-    from gail_suite.priors import check, fit_prior
+    from gail_suite.priors import USES, check, fit_prior, known
 
+    model = model or USES[known("use", use, USES)][1][0]
     check(use, model, control)
+    settings = _settings(set_)
     shown = demonstrations.load(demos)
     if take is not None:
         shown = shown.take(take, seed=seed)
@@ -59,35 +68,64 @@ def fit(
         shown = shown.subsample(subsample, seed=seed)
     if out.exists():
         raise ValueError(f"{out} is there already: choose another --out")
-    prior = fit_prior(shown, model, use, seed, control, **{name.strip(): value for name, value in set_values(set_)})
+    prior = fit_prior(shown, model, use, seed, control, **settings)
     prior.save(out)
     values = {"out": str(out), "use": use, "model": model, "control": control, "env_id": prior.env_id,
               "n_pairs": shown.n_pairs, "settings": prior.settings}
     text = f"{model} for {use} fitted to {shown.n_pairs} pairs of {prior.env_id}, saved as {out}"
-    training = command("train", "gail", "--demos", demos, "--prior", out, "--prior-weight", 0.2)
-    scoring = [command("prior", "score", "--prior", out, "--demos", demos)] if use == "typicality" else []
+    chosen = [word for name, value in (("--take", take), ("--subsample", subsample)) if value is not None for word in (name, value)]
+    seeded = ["--seed", seed] if chosen or seed else []
+    weight = [*WEIGHTS[use], *(["--prior-potential"] if prior.settings.get("states") else [])]
+    training = command("train", "gail", "--demos", demos, *chosen, *seeded, "--prior", out, *weight)
+    scoring = [command("prior", "score", "--prior", out, "--demos", "OTHER-DEMOS")] if use == "typicality" else []
     output.result(values, text, [training, *scoring])
 
 
-def score(*, prior: Path, demos: Path, output: Output = DEFAULT) -> None:
+def score(*, demos: Path, prior: Path | None = None, model: str = "gmm", seed: int = 0,
+          set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (), output: Output = DEFAULT) -> None:
     """Rank trajectories by how typical a prior finds them, so that foreign ones are found before training.
+
+    Without --prior each trajectory is scored by priors fitted to others of the same demonstrations: which of them is the odd one?
 
     Parameters
     ----------
-    prior
-        Folder of a prior for typicality, as `gail-suite prior fit` writes it.
     demos
         Folder of demonstrations.
+    prior
+        Folder of a prior for typicality, as `gail-suite prior fit` writes it, fitted to other demonstrations.
+    model
+        Without --prior: the model that is fitted.
+    seed
+        Without --prior: seed of everything random.
+    set_
+        Without --prior: one setting of the model, such as --set n_components=4; may be given several times.
     """
     import demos as demonstrations
-    from gail_suite.priors import load_prior
-    from gail_suite.typicality import rank
+    from gail_suite.priors import check, load_prior, provenance
+    from gail_suite.typicality import rank, rank_among
 
-    loaded = load_prior(prior)
-    if loaded.use != "typicality":
-        raise ValueError(f"{prior} is a prior for {loaded.use}, which scores nothing: fit one with --use typicality")
-    ranked = rank(loaded, demonstrations.load(demos))
-    values = {"prior": str(prior), "demos": str(demos), "trajectories": [dataclasses.asdict(r) for r in ranked]}
+    shown = demonstrations.load(demos)
+    if prior is None:
+        check("typicality", model, None)
+        ranked = rank_among(shown, model, seed, **_settings(set_))
+    else:
+        loaded = load_prior(prior)
+        if loaded.use != "typicality":
+            raise ValueError(f"{prior} is a prior for {loaded.use}, which scores nothing: fit one with --use typicality")
+        ranked = rank(loaded, shown)
+        if loaded.provenance.get("demos") == provenance(shown, seed)["demos"]:
+            note(f"{prior} was fitted to {demos} itself, so it finds even a foreign trajectory in there typical: leave out --prior")
+    values = {"prior": None if prior is None else str(prior), "demos": str(demos), "trajectories": [dataclasses.asdict(r) for r in ranked]}
     lines = [f"{'trajectory':>10} {'typicality':>10} {'steps':>6} {'return':>10}"]
     lines += [f"{r.index:>10} {r.mean:>10.3f} {r.length:>6} {r.episode_return:>10.1f}{'  foreign' * r.foreign}" for r in ranked]
-    output.result(values, "\n".join(lines), [command("train", "gail", "--demos", demos, "--prior", prior, "--prior-weight", 0.2)])
+    good = [] if any(r.foreign for r in ranked) else [command("train", "gail", "--demos", demos)]
+    output.result(values, "\n".join(lines), good)
+
+
+def _settings(pairs: Iterable[str]) -> dict[str, Any]:
+    """Settings of a prior by name; ValueError for those that are options of the command."""
+    settings = {name.strip(): value for name, value in set_values(pairs)}
+    for name in settings:
+        if name in ("demonstrations", "model", "use", "seed", "control"):
+            raise ValueError(f"{name} is an option, not a setting: give --{'demos' if name == 'demonstrations' else name}")
+    return settings

@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from gail_suite.adversarial import DiscriminatorConfig, PairDiscriminator
-from gail_suite.adversary import AdversaryConfig
+from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.bottleneck import BottleneckDiscriminator, bottlenecked, discriminator_from_vae, make_discriminator
 from gail_suite.dual import Dual, gaussian_kl
 from gail_suite.features import Features
 from gail_suite.losses import gail_loss
 from gail_suite.onpolicy import Pairs
-from gail_suite.priors import PriorConfig
+from gail_suite.priors import PriorConfig, fit_prior
+from gail_suite.replay import Window
 from gail_suite.reward_net import LearnedReward, load_reward, save_reward
 from generative.vae import VAE
 
@@ -49,6 +50,41 @@ def test_dual_ascent_holds_the_information_at_its_limit():
         optimiser.step()
         held.append(kl.mean().item())
     assert sum(held[-300:]) / 300 == pytest.approx(limit, rel=0.1)
+
+
+class Drawn:
+    """A replay of agent pairs from a normal that overlaps with the expert's."""
+
+    def sample(self, n, steps, generator, recent=None):
+        x = torch.randn(n, 1, 12, generator=generator)
+        zeros = torch.zeros(n, 1)
+        return Window(x[..., :10], x[..., 10:], x[..., :10], zeros, zeros, zeros + 1)
+
+
+def test_both_trainers_hold_the_information_at_its_limit():
+    shift, generator = torch.zeros(2000, 10).index_fill_(1, torch.tensor([0]), 1.0), torch.Generator().manual_seed(0)
+    features, actions, limit = shift + torch.randn(2000, 10, generator=generator), torch.randn(2000, 2, generator=generator), 0.3
+    expert = (features, actions, features, torch.zeros(2000))
+    torch.manual_seed(0)
+    off_policy = Adversary(expert, AdversaryConfig(hidden=(32,), latent=4, lr=3e-3, batch_size=64, every=1, bottleneck=limit, gradient_penalty=0.0), 64, 0.9)
+    config = DiscriminatorConfig(hidden=(32,), latent=4, lr=3e-3, batch_size=64, updates=1, bottleneck=limit, gradient_penalty=0.0)
+    on_policy = PairDiscriminator(Pairs(*expert), config, seed=0)
+    agent = Pairs(torch.randn(2000, 10, generator=generator), torch.randn(2000, 2, generator=generator), features, torch.zeros(2000))
+    for update in (lambda: off_policy.update(Drawn(), generator), lambda: on_policy.update(agent, None)):
+        nats = [float(update()["disc_nats"]) for _ in range(800)]
+        assert np.mean(nats[-300:]) == pytest.approx(limit, rel=0.1)
+
+
+@pytest.mark.parametrize("control", ["untrained", "shuffled"])
+def test_a_controls_vae_is_not_the_priors(toy_demos, control):
+    sizes = {"latent": 3, "hidden": 16, "layers": 1, "steps": 200}
+    prior, other = (fit_prior(toy_demos, "vae", "bottleneck", control=c, **sizes) for c in (None, control))
+    pairs = torch.randn(50, 5)
+    means = [p.model.net.posterior(pairs, None)[0] for p in (prior, other)]
+    assert (means[0] - means[1]).abs().max() > 0.1
+    if control == "untrained":  # nothing moved: it does not tell one pair from another by more than its weights as drawn do
+        again = fit_prior(toy_demos, "vae", "bottleneck", control=control, **sizes | {"steps": 20})
+        assert torch.equal(again.model.net.posterior(pairs, None)[0], means[1])
 
 
 def test_every_parameter_of_the_bottleneck_gets_a_gradient():

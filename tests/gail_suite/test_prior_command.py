@@ -41,6 +41,27 @@ def test_score_ranks_and_speaks_json(folder, fitted, capsys):
     assert not any(t["foreign"] for t in found)
 
 
+def test_a_prior_says_that_it_cannot_judge_what_it_was_fitted_to(folder, fitted, capsys):
+    assert main(["prior", "score", "--prior", str(fitted), "--demos", str(folder)]) == 0
+    said = capsys.readouterr()
+    assert "was fitted to" in said.err and "leave out --prior" in said.err
+    assert main(["prior", "score", "--demos", str(folder), "--set", "n_components=2"]) == 0
+    said = capsys.readouterr()
+    assert not said.err and f"next: gail-suite train gail --demos '{folder}'\n" in said.out and said.out.count("\n") == 6
+
+
+@pytest.mark.parametrize(("use", "model"), [("bottleneck", "vae"), ("latent-action", "ae"), ("behaviour", "gmm")])
+def test_what_comes_next_repeats_what_was_chosen(folder, capsys, use, model):
+    out = folder.parent / f"next-{use}"
+    small = {"behaviour": ["components=1", "noise=0.1"]}.get(use, ["steps=5", "hidden=8", "layers=1"])
+    words = ["prior", "fit", "--demos", str(folder), "--use", use, "--take", "2", "--seed", "3", "--out", str(out)]
+    assert main(words + [w for s in small for w in ("--set", s)]) == 0
+    text = capsys.readouterr().out
+    assert f"{model} for {use}" in text and "--take 2 --seed 3 --prior" in text and "prior score" not in text
+    weight = "0.02 --set prior.weight_final=0" if use == "behaviour" else "0.5"
+    assert f"--prior-weight {weight}\n" in text
+
+
 def test_train_takes_a_prior(folder, fitted, capsys):
     run = folder.parent / "run"
     words = ["train", "gail", "--demos", str(folder), "--prior", str(fitted), "--steps", "80", "--out", str(run),
@@ -53,10 +74,14 @@ def test_train_takes_a_prior(folder, fitted, capsys):
 
 @pytest.mark.parametrize(("words", "says"), [
     (["prior", "fit", "--demos", "{demos}", "--out", "x", "--use", "behavior"], "did you mean 'behaviour'"),
-    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--use", "bottleneck"], "choose one of vae"),
+    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--use", "bottleneck", "--model", "gmm"], "choose one of vae"),
     (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "componets=3"], "did you mean"),
     (["prior", "fit", "--demos", "{demos}", "--out", "{prior}"], "is there already"),
+    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "seed=3"], "seed is an option, not a setting: give --seed"),
+    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "n_components=2.5"], "expected int"),
     (["prior", "score", "--prior", "{demos}", "--demos", "{demos}"], "holds no prior"),
+    (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "1.5"], "a share of the reward in [0, 1], got 1.5"),
+    (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "nan"], "got nan"),
     (["train", "gail", "--demos", "{demos}", "--prior-weight", "0.2"], "which prior? give --prior DIR"),
     (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--generator", "ppo"], "leave out --generator ppo"),
     (["train", "gail", "--resume", "{demos}", "--prior", "{prior}"], "leave out --prior"),

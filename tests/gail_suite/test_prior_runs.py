@@ -5,14 +5,17 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 import envs
 from gail_suite.adversary import AdversaryConfig
 from gail_suite.bc import BCConfig
+from gail_suite.bottleneck import discriminator_of
+from gail_suite.features import Features
 from gail_suite.gail import GAIL, GAILConfig
 from gail_suite.offpolicy import LoopConfig
 from gail_suite.policy import load_policy
-from gail_suite.priors import PriorConfig, fit_prior
+from gail_suite.priors import PriorConfig, fit_prior, load_prior
 from gail_suite.runlog import read_metrics
 from gail_suite.sac import SACConfig
 
@@ -85,3 +88,46 @@ def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, 
     shutil.rmtree(tmp_path / "part" / "policy")  # the newest checkpoint holds it too
     again = load_policy(tmp_path / "part")
     np.testing.assert_array_equal(again.predict(obs, deterministic=True)[0], learned.predict(obs, deterministic=True)[0])
+
+
+def test_the_actor_pays_for_its_distance_from_the_prior(toy_demos, priors):
+    config = dataclasses.replace(TINY, adversary=dataclasses.replace(TINY.adversary, bc_weight=0.0, bc_weight_final=0.0),
+                                 prior=PriorConfig(str(priors["behaviour"]), 0.5))
+    gail = GAIL(envs.TOY_ID, toy_demos, config, 0)
+    inputs = gail.adversary.learner_inputs(torch.Generator().manual_seed(0))
+    x, noise = gail.adversary.features[:8], torch.zeros(8, 2)
+    actions, log_prob = gail.loop.sac.actor.sample(x, noise)
+    term, report = inputs["actor_penalty"](gail.loop.sac.actor, (x, actions, log_prob))
+    behaviour = gail.adversary.behaviour
+    kl = (log_prob - behaviour.density.log_prob(behaviour._seen(x), actions)).mean()
+    torch.testing.assert_close(term, 0.5 * kl)
+    torch.testing.assert_close(report["prior_kl"], kl.detach())
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_warm_start_clones_what_the_prior_would_do_where_that_is_asked(toy_demos, priors, asked):
+    config = dataclasses.replace(TINY, bc=BCConfig(hidden=(16, 16), steps=300), prior=PriorConfig(str(priors["behaviour"]), 0.5, warm_start=asked))
+    gail = GAIL(envs.TOY_ID, toy_demos, config, 0)
+    seen = []
+
+    def up_and_left(features, copies, generator):
+        seen.append(copies)
+        return features.repeat(copies, 1), torch.tensor([[-0.5, 0.5]]).expand(copies * len(features), -1)
+
+    gail.adversary.behaviour.warm_start = up_and_left
+    gail._warm_start(True, None)
+    actions = gail.loop.sac.actor.mode(gail.adversary.features).detach().mean(0)
+    if asked:
+        torch.testing.assert_close(actions, torch.tensor([-0.5, 0.5]), atol=0.1, rtol=0)
+    else:  # the expert goes right
+        assert not seen and actions[0] > 0.5
+
+
+def test_a_discriminator_reads_the_runs_units_as_the_priors(toy_demos, priors):
+    prior = load_prior(priors["bottleneck"])
+    run = Features(prior.features.columns, prior.features.mean + 0.7, 2 * prior.features.std)
+    t = toy_demos.transitions()
+    actions = torch.from_numpy(t.acts.astype(np.float32))
+    net = discriminator_of(prior, run, 5)
+    expected = prior.model.net.posterior(torch.cat([torch.from_numpy(prior.features(t.obs)), actions], 1), None)[0]
+    torch.testing.assert_close(net.posterior(torch.cat([torch.from_numpy(run(t.obs)), actions], 1))[0], expected, rtol=1e-3, atol=1e-4)

@@ -10,7 +10,7 @@ import envs
 from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.gail import GAIL, GAILConfig
 from gail_suite.offpolicy import LoopConfig
-from gail_suite.priors import USES, PriorConfig, fit_prior, load_prior
+from gail_suite.priors import USES, PriorConfig, check_config, fit_prior, load_prior
 from gail_suite.replay import Window
 from gail_suite.runlog import read_metrics
 from gail_suite.sac import SACConfig
@@ -116,9 +116,112 @@ def test_resume_with_a_prior_needs_only_the_run_directory(prior, toy_demos, tmp_
     assert rows(tmp_path / "part") == rows(tmp_path / "whole")
 
 
+class Recorder:
+    """A bonus that remembers what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, transitions, done=None):
+        self.asked.append((transitions, np.array(done)))
+        return np.zeros(len(transitions), np.float32)
+
+    def state(self):
+        return {}
+
+
+@pytest.mark.parametrize("env_id", [envs.TOY_ID, "Humanoid-v5"])
+def test_a_bonus_sees_ends_and_not_what_follows_them_and_actions_in_the_environments_units(env_id):
+    from gail_suite.expert import TaskReward
+    from gail_suite.features import Features
+    from gail_suite.offpolicy import OffPolicyLoop
+
+    n = envs.spec(env_id).obs_dim
+    features, recorder = Features(np.arange(n), np.zeros(n, np.float32), np.ones(n, np.float32)), Recorder()
+    loop = LoopConfig(n_envs=4, warm_up=10**6, random_warm_up=True, capacity=2000, eval_every=10**6, eval_episodes=1)
+    trainer = OffPolicyLoop(env_id, features, TaskReward(1.0), SMALL.sac, loop, 0, None, bonus=recorder)
+    trainer.evaluate = dict  # of no interest
+    trainer.train(480)
+    acts, after, terminated = (np.concatenate([getattr(t, name) for t, _ in recorder.asked]) for name in ("acts", "next_obs", "terminated"))
+    done = np.concatenate([d for _, d in recorder.asked])
+    assert done.sum() >= 4
+    low, high = envs.make(env_id).action_space.low, envs.make(env_id).action_space.high
+    assert (acts >= low).all() and (acts <= high).all() and acts.max() > 0.8 * high.max()
+    # the step into an end is as long as any other; one to where the next episode starts would not be what the simulator did
+    replay = trainer.replay
+    np.testing.assert_allclose(replay.next_features[: replay.written].flatten(0, 1), after, rtol=1e-5, atol=1e-5)
+    starts = np.concatenate([recorder.asked[i + 1][0].obs[d] for i, (_, d) in enumerate(recorder.asked[:-1]) if d.any()])
+    ends = np.concatenate([t.next_obs[d] for t, d in recorder.asked[:-1] if d.any()])
+    assert (np.abs(starts - ends).max(1) > 0.05).all()
+    assert not terminated[~done].any()
+    if env_id != envs.TOY_ID:  # a humanoid that acts at random falls long before the time is up
+        assert terminated[done].all()
+
+
+@pytest.mark.parametrize(("use", "settings", "words"), [
+    ("typicality", {"weight": 1.5}, r"a share of the reward in \[0, 1\], got 1.5"),
+    ("typicality", {"weight": 0.2, "weight_final": -1.0}, "prior.weight_final of a prior for typicality"),
+    ("typicality", {"weight": float("nan")}, "got nan"),
+    ("typicality", {"weight": 0.2, "target_kl": 1.0}, "prior.target_kl is a setting of priors for behaviour"),
+    ("behaviour", {"weight": -1.0}, "a finite number, 0 or more, got -1.0"),
+    ("behaviour", {"weight": 0.1, "potential": True}, "prior.potential is a setting of priors for typicality"),
+    ("behaviour", {"weight": 0.1, "target_kl": -2.0}, "in nats, above 0, got -2.0"),
+    ("behaviour", {"weight": 0.1, "target_kl": 2.0, "weight_final": 0.0}, "set one of them"),
+    ("bottleneck", {"weight": 0.5, "warm_start": True}, "prior.warm_start is a setting of priors for behaviour"),
+])
+def test_settings_that_a_prior_cannot_follow_are_refused(use, settings, words):
+    with pytest.raises(ValueError, match=words):
+        check_config(PriorConfig("p", **settings), use)
+
+
+def test_a_weight_of_a_potential_may_exceed_one():
+    check_config(PriorConfig("p", 5.0, potential=True), "typicality")
+
+
+def test_a_prior_that_is_switched_off_must_still_be_one(prior, tmp_path, toy_demos):
+    with pytest.raises(ValueError, match="holds no prior"):
+        GAIL(envs.TOY_ID, toy_demos, with_prior(tmp_path / "none", weight=0), 0)
+    with pytest.raises(ValueError, match="starts from nothing"):
+        GAIL(envs.TOY_ID, toy_demos, with_prior(fit_prior(toy_demos, "gmm", "behaviour", components=1, noise=0.1).save(tmp_path / "b"),
+                                                weight=0.1, warm_start=True), 0)
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ({"use": "behaviour", "noise": -0.1}, "noise=-0.1 is a standard deviation"),
+    ({"use": "behaviour", "components": 0}, "components=0 must be at least 1"),
+    ({"use": "behaviour", "model": "pixelcnn", "levels": 1}, "levels=1 must be at least 2"),
+    ({"use": "behaviour", "model": "pixelcnn", "noise": 0.1}, "unknown setting 'noise'"),
+    ({"use": "latent-action", "model": "ae", "beta": 2.0}, "unknown setting 'beta'"),
+    ({"model": "gmm", "n_components": "abc"}, "setting 'n_components' is 'abc', expected int"),
+    ({"model": "gmm", "states": "maybe"}, "setting 'states' is 'maybe', expected bool"),
+    ({"model": "gmm", "tail": float("nan")}, "tail=nan must be a number above 0"),
+    ({"model": "gmm", "value": 0.5}, "value=0.5 is the bonus of a constant prior"),
+    ({"model": "constant", "value": 0.5, "vaule": 1}, "nothing but value=V, got vaule"),
+    ({"model": "constant", "value": 0.5, "control": "shuffled"}, "nothing but value=V, got control=shuffled"),
+    ({"model": "pixelcnn", "levels": 32}, "pictures have 16 greys"),
+])
+def test_settings_of_the_wrong_kind_are_refused(toy_demos, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        fit_prior(toy_demos, **arguments)
+
+
+def test_a_damaged_prior_says_what_it_lacks(prior, tmp_path):
+    import shutil
+
+    for name, words in (("model.safetensors", "model.safetensors"), ("settings", "lacks settings: fit the prior again")):
+        folder = shutil.copytree(prior, tmp_path / name)
+        if name == "settings":
+            about = json.loads((folder / "prior.json").read_text())
+            (folder / "prior.json").write_text(json.dumps({k: v for k, v in about.items() if k != "settings"}))
+        else:
+            (folder / name).unlink()
+        with pytest.raises(ValueError, match=words):
+            load_prior(folder)
+
+
 def test_replay_keeps_the_score_of_each_transition(prior, toy_demos):
     gail = GAIL(envs.TOY_ID, toy_demos, with_prior(prior, weight=0.3), 0)
-    gail.loop.train(150)  # longer than an episode, so that ends are among them
+    gail.loop.train(150)
     replay, features = gail.loop.replay, gail.loop.features
     n = replay.written
     before, after = (replay.features[:n].flatten(0, 1).numpy(), replay.next_features[:n].flatten(0, 1).numpy())
@@ -156,3 +259,25 @@ def test_mixed_reward_and_its_bound_by_hand():
 def test_bound_with_a_potential_by_hand():
     # the return falls by w Phi(s), 0 <= Phi <= 1: from (0, 0.4 / 0.1) to (-0.25, 4)
     assert mixed(potential=True).learner_inputs(torch.Generator())["target_bounds"] == pytest.approx((-0.25, 4.0))
+
+
+def test_a_termination_costs_what_the_learner_sees_and_not_the_discriminators_share():
+    a = mixed(potential=False)
+    a.config = dataclasses.replace(a.config, termination_cost=0.5, termination_cost_final=0.5)
+    zeros = torch.zeros(3, 1)
+    window = Window(torch.randn(3, 1, 2), torch.randn(3, 1, 1), torch.randn(3, 1, 2), zeros, torch.tensor([[1.0], [0.0], [0.0]]), zeros,
+                    bonus=torch.full((3, 1), 0.8))
+    with torch.no_grad():
+        plain = a.reward(a.net(torch.cat([window.features, window.actions], -1)))
+    expected = 0.75 * plain + 0.25 * 0.8
+    # 0.5 a step as the learner sees the expert, for ever 5, of which a half
+    expected[0] -= 2.5
+    torch.testing.assert_close(a.rewards(window), expected)
+    assert a.learner_inputs(torch.Generator())["target_bounds"] == pytest.approx((-2.5, 5.0))
+
+
+def test_the_weight_of_a_bonus_follows_the_run():
+    a = mixed(potential=False)
+    a.shaping = Shaping(PriorConfig(path="p", weight=0.4, weight_final=0.0), torch.ones(2))
+    a.set_progress(0.75)
+    assert a.shaping.weight == pytest.approx(0.1)

@@ -6,7 +6,17 @@ import torch
 
 from demos.trajectory import Demonstrations, Trajectory
 from gail_suite.priors import fit_prior
-from gail_suite.typicality import TypicalityBonus, calibration, inputs, picture, rank, score, shuffled, split
+from gail_suite.typicality import (
+    TypicalityBonus,
+    calibration,
+    inputs,
+    picture,
+    rank,
+    rank_among,
+    score,
+    shuffled,
+    split,
+)
 
 QUICK = {"gmm": {"n_components": 4}, "ae": {"steps": 80, "latent": 4}, "vae": {"steps": 150, "latent": 4}, "gan": {"steps": 100},
          "pixelcnn": {"steps": 40, "features": 8, "layers": 2}}
@@ -39,7 +49,7 @@ def test_a_tail_keeps_the_order_and_tells_far_from_farther(toy_demos):
     np.testing.assert_allclose(found[inside], (1 + far[inside]) ** -0.25, rtol=1e-3)
     assert len(np.unique(found[~inside])) > 0.9 * sum(~inside) and found[~inside].min() > 0.05
     assert np.median(score(heavy, split(toy_demos)[1])) >= 0.99
-    with pytest.raises(ValueError, match="tail=-1 must be above 0"):
+    with pytest.raises(ValueError, match=r"tail=-1\.0 must be a number above 0"):
         fit_prior(toy_demos, "gmm", tail=-1)
 
 
@@ -121,3 +131,35 @@ def test_rank_finds_the_foreign_trajectory(toy_demos):
     assert ranked[0].index == 1 and [r.foreign for r in ranked] == [True, False, False]
     with pytest.raises(ValueError, match="the demonstrations are of Other"):
         rank(prior, Demonstrations((shaken,), {"env_id": "Other"}))
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_the_odd_one_is_found_among_the_demonstrations_themselves(toy_demos, place):
+    odd = dataclasses.replace(toy_demos[0], obs=toy_demos[0].obs + 0.2 * np.random.default_rng(0).standard_normal(toy_demos[0].obs.shape))
+    several = list(toy_demos)
+    several.insert(place, odd)
+    mixed = Demonstrations(tuple(several), toy_demos.meta)
+    ranked = rank_among(mixed)
+    assert [r.index for r in ranked if r.foreign] == [place] == [ranked[0].index]
+    assert sorted(r.index for r in ranked) == [0, 1, 2, 3, 4]
+    with pytest.raises(ValueError, match="2 trajectories have no odd one among them"):
+        rank_among(toy_demos[:2])
+
+
+def test_many_trajectories_are_scored_by_priors_of_the_other_groups(toy_demos, monkeypatch):
+    from gail_suite import typicality
+
+    several = Demonstrations(tuple(toy_demos[i % 4] for i in range(10)), toy_demos.meta)
+    sizes = []
+    monkeypatch.setattr(typicality, "fit", lambda rest, *words, **more: sizes.append(len(rest)))
+    monkeypatch.setattr(typicality, "_mean_score", lambda prior, one: 1.0)
+    assert len(rank_among(several)) == 10
+    assert sizes == [8, 8, 9, 9, 9, 9, 9, 9]
+
+
+def test_a_split_that_leaves_a_side_without_rows_is_made_by_blocks(toy_demos):
+    whole = toy_demos[0]
+    short = Trajectory(whole.obs[:4], whole.acts[:3], whole.rews[:3], False, True)
+    for several in ((short, whole), (whole, short)):
+        fitted, held = split(Demonstrations(several, toy_demos.meta))
+        assert len(fitted) + len(held) == len(whole) + 3 and len(held) > 15
