@@ -168,17 +168,19 @@ def _prior_settings(
     generator: str, prior: Path | None, weight: float | None, potential: bool, resume: Path | None
 ) -> tuple[str, ...]:
     """The options of a prior as settings."""
-    if prior is None:
-        if weight is not None or potential:
-            raise ValueError("which prior? give --prior DIR; fit one with gail-suite prior fit")
+    given = [name for name, used in (("--prior", prior is not None), ("--prior-weight", weight is not None), ("--prior-potential", potential)) if used]
+    if not given:
         return ()
     if resume is not None:
-        raise ValueError("a resumed run keeps its prior: leave out --prior, or start a new run")
+        raise ValueError(f"a resumed run keeps its prior: leave out {', '.join(given)}, or start a new run")
+    if prior is None:
+        raise ValueError("which prior? give --prior DIR; fit one with gail-suite prior fit")
     if generator != "sac":
-        raise ValueError(f"a prior needs the off-policy learner: leave out --generator {generator}")
+        raise ValueError(f"a prior needs the off-policy learner: leave out --generator {generator} (a bottleneck works there without one: "
+                         "--set discriminator.bottleneck=0.5)")
     path = json.dumps(str(prior))  # quoted, since values are read as YAML
-    given = () if weight is None else (f"prior.weight={weight}",)
-    return (f"prior.path={path}", *given, *(("prior.potential=true",) if potential else ()))
+    share = () if weight is None else (f"prior.weight={weight}",)
+    return (f"prior.path={path}", *share, *(("prior.potential=true",) if potential else ()))
 
 
 def _settings(defaults: Callable[[str | None], Any], training: Training, output: Output) -> Any:
