@@ -31,6 +31,7 @@ ARMS = {
     "masked-muon-kernel-7": MASKED | MUON | {"kernel": 7},
     "gated-adamw": GATED | ADAMW,
     "gated-muon": GATED | MUON,
+    "gated-muon-lr-3e-3": GATED | MUON | {"lr": 3e-3},
     "gated-muon-kernel-5": GATED | MUON | {"kernel": 5},
 }
 

@@ -17,11 +17,14 @@ from torch import Tensor
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
     """The device meant by ``device``; ``"auto"`` is CUDA where there is one, else the CPU.
 
-    Raises ValueError when CUDA is asked for and absent.
+    Raises ValueError when CUDA is asked for and absent, and for a device that torch does not know.
     """
     if str(device) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    resolved = torch.device(device)
+    try:
+        resolved = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"unknown device {str(device)!r}: use 'cpu', 'cuda' or 'auto'") from None
     if resolved.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {str(device)!r} asked for, but torch sees no CUDA device: use device='cpu' or 'auto'")
     return resolved

@@ -35,8 +35,9 @@ def read_tensors(source: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             return archive.metadata() or {}, {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     except SafetensorError as error:
         with source.open("rb") as file:
-            head = file.read(4)
-        if head[:1] == b"\x80" or head == b"PK\x03\x04":
+            head = file.read(9)
+        # ours begins with the length of its header, which may be 128 too, and a brace
+        if (head[:1] == b"\x80" and head[8:] != b"{") or head[:4] == b"PK\x03\x04":
             raise ValueError(f"{source} is a pickle or torch.save archive, which can run code when opened: "
                              "load reads safetensors only") from None
         raise ValueError(f"{source} is not a readable safetensors file: {error}") from None

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generative.fit import Recipe, changed, check_training, fit_adversarial
+from generative.fit import Recipe, changed, check_sizes, check_training, fit_adversarial
 from generative.nn import mlp, unrounded
 from generative.recipes import Reproduction, adversarial
 from generative.types import ArrayLike, FitOptions, GenerativeModel
@@ -80,6 +80,7 @@ class GAN(GenerativeModel):
 
     def __init__(self, latent: int = 64, hidden: int = 256, layers: int = 2, r1: float = 0.0,
                  spectral_norm: bool = False, **training: Any) -> None:
+        check_sizes(latent=latent, hidden=hidden, layers=layers)
         super().__init__(latent=latent, hidden=hidden, layers=layers, r1=r1, spectral_norm=spectral_norm,
                          **check_training(type(self).__name__, training))
 

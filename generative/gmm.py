@@ -33,6 +33,7 @@ class GaussianMixture(GenerativeModel):
     dtype = torch.float64
     any_shape = True
     holds_out = False
+    in_range = False
     batch = 1 << 30
 
     def __init__(self, n_components: int = 1, covariance_type: CovarianceType = "full", max_iter: int = 100,
@@ -139,7 +140,11 @@ class GaussianMixture(GenerativeModel):
         self._set_priors(data.x)
         draws, best = np.random.RandomState(seed), -np.inf
         for run in range(self.config["n_init"]):
-            found = self._run(data, self._start(data, draws, seed + run), options)
+            try:
+                found = self._run(data, self._start(data, draws, seed + run), options)
+            except torch.linalg.LinAlgError as error:
+                raise ValueError(f"a covariance is singular: raise reg_covar ({self.config['reg_covar']}) or take fewer than "
+                                 f"{k} components") from error
             if found.bounds[-1] > best or run == 0:
                 self._last, best = found, found.bounds[-1]
         self.params, self.bounds, self.converged_ = self._last.params, self._last.bounds, self._last.converged

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generative.autoregressive import AutoregressiveModel, CausalNet, rounded_up
-from generative.fit import Recipe, check_training
+from generative.fit import Recipe, check_sizes, check_training
 from generative.nn import CausalConv2d, ConvState, Pixelwise, State, shift_down
 from generative.recipes import Reproduction, likelihood
 
@@ -216,6 +216,7 @@ class PixelRNN(AutoregressiveModel):
                  levels: int | None = None, binarize: bool = False, **training: Any) -> None:
         if kind not in ("row", "diagonal"):
             raise ValueError(f"unknown PixelRNN kind {kind!r}: use 'row' (Row LSTM) or 'diagonal' (Diagonal BiLSTM)")
+        check_sizes(features=features, hidden=hidden, layers=layers)
         super().__init__(kind=kind, features=features, hidden=hidden, layers=layers, levels=levels, binarize=binarize,
                          **check_training(type(self).__name__, training))
 

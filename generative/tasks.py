@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from generative.gmm import GaussianMixture
 from generative.inversion import invert
-from generative.types import ArrayLike, GenerativeModel
+from generative.types import ArrayLike, GenerativeModel, check_finite, check_range
 
 PROJECTIONS = 30
 """Rounds of encode, decode and restoring the known values, for models with a code."""
@@ -45,8 +46,8 @@ def denoise(model: GenerativeModel, x: ArrayLike, sigma: float, *, y: ArrayLike 
     the reconstruction's variance is what the mean squared difference from ``x`` exceeds sigma^2 by, sample by sample.
     """
     model._need_fit()
-    if sigma < 0:
-        raise ValueError(f"sigma={sigma} must be >= 0, the standard deviation of the noise in units of the data")
+    if not 0 <= sigma < math.inf:
+        raise ValueError(f"sigma={sigma} must be a number >= 0, the standard deviation of the noise in units of the data")
     y = model._given_labels(y, len(x))
     noisy = model._tensor(x)
     if isinstance(model, GaussianMixture):
@@ -76,6 +77,8 @@ def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike |
             height % factor or width % factor:
         raise ValueError(f"upscale by {factor} to {channels}x{height}x{width} takes images of {channels}x{height / factor:g}x"
                          f"{width / factor:g}, got {tuple(small.shape[1:])}")
+    check_finite(small)
+    check_range(small)
     if isinstance(model, GaussianMixture):
         identity = torch.eye(channels * height * width).to(small).view(-1, channels, height, width)
         operator = F.avg_pool2d(identity, factor).flatten(1).T

@@ -66,19 +66,35 @@ class Recipe:
 
 def check_training(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """``options`` of the model class ``name`` that are fields of Recipe; ValueError with the nearest field for any
-    other, and for counts below 1 or an unknown optimiser."""
+    other, and for a value that it cannot have."""
     known = [field.name for field in fields(Recipe)]
     for option in options:
         if option not in known:
             near = difflib.get_close_matches(option, known, n=1)
             raise ValueError(f"{name} has no option {option!r}{f': did you mean {near[0]!r}?' if near else ''} "
                              f"(training options: {', '.join(known)})")
-    if options.get("optimiser", "adamw") not in ("adamw", "muon"):
-        raise ValueError(f"unknown optimiser {options['optimiser']!r}: use 'adamw' or 'muon'")
-    for option in ("steps", "batch_size", "eval_every", "checkpoint_every"):
-        if options.get(option, 1) < 1:
-            raise ValueError(f"{option} must be at least 1, got {options[option]}")
+    for option, valid in (("optimiser", ("adamw", "muon")), ("precision", ("float32", "fast", "bfloat16"))):
+        if options.get(option, valid[0]) not in valid:
+            raise ValueError(f"unknown {option} {options[option]!r}: use one of {', '.join(valid)}")
+    check_sizes(**{option: options[option] for option in ("steps", "batch_size", "eval_every", "checkpoint_every") if option in options})
+    for option in ("lr", "final_lr", "warmup", "weight_decay", "patience"):
+        if not options.get(option, 0) >= 0:
+            raise ValueError(f"{option} must be 0 or more, got {options[option]}")
+    if not options.get("clip", 1) > 0:
+        raise ValueError(f"clip is the largest norm of a gradient, above 0 (infinity leaves gradients alone), got {options['clip']}")
+    if not 0 <= options.get("ema", 0) < 1:
+        raise ValueError(f"ema is a decay in [0, 1), got {options['ema']}")
+    betas = options.get("betas", (0.9, 0.999))
+    if not (isinstance(betas, list | tuple) and len(betas) == 2 and all(0 <= b < 1 for b in betas)):
+        raise ValueError(f"betas are two decays in [0, 1), got {betas}")
     return options
+
+
+def check_sizes(**sizes: int) -> None:
+    """ValueError for a size below 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
 
 
 def changed(recipe: Recipe, config: dict[str, Any]) -> Recipe:

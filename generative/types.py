@@ -47,6 +47,19 @@ class FitOptions:
     """What a checkpoint must agree on to be continued: model, settings, seed, data."""
 
 
+def check_finite(x: Tensor) -> None:
+    """ValueError for NaN and infinity."""
+    if not torch.isfinite(x).all():
+        raise ValueError(f"data holds {int((~torch.isfinite(x)).sum())} values that are NaN or infinite")
+
+
+def check_range(images: Tensor) -> None:
+    """ValueError for images outside [0, 1]."""
+    if images.min() < 0 or images.max() > 1:
+        raise ValueError(f"images must lie in [0, 1], got [{images.min():.4g}, {images.max():.4g}]: divide by the largest possible "
+                         "value first")
+
+
 class GenerativeModel:
     """Base of all models; a subclass writes ``_build``, ``_fit``, ``_sample`` and ``_log_prob`` (or ``_error``).
 
@@ -57,6 +70,8 @@ class GenerativeModel:
     density: ClassVar[Literal["exact", "bound", "none"]] = "none"
     dtype: ClassVar[torch.dtype] = torch.float32
     images_only: ClassVar[bool] = False
+    in_range: ClassVar[bool] = True
+    """Whether images that the model draws lie in [0, 1], as all have to that it is asked about."""
     any_shape: ClassVar[bool] = False
     """Whether samples may have shapes other than vectors' and images'."""
     conditional: ClassVar[bool] = False
@@ -119,9 +134,15 @@ class GenerativeModel:
         """
         if steps is not None and steps < 1:
             raise ValueError(f"steps={steps} must be at least 1; leave it out for the model's own number")
-        self.device, self.spec, self.calibration = resolve_device(device), {}, None
-        data, labels = self._check(x, first=True), self._labels(y, len(x)) if self.conditional else None
-        self.spec = self._infer(data, labels)
+        before = self.device, self.spec
+        self.device, self.spec = resolve_device(device), {}
+        try:
+            data, labels = self._check(x, first=True), self._labels(y, len(x)) if self.conditional else None
+            inferred = self._infer(data, labels)
+        except ValueError:  # what was fitted before stays
+            self.device, self.spec = before
+            raise
+        self.spec, self.calibration = inferred, None
         rest = val if isinstance(val, tuple) else (val, None)
         try:
             held = None if val is None else (self._check(rest[0]),
@@ -261,9 +282,10 @@ class GenerativeModel:
     def _check(self, x: ArrayLike, first: bool = False) -> Tensor:
         """``_tensor``, or a ValueError for images outside [0, 1]."""
         data = self._tensor(x, first)
-        if data.ndim == 4 and (data.min() < 0 or data.max() > 1):
-            raise ValueError(f"images must lie in [0, 1], got [{data.min():.4g}, {data.max():.4g}]: divide by the largest "
-                             "possible value first")
+        if first and data.ndim == 4 and data.shape[1] > 4 and data.shape[3] in (1, 3):
+            raise ValueError(f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it")
+        if data.ndim == 4 and (first or self.in_range):
+            check_range(data)
         return data
 
     def _tensor(self, x: ArrayLike, first: bool = False) -> Tensor:
@@ -279,8 +301,7 @@ class GenerativeModel:
         if not first and list(data.shape[1:]) != self.spec["event_shape"]:
             raise ValueError(f"this {type(self).__name__} was fitted on samples of shape {tuple(self.spec['event_shape'])}, "
                              f"got {tuple(data.shape[1:])}")
-        if not torch.isfinite(data).all():
-            raise ValueError(f"data holds {int((~torch.isfinite(data)).sum())} values that are NaN or infinite")
+        check_finite(data)
         return data
 
     def _known(self, x: ArrayLike, mask: ArrayLike) -> tuple[Tensor, Tensor]:
@@ -306,10 +327,18 @@ class GenerativeModel:
         """``y`` as a tensor (n,) on ``self.device``; a single label is everyone's."""
         if y is None:
             return None
-        labels = torch.as_tensor(y).to(self.device, torch.int64)
+        try:
+            given = torch.as_tensor(y)
+        except TypeError:
+            raise ValueError(f"labels must be integers >= 0, got {type(y).__name__} of {getattr(y, 'dtype', 'other values')}: number the "
+                             "classes from 0") from None
+        labels = given.to(self.device, torch.int64)
+        if given.is_floating_point() and bool((given.to(self.device) != labels).any()):
+            raise ValueError("labels must be integers >= 0, got numbers with fractions: number the classes from 0")
         labels = labels.expand(n) if labels.ndim == 0 else labels
         if labels.shape != (n,) or (n and int(labels.min()) < 0):
-            raise ValueError(f"labels must be {n} integers >= 0, one a sample, got shape {tuple(labels.shape)}")
+            raise ValueError(f"labels must be {n} integers >= 0, one a sample, got shape {tuple(labels.shape)}"
+                             + (f" from {int(labels.min())}" if labels.numel() else ""))
         classes = self.spec.get("n_classes")
         if classes and int(labels.max()) >= classes:
             raise ValueError(f"label {int(labels.max())} is outside the {classes} classes seen at fit")
