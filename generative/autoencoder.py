@@ -62,7 +62,7 @@ class AutoEncoder(GenerativeModel):
         if min(latent, hidden, batch_size) < 1 or min(layers, noise, mixture) < 0:
             raise ValueError("latent, hidden and batch_size must be >= 1; layers, noise and mixture >= 0")
         super().__init__(latent=latent, hidden=hidden, layers=layers, arch=arch, noise=noise, bounded=bounded,
-                         mixture=mixture, lr=lr, batch_size=batch_size, **check_training(type(self).__name__, training))
+                         mixture=mixture, batch_size=batch_size, **check_training(type(self).__name__, {"lr": lr} | training))
 
     def _build(self) -> None:
         self.net = AENet(self.config, self.spec)

@@ -80,7 +80,9 @@ class GAN(GenerativeModel):
 
     def __init__(self, latent: int = 64, hidden: int = 256, layers: int = 2, r1: float = 0.0,
                  spectral_norm: bool = False, **training: Any) -> None:
-        check_sizes(latent=latent, hidden=hidden, layers=layers)
+        check_sizes(latent=latent, hidden=hidden)
+        if layers < 0:
+            raise ValueError(f"layers must be at least 0, got {layers}")
         super().__init__(latent=latent, hidden=hidden, layers=layers, r1=r1, spectral_norm=spectral_norm,
                          **check_training(type(self).__name__, training))
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from generative.autoregressive import AutoregressiveModel, CausalNet, NetState, rounded_up
-from generative.fit import Recipe, check_sizes, check_training
+from generative.fit import Recipe, check_training
 from generative.nn import GatedLayer, ResidualBlock, shift_down
 from generative.recipes import Reproduction, likelihood
 
@@ -69,7 +69,6 @@ class PixelCNN(AutoregressiveModel):
                  binarize: bool = False, **training: Any) -> None:
         if kernel < 1 or kernel % 2 == 0:
             raise ValueError(f"kernel counts columns around a pixel, so it must be odd and positive, got {kernel}")
-        check_sizes(features=features, layers=layers)
         super().__init__(gated=gated, features=features, layers=layers, kernel=kernel, levels=levels, binarize=binarize,
                          **check_training(type(self).__name__, training))
 

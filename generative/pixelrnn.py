@@ -216,7 +216,7 @@ class PixelRNN(AutoregressiveModel):
                  levels: int | None = None, binarize: bool = False, **training: Any) -> None:
         if kind not in ("row", "diagonal"):
             raise ValueError(f"unknown PixelRNN kind {kind!r}: use 'row' (Row LSTM) or 'diagonal' (Diagonal BiLSTM)")
-        check_sizes(features=features, hidden=hidden, layers=layers)
+        check_sizes(hidden=hidden)
         super().__init__(kind=kind, features=features, hidden=hidden, layers=layers, levels=levels, binarize=binarize,
                          **check_training(type(self).__name__, training))
 

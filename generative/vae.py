@@ -100,8 +100,8 @@ class VAE(GenerativeModel):
                              "prior_components >= 0")
         super().__init__(latent=latent, hidden=hidden, layers=layers, arch=arch, likelihood=likelihood, beta=beta,
                          free_bits=free_bits, objective=objective, k_train=k_train, k_eval=k_eval,
-                         prior_components=prior_components, binarize=binarize, min_sd=min_sd, lr=lr, batch_size=batch_size,
-                         **check_training(type(self).__name__, training))
+                         prior_components=prior_components, binarize=binarize, min_sd=min_sd, batch_size=batch_size,
+                         **check_training(type(self).__name__, {"lr": lr} | training))
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         spec = super()._infer(x, y)

@@ -57,7 +57,7 @@ def test_the_scale_of_a_gradient_does_not_matter_to_matrices_and_unseen_columns_
 
 
 def test_an_unknown_optimiser_is_answered() -> None:
-    with pytest.raises(ValueError, match="unknown optimiser 'sgd': use 'adamw' or 'muon'"):
+    with pytest.raises(ValueError, match="unknown optimiser 'sgd': use one of adamw, muon"):
         g.PixelCNN(optimiser="sgd")
 
 

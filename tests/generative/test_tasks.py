@@ -131,12 +131,17 @@ def test_mistakes_are_answered(models):
         g.interpolate(models["mixture"], x[:1], x[1:], 3)
     with pytest.raises(ValueError, match="n=1 must be at least 2"):
         g.interpolate(models["vae"], x[:1], x[1:], 1)
-    with pytest.raises(ValueError, match="sigma=-1 must be >= 0"):
+    with pytest.raises(ValueError, match="sigma=-1 must be a number >= 0"):
         g.denoise(models["vae"], x, -1)
     with pytest.raises(ValueError, match=r"upscale by 4 to 1x6x6 takes images of 1x1.5x1.5, got \(1, 6, 6\)"):
         g.upscale(models["vae"], x, 4)
     with pytest.raises(ValueError, match="factor=0 must be at least 1"):
         g.upscale(models["vae"], x, 0)
+    for name in ("vae", "mixture"):
+        with pytest.raises(ValueError, match=r"images must lie in \[0, 1\]"):
+            g.upscale(models[name], torch.full((2, 1, 3, 3), 255.0), 2)
+        with pytest.raises(ValueError, match="NaN or infinite"):
+            g.upscale(models[name], torch.full((2, 1, 3, 3), np.nan), 2)
     with pytest.raises(ValueError, match="was fitted without labels"):
         g.complete(models["vae"], x, torch.ones(6, 6), 1)
     with pytest.raises(ValueError, match="needs a model fitted on images"):

@@ -70,6 +70,54 @@ def test_load_reads_every_header_length(tmp_path):
     assert 0x80 in first
 
 
+def test_a_file_that_was_cut_is_damaged_and_no_pickle(tmp_path):
+    model = fitted()
+    for extra in range(260):
+        model.spec["note"] = "x" * extra
+        path = model.save(tmp_path / "m.safetensors")
+        if path.read_bytes()[0] == 0x80:
+            path.write_bytes(path.read_bytes()[:-20])
+            with pytest.raises(ValueError, match="not a readable safetensors file"):
+                g.load(path)
+            return
+    raise AssertionError("no file began with the byte of a pickle")
+
+
+@pytest.mark.parametrize(("option", "value", "message"), [
+    ("patience", -1, "patience must be 0 or more"), ("clip", 0, "clip is the largest norm of a gradient"),
+    ("ema", 2, r"ema is a decay in \[0, 1\)"), ("precision", "float64", "unknown precision 'float64'"),
+    ("betas", 0.9, "betas are two decays"), ("optimiser", "sgd", "unknown optimiser 'sgd'"), ("steps", 0, "steps must be at least 1"),
+    ("lr", float("nan"), "lr must be 0 or more"),
+])
+def test_training_that_cannot_work_is_refused(option, value, message):
+    with pytest.raises(ValueError, match=message):
+        g.VAE(**{option: value})
+
+
+def test_a_refused_fit_leaves_what_was_fitted():
+    model = g.GaussianMixture(1).fit(torch.rand(30, 1, 2, 2))
+    before = model.sample(3, seed=0)
+    for bad in (3 * torch.ones(9, 1, 2, 2), torch.full((9, 1, 2, 2), np.nan)):
+        with pytest.raises(ValueError, match=r"images must lie|NaN"):
+            model.fit(bad)
+    assert torch.equal(model.sample(3, seed=0), before)
+
+
+def test_a_mixture_of_images_knows_its_own_samples():
+    x = torch.rand(60, 1, 3, 3)
+    for model in (g.GaussianMixture(2, "diag").fit(x), g.BayesianGaussianMixture(2).fit(x)):
+        drawn = model.sample(200, seed=0)
+        assert drawn.min() < 0 or drawn.max() > 1
+        assert torch.isfinite(model.log_prob(drawn)).all() and model.score(drawn).min() > 0
+
+
+@pytest.mark.parametrize("labels, message", [(np.arange(60) * 0.5, "numbers with fractions"), (np.array(["a"] * 60), "of <U1"),
+                                             (np.full(60, -1), "from -1")])
+def test_labels_that_are_no_numbers_of_classes_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        g.VAE(hidden=4).fit(torch.rand(60, 3), labels, steps=1, progress=False)
+
+
 @pytest.mark.parametrize("content, message", [
     (pickle.dumps({"a": 1}), "is a pickle or torch.save archive"),
     (b"PK\x03\x04rest", "is a pickle or torch.save archive"),
@@ -103,6 +151,10 @@ def test_mistakes_are_answered():
         g.VAE().fit(vectors(), steps=0)
     with pytest.raises(ValueError, match=r"data must be \(N, D\) or \(N, C, H, W\) with N >= 1, got shape \(9, 8, 8\)"):
         g.VAE().fit(torch.zeros(9, 8, 8))
+    with pytest.raises(ValueError, match=r"looks like \(N, H, W, C\): permute it"):
+        g.VAE().fit(torch.zeros(9, 8, 8, 3))
+    with pytest.raises(ValueError, match="a covariance is singular: raise reg_covar"):
+        g.GaussianMixture(5, "mfa", reg_covar=0).fit(vectors(6).repeat(10, 1))
     with pytest.raises(ValueError, match="n=0 must be at least 1"):
         fitted().sample(0)
 
@@ -173,6 +225,8 @@ def test_unknown_device_is_refused():
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="no CUDA device"):
             resolve_device("cuda")
+    with pytest.raises(ValueError, match="unknown device 'gpu'"):
+        resolve_device("gpu")
 
 
 def test_load_leaves_the_global_generator_and_files_have_the_usual_mode(tmp_path):
