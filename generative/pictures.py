@@ -23,6 +23,8 @@ def grid(x: ArrayLike, path: str | Path | None = None, *, columns: int | None = 
     if images.ndim != 4 or len(images) == 0:
         raise ValueError(f"grid takes images (N, C, H, W), got shape {tuple(images.shape)}")
     n, channels, height, width = images.shape
+    if path is not None and channels not in (1, 3):
+        raise ValueError(f"a picture has 1 or 3 channels, these images have {channels}: write them as .npy")
     columns = columns or int(np.ceil(np.sqrt(n)))
     scale = scale or max(1, round(48 / height))
     rows = -(-n // columns)

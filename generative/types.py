@@ -392,11 +392,14 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
     header, tensors = read_tensors(Path(path))
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} is a safetensors file, but not a saved generative model ({FORMAT})")
-    model = _class_of(header["class"])(**json.loads(header["config"]))
-    model.spec = json.loads(header["spec"])
-    model.calibration = tuple(json.loads(header["calibration"]))
-    with torch.random.fork_rng(devices=[]):  # a network is built with random weights first
-        model._set_tensors(tensors)
+    try:
+        model = _class_of(header["class"])(**json.loads(header["config"]))
+        model.spec = json.loads(header["spec"])
+        model.calibration = tuple(json.loads(header["calibration"]))
+        with torch.random.fork_rng(devices=[]):  # a network is built with random weights first
+            model._set_tensors(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{path} is a damaged model: its header and its tensors do not belong together ({str(error).splitlines()[0]})") from error
     return model.to(device)
 
 

@@ -156,6 +156,8 @@ def test_grid_places_pixels():
     assert pictures.grid(torch.zeros(4, 3, 2, 2), columns=4, scale=3, gap=0).shape == (6, 24, 3)
     with pytest.raises(ValueError, match="grid takes images"):
         pictures.grid(torch.zeros(3, 2))
+    with pytest.raises(ValueError, match="1 or 3 channels, these images have 5"):
+        pictures.grid(torch.zeros(3, 5, 2, 2), "five.png")
 
 
 def test_pictures_are_written(models, tmp_path):

@@ -70,6 +70,16 @@ def test_load_reads_every_header_length(tmp_path):
     assert 0x80 in first
 
 
+def test_a_header_that_does_not_fit_its_tensors_is_named(tmp_path):
+    from generative.files import read_tensors, write_tensors
+
+    header, tensors = read_tensors(g.VAE(latent=1, hidden=4).fit(vectors(), steps=1, progress=False).save(tmp_path / "m.safetensors"))
+    for name, value in (("spec", "{}"), ("config", '{"latent": 2, "hidden": 4}'), ("calibration", "null")):
+        path = write_tensors(tmp_path / "bad.safetensors", tensors, header | {name: value})
+        with pytest.raises(ValueError, match="is a damaged model"):
+            g.load(path)
+
+
 def test_a_file_that_was_cut_is_damaged_and_no_pickle(tmp_path):
     model = fitted()
     for extra in range(260):
