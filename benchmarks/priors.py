@@ -205,12 +205,18 @@ def run_all(tasks: Iterable[str], arms: Iterable[str], seeds: int, jobs: int) ->
     return failed
 
 
-def groups(task: str) -> dict[str, list[tuple[str, list[dict[str, str]], list[dict[str, str]]]]]:
-    """For each prior that was run, what it has to beat: (other arm, the prior's runs, the other's), over the seeds that both have."""
+Runs = list[dict[str, str]]
+"""Lines of the CSV."""
+Pairing = tuple[str, Runs, Runs]
+"""(other arm, the prior's runs, the other's), in the order of the seeds that both have."""
+
+
+def groups(task: str) -> dict[str, list[Pairing]]:
+    """For each prior that was run, what it has to beat."""
     by_arm: dict[str, dict[int, dict[str, str]]] = {}
     for r in whole_rows_of(task):
         by_arm.setdefault(r["arm"], {})[int(r["seed"])] = r
-    found: dict[str, list[tuple[str, list[dict[str, str]], list[dict[str, str]]]]] = {}
+    found: dict[str, list[Pairing]] = {}
     for name, group in ((n, a.prior) for n, a in ARMS.items()
                         if n in by_arm and n == first_of(a.prior) and n not in ("plain", "bc-start")):
         others = [n for n, a in ARMS.items() if a.prior == group and n != name]
@@ -235,7 +241,7 @@ def summary() -> list[list[str]]:
             for name in ARMS if any(name in found for found in by_task.values())]
 
 
-def gains(pairs: list[tuple[str, list[dict[str, str]], list[dict[str, str]]]]) -> list[str]:
+def gains(pairs: list[Pairing]) -> list[str]:
     """Gain over plain GAIL; over the control with the smallest one."""
     over = [(float(np.mean(differences(ours, theirs))), other, differences(ours, theirs)) for other, ours, theirs in pairs]
     plain = [interval(d) for _, other, d in over if other == "plain"]
@@ -243,7 +249,7 @@ def gains(pairs: list[tuple[str, list[dict[str, str]], list[dict[str, str]]]]) -
     return [*(plain or ["-"]), "-" if least is None else f"{interval(least[2])}, `{least[1]}`"]
 
 
-def differences(ours: list[dict[str, str]], theirs: list[dict[str, str]], metric: str = "auc") -> np.ndarray:
+def differences(ours: Runs, theirs: Runs, metric: str = "auc") -> np.ndarray:
     """Of paired runs, one a seed."""
     return np.array([float(a[metric]) - float(b[metric]) for a, b in zip(ours, theirs, strict=True)])
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from generative.backend import seed_generator
+from generative.checks import check_finite, check_range
 from generative.types import ArrayLike
 
 FEW_LEVELS = 16
@@ -79,11 +80,9 @@ def as_images(x: ArrayLike) -> Tensor:
         raise ValueError(f"data must be (N, D), (N, H, W) or (N, C, H, W) with N >= 1, got shape {tuple(data.shape)}")
     if data.ndim == 4 and data.shape[1] not in (1, 3) and data.shape[3] in (1, 3):
         raise ValueError(f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it")
-    if not torch.isfinite(data).all():
-        raise ValueError(f"data holds {int((~torch.isfinite(data)).sum())} values that are NaN or infinite")
-    if data.ndim == 4 and (data.min() < 0 or data.max() > 1):
-        raise ValueError(f"images must lie in [0, 1], got [{data.min():.4g}, {data.max():.4g}]: divide by the largest possible "
-                         "value first")
+    check_finite(data)
+    if data.ndim == 4:
+        check_range(data)
     return data
 
 

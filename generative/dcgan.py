@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from generative.fit import check_sizes, check_training
+from generative.checks import check_sizes
+from generative.fit import check_training
 from generative.gan import GAN, leaky
 from generative.nn import convolutional, halvings, stride_2_kernel
 from generative.recipes import Reproduction, adversarial

@@ -24,7 +24,6 @@ from generative.training import (
     TrainingState,
     average_into,
     changed,
-    check_sizes,
     check_training,
     descend,
     learning_rate,
@@ -34,7 +33,7 @@ from generative.training import (
 )
 from generative.types import FitOptions
 
-__all__ = ["Recipe", "TrainingDiverged", "changed", "check_sizes", "check_training", "fit_adversarial", "fit_likelihood",
+__all__ = ["Recipe", "TrainingDiverged", "changed", "check_training", "fit_adversarial", "fit_likelihood",
            "held_out_loss"]
 
 Loss = Callable[[Tensor, Tensor | None], Tensor]

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generative.fit import Recipe, changed, check_sizes, check_training, fit_adversarial
+from generative.checks import check_sizes
+from generative.fit import Recipe, changed, check_training, fit_adversarial
 from generative.nn import mlp, unrounded
 from generative.recipes import Reproduction, adversarial
 from generative.types import ArrayLike, FitOptions, GenerativeModel

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generative.autoregressive import AutoregressiveModel, CausalNet, rounded_up
-from generative.fit import Recipe, check_sizes, check_training
+from generative.checks import check_sizes
+from generative.fit import Recipe, check_training
 from generative.nn import CausalConv2d, ConvState, Pixelwise, State, shift_down
 from generative.recipes import Reproduction, likelihood
 

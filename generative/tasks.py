@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from generative.checks import check_finite, check_range
 from generative.gmm import GaussianMixture
 from generative.inversion import invert
-from generative.types import ArrayLike, GenerativeModel, check_finite, check_range
+from generative.types import ArrayLike, GenerativeModel
 
 PROJECTIONS = 30
 """Rounds of encode, decode and restoring the known values, for models with a code."""

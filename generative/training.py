@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args, get_type_hints
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from generative.backend import fast_matmul, has_amx_bf16
+from generative.checks import check_sizes
 from generative.files import read_tensors, write_tensors
 
 
@@ -73,9 +74,10 @@ def check_training(name: str, options: dict[str, Any]) -> dict[str, Any]:
             near = difflib.get_close_matches(option, known, n=1)
             raise ValueError(f"{name} has no option {option!r}{f': did you mean {near[0]!r}?' if near else ''} "
                              f"(training options: {', '.join(known)})")
-    for option, valid in (("optimiser", ("adamw", "muon")), ("precision", ("float32", "fast", "bfloat16"))):
-        if options.get(option, valid[0]) not in valid:
-            raise ValueError(f"unknown {option} {options[option]!r}: use one of {', '.join(valid)}")
+    hints = get_type_hints(Recipe)
+    for option in ("optimiser", "precision"):
+        if option in options and options[option] not in get_args(hints[option]):
+            raise ValueError(f"unknown {option} {options[option]!r}: use one of {', '.join(get_args(hints[option]))}")
     check_sizes(**{option: options[option] for option in ("steps", "batch_size", "eval_every", "checkpoint_every") if option in options})
     for option in ("lr", "final_lr", "warmup", "weight_decay", "patience"):
         if not options.get(option, 0) >= 0:
@@ -88,13 +90,6 @@ def check_training(name: str, options: dict[str, Any]) -> dict[str, Any]:
     if not (isinstance(betas, list | tuple) and len(betas) == 2 and all(0 <= b < 1 for b in betas)):
         raise ValueError(f"betas are two decays in [0, 1), got {betas}")
     return options
-
-
-def check_sizes(**sizes: int) -> None:
-    """ValueError for a size below 1."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
 
 
 def changed(recipe: Recipe, config: dict[str, Any]) -> Recipe:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from generative.backend import full_precision, resolve_device, seed_generator, seeded
+from generative.checks import check_finite, check_range
 from generative.files import read_tensors, write_tensors
 from generative.training import TrainingDiverged
 
@@ -45,19 +46,6 @@ class FitOptions:
     resume: bool
     run: dict[str, Any] = field(default_factory=dict)
     """What a checkpoint must agree on to be continued: model, settings, seed, data."""
-
-
-def check_finite(x: Tensor) -> None:
-    """ValueError for NaN and infinity."""
-    if not torch.isfinite(x).all():
-        raise ValueError(f"data holds {int((~torch.isfinite(x)).sum())} values that are NaN or infinite")
-
-
-def check_range(images: Tensor) -> None:
-    """ValueError for images outside [0, 1]."""
-    if images.min() < 0 or images.max() > 1:
-        raise ValueError(f"images must lie in [0, 1], got [{images.min():.4g}, {images.max():.4g}]: divide by the largest possible "
-                         "value first")
 
 
 class GenerativeModel:
