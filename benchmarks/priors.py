@@ -76,11 +76,13 @@ for _model in ("ae", "vae"):
     ARMS[f"latent-{_model}-wider"] = Arm(f"latent-{_model}", LATENT | {"control": "untrained"}, ("prior.weight=0.5",))
     ARMS[f"latent-{_model}-shuffled"] = Arm(f"latent-{_model}", LATENT | {"control": "shuffled"}, ("prior.weight=0.5",))
 FADING, NO_BC_TERM = ("prior.weight=0.02", "prior.weight_final=0"), ("adversary.bc_weight=0", "adversary.bc_weight_final=0")
-for _model in ("gmm", "pixelcnn"):
-    KL = {"model": _model, "use": "behaviour"}
-    ARMS[f"kl-{_model}"] = Arm(f"kl-{_model}", KL, FADING)
-    ARMS[f"kl-{_model}-untrained"] = Arm(f"kl-{_model}", KL | {"control": "untrained"}, FADING)
-    ARMS[f"kl-{_model}-shuffled"] = Arm(f"kl-{_model}", KL | {"control": "shuffled"}, FADING)
+# Gaussian components, which are as sure of an action far from the demonstrations as among them, and Student's t
+GAUSSIAN, STUDENT = {"model": "gmm", "use": "behaviour", "dof": float("inf")}, {"model": "gmm", "use": "behaviour"}
+for _name, KL in {"kl-gmm": GAUSSIAN, "kl-t": STUDENT, "kl-pixelcnn": {"model": "pixelcnn", "use": "behaviour"}}.items():
+    ARMS[_name] = Arm(_name, KL, FADING)
+    ARMS[f"{_name}-untrained"] = Arm(_name, KL | {"control": "untrained"}, FADING)
+    ARMS[f"{_name}-shuffled"] = Arm(_name, KL | {"control": "shuffled"}, FADING)
+for _model, KL in {"gmm": GAUSSIAN, "pixelcnn": {"model": "pixelcnn", "use": "behaviour"}}.items():
     # in place of the BC term that plain has, and started from the prior's own actions
     ARMS[f"kl-{_model}-start"] = Arm(f"kl-{_model}-start", KL, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
     for _control in ("untrained", "shuffled"):
@@ -95,11 +97,13 @@ for _steps in (20, 200):
     ARMS[f"vae-{_steps}-steps"] = Arm(f"vae-{_steps}-steps", {"model": "vae", "steps": _steps} | TAIL, MIXED)
 for _weight in ("0.1", "0.3"):
     ARMS[f"gmm-weight-{_weight}"] = Arm(f"gmm-weight-{_weight}", {"model": "gmm"} | TAIL, (f"prior.weight={_weight}",))
-ARMS["kl-gmm-start-0.1"] = Arm("kl-gmm-start-0.1", {"model": "gmm", "use": "behaviour"},
+ARMS["kl-gmm-start-0.1"] = Arm("kl-gmm-start-0.1", GAUSSIAN,
                                ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, "prior.warm_start=true"))
 ARMS["gmm-potential"] = Arm("gmm-potential", {"model": "gmm", "states": True} | TAIL, (*MIXED, "prior.potential=true"))
 ARMS["gmm-exponential"] = Arm("gmm-exponential", {"model": "gmm"}, ("prior.weight=0.2",))  # without the tail, a beginner scores 0
-ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-pixelcnn": ("bc-start",),
+for _weight in ("0.05", "0.2"):
+    ARMS[f"kl-t-{_weight}"] = Arm(f"kl-t-{_weight}", STUDENT, (f"prior.weight={_weight}", "prior.weight_final=0"))
+ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "kl-pixelcnn": ("bc-start",),
         "kl-gmm-start": ("bc-start", "bc-start-near"), "kl-pixelcnn-start": ("bc-start", "bc-start-near")}
 """Arms of other groups that a prior has to beat too."""
 # The first arm of a group is the prior, the others are what it has to beat.

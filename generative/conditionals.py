@@ -31,10 +31,14 @@ class Conditional:
 
     def moments(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """Log weights (B, K), normalised, and means (B, K, Db) for ``a`` (B, Da)."""
+        distance, means = self.located(a)
+        return (self.log_scale - 0.5 * distance).log_softmax(1), means
+
+    def located(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared Mahalanobis distances (B, K) of ``a`` (B, Da), and the means (B, K, Db) there."""
         centred = a.to(self.mean_a).unsqueeze(1) - self.mean_a
         whitened = torch.linalg.solve_triangular(self.root, centred.permute(1, 2, 0), upper=False)
-        logits = self.log_scale - 0.5 * whitened.square().sum(1).T
-        return logits.log_softmax(1), self.mean_b + torch.einsum("bka,kac->bkc", centred, self.gain)
+        return whitened.square().sum(1).T, self.mean_b + torch.einsum("bka,kac->bkc", centred, self.gain)
 
     def __call__(self, a: Tensor) -> MixtureSameFamily:
         """The distribution of x_b (B, Db) given ``a`` (B, Da): log_prob, sample, mean, variance."""

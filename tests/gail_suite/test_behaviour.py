@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import multivariate_t
 
 import envs
 from demos.trajectory import Demonstrations, Trajectory
@@ -47,6 +48,44 @@ def test_conditional_mixture_against_numerical_integration():
     evidence = model.log_prob(along).exp().sum() * (grid[1] - grid[0])
     expected = model.log_prob(torch.cat([x, a], 1)) - evidence.log()
     assert ActionMixture(model, 2).log_prob(x, a).item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def student(dof):
+    """A mixture of two, and its joint density as a mixture of Student's t, from SciPy."""
+    model = mixture(2)
+    joint_t = [multivariate_t(m.numpy(), c.numpy(), dof) for m, c in zip(model.means_, model.covariances_, strict=True)]
+    return model, lambda x: sum(w.item() * t.pdf(x.numpy()) for w, t in zip(model.weights_, joint_t, strict=True))
+
+
+@pytest.mark.parametrize("state", [[0.5, -0.3], [4.0, 7.0]])  # among what it was fitted to, and far from it
+def test_conditional_of_students_t_against_numerical_integration(state):
+    model, density = student(5.0)
+    x, a = torch.tensor([state], dtype=torch.float64), torch.tensor([[0.2]], dtype=torch.float64)
+    angle = torch.linspace(-math.pi / 2, math.pi / 2, 200_001, dtype=torch.float64)[1:-1]  # a = tan(angle) reaches both tails
+    along = torch.cat([x.expand(len(angle), -1), angle.tan()[:, None]], 1)
+    evidence = (torch.from_numpy(density(along)) / angle.cos() ** 2).sum() * (angle[1] - angle[0])
+    expected = math.log(density(torch.cat([x, a], 1))) - evidence.log()
+    assert ActionMixture(model, 2, 5.0).log_prob(x, a).item() == pytest.approx(expected.item(), abs=1e-4)
+
+
+def test_many_degrees_of_freedom_are_gaussian_and_few_widen_far_away():
+    model, a = mixture(2), torch.zeros(1, 1, dtype=torch.float64)
+    near, far = (torch.tensor([[v, v]], dtype=torch.float64) for v in (0.1, 30.0))
+    gaussian = ActionMixture(model, 2)
+    assert ActionMixture(model, 2, 1e9).log_prob(near, a).item() == pytest.approx(gaussian.log_prob(near, a).item(), abs=1e-5)
+    spread = [ActionMixture(model, 2, dof).sample(far.expand(4000, -1), torch.Generator().manual_seed(0)).std().item()
+              for dof in (math.inf, 2.0)]
+    assert spread[1] > 2 * spread[0]
+
+
+def test_draws_of_students_t_have_its_density():
+    p0, x = ActionMixture(mixture(1), 2, 3.0), torch.tensor([[3.0, -2.0]], dtype=torch.float64)
+    draws = p0.sample(x.expand(20_000, -1), torch.Generator().manual_seed(0)).flatten()
+    grid = torch.linspace(-0.995, 0.995, 200, dtype=torch.float64)  # middles of cells of [-1, 1], at whose ends draws are cut
+    density = p0.log_prob(x.expand(200, -1), grid[:, None]).exp()
+    for low, high in ((-1.0, 0.0), (0.0, 0.8), (0.8, 1.0)):
+        inside = (grid > low) & (grid < high)
+        assert ((draws > low) & (draws < high)).double().mean() == pytest.approx(0.01 * density[inside].sum().item(), abs=0.015)
 
 
 def test_the_mixture_draws_what_it_says():

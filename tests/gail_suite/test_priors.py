@@ -189,6 +189,7 @@ def test_a_prior_that_is_switched_off_must_still_be_one(prior, tmp_path, toy_dem
 @pytest.mark.parametrize(("arguments", "words"), [
     ({"use": "behaviour", "noise": -0.1}, "noise=-0.1 is a standard deviation"),
     ({"use": "behaviour", "components": 0}, "components=0 must be at least 1"),
+    ({"use": "behaviour", "dof": 0.0}, "dof=0.0 must be degrees of freedom above 0"),
     ({"use": "behaviour", "model": "pixelcnn", "levels": 1}, "levels=1 must be at least 2"),
     ({"use": "behaviour", "model": "pixelcnn", "noise": 0.1}, "unknown setting 'noise'"),
     ({"use": "latent-action", "model": "ae", "beta": 2.0}, "unknown setting 'beta'"),
