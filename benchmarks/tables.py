@@ -166,6 +166,13 @@ def priors_table() -> str:
     return markdown(priors.HEADER, lines) if lines else "(not measured yet)\n"
 
 
+def prior_density_table() -> str:
+    """What behaviour priors know of the expert's actions where the expert never was."""
+    import prior_density
+
+    return markdown(prior_density.HEADER, prior_density.table())
+
+
 def priors_summary_table() -> str:
     """One line a prior."""
     import priors
@@ -207,7 +214,7 @@ def draw_curves(path: Path) -> None:
 def make(name: str) -> str:
     """The table called `name`."""
     return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS),
-            "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table, "priors_summary": priors_summary_table,
+            "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table, "priors_summary": priors_summary_table, "prior_density": prior_density_table,
             "ablation": ablation_table, "holding": holding_table, "mnist": mnist_table}.get(name, plain_table(name))()
 
 
