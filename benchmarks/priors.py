@@ -105,6 +105,8 @@ ARMS["gmm-potential"] = Arm("gmm-potential", {"model": "gmm", "states": True} | 
 ARMS["gmm-exponential"] = Arm("gmm-exponential", {"model": "gmm"}, ("prior.weight=0.2",))  # without the tail, a beginner scores 0
 for _weight in ("0.02", "0.2"):
     ARMS[f"kl-t-{_weight}"] = Arm(f"kl-t-{_weight}", STUDENT, (f"prior.weight={_weight}", "prior.weight_final=0"))
+for _tail in (0.5, 1.0):  # one Gaussian with a wide noise, whose score ranks a beginner's steps better, and more contrast
+    ARMS[f"soft-{_tail}"] = Arm(f"soft-{_tail}", {"model": "gmm", "n_components": 1, "reg_covar": 0.04, "tail": _tail}, MIXED)
 ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "kl-pixelcnn": ("bc-start",),
         "kl-gmm-start": ("bc-start", "bc-start-near"), "kl-pixelcnn-start": ("bc-start", "bc-start-near")}
 """Arms of other groups that a prior has to beat too."""
