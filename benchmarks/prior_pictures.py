@@ -126,38 +126,47 @@ def latent() -> None:
 
 
 def behaviour() -> None:
-    """p0 of the Ant's first action along a held-out trajectory, and what the expert did."""
+    """p0 of the Ant's first action, and the expert's own, in states of the expert and of the expert with noise on its actions."""
     import torch
     from prior_scores import FIT, recorded
 
+    import demos
     from gail_suite.behaviour import density_of
     from gail_suite.priors import fit_prior
 
     expert, steps, levels = recorded("Ant-v5", "expert"), 60, np.linspace(-1, 1, 81)
-    held = expert[FIT].transitions() if hasattr(expert[FIT], "transitions") else expert[FIT : FIT + 1].transitions()
-    figure, axes = plt.subplots(1, 2, figsize=(7, 2.8), sharey=True)
-    for axis, model, title in zip(axes, ("gmm", "pixelcnn"), ("conditional mixture", "autoregressive, 11 levels"), strict=True):
-        prior = fit_prior(expert[:FIT], model, "behaviour")
-        p0, x = density_of(prior), torch.from_numpy(prior.features(held.obs[200 : 200 + steps]))
-        with torch.no_grad():
-            p = first_action(p0, x, levels)
-        axis.imshow(p.T, origin="lower", aspect="auto", extent=(0, steps, -1, 1), cmap="Greys", vmax=np.quantile(p, 0.99))
-        axis.plot(np.arange(steps) + 0.5, held.acts[200 : 200 + steps, 0], color="tab:red", linewidth=1, label="expert")
-        axis.set(title=title, xlabel="step")
-    axes[0].set(ylabel="first action")
-    axes[0].legend(loc="upper right")
+    states = {"its own states": expert[FIT : FIT + 1], "after noise of 0.3": recorded("Ant-v5", "noise")[:1]}
+    priors = {"mixture of Gaussians": ("gmm", {"dof": np.inf}), "mixture of Student's t": ("gmm", {}), "autoregressive, 11 levels": ("pixelcnn", {})}
+    figure, axes = plt.subplots(2, 3, figsize=(9.5, 4.6), sharex=True, sharey=True)
+    for column, (title, (model, settings)) in zip(axes.T, priors.items(), strict=True):
+        prior = fit_prior(expert[:FIT], model, "behaviour", **settings)
+        p0 = density_of(prior)
+        for axis, shown in zip(column, states.values(), strict=True):
+            obs = shown.transitions().obs[-steps:]
+            with torch.no_grad():
+                p = first_action(p0, torch.from_numpy(prior.features(obs)), levels)
+            axis.imshow(p.T, origin="lower", aspect="auto", extent=(0, steps, -1, 1), cmap="Greys", vmin=0, vmax=3)
+            acts = demos.expert("Ant-v5").predict(obs, deterministic=True)[0]
+            axis.plot(np.arange(steps) + 0.5, acts[:, 0], color="tab:red", linewidth=1, label="what the expert does there")
+        column[0].set(title=title)
+        column[1].set(xlabel="step")
+    for axis, name in zip(axes[:, 0], states, strict=True):
+        axis.set(ylabel=f"first action\n{name}")
+    axes[0, 0].legend(loc="upper right", fontsize=7)
     _save(figure, "prior_behaviour")
 
 
 def first_action(p0, x, levels: np.ndarray) -> np.ndarray:
     """Marginal density of the first action (steps, levels); of the autoregressive model it is the first factor."""
     import torch
+    from scipy.stats import norm, t
 
     if hasattr(p0, "conditional"):
-        log_weights, means = p0.conditional.moments(x)
-        sd = p0.conditional.scale[:, 0].norm(dim=-1)
-        normal = torch.distributions.Normal(means[:, :, 0, None], sd[:, None])
-        return (log_weights.exp()[:, :, None] * normal.log_prob(torch.from_numpy(levels)).exp()).sum(1).numpy()
+        log_weights, means, widening = (None if v is None else v.numpy() for v in p0.moments(x))
+        scale = p0.conditional.scale[:, 0].norm(dim=-1).numpy() * np.ones_like(log_weights)
+        component = norm(means[:, :, 0, None], scale[..., None]) if widening is None else t(
+            p0.dof + p0.n_features, means[:, :, 0, None], (scale * np.sqrt(widening))[..., None])
+        return (np.exp(log_weights)[..., None] * component.pdf(levels)).sum(1)
     knots = p0.log_levels(x, torch.zeros(len(x), p0.shape[2]))[:, 0].exp() / p0.spacing
     at = np.linspace(-1, 1, p0.levels)
     return np.stack([np.interp(levels, at, row) for row in knots.numpy()])

@@ -39,7 +39,7 @@ class ActionMixture:
 
     def log_prob(self, features: Tensor, actions: Tensor) -> Tensor:
         """log p0(a|s) in nats (B,), differentiable in both, for features (B, F) and actions (B, A)."""
-        log_weights, means, widening = self._moments(features)
+        log_weights, means, widening = self.moments(features)
         residual = torch.einsum("kij,bkj->bki", self.whiten, actions.to(means).unsqueeze(1) - means)
         distance = residual.square().sum(2)
         if widening is None:
@@ -52,7 +52,7 @@ class ActionMixture:
 
     def sample(self, features: Tensor, generator: torch.Generator) -> Tensor:
         """Actions (B, A), cut to [-1, 1]."""
-        log_weights, means, widening = self._moments(features)
+        log_weights, means, widening = self.moments(features)
         component = torch.multinomial(log_weights.exp(), 1, generator=generator).squeeze(1)
         noise = torch.randn(means.shape[::2], generator=generator, dtype=means.dtype)
         rows = torch.arange(len(means))
@@ -64,7 +64,7 @@ class ActionMixture:
         chosen = means[rows, component]
         return (chosen + torch.einsum("bij,bj->bi", self.conditional.scale[component], noise)).clamp(-1, 1).to(features.dtype)
 
-    def _moments(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def moments(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Log weights (B, K), means (B, K, A) and what the squared scales are multiplied with (B, K), None for Gaussian components."""
         c = self.conditional
         if math.isinf(self.dof):
