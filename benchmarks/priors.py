@@ -203,7 +203,7 @@ def rows_of(task: str) -> list[dict[str, str]]:
 
 def whole_rows_of(task: str) -> list[dict[str, str]]:
     """Those of runs of the full length."""
-    return [r for r in rows_of(task) if int(r["env_steps"]) >= STEPS]
+    return [r for r in rows_of(task) if int(r["env_steps"]) == STEPS]
 
 
 def run_all(tasks: Iterable[str], arms: Iterable[str], seeds: int, jobs: int) -> int:
