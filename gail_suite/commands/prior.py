@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from gail_suite.commands.common import DEFAULT, Output, command, note, set_values
 
 WEIGHTS: dict[str, tuple[object, ...]] = {
-    "typicality": ("--prior-weight", 0.2), "behaviour": ("--prior-weight", 0.02, "--set", "prior.weight_final=0"),
+    "typicality": ("--prior-weight", 0.2), "behaviour": ("--prior-weight", 0.05, "--set", "prior.weight_final=0"),
     "latent-action": ("--prior-weight", 0.5), "bottleneck": ("--prior-weight", 0.5)}
 """A first weight to try with each use: a share of the reward, of a nat's worth, of the action, and nats."""
 

@@ -58,7 +58,7 @@ def test_what_comes_next_repeats_what_was_chosen(folder, capsys, use, model):
     assert main(words + [w for s in small for w in ("--set", s)]) == 0
     text = capsys.readouterr().out
     assert f"{model} for {use}" in text and "--take 2 --seed 3 --prior" in text and "prior score" not in text
-    weight = "0.02 --set prior.weight_final=0" if use == "behaviour" else "0.5"
+    weight = "0.05 --set prior.weight_final=0" if use == "behaviour" else "0.5"
     assert f"--prior-weight {weight}\n" in text
 
 
