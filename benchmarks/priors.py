@@ -3,6 +3,7 @@
     python benchmarks/priors.py run --task ant-4x20 --arm gmm --seed 0
     python benchmarks/priors.py all --seeds 3 --jobs 2                   # everything that the CSV lacks
     python benchmarks/priors.py all --arms plain gmm gmm-untrained       # some arms
+    python benchmarks/priors.py run --task ant-4x20 --arm kl-t --seed 0 --steps 150000     # the whole of a run of few_demos.py
     python benchmarks/priors.py list
     python benchmarks/priors.py show
 
@@ -14,6 +15,7 @@ from step 0 to the end.
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 import time
@@ -298,6 +300,41 @@ def first_of(group: str) -> str:
     return next(name for name, arm in ARMS.items() if arm.prior == group)
 
 
+def whole_runs() -> list[list[str]]:
+    """A line each run of a task's full length, beside plain GAIL's of few_demos.py, and one with the means of the differences."""
+    lines = []
+    for task in TASKS:
+        row = ROWS[task]
+        plain = {int(r["seed"]): r for r in read_rows(few_demos.CSV)
+                 if (r["env"], r["protocol"], int(r["n_demos"]), r["algo"]) == (row.env, row.protocol, row.n_demos, "gail")}
+        for name in ARMS:
+            ours = {int(r["seed"]): r for r in rows_of(task) if r["arm"] == name and int(r["env_steps"]) == row.steps}
+            seeds = sorted(ours.keys() & plain.keys())
+            pairs = [(every_10k(f"{task}-{name}-{s}-{row.steps}-steps") | {"score": float(ours[s]["score"])},
+                      every_10k(f"{task}-gail-{s}") | {"score": float(plain[s]["score"])}) for s in seeds]
+            lines += [[task, name, str(s), *(f"{side[k]:.3f}" if k in ("score", "mean") else f"{side[k]:,}" for k in WHOLE for side in pair)]
+                      for s, pair in zip(seeds, pairs, strict=True)]
+            if len(pairs) > 1:
+                gain = {k: np.array([float(a[k]) - float(b[k]) for a, b in pairs]) for k in WHOLE}
+                lines.append([task, name, "difference (95 %)", *(cell for k in WHOLE for cell in (shown_gain(gain[k], k), ""))])
+    return lines
+
+
+def every_10k(curve: str) -> dict[str, float]:
+    """Of a saved curve, its evaluations at whole 10,000 steps alone: their mean, and the first to reach 0.5 and 0.9."""
+    records = map(json.loads, (few_demos.CURVES / f"{curve}.jsonl").read_text().splitlines())
+    found = {r["step"]: r["score"] for r in records if "score" in r and r["step"] % 10_000 == 0}
+    return {"mean": float(np.mean(list(found.values())))} | {f"to {level}": min(s for s, score in found.items() if score >= level) for level in (0.5, 0.9)}
+
+
+def shown_gain(paired: np.ndarray, name: str) -> str:
+    """Mean difference and Student's interval: of scores, or of steps."""
+    form = "{:+.3f}" if name in ("score", "mean") else "{:+,.0f}"
+    return "{} ({} to {})".format(*(form.format(v) for v in (paired.mean(), *t_interval(paired))))
+
+
+WHOLE = ("score", "mean", "to 0.5", "to 0.9")
+WHOLE_HEADER = ["task", "prior", "seed", "score", "plain GAIL's", "mean score", "plain GAIL's", "steps to 0.5", "plain GAIL's", "steps to 0.9", "plain GAIL's"]
 SUMMARY = ["prior", *(f"{task}: {against}" for task in TASKS for against in ("gain over plain GAIL", "over its strongest control"))]
 HEADER = ["task", "prior", "against", "seeds", "AUC", "its AUC", "difference (95 %)", "score", "its score", "difference (95 %)",
           "P(improvement of AUC)", "steps to 0.5", "its steps to 0.5"]

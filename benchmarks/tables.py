@@ -173,6 +173,13 @@ def prior_density_table() -> str:
     return markdown(prior_density.HEADER, prior_density.table())
 
 
+def priors_whole_table() -> str:
+    """Whole runs with a prior."""
+    import priors
+
+    return markdown(priors.WHOLE_HEADER, priors.whole_runs())
+
+
 def priors_summary_table() -> str:
     """One line a prior."""
     import priors
@@ -214,7 +221,8 @@ def draw_curves(path: Path) -> None:
 def make(name: str) -> str:
     """The table called `name`."""
     return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS),
-            "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table, "priors_summary": priors_summary_table, "prior_density": prior_density_table,
+            "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table,
+            "priors_summary": priors_summary_table, "priors_whole": priors_whole_table, "prior_density": prior_density_table,
             "ablation": ablation_table, "holding": holding_table, "mnist": mnist_table}.get(name, plain_table(name))()
 
 
