@@ -3,7 +3,7 @@
     python benchmarks/prior_density.py                  # both tasks, seeds 0 to 2, about five minutes; writes results/prior_density.csv
 
 Each behaviour prior is fitted to the demonstrations of a row of few_demos.py. The expert then names its action in states that
-were visited by itself (new episodes), by itself with noise of 0.3 on its actions, by a policy cloned from the same demonstrations,
+were visited by itself (new episodes), by itself with noise of 0.3 (the task's own units) on its actions, by a policy cloned from the same demonstrations,
 and by random actions; each cell is the mean of log p0(expert's action | state) over 1500 of them, in nats.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,8 @@ def action_of(policy: demos.MlpPolicy) -> Callable[[np.ndarray], np.ndarray]:
 def run(task: str, seed: int) -> None:
     """A line for each prior that the CSV lacks."""
     done = {r["prior"] for r in read_rows(CSV) if (r["task"], int(r["seed"])) == (task, seed)}
-    if not PRIORS.keys() - done:
+    missing = [name for name in PRIORS if name not in done]
+    if not missing:
         return
     row, code = ROWS[task], commit()
     shown, expert = few_demos.demonstrations(row, seed), demos.expert(row.env)
@@ -72,7 +74,7 @@ def run(task: str, seed: int) -> None:
     by_expert, cloned = action_of(expert), action_of(gs.BC(row.env, shown, seed=seed).train(eval_episodes=0).policy)
     visitors = {"expert": (by_expert, 0.0), "expert + noise": (by_expert, NOISE), "cloned": (cloned, 0.0), "random": (None, 0.0)}
     states = {name: visited(row.env, act, noise, 5 + i) for i, (name, (act, noise)) in enumerate(visitors.items())}
-    for name in PRIORS.keys() - done:
+    for name in missing:
         prior = fit_prior(shown, use="behaviour", seed=seed, **PRIORS[name])
         p0, found = density_of(prior), {}
         for where, obs in states.items():
@@ -81,7 +83,7 @@ def run(task: str, seed: int) -> None:
                 found[where] = round(float(p0.log_prob(torch.from_numpy(prior.features(obs)), actions).mean()), 2)
         kept = {k: prior.settings.get(k, "") for k in ("components", "noise", "dof")}
         append_row(CSV, COLUMNS, {"task": task, "seed": seed, "prior": name, **kept, "held_out": round(prior.settings["held_out"], 2), **found,
-                                  "machine": machine(), "commit": code, "command": "python benchmarks/prior_density.py"})
+                                  "machine": machine(), "commit": code, "command": shlex.join(["python", "benchmarks/prior_density.py", *sys.argv[1:]])})
 
 
 def table() -> list[list[str]]:

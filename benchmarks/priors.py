@@ -315,6 +315,8 @@ def whole_runs() -> list[list[str]]:
             lines += [[task, name, str(s), *(f"{side[k]:.3f}" if k in ("score", "mean") else f"{side[k]:,}" for k in WHOLE for side in pair)]
                       for s, pair in zip(seeds, pairs, strict=True)]
             if len(pairs) > 1:
+                lines.append([task, name, "mean", *(f"{np.mean([side[k] for side in sides]):{'.3f' if k in ('score', 'mean') else ',.0f'}}"
+                                                    for k in WHOLE for sides in zip(*pairs, strict=True))])
                 gain = {k: np.array([float(a[k]) - float(b[k]) for a, b in pairs]) for k in WHOLE}
                 lines.append([task, name, "difference (95 %)", *(cell for k in WHOLE for cell in (shown_gain(gain[k], k), ""))])
     return lines
