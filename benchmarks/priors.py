@@ -52,6 +52,8 @@ class Arm:
     """Arguments of `fit_prior`; nothing is fitted without."""
     settings: tuple[str, ...] = ()
     """Settings of GAIL."""
+    second: dict[str, Any] = field(default_factory=dict)
+    """The same of a second prior."""
     constant_of: str | None = None
     """Arm whose mean bonus is given for every transition; it has to run first."""
 
@@ -92,6 +94,12 @@ for _name, KL, _settings in (("kl-gmm", GAUSSIAN, FADING), ("kl-t", STUDENT, STR
     ARMS[_name] = Arm(_name, KL, _settings)
     ARMS[f"{_name}-untrained"] = Arm(_name, KL | {"control": "untrained"}, _settings)
     ARMS[f"{_name}-shuffled"] = Arm(_name, KL | {"control": "shuffled"}, _settings)
+# what the expert does with where it is, typicality of s' and the KL to p0(a | s); weights as of each alone
+BOTH = (*MIXED, "second_prior.weight=0.05", "second_prior.weight_final=0")
+ARMS["both"] = Arm("both", {"model": "gmm"} | TAIL, BOTH, STUDENT)
+for _control in ("untrained", "shuffled"):
+    ARMS[f"both-{_control}"] = Arm("both", {"model": "gmm", "control": _control} | TAIL, BOTH, STUDENT | {"control": _control})
+ARMS["both-constant"] = Arm("both", {"model": "constant"}, MIXED, constant_of="both")
 for _model, KL in (("gmm", GAUSSIAN), ("pixelcnn", AUTOREGRESSIVE)):
     # in place of the BC term that plain has, and started from the prior's own actions
     ARMS[f"kl-{_model}-start"] = Arm(f"kl-{_model}-start", KL, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
@@ -113,9 +121,10 @@ ARMS["gmm-potential"] = Arm("gmm-potential", {"model": "gmm", "states": True} | 
 ARMS["gmm-exponential"] = Arm("gmm-exponential", {"model": "gmm"}, ("prior.weight=0.2",))  # without the tail, a beginner scores 0
 for _weight in ("0.02", "0.2"):
     ARMS[f"kl-t-{_weight}"] = Arm(f"kl-t-{_weight}", STUDENT, (f"prior.weight={_weight}", "prior.weight_final=0"))
+ARMS["both-0.3"] = Arm("both-0.3", ARMS["both"].fit, ("prior.weight=0.3", *BOTH[1:]), STUDENT)
 for _tail in (0.25, 1.0):
     ARMS[f"soft-{_tail}"] = Arm(f"soft-{_tail}", SOFT | {"tail": _tail}, MIXED)
-ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "kl-pixelcnn": ("bc-start",),
+ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "both": ("bc-start",), "kl-pixelcnn": ("bc-start",),
         "kl-gmm-start": ("bc-start", "bc-start-near"), "kl-pixelcnn-start": ("bc-start", "bc-start-near")}
 """Arms of other groups that a prior has to beat too."""
 # The first arm of a group is the prior, the others are what it has to beat.
@@ -135,7 +144,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
     run_dir = WORK / f"{task}-{name}-{seed}" if steps == STEPS else WORK / f"{task}-{name}-{seed}-{steps}-steps"
     shown = few_demos.demonstrations(row, seed)
     settings = (*BUDGET, f"loop.horizon={row.steps}", *row.settings, *arm.settings,
-                *prior_settings(arm, task, seed, shown, run_dir.with_name(f"{run_dir.name}-prior")))
+                *prior_settings(arm, task, seed, shown, run_dir))
     start = time.perf_counter()
     trainer = few_demos.new_or_resumed(gs.GAIL, row, shown, build(gs.GAILConfig(), settings=settings), seed, run_dir)
     policy = trainer.train(steps, eval_episodes=0).policy
@@ -154,16 +163,19 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
         "command": shlex.join(["python", "benchmarks/priors.py", *sys.argv[1:]])})
 
 
-def prior_settings(arm: Arm, task: str, seed: int, shown: Any, folder: Path) -> tuple[str, ...]:
-    """Fits the arm's prior to the run's own demonstrations, once, and says where it is."""
-    if not arm.fit:
-        return ()
+def prior_settings(arm: Arm, task: str, seed: int, shown: Any, run_dir: Path) -> tuple[str, ...]:
+    """Fits the arm's priors to the run's own demonstrations, once, and says where they are."""
     from gail_suite.priors import fit_prior
 
-    if not folder.exists():
-        more = {} if arm.constant_of is None else {"value": partner_bonus(task, arm.constant_of, seed)}
-        fit_prior(shown, **arm.fit, seed=seed, **more).save(folder)
-    return (f"prior.path={folder}",)
+    paths = []
+    for name, fit in (("prior", arm.fit), ("second_prior", arm.second)):
+        if fit:
+            place = run_dir.with_name(f"{run_dir.name}-{name}")
+            if not place.exists():
+                more = {} if arm.constant_of is None else {"value": partner_bonus(task, arm.constant_of, seed)}
+                fit_prior(shown, **fit, seed=seed, **more).save(place)
+            paths.append(f"{name}.path={place}")
+    return tuple(paths)
 
 
 def partner_bonus(task: str, name: str, seed: int) -> float:

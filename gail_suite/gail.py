@@ -25,7 +25,7 @@ from gail_suite.config import recorded
 from gail_suite.features import Features
 from gail_suite.latent_actions import actor_of
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
-from gail_suite.priors import PriorConfig, attached, keep_copy
+from gail_suite.priors import Prior, PriorConfig, attached, keep_copies
 from gail_suite.runlog import RunLog, forget_policy, stop_requested, write_run_files
 from gail_suite.sac import SACConfig
 from gail_suite.shaping import Shaping
@@ -53,6 +53,8 @@ class GAILConfig:
     """Collection and housekeeping."""
     prior: PriorConfig = field(default_factory=PriorConfig)
     """A generative model of the expert as a prior."""
+    second_prior: PriorConfig = field(default_factory=PriorConfig)
+    """Another one, for another use."""
 
 
 class GAIL:
@@ -65,8 +67,8 @@ class GAIL:
         features, *expert = demo_pairs(env_id, demonstrations)
         self.demo_meta = dict(demonstrations.meta)
         self.total_steps = DEFAULT_STEPS
-        self.prior = attached(self.config.prior, env_id)
-        if self.prior is not None and self.config.prior.warm_start and not self.config.warm_start:
+        self.priors = attached(self._prior_configs(), env_id)
+        if self._prior("behaviour")[1].warm_start and not self.config.warm_start:
             raise ValueError("prior.warm_start=true starts from the prior's actions, but warm_start=false starts from nothing: set one of them")
         self._build(features, tuple(expert), device)
         if self.loop.bonus is not None:
@@ -76,18 +78,29 @@ class GAIL:
         c = self.config
         torch.manual_seed(self.seed)
         adversary, n_inputs = c.adversary, sum(e.shape[1] for e in expert[:2]) + c.adversary.absorbing
-        net = discriminator_of(self.prior, features, n_inputs)
+        encoder, limit = self._prior("bottleneck")
+        net = discriminator_of(encoder, features, n_inputs)
         if net is not None:
-            adversary = bottlenecked(adversary, c.prior)
+            adversary = bottlenecked(adversary, limit)
         self.adversary = Adversary(expert, adversary, c.sac.batch_size, c.sac.gamma, net)
-        self.adversary.behaviour = behaviour_of(self.prior, c.prior, features)
+        self.adversary.behaviour = behaviour_of(*self._prior("behaviour"), features)
         if self.adversary.behaviour is not None and torch.device(device).type != "cpu":
             raise ValueError(f"a behaviour prior is evaluated on the processor, the learner would be on {device}: leave out --device")
         self.loop = OffPolicyLoop(self.env_id, features, self.adversary, c.sac, c.loop, self.seed, self.run_dir, device,
-                                  bonus_of(self.prior, c.prior, c.sac.gamma), actor_of(self.prior, c.prior))
+                                  bonus_of(*self._prior("typicality"), c.sac.gamma), actor_of(*self._prior("latent-action")))
+
+    def _prior_configs(self) -> dict[str, PriorConfig]:
+        return {"prior": self.config.prior, "second_prior": self.config.second_prior}
+
+    def _prior(self, use: str) -> tuple[Prior | None, PriorConfig]:
+        """The run's prior for a use and its settings, none and the defaults where it has none."""
+        for name, prior in self.priors.items():
+            if prior.use == use:
+                return prior, self._prior_configs()[name]
+        return None, PriorConfig()
 
     def _shape(self, expert_bonus: np.ndarray) -> None:
-        self.adversary.shaping = Shaping(self.config.prior, torch.from_numpy(expert_bonus))
+        self.adversary.shaping = Shaping(self._prior("typicality")[1], torch.from_numpy(expert_bonus))
 
     @classmethod
     def resume(cls, run_dir: str | Path, device: str = "cpu") -> Any:
@@ -108,7 +121,7 @@ class GAIL:
         names = ("features", "actions", "next_features", "terminated")
         expert = tuple(torch.from_numpy(np.array(tensors[f"objective/expert.{n}"])) for n in names)
         features = Features(*(np.array(tensors[f"features/{n}"]) for n in ("columns", "mean", "std")))
-        self.prior = attached(self.config.prior, self.env_id, run_dir / "prior")
+        self.priors = attached(self._prior_configs(), self.env_id, run_dir)
         self._build(features, expert, device)
         if self.loop.bonus is not None:
             self._shape(np.array(tensors["objective/expert.bonus"]))
@@ -128,7 +141,7 @@ class GAIL:
                 "algo": "gail", "env_id": self.env_id, "seed": self.seed, "total_steps": total, "demos": self.demo_meta,
                 "n_pairs": len(self.adversary.pairs), "config": dataclasses.asdict(self.config)})
             if fresh:
-                keep_copy(self.prior, self.run_dir)
+                keep_copies(self.priors, self.run_dir)
             forget_policy(self.run_dir)
             log.truncate_to(-1 if fresh else self.loop.steps)
             self._warm_start(fresh, log)
@@ -143,7 +156,7 @@ class GAIL:
             return
         sac, adversary = self.loop.sac, self.adversary
         features, actions = adversary.features, adversary.actions
-        if self.config.prior.warm_start and adversary.behaviour is not None:
+        if self._prior("behaviour")[1].warm_start and adversary.behaviour is not None:
             features, actions = adversary.behaviour.warm_start(features, WARM_COPIES, self.loop.generator)
         info = clone(sac.actor, features, actions, self.config.bc, self.loop.generator)
         sac.restart_average()

@@ -17,7 +17,7 @@ import math
 import secrets
 import shutil
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,45 +199,56 @@ def read_about(folder: str | Path) -> dict[str, Any]:
     return about
 
 
-def attached(config: PriorConfig, env_id: str, copy: Path | None = None) -> Prior | None:
-    """The prior of a run from `copy`, else from the path of its settings; None where it has none.
+def attached(configs: Mapping[str, PriorConfig], env_id: str, run_dir: Path | None = None) -> dict[str, Prior]:
+    """Setting -> prior of a run, from the copies in `run_dir` where given, else from their paths; only those that do something.
 
     Raises:
-        ValueError: no prior there, one of another environment, or settings that do not go with it.
+        ValueError: no prior there, one of another environment, settings that do not go with it, or two that do not go together.
     """
+    found = {name: _attached(name, config, env_id, None if run_dir is None else run_dir / name) for name, config in configs.items()}
+    priors = {name: prior for name, prior in found.items() if prior is not None}
+    uses = [prior.use for prior in priors.values()]
+    if len(set(uses)) < len(uses):
+        raise ValueError(f"{' and '.join(priors)} are both for {uses[0]}, of which a run has one: leave one of them out")
+    if {"behaviour", "latent-action"} <= set(uses):
+        raise ValueError("a policy with latent actions knows the density of its wider action, a behaviour prior that of the action: leave out one of the two")
+    return priors
+
+
+def _attached(name: str, config: PriorConfig, env_id: str, copy: Path | None) -> Prior | None:
     if config.path is None or (copy is not None and not config.active):  # a run whose prior is switched off keeps no copy
         return None
     about = read_about(copy or config.path)
     if about["env_id"] != env_id:
         raise ValueError(f"the prior in {config.path} was fitted to {about['env_id']}, not to {env_id}: fit one to the "
                          "demonstrations of this run")
-    check_config(config, about["use"])
+    check_config(config, about["use"], name)
     return load_prior(copy or config.path) if config.active else None
 
 
-def check_config(config: PriorConfig, use: str) -> None:
-    """ValueError for a weight that a prior of this use cannot have, and for a setting that belongs to another use."""
+def check_config(config: PriorConfig, use: str, name: str = "prior") -> None:
+    """ValueError for a weight that a prior of this use cannot have, and for a setting of `name` that belongs to another use."""
     greatest = 1.0 if use == "typicality" and not config.potential else math.inf
-    for name, weight in (("weight", config.weight), ("weight_final", config.weight_final)):
+    for key, weight in (("weight", config.weight), ("weight_final", config.weight_final)):
         if weight is not None and not (0 <= weight <= greatest and math.isfinite(weight)):
             allowed = "a share of the reward in [0, 1]" if greatest == 1 else "a finite number, 0 or more"
-            raise ValueError(f"prior.{name} of a prior for {use} is {allowed}, got {weight}")
-    for name, belongs, given in (("potential", "typicality", config.potential), ("target_kl", "behaviour", config.target_kl is not None),
-                                 ("warm_start", "behaviour", config.warm_start)):
+            raise ValueError(f"{name}.{key} of a prior for {use} is {allowed}, got {weight}")
+    for key, belongs, given in (("potential", "typicality", config.potential), ("target_kl", "behaviour", config.target_kl is not None),
+                                ("warm_start", "behaviour", config.warm_start)):
         if given and use != belongs and config.active:
-            raise ValueError(f"prior.{name} is a setting of priors for {belongs}, this one is for {use}: leave it out")
+            raise ValueError(f"{name}.{key} is a setting of priors for {belongs}, this one is for {use}: leave it out")
     if config.target_kl is not None and config.active:
         if not (config.target_kl > 0 and math.isfinite(config.target_kl)):
-            raise ValueError(f"prior.target_kl is in nats, above 0, got {config.target_kl}")
+            raise ValueError(f"{name}.target_kl is in nats, above 0, got {config.target_kl}")
         if config.weight_final is not None:
-            raise ValueError("prior.target_kl sets the weight by itself, so prior.weight_final cannot: set one of them")
+            raise ValueError(f"{name}.target_kl sets the weight by itself, so {name}.weight_final cannot: set one of them")
 
 
-def keep_copy(prior: Prior | None, run_dir: Path) -> None:
-    """Puts the prior of a new run into its folder, in place of one that an earlier run left there."""
-    if prior is not None:
-        shutil.rmtree(run_dir / "prior", ignore_errors=True)
-        prior.save(run_dir / "prior")
+def keep_copies(priors: Mapping[str, Prior], run_dir: Path) -> None:
+    """Puts the priors of a new run into its folder, in place of those that an earlier run left there."""
+    for name, prior in priors.items():
+        shutil.rmtree(run_dir / name, ignore_errors=True)
+        prior.save(run_dir / name)
 
 
 def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:

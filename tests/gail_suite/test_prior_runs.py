@@ -66,10 +66,12 @@ def test_weight_zero_is_plain_gail(toy_demos, priors, plain, tmp_path, use):
     assert rows(tmp_path / "run") == plain
 
 
-@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("use", [*USES, "two at once"])
 def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, plain, tmp_path, use, killed):
-    borrowed = shutil.copytree(priors[use], tmp_path / "prior")
-    config = dataclasses.replace(TINY, prior=PriorConfig(str(borrowed), 0.5, **USES[use][1]))
+    first, second = ("behaviour", "bottleneck") if use == "two at once" else (use, None)
+    borrowed = shutil.copytree(priors[first], tmp_path / "prior")
+    config = dataclasses.replace(TINY, prior=PriorConfig(str(borrowed), 0.5, **USES[first][1]),
+                                 second_prior=PriorConfig(None if second is None else str(priors[second]), 0.5))
     whole = train(toy_demos, config, tmp_path / "whole", 120)
     assert rows(tmp_path / "whole") != plain
     part = GAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path / "part")
@@ -88,6 +90,12 @@ def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, 
     shutil.rmtree(tmp_path / "part" / "policy")  # the newest checkpoint holds it too
     again = load_policy(tmp_path / "part")
     np.testing.assert_array_equal(again.predict(obs, deterministic=True)[0], learned.predict(obs, deterministic=True)[0])
+
+
+def test_a_policy_with_latent_actions_has_no_distance_from_a_behaviour_prior(toy_demos, priors):
+    config = dataclasses.replace(TINY, prior=PriorConfig(str(priors["latent-action"]), 0.5), second_prior=PriorConfig(str(priors["behaviour"]), 0.5))
+    with pytest.raises(ValueError, match="leave out one of the two"):
+        GAIL(envs.TOY_ID, toy_demos, config, 0)
 
 
 def test_the_actor_pays_for_its_distance_from_the_prior(toy_demos, priors):

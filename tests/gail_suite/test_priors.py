@@ -10,7 +10,7 @@ import envs
 from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.gail import GAIL, GAILConfig
 from gail_suite.offpolicy import LoopConfig
-from gail_suite.priors import USES, PriorConfig, check_config, fit_prior, load_prior
+from gail_suite.priors import USES, PriorConfig, attached, check_config, fit_prior, load_prior
 from gail_suite.replay import Window
 from gail_suite.runlog import read_metrics
 from gail_suite.sac import SACConfig
@@ -78,9 +78,14 @@ def test_no_prior_in_a_folder_and_a_prior_of_another_task(prior, toy_demos, tmp_
     with pytest.raises(ValueError, match="holds no prior: fit one"):
         load_prior(tmp_path)
     with pytest.raises(ValueError, match=r"was fitted to gail_suite/PointToy-v0, not to Other"):
-        from gail_suite.priors import attached
+        attached({"prior": PriorConfig(path=str(prior), weight=0.1)}, "Other")
 
-        attached(PriorConfig(path=str(prior), weight=0.1), "Other")
+
+def test_two_priors_are_for_two_uses(prior):
+    both = {name: PriorConfig(path=str(prior), weight=0.1) for name in ("prior", "second_prior")}
+    with pytest.raises(ValueError, match="prior and second_prior are both for typicality, of which a run has one"):
+        attached(both, envs.TOY_ID)
+    assert list(attached(both | {"prior": PriorConfig(path=str(prior), weight=0)}, envs.TOY_ID)) == ["second_prior"]
 
 
 def test_weight_is_linear_in_the_run():
@@ -228,7 +233,7 @@ def test_replay_keeps_the_score_of_each_transition(prior, toy_demos):
     before, after = (replay.features[:n].flatten(0, 1).numpy(), replay.next_features[:n].flatten(0, 1).numpy())
     obs, next_obs = (x * features.std + features.mean for x in (before, after))
     t = dataclasses.replace(toy_demos.transitions(), obs=obs, next_obs=next_obs)
-    np.testing.assert_allclose(replay.bonus[:n].flatten(), score(gail.prior, t), atol=1e-4)
+    np.testing.assert_allclose(replay.bonus[:n].flatten(), score(gail.priors["prior"], t), atol=1e-4)
 
 
 def mixed(potential):
