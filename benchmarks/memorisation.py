@@ -27,7 +27,7 @@ def measure(run_dir: Path) -> dict[str, object]:
     import torch
 
     import gail_suite as gs
-    from gail_suite.bc import action_bounds
+    from gail_suite.actions import action_bounds, to_unit
 
     torch.set_num_threads(1)
     run = gs.GAIL.resume(run_dir)
@@ -36,7 +36,7 @@ def measure(run_dir: Path) -> dict[str, object]:
     others = [t for i, t in enumerate(pool) if i not in taken]
     low, high = action_bounds(run.env_id)
     features, actions = (torch.as_tensor(np.concatenate(parts), dtype=torch.float32) for parts in (
-        [run.loop.features(t.obs[:-1]) for t in others], [2 * (t.acts - low) / (high - low) - 1 for t in others]))
+        [run.loop.features(t.obs[:-1]) for t in others], [to_unit(t.acts, low, high) for t in others]))
     window = run.loop.replay.sample(SAMPLE, 1, torch.Generator().manual_seed(0), RECENT)
     adversary = run.adversary
     with torch.no_grad():

@@ -28,7 +28,7 @@ from records import append_row, commit, machine, read_rows
 import demos
 import envs
 import gail_suite as gs
-from gail_suite.bc import action_bounds
+from gail_suite.actions import action_bounds, to_unit
 from gail_suite.behaviour import density_of
 from gail_suite.priors import fit_prior
 
@@ -78,7 +78,7 @@ def run(task: str, seed: int) -> None:
         prior = fit_prior(shown, use="behaviour", seed=seed, **PRIORS[name])
         p0, found = density_of(prior), {}
         for where, obs in states.items():
-            actions = torch.from_numpy((2 * (by_expert(obs) - low) / (high - low) - 1).astype(np.float32))
+            actions = torch.from_numpy(to_unit(by_expert(obs), low, high).astype(np.float32))
             with torch.no_grad():
                 found[where] = round(float(p0.log_prob(torch.from_numpy(prior.features(obs)), actions).mean()), 2)
         kept = {k: prior.settings.get(k, "") for k in ("components", "noise", "dof")}

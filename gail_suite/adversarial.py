@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 import demos
-from gail_suite.bc import Run, action_bounds, demo_pairs
+from gail_suite.actions import action_bounds
+from gail_suite.bc import Run, demo_pairs
 from gail_suite.bottleneck import BottleneckDiscriminator, LogitConfig, make_discriminator
 from gail_suite.checkpoint import load_checkpoint
 from gail_suite.config import recorded

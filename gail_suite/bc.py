@@ -6,7 +6,6 @@ import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 import demos
 import envs
+from gail_suite.actions import action_bounds, to_unit
 from gail_suite.cpu import cpu_settings, keep_freed_memory
 from gail_suite.features import Features, fit_features, state_columns
 from gail_suite.networks import Actor, policy_tensors
@@ -73,19 +73,10 @@ def demo_pairs(env_id: str, demonstrations) -> tuple[Features, Tensor, Tensor, T
         raise ValueError(f"the demonstrations have {t.obs.shape[1]} observation and {t.acts.shape[1]} action entries, "
                          f"{env_id} has {spec.obs_dim} and {spec.act_dim}: record them on {env_id}")
     features = fit_features(t.obs, state_columns(env_id))
-    low, high = action_bounds(env_id)
-    actions = 2 * (t.acts - low) / (high - low) - 1
+    actions = to_unit(t.acts, *action_bounds(env_id))
     x, a, y, end = (torch.as_tensor(np.asarray(array), dtype=torch.float32)
                     for array in (features(t.obs), actions, features(t.next_obs), t.terminated))
     return features, x, a, y, end
-
-
-def action_bounds(env_id: str) -> tuple[np.ndarray, np.ndarray]:
-    """The smallest and largest action, (A,) each."""
-    env: Any = envs.make(env_id)
-    low, high = env.action_space.low, env.action_space.high
-    env.close()
-    return low, high
 
 
 def clone(actor: Actor, features: Tensor, actions: Tensor, config: BCConfig, generator: torch.Generator,

@@ -20,7 +20,7 @@ from torch import Tensor
 from demos.trajectory import Demonstrations, Transitions
 from gail_suite.action_mixture import ActionMixture
 from gail_suite.action_pixelcnn import ActionPixelCNN
-from gail_suite.bc import action_bounds
+from gail_suite.actions import action_bounds, to_unit
 from gail_suite.dual import Dual
 from gail_suite.features import Features, fit_features, state_columns
 from gail_suite.priors import Prior, PriorConfig, provenance
@@ -157,8 +157,7 @@ def behaviour_of(prior: Prior | None, config: PriorConfig, features: Features) -
 
 def _pairs(features: Features, env_id: str, t: Transitions) -> Tensor:
     """(N, F + A): features, and actions scaled to [-1, 1]."""
-    low, high = action_bounds(env_id)
-    return torch.from_numpy(np.concatenate([features(t.obs), 2 * (t.acts - low) / (high - low) - 1], 1).astype(np.float32))
+    return torch.from_numpy(np.concatenate([features(t.obs), to_unit(t.acts, *action_bounds(env_id))], 1).astype(np.float32))
 
 
 def _mixture(train: Tensor, held: Tensor, n: int, components: int | None, noise: float | None, dof: float | None,

@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 import envs
+from gail_suite.actions import action_bounds
 from gail_suite.features import Features
 from gail_suite.networks import ACTIVATIONS
 from gail_suite.policy import LearnedPolicy
@@ -122,9 +123,7 @@ def learned_policy(
     model: OnPolicyAlgorithm, config: OnPolicyConfig, features: Features, env_id: str, **meta: Any
 ) -> LearnedPolicy:
     """The learner's policy on raw observations and actions: u = centre + half width * (W h + b), clipped to the bounds."""
-    spec, env = envs.spec(env_id), envs.make(env_id)
-    low, high = env.action_space.low, env.action_space.high  # type: ignore[attr-defined]
-    env.close()
+    spec, (low, high) = envs.spec(env_id), action_bounds(env_id)
     half, centre = (high - low) / 2, (high + low) / 2
     policy: Any = model.policy
     linears = [m for m in policy.mlp_extractor.policy_net if isinstance(m, nn.Linear)]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import envs
 from demos.trajectory import Transitions
+from gail_suite.actions import from_unit
 from gail_suite.checkpoint import load_checkpoint, save_checkpoint
 from gail_suite.cpu import cpu_settings, keep_freed_memory
 from gail_suite.features import Features
@@ -129,7 +130,7 @@ class OffPolicyLoop:
         return self.sac.act(torch.from_numpy(self.current).clone(), self.generator).numpy()
 
     def _unscaled(self, actions: np.ndarray) -> np.ndarray:
-        return self.low + (actions + 1) / 2 * (self.high - self.low)
+        return from_unit(actions, self.low, self.high)
 
     def _step(self, actions: np.ndarray) -> tuple:
         return self.env.step(self._unscaled(actions))

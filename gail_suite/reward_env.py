@@ -10,6 +10,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from gail_suite.actions import from_unit
 from gail_suite.features import Features
 
 
@@ -110,7 +111,7 @@ class FeatureVecEnv(VecEnvWrapper):
         return self.features(self.venv.reset())  # type: ignore[arg-type]
 
     def step_async(self, actions: np.ndarray) -> None:
-        super().step_async(self._low + (actions + 1) / 2 * (self._high - self._low))
+        super().step_async(from_unit(actions, self._low, self._high))
 
     def step_wait(self) -> VecEnvStepReturn:
         obs, rewards, dones, infos = self.venv.step_wait()

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from gail_suite.actions import to_unit
 from gail_suite.bottleneck import BottleneckDiscriminator, make_discriminator
 from gail_suite.checkpoint import write_atomic
 from gail_suite.features import Features
@@ -43,7 +44,7 @@ class LearnedReward:
         """Rewards (B,) of obs (B, O) and acts (B, A) in the environment's units."""
         inputs = [self.features(np.asarray(obs))]
         if not self.meta["state_only"]:
-            inputs.append((2 * (acts - self.act_low) / (self.act_high - self.act_low) - 1).astype(np.float32))
+            inputs.append(to_unit(acts, self.act_low, self.act_high).astype(np.float32))
         return self._form(self.net(torch.from_numpy(np.concatenate(inputs, axis=1)))).numpy()
 
 

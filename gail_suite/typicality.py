@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from demos.trajectory import Demonstrations, Transitions
+from gail_suite.actions import action_bounds, to_unit
 from gail_suite.config import converted
 from gail_suite.features import fit_features, state_columns
 from gail_suite.priors import Prior, PriorConfig, known, provenance
@@ -226,7 +227,7 @@ def inputs(prior: Prior, t: Transitions) -> Tensor:
         return torch.from_numpy(np.concatenate(rows, 1))
     if not prior.settings["states"]:
         low, high = prior.arrays["act_low"], prior.arrays["act_high"]
-        actions = REACH * (2 * (t.acts - low) / (high - low) - 1)
+        actions = REACH * to_unit(t.acts, low, high)
         rows = [np.concatenate(pair, 1) for pair in zip(rows, (actions, np.zeros_like(actions)), strict=True)]
     return picture(np.stack(rows, 1))
 
@@ -266,8 +267,6 @@ def calibration(errors: Tensor) -> tuple[float, float]:
 
 def action_range(env_id: str) -> dict[str, np.ndarray]:
     """The smallest and largest action, for scaling actions to [-1, 1]."""
-    from gail_suite.bc import action_bounds
-
     low, high = action_bounds(env_id)
     return {"act_low": low, "act_high": high}
 

@@ -125,7 +125,7 @@ def test_exported_policy_acts_as_sb3_does(shown: demos.Demonstrations, tmp_path:
 
 
 def test_export_undoes_the_scaling_of_actions_and_columns() -> None:
-    from gail_suite.bc import action_bounds
+    from gail_suite.actions import action_bounds
     from gail_suite.features import Features
     from gail_suite.reward_env import FeatureVecEnv
 
