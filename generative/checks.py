@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def check_finite(x: Tensor) -> None:
@@ -24,3 +29,22 @@ def check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
+
+
+def as_labels(y: ArrayLike, n: int, device: torch.device, classes: int | None = None) -> Tensor:
+    """Labels (n,) on `device`; a single one is everyone's. ValueError for what is no label, or none of the `classes` where given."""
+    try:
+        given = torch.as_tensor(y)
+    except TypeError:
+        raise ValueError(f"labels must be integers >= 0, got {type(y).__name__} of {getattr(y, 'dtype', 'other values')}: number the "
+                         "classes from 0") from None
+    labels = given.to(device, torch.int64)
+    if given.is_floating_point() and bool((given.to(device) != labels).any()):
+        raise ValueError("labels must be integers >= 0, got numbers with fractions: number the classes from 0")
+    labels = labels.expand(n) if labels.ndim == 0 else labels
+    if labels.shape != (n,) or (n and int(labels.min()) < 0):
+        raise ValueError(f"labels must be {n} integers >= 0, one a sample, got shape {tuple(labels.shape)}"
+                         + (f" from {int(labels.min())}" if labels.numel() else ""))
+    if classes and int(labels.max()) >= classes:
+        raise ValueError(f"label {int(labels.max())} is outside the {classes} classes seen at fit")
+    return labels

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from generative.backend import full_precision, resolve_device, seed_generator, seeded
-from generative.checks import check_finite, check_range
+from generative.checks import as_labels, check_finite, check_range
 from generative.files import read_tensors, write_tensors
 from generative.training import TrainingDiverged
 
@@ -313,24 +313,7 @@ class GenerativeModel:
 
     def _labels(self, y: ArrayLike | int | None, n: int) -> Tensor | None:
         """``y`` as a tensor (n,) on ``self.device``; a single label is everyone's."""
-        if y is None:
-            return None
-        try:
-            given = torch.as_tensor(y)
-        except TypeError:
-            raise ValueError(f"labels must be integers >= 0, got {type(y).__name__} of {getattr(y, 'dtype', 'other values')}: number the "
-                             "classes from 0") from None
-        labels = given.to(self.device, torch.int64)
-        if given.is_floating_point() and bool((given.to(self.device) != labels).any()):
-            raise ValueError("labels must be integers >= 0, got numbers with fractions: number the classes from 0")
-        labels = labels.expand(n) if labels.ndim == 0 else labels
-        if labels.shape != (n,) or (n and int(labels.min()) < 0):
-            raise ValueError(f"labels must be {n} integers >= 0, one a sample, got shape {tuple(labels.shape)}"
-                             + (f" from {int(labels.min())}" if labels.numel() else ""))
-        classes = self.spec.get("n_classes")
-        if classes and int(labels.max()) >= classes:
-            raise ValueError(f"label {int(labels.max())} is outside the {classes} classes seen at fit")
-        return labels
+        return None if y is None else as_labels(y, n, self.device, self.spec.get("n_classes"))
 
     def _draw_labels(self, n: int, generator: torch.Generator) -> Tensor | None:
         """Labels as frequent as in training; None without classes."""
