@@ -100,6 +100,7 @@ ARMS["both"] = Arm("both", {"model": "gmm"} | TAIL, BOTH, STUDENT)
 for _control in ("untrained", "shuffled"):
     ARMS[f"both-{_control}"] = Arm("both", {"model": "gmm", "control": _control} | TAIL, BOTH, STUDENT | {"control": _control})
 ARMS["both-constant"] = Arm("both", {"model": "constant"}, MIXED, constant_of="both")
+ARMS["vail-kl-t"] = Arm("vail-kl-t", STUDENT, ("adversary.bottleneck=0.5", *STRONGER))
 for _model, KL in (("gmm", GAUSSIAN), ("pixelcnn", AUTOREGRESSIVE)):
     # in place of the BC term that plain has, and started from the prior's own actions
     ARMS[f"kl-{_model}-start"] = Arm(f"kl-{_model}-start", KL, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
@@ -124,7 +125,7 @@ for _weight in ("0.02", "0.2"):
 ARMS["both-0.3"] = Arm("both-0.3", ARMS["both"].fit, ("prior.weight=0.3", *BOTH[1:]), STUDENT)
 for _tail in (0.25, 1.0):
     ARMS[f"soft-{_tail}"] = Arm(f"soft-{_tail}", SOFT | {"tail": _tail}, MIXED)
-ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "both": ("bc-start",), "kl-pixelcnn": ("bc-start",),
+ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "both": ("gmm", "kl-t", "bc-start"), "vail-kl-t": ("vail", "kl-t", "bc-start"), "kl-pixelcnn": ("bc-start",),
         "kl-gmm-start": ("bc-start", "bc-start-near"), "kl-pixelcnn-start": ("bc-start", "bc-start-near")}
 """Arms of other groups that a prior has to beat too."""
 # The first arm of a group is the prior, the others are what it has to beat.
