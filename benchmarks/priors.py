@@ -123,7 +123,7 @@ ARMS["gmm-exponential"] = Arm("gmm-exponential", {"model": "gmm"}, ("prior.weigh
 for _weight in ("0.02", "0.2"):
     ARMS[f"kl-t-{_weight}"] = Arm(f"kl-t-{_weight}", STUDENT, (f"prior.weight={_weight}", "prior.weight_final=0"))
 ARMS["both-0.3"] = Arm("both-0.3", ARMS["both"].fit, ("prior.weight=0.3", *BOTH[1:]), STUDENT)
-for _nats in ("0.1", "0.2"):
+for _nats in ("0.05", "0.1", "0.2"):
     ARMS[f"vail-{_nats}"] = Arm(f"vail-{_nats}", settings=(f"adversary.bottleneck={_nats}",))
 for _tail in (0.25, 1.0):
     ARMS[f"soft-{_tail}"] = Arm(f"soft-{_tail}", SOFT | {"tail": _tail}, MIXED)
