@@ -75,6 +75,7 @@ VAE = {"model": "vae", "use": "bottleneck"}
 ARMS |= {  # plain has the gradient penalty alone, and what is here has it too
     "vail": Arm("vail", settings=("adversary.bottleneck=0.5",)),
     "vail-open": Arm("vail", settings=("adversary.bottleneck=1000",)),  # its network, which differs from plain's, without a limit
+    "penalty": Arm("vail", settings=("adversary.gradient_penalty=4", "adversary.gradient_penalty_final=0.4")),  # Ant's plain has it already
     "dropout": Arm("vail", settings=("adversary.dropout=0.5",)),
     "vail-vae": Arm("vail-vae", VAE, ("prior.weight=0.5",)),
     "vail-vae-untrained": Arm("vail-vae", VAE | {"control": "untrained"}, ("prior.weight=0.5",)),
