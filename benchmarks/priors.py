@@ -53,7 +53,7 @@ class Arm:
     settings: tuple[str, ...] = ()
     """Settings of GAIL."""
     second: dict[str, Any] = field(default_factory=dict)
-    """The same of a second prior."""
+    """Arguments of `fit_prior` for a second prior."""
     constant_of: str | None = None
     """Arm whose mean bonus is given for every transition; it has to run first."""
 
@@ -95,7 +95,7 @@ for _name, KL, _settings in (("kl-gmm", GAUSSIAN, FADING), ("kl-t", STUDENT, STR
     ARMS[_name] = Arm(_name, KL, _settings)
     ARMS[f"{_name}-untrained"] = Arm(_name, KL | {"control": "untrained"}, _settings)
     ARMS[f"{_name}-shuffled"] = Arm(_name, KL | {"control": "shuffled"}, _settings)
-# what the expert does with where it is, typicality of s' and the KL to p0(a | s); weights as of each alone
+# where the expert goes, typicality of (s, s'), with what it does there, the KL to p0(a | s); weights as of each alone
 BOTH = (*MIXED, "second_prior.weight=0.05", "second_prior.weight_final=0")
 ARMS["both"] = Arm("both", {"model": "gmm"} | TAIL, BOTH, STUDENT)
 for _control in ("untrained", "shuffled"):
@@ -123,12 +123,12 @@ ARMS["gmm-potential"] = Arm("gmm-potential", {"model": "gmm", "states": True} | 
 ARMS["gmm-exponential"] = Arm("gmm-exponential", {"model": "gmm"}, ("prior.weight=0.2",))  # without the tail, a beginner scores 0
 for _weight in ("0.02", "0.2"):
     ARMS[f"kl-t-{_weight}"] = Arm(f"kl-t-{_weight}", STUDENT, (f"prior.weight={_weight}", "prior.weight_final=0"))
-ARMS["both-0.3"] = Arm("both-0.3", ARMS["both"].fit, ("prior.weight=0.3", *BOTH[1:]), STUDENT)
 for _nats in ("0.05", "0.1", "0.2"):
     ARMS[f"vail-{_nats}"] = Arm(f"vail-{_nats}", settings=(f"adversary.bottleneck={_nats}",))
 for _tail in (0.25, 1.0):
     ARMS[f"soft-{_tail}"] = Arm(f"soft-{_tail}", SOFT | {"tail": _tail}, MIXED)
-ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "both": ("gmm", "kl-t", "bc-start"), "vail-kl-t": ("vail", "kl-t", "bc-start"), "kl-pixelcnn": ("bc-start",),
+ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "kl-pixelcnn": ("bc-start",),
+        "both": ("gmm", "kl-t", "bc-start"), "vail-kl-t": ("vail", "kl-t", "bc-start"),
         "kl-gmm-start": ("bc-start", "bc-start-near"), "kl-pixelcnn-start": ("bc-start", "bc-start-near")}
 """Arms of other groups that a prior has to beat too."""
 # The first arm of a group is the prior, the others are what it has to beat.
