@@ -56,6 +56,8 @@ class Arm:
     """Arguments of `fit_prior` for a second prior."""
     constant_of: str | None = None
     """Arm whose mean bonus is given for every transition; it has to run first."""
+    variant_of: str | None = None
+    """Arm of which this is a variant (of size, training, weight, with a second prior): it is told beside that arm and claims nothing."""
 
 
 MIXED, TAIL = ("prior.weight=0.7",), {"tail": 0.25}
@@ -68,7 +70,7 @@ for _model in ("gmm", "vae", "ae", "pixelcnn", "gan"):
 # one Gaussian under a wide noise, which ranks a beginner's steps better than the mixture of the largest likelihood; of tails of 0.5 and 1
 # on seed 5 (CHOSEN_ON)
 SOFT = {"model": "gmm", "n_components": 1, "reg_covar": 0.04, "tail": 0.5}
-ARMS |= {"soft": Arm("soft", SOFT, MIXED), "soft-untrained": Arm("soft", SOFT | {"control": "untrained"}, MIXED),
+ARMS |= {"soft": Arm("soft", SOFT, MIXED, variant_of="gmm"), "soft-untrained": Arm("soft", SOFT | {"control": "untrained"}, MIXED),
          "soft-shuffled": Arm("soft", SOFT | {"control": "shuffled"}, MIXED),
          "soft-constant": Arm("soft", {"model": "constant"}, MIXED, constant_of="soft")}
 VAE = {"model": "vae", "use": "bottleneck"}
@@ -95,13 +97,26 @@ for _name, KL, _settings in (("kl-gmm", GAUSSIAN, FADING), ("kl-t", STUDENT, STR
     ARMS[_name] = Arm(_name, KL, _settings)
     ARMS[f"{_name}-untrained"] = Arm(_name, KL | {"control": "untrained"}, _settings)
     ARMS[f"{_name}-shuffled"] = Arm(_name, KL | {"control": "shuffled"}, _settings)
+# half of the environments begin in states of a mixture; its controls begin in those of one that knows less, in the demonstrated states
+# themselves, or as the task does (`reset`), cut after as many steps
+START, HALF = {"model": "gmm", "use": "start"}, ("prior.weight=0.5",)
+ARMS |= {"start": Arm("start", START, HALF), "start-untrained": Arm("start", START | {"control": "untrained"}, HALF),
+         "start-shuffled": Arm("start", START | {"control": "shuffled"}, HALF),
+         "start-reset": Arm("start", START | {"model": "constant"}, HALF),
+         "start-demonstrated": Arm("start", START | {"model": "demonstrated"}, HALF)}
+# the two uses of one mixture of where the expert goes: episodes begin there, and being there pays
+FROM_STARTS = (*MIXED, "second_prior.weight=0.5")
+ARMS["gmm-start"] = Arm("gmm-start", {"model": "gmm"} | TAIL, FROM_STARTS, START)
+for _control in ("untrained", "shuffled"):
+    ARMS[f"gmm-start-{_control}"] = Arm("gmm-start", {"model": "gmm", "control": _control} | TAIL, FROM_STARTS, START | {"control": _control})
+ARMS["gmm-start-constant"] = Arm("gmm-start", {"model": "constant"}, FROM_STARTS, START | {"model": "constant"}, constant_of="gmm-start")
 # where the expert goes, typicality of (s, s'), with what it does there, the KL to p0(a | s); weights as of each alone
 BOTH = (*MIXED, "second_prior.weight=0.05", "second_prior.weight_final=0")
-ARMS["both"] = Arm("both", {"model": "gmm"} | TAIL, BOTH, STUDENT)
+ARMS["both"] = Arm("both", {"model": "gmm"} | TAIL, BOTH, STUDENT, variant_of="gmm")
 for _control in ("untrained", "shuffled"):
     ARMS[f"both-{_control}"] = Arm("both", {"model": "gmm", "control": _control} | TAIL, BOTH, STUDENT | {"control": _control})
 ARMS["both-constant"] = Arm("both", {"model": "constant"}, MIXED, constant_of="both")
-ARMS["vail-kl-t"] = Arm("vail-kl-t", STUDENT, ("adversary.bottleneck=0.5", *STRONGER))
+ARMS["vail-kl-t"] = Arm("vail-kl-t", STUDENT, ("adversary.bottleneck=0.5", *STRONGER), variant_of="kl-t")
 for _model, KL in (("gmm", GAUSSIAN), ("pixelcnn", AUTOREGRESSIVE)):
     # in place of the BC term that plain has, and started from the prior's own actions
     ARMS[f"kl-{_model}-start"] = Arm(f"kl-{_model}-start", KL, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
@@ -111,23 +126,20 @@ for _model, KL in (("gmm", GAUSSIAN), ("pixelcnn", AUTOREGRESSIVE)):
 ARMS["bc-start"] = Arm("bc-start", settings=NO_BC_TERM)
 ARMS["bc-start-near"] = Arm("bc-start", settings=(*NO_BC_TERM, "bc.input_noise=0.2"))
 # how the gain goes with the size and the training of the model and with the weight, and as a potential, which cannot change what is best
-for _k in (1, 4, 16):
-    ARMS[f"gmm-k{_k}"] = Arm(f"gmm-k{_k}", {"model": "gmm", "n_components": _k} | TAIL, MIXED)
-for _steps in (20, 200):
-    ARMS[f"vae-{_steps}-steps"] = Arm(f"vae-{_steps}-steps", {"model": "vae", "steps": _steps} | TAIL, MIXED)
-for _weight in ("0.1", "0.3"):
-    ARMS[f"gmm-weight-{_weight}"] = Arm(f"gmm-weight-{_weight}", {"model": "gmm"} | TAIL, (f"prior.weight={_weight}",))
-ARMS["kl-gmm-start-0.1"] = Arm("kl-gmm-start-0.1", GAUSSIAN,
-                               ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, "prior.warm_start=true"))
-ARMS["gmm-potential"] = Arm("gmm-potential", {"model": "gmm", "states": True} | TAIL, (*MIXED, "prior.potential=true"))
-ARMS["gmm-exponential"] = Arm("gmm-exponential", {"model": "gmm"}, ("prior.weight=0.2",))  # without the tail, a beginner scores 0
-for _weight in ("0.02", "0.2"):
-    ARMS[f"kl-t-{_weight}"] = Arm(f"kl-t-{_weight}", STUDENT, (f"prior.weight={_weight}", "prior.weight_final=0"))
-for _nats in ("0.05", "0.1", "0.2"):
-    ARMS[f"vail-{_nats}"] = Arm(f"vail-{_nats}", settings=(f"adversary.bottleneck={_nats}",))
-for _tail in (0.25, 1.0):
-    ARMS[f"soft-{_tail}"] = Arm(f"soft-{_tail}", SOFT | {"tail": _tail}, MIXED)
-ALSO = {"vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "kl-pixelcnn": ("bc-start",),
+VARIANTS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {f"gmm-k{k}": ("gmm", {"model": "gmm", "n_components": k} | TAIL, MIXED) for k in (1, 4, 16)}
+VARIANTS |= {f"vae-{steps}-steps": ("vae", {"model": "vae", "steps": steps} | TAIL, MIXED) for steps in (20, 200)}
+VARIANTS |= {f"gmm-weight-{w}": ("gmm", {"model": "gmm"} | TAIL, (f"prior.weight={w}",)) for w in ("0.1", "0.3", "1.0")}
+VARIANTS |= {
+    "start-200": ("start", START, (*HALF, "prior.rollout=200")),
+    "gmm-potential": ("gmm", {"model": "gmm", "states": True} | TAIL, (*MIXED, "prior.potential=true")),
+    "gmm-exponential": ("gmm", {"model": "gmm"}, ("prior.weight=0.2",)),  # without the tail, a beginner scores 0
+    "kl-gmm-start-0.1": ("kl-gmm-start", GAUSSIAN, ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, "prior.warm_start=true"))}
+VARIANTS |= {f"kl-t-{w}": ("kl-t", STUDENT, (f"prior.weight={w}", "prior.weight_final=0")) for w in ("0.02", "0.2")}
+VARIANTS |= {f"vail-{nats}": ("vail", {}, (f"adversary.bottleneck={nats}",)) for nats in ("0.05", "0.1", "0.2")}
+VARIANTS |= {f"soft-{tail}": ("soft", SOFT | {"tail": tail}, MIXED) for tail in (0.25, 1.0)}
+ARMS["gmm-start-200"] = Arm("gmm-start-200", {"model": "gmm"} | TAIL, (*FROM_STARTS, "second_prior.rollout=200"), START, variant_of="gmm-start")
+ARMS |= {name: Arm(name, fit, settings, variant_of=of) for name, (of, fit, settings) in VARIANTS.items()}
+ALSO = {"gmm-start": ("gmm", "start"), "vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "kl-pixelcnn": ("bc-start",),
         "both": ("gmm", "kl-t", "bc-start"), "vail-kl-t": ("vail", "kl-t", "bc-start"),
         "kl-gmm-start": ("bc-start", "bc-start-near"), "kl-pixelcnn-start": ("bc-start", "bc-start-near")}
 """Arms of other groups that a prior has to beat too."""
@@ -176,7 +188,8 @@ def prior_settings(arm: Arm, task: str, seed: int, shown: Any, run_dir: Path) ->
         if fit:
             place = run_dir.with_name(f"{run_dir.name}-{name}")
             if not place.exists():
-                more = {} if arm.constant_of is None else {"value": partner_bonus(task, arm.constant_of, seed)}
+                constant = arm.constant_of if name == "prior" else None
+                more = {} if constant is None else {"value": partner_bonus(task, constant, seed)}
                 fit_prior(shown, **fit, seed=seed, **more).save(place)
             paths.append(f"{name}.path={place}")
     return tuple(paths)
@@ -247,42 +260,86 @@ CHOSEN_ON = 5
 """The seed on which weights and tails were chosen: it counts only for what has no other."""
 
 
-def groups(task: str) -> dict[str, list[Pairing]]:
-    """For each prior that was run, what it has to beat."""
-    by_arm: dict[str, dict[int, dict[str, str]]] = {}
+def runs_by_arm(task: str) -> dict[str, dict[int, dict[str, str]]]:
+    """Arm -> seed -> its line."""
+    found: dict[str, dict[int, dict[str, str]]] = {}
     for r in whole_rows_of(task):
-        by_arm.setdefault(r["arm"], {})[int(r["seed"])] = r
-    found: dict[str, list[Pairing]] = {}
-    for name, group in ((n, a.prior) for n, a in ARMS.items()
-                        if n in by_arm and n == first_of(a.prior) and n not in ("plain", "bc-start")):
-        others = [n for n, a in ARMS.items() if a.prior == group and n != name]
-        for other in ("plain", *others, *ALSO.get(name, ())):
-            both = sorted(set(by_arm[name]) & set(by_arm.get(other, {})))
-            if seeds := [s for s in both if s != CHOSEN_ON] or both:
-                ours, theirs = ([by_arm[n][s] for s in seeds] for n in (name, other))
-                found.setdefault(name, []).append((other, ours, theirs))
+        found.setdefault(r["arm"], {})[int(r["seed"])] = r
     return found
 
 
+def paired(by_arm: dict[str, dict[int, dict[str, str]]], name: str, other: str) -> tuple[Runs, Runs]:
+    """Runs of two arms on the seeds that both have, without the one on which settings were chosen where there is another."""
+    both = sorted(by_arm.get(name, {}).keys() & by_arm.get(other, {}).keys())
+    seeds = [s for s in both if s != CHOSEN_ON] or both
+    ours, theirs = ([by_arm[n][s] for s in seeds] for n in (name, other))
+    return ours, theirs
+
+
+def priors() -> list[str]:
+    """The arms that claim something: the first of each group, but for variants and for arms that are controls alone."""
+    return [n for n, a in ARMS.items() if n == first_of(a.prior) and a.variant_of is None and n not in ("plain", "bc-start")]
+
+
+def groups(task: str) -> dict[str, list[Pairing]]:
+    """For each prior that was run, what it has to beat; no runs where an arm was not run."""
+    by_arm = runs_by_arm(task)
+    return {name: [(other, *paired(by_arm, name, other)) for other in ("plain", *controls(name, task))] for name in priors() if name in by_arm}
+
+
+def controls(name: str, task: str) -> list[str]:
+    """What a prior has to beat beside plain GAIL."""
+    group = [n for n, a in ARMS.items() if a.prior == ARMS[name].prior and n != name]
+    return [n for n in (*group, *ALSO.get(name, ())) if (task, n) != ("ant-4x20", "penalty")]  # which is Ant's plain GAIL
+
+
 def comparison(task: str) -> list[list[str]]:
-    """Lines of the table: each prior against plain GAIL and its controls."""
+    """Lines of the table: each prior against plain GAIL and its controls, as far as they were run."""
     return [[task, name, other, str(len(ours)), *compared(ours, theirs)]
-            for name, pairs in groups(task).items() for other, ours, theirs in pairs]
+            for name, pairs in groups(task).items() for other, ours, theirs in pairs if ours]
 
 
 def summary() -> list[list[str]]:
-    """One line a prior: on each task its gain in AUC over plain GAIL and over the control that leaves it the least."""
+    """One line a prior: on each task its gain in AUC over plain GAIL, and what its controls leave of it."""
     by_task = {task: groups(task) for task in TASKS}
-    return [[name, *(cell for task in TASKS for cell in gains(by_task[task].get(name, [])))]
-            for name in ARMS if any(name in found for found in by_task.values())]
+    return [[name, *(cell for task in TASKS for cell in verdict(by_task[task].get(name, [])))] for name in priors()
+            if any(name in found for found in by_task.values())]
 
 
-def gains(pairs: list[Pairing]) -> list[str]:
-    """Gain over plain GAIL; over the control with the smallest one."""
-    over = [(float(np.mean(differences(ours, theirs))), other, differences(ours, theirs)) for other, ours, theirs in pairs]
-    plain = [interval(d) for _, other, d in over if other == "plain"]
-    least = min((o for o in over if o[1] != "plain"), default=None)
-    return [*(plain or ["-"]), "-" if least is None else f"{interval(least[2])}, `{least[1]}`"]
+ENOUGH = 3
+"""Seeds that a comparison needs."""
+
+
+def verdict(pairs: list[Pairing]) -> tuple[str, str]:
+    """Gain over plain GAIL, and in words what the controls say of it."""
+    gains = {other: differences(ours, theirs) for other, ours, theirs in pairs}
+    plain = gains.pop("plain", np.array([]))
+    if len(plain) == 0:
+        return "-", "not run"
+    lacking = [f"`{other}`" for other, d in gains.items() if len(d) < ENOUGH]
+    measured = {other: d for other, d in gains.items() if len(d) >= ENOUGH}
+    ended = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() <= 0.02]
+    unsure = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() > 0.02 and t_interval(d)[0] <= 0]
+    if plain.mean() <= 0:
+        words = ["behind plain GAIL"]
+    else:
+        words = [f"no better than {', '.join(ended)}"] * bool(ended) + [f"not surely ahead of {', '.join(unsure)}"] * bool(unsure)
+        words = words or ["ahead of all that were run"] * bool(measured)
+        words += [f"fewer than {ENOUGH} seeds of {', '.join(lacking)}"] * bool(lacking)
+    return interval(plain), "; ".join(words)
+
+
+def variants() -> list[list[str]]:
+    """A line each variant of a prior and seed: its AUC, that of the prior it varies and that of plain GAIL."""
+    lines = []
+    for task in TASKS:
+        by_arm = runs_by_arm(task)
+        for name, arm in ARMS.items():
+            if arm.variant_of is not None:
+                lines += [[task, arm.variant_of, name, str(seed), *(f"{float(r['auc']):.3f}" if r else "-" for r in (
+                    ours, by_arm.get(arm.variant_of, {}).get(seed), by_arm.get("plain", {}).get(seed)))]
+                    for seed, ours in sorted(by_arm.get(name, {}).items())]
+    return lines
 
 
 def differences(ours: Runs, theirs: Runs, metric: str = "auc") -> np.ndarray:
@@ -290,12 +347,12 @@ def differences(ours: Runs, theirs: Runs, metric: str = "auc") -> np.ndarray:
     return np.array([float(a[metric]) - float(b[metric]) for a, b in zip(ours, theirs, strict=True)])
 
 
-def interval(paired: np.ndarray) -> str:
+def interval(gains: np.ndarray) -> str:
     """Mean, Student's interval and number of seeds."""
-    if len(paired) == 1:
-        return f"{paired[0]:+.2f} (one seed)"
-    low, high = t_interval(paired)
-    return f"{paired.mean():+.2f} ({low:+.2f} to {high:+.2f}; {len(paired)} seeds)"
+    if len(gains) == 1:
+        return f"{gains[0]:+.2f} (one seed)"
+    low, high = t_interval(gains)
+    return f"{gains.mean():+.2f} ({low:+.2f} to {high:+.2f}; {len(gains)} seeds)"
 
 
 def compared(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> list[str]:
@@ -345,15 +402,16 @@ def every_10k(curve: str) -> dict[str, float]:
     return {"mean": float(np.mean(list(found.values())))} | {f"to {level}": min(s for s, score in found.items() if score >= level) for level in (0.5, 0.9)}
 
 
-def shown_gain(paired: np.ndarray, name: str) -> str:
+def shown_gain(gains: np.ndarray, name: str) -> str:
     """Mean difference and Student's interval: of scores, or of steps."""
     form = "{:+.3f}" if name in ("score", "mean") else "{:+,.0f}"
-    return "{} ({} to {})".format(*(form.format(v) for v in (paired.mean(), *t_interval(paired))))
+    return "{} ({} to {})".format(*(form.format(v) for v in (gains.mean(), *t_interval(gains))))
 
 
 WHOLE = ("score", "mean", "to 0.5", "to 0.9")
 WHOLE_HEADER = ["task", "prior", "seed", "score", "plain GAIL's", "mean score", "plain GAIL's", "steps to 0.5", "plain GAIL's", "steps to 0.9", "plain GAIL's"]
-SUMMARY = ["prior", *(f"{task}: {against}" for task in TASKS for against in ("gain over plain GAIL", "over its strongest control"))]
+SUMMARY = ["prior", *(f"{task}: {against}" for task in TASKS for against in ("gain over plain GAIL", "against its controls"))]
+VARIANT_HEADER = ["task", "prior", "variant", "seed", "AUC", "the prior's", "plain GAIL's"]
 HEADER = ["task", "prior", "against", "seeds", "AUC", "its AUC", "difference (95 %)", "score", "its score", "difference (95 %)",
           "P(improvement of AUC)", "steps to 0.5", "its steps to 0.5"]
 

@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from envs.common import check_actions, check_observations, pack_host, unpack_host
+from envs.starts import put
 from envs.tasks import BATCH_TASKS
 
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
@@ -125,6 +126,20 @@ class BatchVecEnv(VecEnv):
         self._generators[i] = env._np_random
         self._elapsed[i] = 0
         return obs
+
+    def begin_at(self, i: int, obs: np.ndarray) -> np.ndarray | None:
+        """A new episode of environment i in the state that `obs` (O,) shows: the observation there, None as for `envs.starts.put`."""
+        found = put(self._select(i), obs)
+        if found is not None:
+            self._elapsed[i], self._obs[i] = 0, found
+            self._positions[i] = self._task.positions()[i]
+        return found
+
+    def reset_one(self, i: int) -> np.ndarray:
+        """A new episode of environment i alone, from its own generator: the observation it begins with."""
+        self._obs[i] = self._reset_one(i)
+        self._positions[i] = self._task.positions()[i]
+        return self._obs[i].copy()
 
     def _select(self, i: int) -> Any:
         """The template, standing for environment i."""

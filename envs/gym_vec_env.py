@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from envs.batch_vec_env import STATE
 from envs.common import check_actions, check_observations, pack_host, unpack_host
 from envs.sparse import SparseRoom
+from envs.starts import put
 from envs.toy import PointToy
 
 # outputs of the last step that tasks read before the next one (velocities as differences of positions)
@@ -36,6 +37,19 @@ class GymVecEnv(DummyVecEnv):
         result = super().step_wait()
         check_observations(self._buffer)
         return result
+
+    def begin_at(self, i: int, obs: np.ndarray) -> np.ndarray | None:
+        """A new episode of environment i in the state that `obs` (O,) shows: the observation there, None as for `envs.starts.put`."""
+        found = put(self.envs[i].unwrapped, obs)
+        if found is not None:
+            _time_limit(self.envs[i])._elapsed_steps = 0
+            self._buffer[i] = found
+        return found
+
+    def reset_one(self, i: int) -> np.ndarray:
+        """A new episode of environment i alone, from its own generator: the observation it begins with."""
+        self._buffer[i], self.reset_infos[i] = self.envs[i].reset()
+        return self._buffer[i].copy()
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Simulators, generators, step counters and last observations; NotImplementedError for unknown kinds of environment."""

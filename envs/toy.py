@@ -43,7 +43,11 @@ class PointToy(gym.Env[np.ndarray, np.ndarray]):
         vy = vy + TIME_STEP * (THRUST * thrust[1] - DRAG * vy + INSTABILITY * y)
         self.state = np.array([x + TIME_STEP * vx, y + TIME_STEP * vy, vx, vy])
         reward = float(vx + 0.5 - 0.05 * np.square(thrust).sum())
-        return self._observation(), reward, bool(abs(self.state[1]) > LANE), False, {"x_position": self.state[0]}
+        return self._observation(), reward, self.outside(), False, {"x_position": self.state[0]}
+
+    def outside(self) -> bool:
+        """Whether the point has left the lane."""
+        return bool(abs(self.state[1]) > LANE)
 
     def _observation(self) -> np.ndarray:
         return self.state[1:].copy()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from gail_suite.priors import Prior, PriorConfig, attached, keep_copies
 from gail_suite.runlog import RunLog, forget_policy, stop_requested, write_run_files
 from gail_suite.sac import SACConfig
 from gail_suite.shaping import Shaping
+from gail_suite.starts import starts_of
 from gail_suite.typicality import bonus_of
 
 DEFAULT_STEPS = 100_000
@@ -87,7 +89,8 @@ class GAIL:
         if self.adversary.behaviour is not None and torch.device(device).type != "cpu":
             raise ValueError(f"a behaviour prior is evaluated on the processor, the learner would be on {device}: leave out --device")
         self.loop = OffPolicyLoop(self.env_id, features, self.adversary, c.sac, c.loop, self.seed, self.run_dir, device,
-                                  bonus_of(*self._prior("typicality"), c.sac.gamma), actor_of(*self._prior("latent-action")))
+                                  bonus_of(*self._prior("typicality"), c.sac.gamma), actor_of(*self._prior("latent-action")),
+                                  partial(starts_of, *self._prior("start"), seed=self.seed))
 
     def _prior_configs(self) -> dict[str, PriorConfig]:
         return {"prior": self.config.prior, "second_prior": self.config.second_prior}

@@ -100,13 +100,15 @@ class OffPolicyLoop:
 
     def __init__(self, env_id: str, features: Features, objective: Objective, sac: SACConfig, loop: LoopConfig,
                  seed: int, run_dir: Path | None, device: str = "cpu", bonus: Bonus | None = None,
-                 make_actor: Callable[..., Actor] = Actor):
+                 make_actor: Callable[..., Actor] = Actor, wrap_env: Callable[[Any], Any] | None = None):
         keep_freed_memory()
         self.env_id, self.features, self.objective, self.config = env_id, features, objective, loop
         self.seed, self.bonus = seed, bonus
         self.run_dir = Path(run_dir) if run_dir is not None else None
         torch.manual_seed(seed)
         self.env: Any = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
+        if wrap_env is not None:
+            self.env = wrap_env(self.env)
         self.spec = envs.spec(env_id)
         space: Any = self.env.action_space
         self.low, self.high = space.low, space.high

@@ -38,9 +38,10 @@ USES: dict[str, tuple[str, tuple[str, ...]]] = {
     "behaviour": ("gail_suite.behaviour", ("gmm", "pixelcnn")),
     "latent-action": ("gail_suite.latent_actions", ("ae", "vae")),
     "bottleneck": ("gail_suite.bottleneck", ("vae",)),
+    "start": ("gail_suite.starts", ("gmm", "vae", "gan", "pixelcnn", "demonstrated", "constant")),
 }
 """Use -> its module and the models that it can be made of."""
-ARRAYS_ALONE = {("typicality", "constant"), ("behaviour", "pixelcnn")}
+ARRAYS_ALONE = {("typicality", "constant"), ("behaviour", "pixelcnn"), ("start", "demonstrated"), ("start", "constant")}
 """Priors that hold no generative model."""
 CONTROLS = ("untrained", "shuffled")
 """What a prior has to beat: the same model without training, and fitted to demonstrations whose columns were shuffled."""
@@ -53,7 +54,7 @@ class PriorConfig:
     path: str | None = None
     """Folder of the prior. A run copies it into its own folder, so that resuming needs nothing else."""
     weight: float = 0.2
-    """Weight at the start of the run; with 0 and no weight_final the run is plain GAIL to the last bit."""
+    """Weight at the start of the run (of starts: the share of the environments); with 0 and no weight_final the run is plain GAIL to the last bit."""
     weight_final: float | None = None
     """The same at the end (linear); constant where not given."""
     potential: bool = False
@@ -65,6 +66,8 @@ class PriorConfig:
     """Largest step of that multiplier."""
     warm_start: bool = False
     """Start from actions drawn from the behaviour prior around the demonstrated states, not from the demonstrated ones."""
+    rollout: int = 50
+    """Steps after which an episode that a prior of starts began is cut."""
 
     def at(self, fraction: float) -> float:
         """The weight of a run that is `fraction` in [0, 1] done."""
@@ -228,15 +231,21 @@ def _attached(name: str, config: PriorConfig, env_id: str, copy: Path | None) ->
 
 def check_config(config: PriorConfig, use: str, name: str = "prior") -> None:
     """ValueError for a weight that a prior of this use cannot have, and for a setting of `name` that belongs to another use."""
-    greatest = 1.0 if use == "typicality" and not config.potential else math.inf
+    greatest = 1.0 if use == "start" or (use == "typicality" and not config.potential) else math.inf
     for key, weight in (("weight", config.weight), ("weight_final", config.weight_final)):
         if weight is not None and not (0 <= weight <= greatest and math.isfinite(weight)):
-            allowed = "a share of the reward in [0, 1]" if greatest == 1 else "a finite number, 0 or more"
+            of = "environments" if use == "start" else "reward"
+            allowed = f"a share of the {of} in [0, 1]" if greatest == 1 else "a finite number, 0 or more"
             raise ValueError(f"{name}.{key} of a prior for {use} is {allowed}, got {weight}")
     for key, belongs, given in (("potential", "typicality", config.potential), ("target_kl", "behaviour", config.target_kl is not None),
                                 ("warm_start", "behaviour", config.warm_start)):
         if given and use != belongs and config.active:
             raise ValueError(f"{name}.{key} is a setting of priors for {belongs}, this one is for {use}: leave it out")
+    if use == "start" and config.active:
+        if config.weight_final is not None:
+            raise ValueError(f"{name}.weight_final is not followed by a prior for start, whose share of the environments stays: leave it out")
+        if config.rollout < 1:
+            raise ValueError(f"{name}.rollout is in steps, at least 1, got {config.rollout}")
     if config.target_kl is not None and config.active:
         if not (config.target_kl > 0 and math.isfinite(config.target_kl)):
             raise ValueError(f"{name}.target_kl is in nats, above 0, got {config.target_kl}")

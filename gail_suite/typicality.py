@@ -88,8 +88,8 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
     arrays = action_range(demonstrations.env_id) if model == "pixelcnn" and not states else {}
     prior = Prior(**made, settings=kept | settings, arrays=arrays)
     train, held = (inputs(prior, part) for part in split(demonstrations))
-    sizes = _checked(model, settings)
-    fitted = _fitted(model, train, held, seed, control, sizes)
+    sizes = checked_settings(model, settings)
+    fitted = fitted_model(model, train, held, seed, control, sizes)
     if model == "gan":
         kept["centre"] = float(fitted.error(train).median())
     fitted.calibration = calibration(error(fitted, held, kept.get("centre")))
@@ -238,6 +238,11 @@ def picture(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.round(unit * (LEVELS - 1)) / (LEVELS - 1)).float().unsqueeze(1)
 
 
+def picture_values(pictures: np.ndarray) -> np.ndarray:
+    """(N, W) standardised numbers of pictures (N, 1, 1, W), those in the middle of each grey."""
+    return ((pictures - 0.5) * 2 * REACH).reshape(len(pictures), -1)
+
+
 def split(demonstrations: Demonstrations) -> tuple[Transitions, Transitions]:
     """Rows to fit, and rows to calibrate on: of other trajectories, or every fifth block of the only one.
 
@@ -271,7 +276,7 @@ def action_range(env_id: str) -> dict[str, np.ndarray]:
     return {"act_low": low, "act_high": high}
 
 
-def _fitted(model: str, train: Tensor, held: Tensor, seed: int, control: str | None, settings: dict[str, Any]) -> Any:
+def fitted_model(model: str, train: Tensor, held: Tensor, seed: int, control: str | None, settings: dict[str, Any]) -> Any:
     if control == "shuffled":
         train, held = shuffled(train, seed), shuffled(held, seed)
     options: dict[str, Any] = {"seed": seed, "progress": False, "device": "cpu"}
@@ -309,7 +314,7 @@ def _class(model: str) -> Any:
     return getattr(generative, names[model])
 
 
-def _checked(model: str, settings: dict[str, Any]) -> dict[str, Any]:
+def checked_settings(model: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The model's settings with ours in place of its defaults; ValueError for one it does not have."""
     from generative.training import Recipe
 

@@ -13,8 +13,8 @@ from gail_suite.commands.common import DEFAULT, Output, command, note, set_value
 
 WEIGHTS: dict[str, tuple[object, ...]] = {
     "typicality": ("--prior-weight", 0.2), "behaviour": ("--prior-weight", 0.05, "--set", "prior.weight_final=0"),
-    "latent-action": ("--prior-weight", 0.5), "bottleneck": ("--prior-weight", 0.5)}
-"""A first weight to try with each use: a share of the reward, of a nat's worth, of the action, and nats."""
+    "latent-action": ("--prior-weight", 0.5), "bottleneck": ("--prior-weight", 0.5), "start": ("--prior-weight", 0.5)}
+"""A first weight to try with each use: a share of the reward, of a nat's worth, of the action, nats, and a share of the environments."""
 
 
 def fit(
@@ -39,11 +39,11 @@ def fit(
     out
         Folder for the prior.
     model
-        gmm, vae, ae, pixelcnn, gan, or constant; each use names those it can be made of. By default gmm for typicality and
-        behaviour, ae for latent-action, vae for bottleneck.
+        gmm, vae, ae, pixelcnn, gan, or constant; each use names those it can be made of. By default gmm for typicality, behaviour
+        and start, ae for latent-action, vae for bottleneck.
     use
-        typicality (a reward), behaviour (an anchor for the policy), latent-action (a decoder of actions), or bottleneck
-        (a discriminator's encoder).
+        typicality (a reward), behaviour (an anchor for the policy), latent-action (a decoder of actions), bottleneck (a
+        discriminator's encoder), or start (states in which episodes begin).
     control
         untrained or shuffled: what the prior has to beat.
     take
@@ -75,7 +75,7 @@ def fit(
     text = f"{model} for {use} fitted to {shown.n_pairs} pairs of {prior.env_id}, saved as {out}"
     chosen = [word for name, value in (("--take", take), ("--subsample", subsample)) if value is not None for word in (name, value)]
     seeded = ["--seed", seed] if chosen or seed else []
-    weight = [*WEIGHTS[use], *(["--prior-potential"] if prior.settings.get("states") else [])]
+    weight = [*WEIGHTS[use], *(["--prior-potential"] if use == "typicality" and prior.settings.get("states") else [])]
     training = command("train", "gail", "--demos", demos, *chosen, *seeded, "--prior", out, *weight)
     scoring = [command("prior", "score", "--prior", out, "--demos", "OTHER-DEMOS")] if use == "typicality" else []
     output.result(values, text, [training, *scoring])

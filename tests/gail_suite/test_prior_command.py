@@ -50,10 +50,10 @@ def test_a_prior_says_that_it_cannot_judge_what_it_was_fitted_to(folder, fitted,
     assert not said.err and f"next: gail-suite train gail --demos '{folder}'\n" in said.out and said.out.count("\n") == 6
 
 
-@pytest.mark.parametrize(("use", "model"), [("bottleneck", "vae"), ("latent-action", "ae"), ("behaviour", "gmm")])
+@pytest.mark.parametrize(("use", "model"), [("bottleneck", "vae"), ("latent-action", "ae"), ("behaviour", "gmm"), ("start", "gmm")])
 def test_what_comes_next_repeats_what_was_chosen(folder, capsys, use, model):
     out = folder.parent / f"next-{use}"
-    small = {"behaviour": ["components=1", "noise=0.1"]}.get(use, ["steps=5", "hidden=8", "layers=1"])
+    small = {"behaviour": ["components=1", "noise=0.1"], "start": ["n_components=1"]}.get(use, ["steps=5", "hidden=8", "layers=1"])
     words = ["prior", "fit", "--demos", str(folder), "--use", use, "--take", "2", "--seed", "3", "--out", str(out)]
     assert main(words + [w for s in small for w in ("--set", s)]) == 0
     text = capsys.readouterr().out

@@ -26,9 +26,10 @@ TINY = GAILConfig(
     loop=LoopConfig(n_envs=4, warm_up=40, capacity=2000, eval_every=1000, eval_episodes=1, checkpoint_every=80, log_every=40))
 """A run of a second."""
 SIZES = {"bottleneck": {"latent": 3, "hidden": 16, "layers": 1, "steps": 20}, "latent-action": {"hidden": 8, "layers": 1, "steps": 20},
-         "behaviour": {"components": 2, "noise": 0.1}}
+         "behaviour": {"components": 2, "noise": 0.1}, "start": {"n_components": 1}}
 USES: dict[str, tuple[str, dict]] = {
-    "bottleneck": ("vae", {}), "latent-action": ("ae", {}), "behaviour": ("gmm", {"target_kl": 1.0, "warm_start": True})}
+    "bottleneck": ("vae", {}), "latent-action": ("ae", {}), "behaviour": ("gmm", {"target_kl": 1.0, "warm_start": True}),
+    "start": ("gmm", {"rollout": 7})}
 
 
 @pytest.fixture(scope="module")
