@@ -1,11 +1,12 @@
 """Draws the pictures of docs/priors.md: typicality of the expert and of others, a random and a curious walk, frames of the toy.
 
-    python benchmarks/prior_pictures.py [typicality] [exploration] [frames] [bottleneck] [latent] [behaviour]
+    python benchmarks/prior_pictures.py [typicality] [exploration] [frames] [bottleneck] [latent] [behaviour] [starts]
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -156,6 +157,31 @@ def behaviour() -> None:
     _save(figure, "prior_behaviour")
 
 
+def starts() -> None:
+    """Humanoid in start states drawn from a mixture of one trajectory's states, and from its two controls."""
+    import few_demos
+
+    import envs
+    from envs.starts import put
+    from gail_suite.priors import fit_prior
+    from gail_suite.raycast import RayCaster
+    from gail_suite.starts import sample
+    from gail_suite.video import Camera
+
+    row, n = few_demos.ROWS["humanoid-1"], 5
+    shown, env = few_demos.demonstrations(row, 0), envs.make(row.env).unwrapped
+    env.reset(seed=0)
+    caster, camera = RayCaster(env.model, 150, 150), Camera(env)
+    figure, axes = plt.subplots(3, n, figsize=(7, 4.4))
+    for line, (control, title) in zip(axes, ((None, "mixture"), ("shuffled", "shuffled columns"), ("untrained", "untrained")), strict=True):
+        found = (obs for obs in sample(fit_prior(shown, "gmm", "start", control=control), 50) if put(env, obs) is not None)
+        for axis, _ in zip(line, found, strict=False):
+            axis.imshow(caster.render(env.data, replace(camera.view(), distance=3.2)))
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(title)
+    _save(figure, "prior_starts")
+
+
 def first_action(p0, x, levels: np.ndarray) -> np.ndarray:
     """Marginal density of the first action (steps, levels); of the autoregressive model it is the first factor."""
     import torch
@@ -178,6 +204,6 @@ def _save(figure, name: str) -> None:
 
 
 if __name__ == "__main__":
-    pictures = {f.__name__: f for f in (typicality, exploration, frames, bottleneck, latent, behaviour)}
+    pictures = {f.__name__: f for f in (typicality, exploration, frames, bottleneck, latent, behaviour, starts)}
     for wanted in sys.argv[1:] or pictures:
         pictures[wanted]()

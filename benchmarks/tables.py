@@ -173,6 +173,13 @@ def prior_density_table() -> str:
     return markdown(prior_density.HEADER, prior_density.table())
 
 
+def prior_starts_table() -> str:
+    """From which start states the expert stays up."""
+    import prior_starts
+
+    return markdown(prior_starts.HEADER, prior_starts.table())
+
+
 def priors_whole_table() -> str:
     """Whole runs with a prior."""
     import priors
@@ -229,7 +236,7 @@ def make(name: str) -> str:
     """The table called `name`."""
     return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS),
             "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table,
-            "priors_summary": priors_summary_table, "priors_whole": priors_whole_table, "priors_variants": priors_variants_table, "prior_density": prior_density_table,
+            "priors_summary": priors_summary_table, "priors_whole": priors_whole_table, "priors_variants": priors_variants_table, "prior_density": prior_density_table, "prior_starts": prior_starts_table,
             "ablation": ablation_table, "holding": holding_table, "mnist": mnist_table}.get(name, plain_table(name))()
 
 
