@@ -236,7 +236,8 @@ def make(name: str) -> str:
     """The table called `name`."""
     return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS),
             "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table,
-            "priors_summary": priors_summary_table, "priors_whole": priors_whole_table, "priors_variants": priors_variants_table, "prior_density": prior_density_table, "prior_starts": prior_starts_table,
+            "priors_summary": priors_summary_table, "priors_whole": priors_whole_table, "priors_variants": priors_variants_table,
+            "prior_density": prior_density_table, "prior_starts": prior_starts_table,
             "ablation": ablation_table, "holding": holding_table, "mnist": mnist_table}.get(name, plain_table(name))()
 
 

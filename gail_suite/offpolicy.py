@@ -120,6 +120,7 @@ class OffPolicyLoop:
         self.obs = np.zeros((loop.n_envs, self.spec.obs_dim))  # what `current` was made of; a bonus may read all of it
         self.returns: deque[float] = deque(maxlen=20)
         self.running = np.zeros(loop.n_envs)
+        self.whole = np.arange(loop.n_envs) >= getattr(self.env, "n_cut", 0)  # whose episodes tell what the task returns
         self.sums: dict[str, list[Tensor]] = defaultdict(list)
 
     # collecting
@@ -145,7 +146,7 @@ class OffPolicyLoop:
         self.replay.add(self.current, actions, true_next, rewards, terminated, done, *self._bonus(actions, next_obs, terminated, done))
         self.current, self.obs = features, np.array(obs)
         self.running += rewards
-        self.returns.extend(self.running[done])
+        self.returns.extend(self.running[done & self.whole])
         self.running[done] = 0
         self.steps += self.config.n_envs
 

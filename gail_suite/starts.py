@@ -72,18 +72,18 @@ def sample(prior: Prior, n: int, seed: int = 0) -> np.ndarray:
 
 
 class Starts(VecEnvWrapper):
-    """The first `count` environments begin in one of `states` (N, O), for at most `length` steps; N = 0: as the task does."""
+    """The first `n_cut` environments begin in one of `states` (N, O), for at most `length` steps; N = 0: as the task does."""
 
-    def __init__(self, venv: VecEnv, states: np.ndarray, count: int, length: int, seed: int):
+    def __init__(self, venv: VecEnv, states: np.ndarray, n_cut: int, length: int, seed: int):
         super().__init__(venv)
-        self.states, self.count, self.length = states, count, length
+        self.states, self.n_cut, self.length = states, n_cut, length
         self.generator = np.random.Generator(np.random.PCG64(seed))
         self.elapsed = np.zeros(venv.num_envs, np.int64)
 
     def reset(self) -> np.ndarray:
         obs = np.asarray(self.venv.reset())
         self.elapsed[:] = 0
-        for i in range(self.count):
+        for i in range(self.n_cut):
             self._begin(i, obs)
         return obs
 
@@ -91,7 +91,7 @@ class Starts(VecEnvWrapper):
         obs, rewards, dones, infos = self.venv.step_wait()
         obs, dones = np.array(obs), np.array(dones)
         self.elapsed += 1
-        for i in range(self.count):
+        for i in range(self.n_cut):
             if not dones[i] and self.elapsed[i] >= self.length:
                 dones[i], infos[i]["TimeLimit.truncated"] = True, True
                 infos[i]["terminal_observation"] = obs[i].copy()

@@ -93,6 +93,17 @@ def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, 
     np.testing.assert_array_equal(again.predict(obs, deterministic=True)[0], learned.predict(obs, deterministic=True)[0])
 
 
+def test_returns_are_told_of_whole_episodes_alone(toy_demos, priors):
+    gail = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(TINY, prior=PriorConfig(str(priors["start"]), 0.5, rollout=7)), 0)
+    seen = []
+    step = gail.loop.env.step
+    gail.loop.env.step = lambda actions: seen.append(step(actions)) or seen[-1]
+    gail.train(480, eval_episodes=0)
+    whole = np.array([outcome[2] for outcome in seen])[:, 2:]  # of the two environments that begin as the task does
+    assert 0 < whole.sum() == len(gail.loop.returns)
+    assert np.array([outcome[2] for outcome in seen])[:, :2].sum() > whole.sum()
+
+
 def test_a_policy_with_latent_actions_has_no_distance_from_a_behaviour_prior(toy_demos, priors):
     config = dataclasses.replace(TINY, prior=PriorConfig(str(priors["latent-action"]), 0.5), second_prior=PriorConfig(str(priors["behaviour"]), 0.5))
     with pytest.raises(ValueError, match="leave out one of the two"):
