@@ -316,7 +316,7 @@ def verdict(pairs: list[Pairing]) -> tuple[str, str]:
     plain = gains.pop("plain", np.array([]))
     if len(plain) == 0:
         return "-", "not run"
-    lacking = [f"`{other}`" for other, d in gains.items() if len(d) < ENOUGH]
+    lacking = [f"`{other}`" + (f" ({d.mean():+.2f}, {len(d)})" if len(d) else "") for other, d in gains.items() if len(d) < ENOUGH]
     measured = {other: d for other, d in gains.items() if len(d) >= ENOUGH}
     ended = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() <= 0.02]
     unsure = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() > 0.02 and t_interval(d)[0] <= 0]
@@ -325,7 +325,7 @@ def verdict(pairs: list[Pairing]) -> tuple[str, str]:
     else:
         words = [f"no better than {', '.join(ended)}"] * bool(ended) + [f"not surely ahead of {', '.join(unsure)}"] * bool(unsure)
         words = words or ["ahead of all that were run"] * bool(measured)
-        words += [f"fewer than {ENOUGH} seeds of {', '.join(lacking)}"] * bool(lacking)
+        words += [f"under {ENOUGH} seeds: {', '.join(lacking)}"] * bool(lacking)
     return interval(plain), "; ".join(words)
 
 
