@@ -9,7 +9,6 @@ and by random actions; each cell is the mean of log p0(expert's action | state) 
 
 from __future__ import annotations
 
-import argparse
 import math
 import shlex
 import sys
@@ -23,7 +22,7 @@ import torch
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 import few_demos
 from few_demos import ROWS
-from records import append_row, commit, machine, read_rows
+from records import append_row, commit, machine, measure_tasks, read_rows
 
 import demos
 import envs
@@ -101,18 +100,5 @@ def table() -> list[list[str]]:
 HEADER = ["task", "p0", "seeds", "held-out pairs", *(f"states of: {s}" for s in STATES)]
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    a = parser.parse_args()
-    torch.set_num_threads(1)
-    for task in TASKS:
-        for seed in range(a.seeds):
-            run(task, seed)
-    for line in (HEADER, *table()):
-        print(" | ".join(line))
-
-
 if __name__ == "__main__":
-    main()
+    measure_tasks(__doc__, TASKS, run, HEADER, table)

@@ -8,19 +8,17 @@ Each prior of starts is fitted to the demonstrations of a row of few_demos.py; t
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 import few_demos
 from few_demos import ROWS
-from records import append_row, commit, machine, read_rows
+from records import append_row, commit, machine, measure_tasks, read_rows
 
 import demos
 import envs
@@ -79,18 +77,5 @@ def table() -> list[list[str]]:
 HEADER = ["task", "starts", "seeds", "possible", f"steps up, of {STEPS}", "stays up"]
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    a = parser.parse_args()
-    torch.set_num_threads(1)
-    for task in TASKS:
-        for seed in range(a.seeds):
-            run(task, seed)
-    for line in (HEADER, *table()):
-        print(" | ".join(line))
-
-
 if __name__ == "__main__":
-    main()
+    measure_tasks(__doc__, TASKS, run, HEADER, table)

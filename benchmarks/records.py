@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import fcntl
 import os
@@ -87,3 +88,19 @@ def mean_bonus(path: Path, arm: str, seed: int) -> float:
     if not found:
         raise SystemExit(f"the constant of seed {seed} waits for the mean bonus of {arm}: run that arm first")
     return found[-1]
+
+
+def measure_tasks(about: str | None, tasks: Iterable[str], run: Callable[[str, int], None], header: list[str],
+                  table: Callable[[], list[list[str]]]) -> None:
+    """Command line of a benchmark of several tasks: `run(task, seed)` for --seeds seeds on one thread, then the table."""
+    import torch
+
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    seeds = parser.parse_args().seeds
+    torch.set_num_threads(1)
+    for task in tasks:
+        for seed in range(seeds):
+            run(task, seed)
+    for line in (header, *table()):
+        print(" | ".join(line))
