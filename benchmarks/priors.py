@@ -306,6 +306,27 @@ def summary() -> list[list[str]]:
             if any(name in found for found in by_task.values())]
 
 
+HEADLINE = {"start": "half of the environments begin in states drawn from a mixture", "gmm": "typicality under a mixture is 0.7 of the reward"}
+"""The priors of README's table, in words."""
+
+
+def headline() -> list[list[str]]:
+    """Score after all steps and steps to 0.5, with the prior and without, on the same seeds."""
+    lines = []
+    for task in TASKS:
+        for name, words in HEADLINE.items():
+            ours, plain = paired(runs_by_arm(task), name, "plain")
+            if ours:
+                scores = (f"{np.mean([float(r['score']) for r in rows]):.2f}" for rows in (ours, plain))
+                lines.append([task, words, str(len(ours)), *scores, *(reached(rows) for rows in (ours, plain))])
+    return lines
+
+
+def reached(rows: Runs) -> str:
+    """Steps to 0.5 of each run, in thousands; - where it was not reached."""
+    return " ".join(f"{int(r['steps_to_0.5']) / 1000:.3g}k" if r["steps_to_0.5"] else "-" for r in rows)
+
+
 ENOUGH = 3
 """Seeds that a comparison needs."""
 
@@ -411,6 +432,7 @@ def shown_gain(gains: np.ndarray, name: str) -> str:
 WHOLE = ("score", "mean", "to 0.5", "to 0.9")
 WHOLE_HEADER = ["task", "prior", "seed", "score", "plain GAIL's", "mean score", "plain GAIL's", "steps to 0.5", "plain GAIL's", "steps to 0.9", "plain GAIL's"]
 SUMMARY = ["prior", *(f"{task}: {against}" for task in TASKS for against in ("gain over plain GAIL", "against its controls"))]
+HEADLINE_HEADER = ["task", "prior", "seeds", f"score after {STEPS // 1000}k steps", "plain GAIL's", "steps to 0.5, each seed", "plain GAIL's"]
 VARIANT_HEADER = ["task", "prior", "variant", "seed", "AUC", "the prior's", "plain GAIL's"]
 HEADER = ["task", "prior", "against", "seeds", "AUC", "its AUC", "difference (95 %)", "score", "its score", "difference (95 %)",
           "P(improvement of AUC)", "steps to 0.5", "its steps to 0.5"]

@@ -187,6 +187,13 @@ def priors_whole_table() -> str:
     return markdown(priors.WHOLE_HEADER, priors.whole_runs())
 
 
+def priors_headline_table() -> str:
+    """What README says of priors."""
+    import priors
+
+    return markdown(priors.HEADLINE_HEADER, priors.headline())
+
+
 def priors_variants_table() -> str:
     """Other sizes, trainings and weights of priors."""
     import priors
@@ -237,6 +244,7 @@ def make(name: str) -> str:
     return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS),
             "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table,
             "priors_summary": priors_summary_table, "priors_whole": priors_whole_table, "priors_variants": priors_variants_table,
+            "priors_headline": priors_headline_table,
             "prior_density": prior_density_table, "prior_starts": prior_starts_table,
             "ablation": ablation_table, "holding": holding_table, "mnist": mnist_table}.get(name, plain_table(name))()
 
