@@ -116,6 +116,11 @@ ARMS["both"] = Arm("both", {"model": "gmm"} | TAIL, BOTH, STUDENT, variant_of="g
 for _control in ("untrained", "shuffled"):
     ARMS[f"both-{_control}"] = Arm("both", {"model": "gmm", "control": _control} | TAIL, BOTH, STUDENT | {"control": _control})
 ARMS["both-constant"] = Arm("both", {"model": "constant"}, MIXED, constant_of="both")
+# the KL where p0(a | s) is sure of itself: half of the environments are near the expert's states
+KL_START = (*STRONGER, "second_prior.weight=0.5")
+ARMS["kl-t-start"] = Arm("kl-t-start", STUDENT, KL_START, START)
+for _control in ("untrained", "shuffled"):
+    ARMS[f"kl-t-start-{_control}"] = Arm("kl-t-start", STUDENT | {"control": _control}, KL_START, START | {"control": _control})
 ARMS["vail-kl-t"] = Arm("vail-kl-t", STUDENT, ("adversary.bottleneck=0.5", *STRONGER), variant_of="kl-t")
 for _model, KL in (("gmm", GAUSSIAN), ("pixelcnn", AUTOREGRESSIVE)):
     # in place of the BC term that plain has, and started from the prior's own actions
@@ -139,7 +144,7 @@ VARIANTS |= {f"vail-{nats}": ("vail", {}, (f"adversary.bottleneck={nats}",)) for
 VARIANTS |= {f"soft-{tail}": ("soft", SOFT | {"tail": tail}, MIXED) for tail in (0.25, 1.0)}
 ARMS["gmm-start-200"] = Arm("gmm-start-200", {"model": "gmm"} | TAIL, (*FROM_STARTS, "second_prior.rollout=200"), START, variant_of="gmm-start")
 ARMS |= {name: Arm(name, fit, settings, variant_of=of) for name, (of, fit, settings) in VARIANTS.items()}
-ALSO = {"gmm-start": ("gmm", "start"), "vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "kl-pixelcnn": ("bc-start",),
+ALSO = {"gmm-start": ("gmm", "start"), "kl-t-start": ("kl-t", "start"), "vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "kl-pixelcnn": ("bc-start",),
         "both": ("gmm", "kl-t", "bc-start"), "vail-kl-t": ("vail", "kl-t", "bc-start"),
         "kl-gmm-start": ("bc-start", "bc-start-near"), "kl-pixelcnn-start": ("bc-start", "bc-start-near")}
 """Arms of other groups that a prior has to beat too."""
