@@ -90,11 +90,14 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         "print(took, sorted(heavy), file=sys.stderr); sys.exit(status)"
     )
     for words in (["--help"], ["train", "gail", "--help"]):
-        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
-        seconds, heavy = done.stderr.strip().split(" ", 1)
-        assert heavy == "[]"
-        assert float(seconds) < 0.5  # CPU seconds: others may be using the machine
-        assert "Usage: gail-suite" in done.stdout
+        taken = []
+        for _ in range(3):  # CPU seconds, and the least of three: others may be using the machine
+            done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+            seconds, heavy = done.stderr.strip().split(" ", 1)
+            assert heavy == "[]"
+            assert "Usage: gail-suite" in done.stdout
+            taken.append(float(seconds))
+        assert min(taken) < 0.5
 
 
 def test_every_verb_has_a_page_of_help(shell: Shell) -> None:
