@@ -39,7 +39,7 @@ def fit(
     out
         Folder for the prior.
     model
-        gmm, vae, ae, pixelcnn, gan, or constant; each use names those it can be made of. By default gmm for typicality, behaviour
+        gmm, vae, ae, pixelcnn, gan, constant or demonstrated; each use names those it can be made of. By default gmm for typicality, behaviour
         and start, ae for latent-action, vae for bottleneck.
     use
         typicality (a reward), behaviour (an anchor for the policy), latent-action (a decoder of actions), bottleneck (a
