@@ -160,10 +160,10 @@ def mnist_table() -> str:
 
 def priors_table() -> str:
     """Each prior against plain GAIL and its controls."""
-    import priors
+    import prior_verdicts
 
-    lines = [line for task in priors.TASKS for line in priors.comparison(task)]
-    return markdown(priors.HEADER, lines) if lines else "(not measured yet)\n"
+    lines = [line for task in prior_verdicts.TASKS for line in prior_verdicts.comparison(task)]
+    return markdown(prior_verdicts.HEADER, lines) if lines else "(not measured yet)\n"
 
 
 def prior_density_table() -> str:
@@ -182,30 +182,30 @@ def prior_starts_table() -> str:
 
 def priors_whole_table() -> str:
     """Whole runs with a prior."""
-    import priors
+    import prior_verdicts
 
-    return markdown(priors.WHOLE_HEADER, priors.whole_runs())
+    return markdown(prior_verdicts.WHOLE_HEADER, prior_verdicts.whole_runs())
 
 
 def priors_headline_table() -> str:
     """What README says of priors."""
-    import priors
+    import prior_verdicts
 
-    return markdown(priors.HEADLINE_HEADER, priors.headline())
+    return markdown(prior_verdicts.HEADLINE_HEADER, prior_verdicts.headline())
 
 
 def priors_variants_table() -> str:
     """Other sizes, trainings and weights of priors."""
-    import priors
+    import prior_verdicts
 
-    return markdown(priors.VARIANT_HEADER, priors.variants())
+    return markdown(prior_verdicts.VARIANT_HEADER, prior_verdicts.variants())
 
 
 def priors_summary_table() -> str:
     """One line a prior."""
-    import priors
+    import prior_verdicts
 
-    return markdown(priors.SUMMARY, priors.summary())
+    return markdown(prior_verdicts.SUMMARY, prior_verdicts.summary())
 
 
 CURVE_COLUMNS = 3

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import prior_verdicts
 import priors
 
 
@@ -24,25 +25,25 @@ AHEAD, UNSURE, LEVEL = (0.20, 0.21, 0.19), (0.3, 0.0, 0.1), (0.05, -0.05, 0.0)
     ([against("a", *AHEAD), against("b", 0.4, 0.2), against("c")], "ahead of all that were run; under 3 seeds: `b` (+0.30, 2), `c`"),
 ])
 def test_controls_decide_in_words(controls, words):
-    assert priors.verdict([against("plain", *AHEAD), *controls]) == ("+0.20 (+0.18 to +0.22; 3 seeds)", words)  # 0.01 * 4.303 / sqrt(3) = 0.025
+    assert prior_verdicts.verdict([against("plain", *AHEAD), *controls]) == ("+0.20 (+0.18 to +0.22; 3 seeds)", words)  # 0.01 * 4.303 / sqrt(3) = 0.025
 
 
 def test_what_is_behind_plain_gail_needs_no_controls():
-    assert priors.verdict([against("plain", -0.1), against("a", *AHEAD)]) == ("-0.10 (one seed)", "behind plain GAIL")
-    assert priors.verdict([against("plain")]) == priors.verdict([]) == ("-", "not run")
+    assert prior_verdicts.verdict([against("plain", -0.1), against("a", *AHEAD)]) == ("-0.10 (one seed)", "behind plain GAIL")
+    assert prior_verdicts.verdict([against("plain")]) == prior_verdicts.verdict([]) == ("-", "not run")
 
 
 def test_the_seed_of_choices_counts_only_alone():
     runs = {n: {s: {"auc": str(s)} for s in seeds} for n, seeds in (("x", (0, 1, 5)), ("y", (1, 5)), ("z", (5,)))}
-    assert [r["auc"] for r in priors.paired(runs, "x", "y")[0]] == ["1"]
-    assert [r["auc"] for r in priors.paired(runs, "x", "z")[0]] == ["5"]
+    assert [r["auc"] for r in prior_verdicts.paired(runs, "x", "y")[0]] == ["1"]
+    assert [r["auc"] for r in prior_verdicts.paired(runs, "x", "z")[0]] == ["5"]
 
 
 def test_every_arm_is_a_prior_a_control_of_one_or_a_variant_of_one():
-    claims = priors.priors()
+    claims = prior_verdicts.priors()
     for name, arm in priors.ARMS.items():
         if arm.variant_of is not None:
             assert arm.variant_of in priors.ARMS, name
         elif name not in ("plain", "bc-start", "bc-start-near"):
-            assert name in claims or any(name in priors.controls(c, t) for c in claims for t in priors.TASKS) or \
+            assert name in claims or any(name in prior_verdicts.controls(c, t) for c in claims for t in priors.TASKS) or \
                 priors.ARMS[priors.first_of(arm.prior)].variant_of is not None, name
