@@ -70,6 +70,8 @@ def gail(
     prior: Path | None = None,
     prior_weight: float | None = None,
     prior_potential: Flag = False,
+    second_prior: Path | None = None,
+    second_prior_weight: float | None = None,
     resume: Path | None = None,
     training: Training = TRAINING,
     output: Output = DEFAULT,
@@ -90,10 +92,17 @@ def gail(
         Its weight; 0.2 unless --config or --set says otherwise.
     prior_potential
         Typicality as a potential, which leaves the best policy unchanged.
+    second_prior
+        Folder of another prior, for another use.
+    second_prior_weight
+        Its weight; 0.2 unless --config or --set says otherwise.
     resume
         Run directory to go on with; nothing else is needed.
     """
-    training = replace(training, set=(*_prior_settings(generator, prior, prior_weight, prior_potential, resume), *training.set))
+    given = {"prior": prior, "prior-weight": prior_weight, "prior-potential": prior_potential or None,
+             "second-prior": second_prior, "second-prior-weight": second_prior_weight}
+    settings = _prior_settings(generator, {name: value for name, value in given.items() if value is not None}, resume)
+    training = replace(training, set=(*settings, *training.set))
     from gail_suite.gail import GAIL, GAILConfig
 
     def go_on(run_dir: Path) -> Any:
@@ -164,23 +173,23 @@ def _adversarial(
     _train(recipe.algo, trainer, run_dir, training, output, {"total_steps": training.steps})
 
 
-def _prior_settings(
-    generator: str, prior: Path | None, weight: float | None, potential: bool, resume: Path | None
-) -> tuple[str, ...]:
-    """The options of a prior as settings."""
-    given = [name for name, used in (("--prior", prior is not None), ("--prior-weight", weight is not None), ("--prior-potential", potential)) if used]
+def _prior_settings(generator: str, given: dict[str, Any], resume: Path | None) -> tuple[str, ...]:
+    """The options of priors that were given, as settings."""
     if not given:
         return ()
+    options = ", ".join(f"--{name}" for name in given)
     if resume is not None:
-        raise ValueError(f"a resumed run keeps its prior: leave out {', '.join(given)}, or start a new run")
-    if prior is None:
-        raise ValueError("which prior? give --prior DIR; fit one with gail-suite prior fit")
+        raise ValueError(f"a resumed run keeps its prior: leave out {options}, or start a new run")
+    for folder in ("prior", "second-prior"):
+        if folder not in given and any(name.startswith(folder) for name in given):
+            raise ValueError(f"which prior? give --{folder} DIR; fit one with gail-suite prior fit")
     if generator != "sac":
         raise ValueError(f"a prior needs the off-policy learner: leave out --generator {generator} (a bottleneck works there without one: "
                          "--set discriminator.bottleneck=0.5)")
-    path = json.dumps(str(prior))  # quoted, since values are read as YAML
-    share = () if weight is None else (f"prior.weight={weight}",)
-    return (f"prior.path={path}", *share, *(("prior.potential=true",) if potential else ()))
+    names = {"prior": "prior.path", "prior-weight": "prior.weight", "prior-potential": "prior.potential",
+             "second-prior": "second_prior.path", "second-prior-weight": "second_prior.weight"}
+    # paths are quoted, since values are read as YAML
+    return tuple(f"{names[name]}={json.dumps(str(value) if isinstance(value, Path) else value)}" for name, value in given.items())
 
 
 def _settings(defaults: Callable[[str | None], Any], training: Training, output: Output) -> Any:

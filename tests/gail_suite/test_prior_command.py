@@ -72,6 +72,15 @@ def test_train_takes_a_prior(folder, fitted, capsys):
     assert (run / "prior" / "prior.json").is_file()
 
 
+def test_train_takes_two_priors(folder, fitted, capsys):
+    starts, run = folder.parent / "starts", folder.parent / "two"
+    assert main(["prior", "fit", "--demos", str(folder), "--use", "start", "--set", "n_components=1", "--out", str(starts), "-q"]) == 0
+    words = ["train", "gail", "--demos", str(folder), "--out", str(run), "--steps", "80", "--eval-episodes", "0", "--set", "warm_start=false"]
+    assert main([*words, "-q", "--prior", str(fitted), "--second-prior", str(starts), "--second-prior-weight", "0.5"]) == 0
+    config = json.loads((run / "config.json").read_text())["config"]["second_prior"]
+    assert config["path"] == str(starts) and config["weight"] == 0.5 and (run / "second_prior" / "prior.json").is_file()
+
+
 @pytest.mark.parametrize(("words", "says"), [
     (["prior", "fit", "--demos", "{demos}", "--out", "x", "--use", "behavior"], "did you mean 'behaviour'"),
     (["prior", "fit", "--demos", "{demos}", "--out", "x", "--use", "bottleneck", "--model", "gmm"], "choose one of vae"),
@@ -83,6 +92,8 @@ def test_train_takes_a_prior(folder, fitted, capsys):
     (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "1.5"], "a share of the reward in [0, 1], got 1.5"),
     (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "nan"], "got nan"),
     (["train", "gail", "--demos", "{demos}", "--prior-weight", "0.2"], "which prior? give --prior DIR"),
+    (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--second-prior-weight", "0.2"], "which prior? give --second-prior DIR"),
+    (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--second-prior", "{prior}"], "are both for typicality"),
     (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--generator", "ppo"], "leave out --generator ppo"),
     (["train", "gail", "--resume", "{demos}", "--prior", "{prior}"], "leave out --prior"),
 ])
