@@ -141,6 +141,10 @@ VARIANTS |= {f"kl-t-{w}": ("kl-t", STUDENT, (f"prior.weight={w}", "prior.weight_
 VARIANTS |= {f"vail-{nats}": ("vail", {}, (f"adversary.bottleneck={nats}",)) for nats in ("0.05", "0.1", "0.2")}
 VARIANTS |= {f"soft-{tail}": ("soft", SOFT | {"tail": tail}, MIXED) for tail in (0.25, 1.0)}
 ARMS["gmm-start-200"] = Arm("gmm-start-200", {"model": "gmm"} | TAIL, (*FROM_STARTS, "second_prior.rollout=200"), START, variant_of="gmm-start")
+# the actor moves after 500 critic updates and not after 3000: with what holds it, and without
+SOON = ("sac.burn_in=500",)
+ARMS |= {"kl-t-start-soon": Arm("kl-t-start-soon", STUDENT, (*KL_START, *SOON), START, variant_of="kl-t-start"),
+         "plain-soon": Arm("plain-soon", settings=SOON, variant_of="plain")}
 ARMS |= {name: Arm(name, fit, settings, variant_of=of) for name, (of, fit, settings) in VARIANTS.items()}
 ALSO = {"gmm-start": ("gmm", "start"), "kl-t-start": ("kl-t", "start", "bc-start"), "vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "kl-pixelcnn": ("bc-start",),
         "both": ("gmm", "kl-t", "bc-start"), "vail-kl-t": ("vail", "kl-t", "bc-start"),
