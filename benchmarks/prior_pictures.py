@@ -1,6 +1,7 @@
-"""Draws the pictures of docs/priors.md: typicality of the expert and of others, a random and a curious walk, frames of the toy.
+"""Draws the pictures of docs/priors.md: typicality of the expert and of others, a random and a curious walk, frames of the toy,
+learning with a prior, with its controls and without.
 
-    python benchmarks/prior_pictures.py [typicality] [exploration] [frames] [bottleneck] [latent] [behaviour] [starts]
+    python benchmarks/prior_pictures.py [typicality] [exploration] [frames] [bottleneck] [latent] [behaviour] [starts] [curves]
 """
 
 from __future__ import annotations
@@ -182,6 +183,28 @@ def starts() -> None:
     _save(figure, "prior_starts")
 
 
+def curves() -> None:
+    """Scores on the way: the KL from starts, either part by itself, fitted to shuffled columns, and plain GAIL."""
+    import priors
+    from prior_verdicts import CHOSEN_ON, runs_by_arm, saved
+
+    arms = {"kl-t-start": ("KL from starts", "tab:red"), "kl-t-start-shuffled": ("shuffled columns", "tab:orange"),
+            "start": ("starts alone", "tab:blue"), "kl-t": ("KL alone", "tab:green"), "plain": ("plain GAIL", "black")}
+    figure, axes = plt.subplots(1, len(priors.TASKS), figsize=(9, 3.4), sharey=True)
+    for axis, task in zip(axes, priors.TASKS, strict=True):
+        by_arm = runs_by_arm(task)
+        seeds = sorted(set.intersection(*(set(by_arm[name]) for name in arms)) - {CHOSEN_ON})
+        for name, (label, colour) in arms.items():
+            steps, scores = zip(*(priors.points(saved(f"{task}-{name}-{seed}")) for seed in seeds), strict=True)
+            axis.plot(steps[0], np.mean(scores, 0), color=colour, label=label, linewidth=2)
+            for each in scores:
+                axis.plot(steps[0], each, color=colour, linewidth=0.5, alpha=0.6)
+        axis.set(title=f"{task}, mean and each of {len(seeds)} seeds", xlabel="environment steps")
+    axes[0].set(ylabel="score")
+    axes[0].legend(loc="upper left", fontsize=8)
+    _save(figure, "prior_curves")
+
+
 def first_action(p0, x, levels: np.ndarray) -> np.ndarray:
     """Marginal density of the first action (steps, levels); of the autoregressive model it is the first factor."""
     import torch
@@ -204,6 +227,6 @@ def _save(figure, name: str) -> None:
 
 
 if __name__ == "__main__":
-    pictures = {f.__name__: f for f in (typicality, exploration, frames, bottleneck, latent, behaviour, starts)}
+    pictures = {f.__name__: f for f in (typicality, exploration, frames, bottleneck, latent, behaviour, starts, curves)}
     for wanted in sys.argv[1:] or pictures:
         pictures[wanted]()

@@ -182,9 +182,13 @@ def whole_runs() -> list[list[str]]:
 
 def every_10k(curve: str) -> dict[str, float]:
     """Of a saved curve, its evaluations at whole 10,000 steps alone: their mean, and the first to reach 0.5 and 0.9."""
-    records = map(json.loads, (few_demos.CURVES / f"{curve}.jsonl").read_text().splitlines())
-    found = {r["step"]: r["score"] for r in records if "score" in r and r["step"] % 10_000 == 0}
+    found = {r["step"]: r["score"] for r in saved(curve) if "score" in r and r["step"] % 10_000 == 0}
     return {"mean": float(np.mean(list(found.values())))} | {f"to {level}": min(s for s, score in found.items() if score >= level) for level in (0.5, 0.9)}
+
+
+def saved(curve: str) -> list[dict]:
+    """The evaluations on the way of a run, as git keeps them."""
+    return [json.loads(line) for line in (few_demos.CURVES / f"{curve}.jsonl").read_text().splitlines()]
 
 
 def shown_gain(gains: np.ndarray, name: str) -> str:

@@ -221,10 +221,16 @@ def reference_columns(row: few_demos.Row) -> dict[str, Any]:
 
 
 def area(metrics: list[dict]) -> float:
-    """Mean over steps of the piecewise linear score, which starts with that of the warm start."""
-    points = [(r["step"], r.get("score", r.get("bc_score"))) for r in metrics if "score" in r or "bc_score" in r]
-    steps, scores = (np.array(column, float) for column in zip(*points, strict=True))
+    """Mean over steps of the piecewise linear score."""
+    steps, scores = points(metrics)
     return float(np.trapezoid(scores, steps) / (steps[-1] - steps[0]))
+
+
+def points(metrics: list[dict]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and scores of the evaluations on the way, which start with that of the warm start."""
+    found = [(r["step"], r.get("score", r.get("bc_score"))) for r in metrics if "score" in r or "bc_score" in r]
+    steps, scores = np.array(found, float).T
+    return steps, scores
 
 
 def bonus_mean(metrics: list[dict]) -> float | str:
