@@ -184,24 +184,24 @@ def starts() -> None:
 
 
 def curves() -> None:
-    """Scores on the way: the KL from starts, either part by itself, fitted to shuffled columns, and plain GAIL."""
+    """Scores on the way: the KL from starts, either part by itself, its controls, and plain GAIL."""
     import priors
     from prior_verdicts import CHOSEN_ON, runs_by_arm, saved
 
-    arms = {"kl-t-start": ("KL from starts", "tab:red"), "kl-t-start-shuffled": ("shuffled columns", "tab:orange"),
-            "start": ("starts alone", "tab:blue"), "kl-t": ("KL alone", "tab:green"), "plain": ("plain GAIL", "black")}
+    arms = {"kl-t-start": ("KL from starts", "tab:red"), "kl-t-start-shuffled": ("its control: shuffled columns", "tab:orange"),
+            "kl-t-start-untrained": ("its control: untrained", "tab:purple"), "start": ("starts alone", "tab:blue"), "kl-t": ("KL alone", "tab:green"), "plain": ("plain GAIL", "black")}
     figure, axes = plt.subplots(1, len(priors.TASKS), figsize=(9, 3.4), sharey=True)
     for axis, task in zip(axes, priors.TASKS, strict=True):
         by_arm = runs_by_arm(task)
         seeds = sorted(set.intersection(*(set(by_arm[name]) for name in arms)) - {CHOSEN_ON})
         for name, (label, colour) in arms.items():
             steps, scores = zip(*(priors.points(saved(f"{task}-{name}-{seed}")) for seed in seeds), strict=True)
-            axis.plot(steps[0], np.mean(scores, 0), color=colour, label=label, linewidth=2)
+            axis.plot(steps[0] / 1000, np.mean(scores, 0), color=colour, label=label, linewidth=2)
             for each in scores:
-                axis.plot(steps[0], each, color=colour, linewidth=0.5, alpha=0.6)
-        axis.set(title=f"{task}, mean and each of {len(seeds)} seeds", xlabel="environment steps")
+                axis.plot(steps[0] / 1000, each, color=colour, linewidth=0.5, alpha=0.6)
+        axis.set(title=f"{task}, mean and each of {len(seeds)} seeds", xlabel="thousand environment steps")
     axes[0].set(ylabel="score")
-    axes[0].legend(loc="upper left", fontsize=8)
+    axes[0].legend(loc="upper left", fontsize=7)
     _save(figure, "prior_curves")
 
 
