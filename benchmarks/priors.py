@@ -122,9 +122,9 @@ ARMS["kl-t-start-reset"] = Arm("kl-t-start", STUDENT, KL_START, START | {"model"
 ARMS["vail-kl-t"] = Arm("vail-kl-t", STUDENT, ("adversary.bottleneck=0.5", *STRONGER), variant_of="kl-t")
 for _model, KL in (("gmm", GAUSSIAN), ("pixelcnn", AUTOREGRESSIVE)):
     # in place of the BC term that plain has, and started from the prior's own actions
-    ARMS[f"kl-{_model}-start"] = Arm(f"kl-{_model}-start", KL, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
+    ARMS[f"kl-{_model}-warm"] = Arm(f"kl-{_model}-warm", KL, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
     for _control in ("untrained", "shuffled"):
-        ARMS[f"kl-{_model}-start-{_control}"] = Arm(f"kl-{_model}-start", KL | {"control": _control}, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
+        ARMS[f"kl-{_model}-warm-{_control}"] = Arm(f"kl-{_model}-warm", KL | {"control": _control}, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
 # what a start from the prior's own actions around the demonstrated states has to beat: cloning the demonstrated ones, also around them
 ARMS["bc-start"] = Arm("bc-start", settings=NO_BC_TERM)
 ARMS["bc-start-near"] = Arm("bc-start", settings=(*NO_BC_TERM, "bc.input_noise=0.2"))
@@ -136,7 +136,7 @@ VARIANTS |= {
     "start-200": ("start", START, (*HALF, "prior.rollout=200")),
     "gmm-potential": ("gmm", {"model": "gmm", "states": True} | TAIL, (*MIXED, "prior.potential=true")),
     "gmm-exponential": ("gmm", {"model": "gmm"}, ("prior.weight=0.2",)),  # without the tail, a beginner scores 0
-    "kl-gmm-start-0.1": ("kl-gmm-start", GAUSSIAN, ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, "prior.warm_start=true"))}
+    "kl-gmm-warm-0.1": ("kl-gmm-warm", GAUSSIAN, ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, "prior.warm_start=true"))}
 VARIANTS |= {f"kl-t-{w}": ("kl-t", STUDENT, (f"prior.weight={w}", "prior.weight_final=0")) for w in ("0.02", "0.2")}
 VARIANTS |= {f"kl-t-start-{w}": ("kl-t-start", STUDENT, (f"prior.weight={w}", "prior.weight_final=0", "second_prior.weight=0.5"))
              for w in ("0.1", "0.2")}
@@ -150,7 +150,7 @@ ARMS |= {"kl-t-start-soon": Arm("kl-t-start-soon", STUDENT, (*KL_START, *SOON), 
 ARMS |= {name: Arm(name, fit, settings, variant_of=of) for name, (of, fit, settings) in VARIANTS.items()}
 ALSO = {"gmm-start": ("gmm", "start"), "kl-t-start": ("kl-t", "start", "bc-start"), "vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "kl-pixelcnn": ("bc-start",),
         "both": ("gmm", "kl-t", "bc-start"), "vail-kl-t": ("vail", "kl-t", "bc-start"),
-        "kl-gmm-start": ("bc-start", "bc-start-near"), "kl-pixelcnn-start": ("bc-start", "bc-start-near")}
+        "kl-gmm-warm": ("bc-start", "bc-start-near"), "kl-pixelcnn-warm": ("bc-start", "bc-start-near")}
 """Arms of other groups that a prior has to beat too."""
 # The first arm of a group is the prior, the others are what it has to beat.
 
