@@ -17,6 +17,7 @@ from few_demos import ROWS
 from priors import ALSO, ARMS, STEPS, TASKS, first_of, rows_of, whole_rows_of
 from records import read_rows
 
+import envs
 from gail_suite.stats import probability_of_improvement, t_interval
 
 Runs = list[dict[str, str]]
@@ -159,6 +160,25 @@ def compared(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> list[s
     return [*cells, chance, *(" ".join(r["steps_to_0.5"] or "-" for r in rows) for rows in (ours, theirs))]
 
 
+def knowledge() -> list[list[str]]:
+    """What the two models of `kl-t-start` know beyond those of a control (prior_density.py, prior_starts.py), and what it gains over that control."""
+    density, starts = (read_rows(few_demos.CSV.with_name(f"{name}.csv")) for name in ("prior_density", "prior_starts"))
+    lines = []
+    for task in TASKS:
+        act_dim = envs.spec(ROWS[task].env).act_dim
+        for control in ("shuffled", "untrained"):
+            nats = (mean_of(density, task, prior, "expert") / act_dim for prior in ("gmm, Student's t", f"t, {control}"))
+            up = (mean_of(starts, task, prior, "stays_up") for prior in ("gmm", f"gmm, {control}"))
+            pair = paired(runs_by_arm(task), "kl-t-start", f"kl-t-start-{control}")
+            lines.append([task, control, *(f"{v:.1f}" for v in nats), *(f"{v:.2f}" for v in up), interval(differences(*pair))])
+    return lines
+
+
+def mean_of(rows: Runs, task: str, prior: str, column: str) -> float:
+    """Over the seeds of one prior."""
+    return float(np.mean([float(r[column]) for r in rows if (r["task"], r["prior"]) == (task, prior)]))
+
+
 def whole_runs() -> list[list[str]]:
     """A line each run of a task's full length, beside plain GAIL's of few_demos.py, and one with the means of the differences."""
     lines = []
@@ -202,6 +222,8 @@ WHOLE = ("score", "mean", "to 0.5", "to 0.9")
 WHOLE_HEADER = ["task", "prior", "seed", "score", "plain GAIL's", "mean score", "plain GAIL's", "steps to 0.5", "plain GAIL's", "steps to 0.9", "plain GAIL's"]
 SUMMARY = ["prior", *(f"{task}: {against}" for task in TASKS for against in ("gain over plain GAIL", "against its controls"))]
 HEADLINE_HEADER = ["task", "prior", "seeds", f"score after {STEPS // 1000}k steps", "plain GAIL's", "steps to 0.5, each seed", "plain GAIL's"]
+KNOWLEDGE_HEADER = ["task", "control", "p0: nats an action's dimension", "its control's", "starts: share from which the expert stays up", "its control's",
+                    "gain in AUC over the control"]
 VARIANT_HEADER = ["task", "prior", "variant", "seed", "AUC", "the prior's", "plain GAIL's"]
 HEADER = ["task", "prior", "against", "seeds", "AUC", "its AUC", "difference (95 %)", "score", "its score", "difference (95 %)",
           "P(improvement of AUC)", "steps to 0.5", "its steps to 0.5"]

@@ -194,6 +194,13 @@ def priors_headline_table() -> str:
     return markdown(prior_verdicts.HEADLINE_HEADER, prior_verdicts.headline())
 
 
+def priors_knowledge_table() -> str:
+    """What priors know beyond their controls, and what that gains."""
+    import prior_verdicts
+
+    return markdown(prior_verdicts.KNOWLEDGE_HEADER, prior_verdicts.knowledge())
+
+
 def priors_variants_table() -> str:
     """Other sizes, trainings and weights of priors."""
     import prior_verdicts
@@ -244,7 +251,7 @@ def make(name: str) -> str:
     return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS),
             "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table,
             "priors_summary": priors_summary_table, "priors_whole": priors_whole_table, "priors_variants": priors_variants_table,
-            "priors_headline": priors_headline_table,
+            "priors_headline": priors_headline_table, "priors_knowledge": priors_knowledge_table,
             "prior_density": prior_density_table, "prior_starts": prior_starts_table,
             "ablation": ablation_table, "holding": holding_table, "mnist": mnist_table}.get(name, plain_table(name))()
 
