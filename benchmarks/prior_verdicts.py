@@ -116,7 +116,7 @@ def verdict(pairs: list[Pairing]) -> tuple[str, str]:
         words = ["behind plain GAIL"]
     else:
         words = [f"no better than {', '.join(ended)}"] * bool(ended) + [f"not surely ahead of {', '.join(unsure)}"] * bool(unsure)
-        words = words or ["ahead of all that were run"] * bool(measured)
+        words = words or ["ahead of each control that was run"] * bool(measured)
         words += [f"under {ENOUGH} seeds: {', '.join(lacking)}"] * bool(lacking)
     return interval(plain), "; ".join(words)
 

@@ -138,8 +138,6 @@ VARIANTS |= {
     "gmm-exponential": ("gmm", {"model": "gmm"}, ("prior.weight=0.2",)),  # without the tail, a beginner scores 0
     "kl-gmm-warm-0.1": ("kl-gmm-warm", GAUSSIAN, ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, "prior.warm_start=true"))}
 VARIANTS |= {f"kl-t-{w}": ("kl-t", STUDENT, (f"prior.weight={w}", "prior.weight_final=0")) for w in ("0.02", "0.2")}
-VARIANTS |= {f"kl-t-start-{w}": ("kl-t-start", STUDENT, (f"prior.weight={w}", "prior.weight_final=0", "second_prior.weight=0.5"))
-             for w in ("0.1", "0.2")}
 VARIANTS |= {f"vail-{nats}": ("vail", {}, (f"adversary.bottleneck={nats}",)) for nats in ("0.05", "0.1", "0.2")}
 VARIANTS |= {f"soft-{tail}": ("soft", SOFT | {"tail": tail}, MIXED) for tail in (0.25, 1.0)}
 ARMS["gmm-start-200"] = Arm("gmm-start-200", {"model": "gmm"} | TAIL, (*FROM_STARTS, "second_prior.rollout=200"), START, variant_of="gmm-start")

@@ -19,10 +19,10 @@ AHEAD, UNSURE, LEVEL = (0.20, 0.21, 0.19), (0.3, 0.0, 0.1), (0.05, -0.05, 0.0)
 
 @pytest.mark.parametrize(("controls", "words"), [
     ([], ""),
-    ([against("a", *AHEAD)], "ahead of all that were run"),
+    ([against("a", *AHEAD)], "ahead of each control that was run"),
     ([against("a", *AHEAD), against("b", *UNSURE)], "not surely ahead of `b` (+0.13)"),
     ([against("a", *LEVEL), against("b", *UNSURE)], "no better than `a` (+0.00); not surely ahead of `b` (+0.13)"),
-    ([against("a", *AHEAD), against("b", 0.4, 0.2), against("c")], "ahead of all that were run; under 3 seeds: `b` (+0.30, 2), `c`"),
+    ([against("a", *AHEAD), against("b", 0.4, 0.2), against("c")], "ahead of each control that was run; under 3 seeds: `b` (+0.30, 2), `c`"),
 ])
 def test_controls_decide_in_words(controls, words):
     assert prior_verdicts.verdict([against("plain", *AHEAD), *controls]) == ("+0.20 (+0.18 to +0.22; 3 seeds)", words)  # 0.01 * 4.303 / sqrt(3) = 0.025
@@ -47,3 +47,9 @@ def test_every_arm_is_a_prior_a_control_of_one_or_a_variant_of_one():
         elif name not in ("plain", "bc-start", "bc-start-near"):
             assert name in claims or any(name in prior_verdicts.controls(c, t) for c in claims for t in priors.TASKS) or \
                 priors.ARMS[priors.first_of(arm.prior)].variant_of is not None, name
+
+
+def test_an_arm_that_weighs_a_prior_fits_one():
+    for name, arm in priors.ARMS.items():
+        for which, fit in (("prior", arm.fit), ("second_prior", arm.second)):
+            assert any(s.startswith(f"{which}.") for s in arm.settings) == bool(fit), name
