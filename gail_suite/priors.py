@@ -18,7 +18,7 @@ import secrets
 import shutil
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -219,6 +219,10 @@ def attached(configs: Mapping[str, PriorConfig], env_id: str, run_dir: Path | No
 
 
 def _attached(name: str, config: PriorConfig, env_id: str, copy: Path | None) -> Prior | None:
+    idle = [f"{name}.{f.name}" for f in fields(PriorConfig) if getattr(config, f.name) != f.default]
+    if config.path is None and config.weight != 0 and idle and copy is None:
+        raise ValueError(f"{' and '.join(idle)} would do nothing without a prior: give --{name.replace('_', '-')} DIR ({name}.path), "
+                         "the folder that gail-suite prior fit wrote")
     if config.path is None or (copy is not None and not config.active):  # a run whose prior is switched off keeps no copy
         return None
     about = read_about(copy or config.path)

@@ -93,6 +93,7 @@ def test_train_takes_two_priors(folder, fitted, capsys):
     (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "nan"], "got nan"),
     (["train", "gail", "--demos", "{demos}", "--prior-weight", "0.2"], "which prior? give --prior DIR"),
     (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--second-prior-weight", "0.2"], "which prior? give --second-prior DIR"),
+    (["train", "gail", "--demos", "{demos}", "--set", "prior.weight=0.3"], "prior.weight would do nothing without a prior: give --prior DIR"),
     (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--second-prior", "{prior}"], "are both for typicality"),
     (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--generator", "ppo"], "leave out --generator ppo"),
     (["train", "gail", "--resume", "{demos}", "--prior", "{prior}"], "leave out --prior"),

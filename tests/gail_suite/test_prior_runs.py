@@ -72,7 +72,7 @@ def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, 
     first, second = ("behaviour", "bottleneck") if use == "two at once" else (use, None)
     borrowed = shutil.copytree(priors[first], tmp_path / "prior")
     config = dataclasses.replace(TINY, prior=PriorConfig(str(borrowed), 0.5, **USES[first][1]),
-                                 second_prior=PriorConfig(None if second is None else str(priors[second]), 0.5))
+                                 second_prior=PriorConfig() if second is None else PriorConfig(str(priors[second]), 0.5))
     whole = train(toy_demos, config, tmp_path / "whole", 120)
     assert rows(tmp_path / "whole") != plain
     part = GAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path / "part")

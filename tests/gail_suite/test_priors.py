@@ -81,6 +81,13 @@ def test_no_prior_in_a_folder_and_a_prior_of_another_task(prior, toy_demos, tmp_
         attached({"prior": PriorConfig(path=str(prior), weight=0.1)}, "Other")
 
 
+def test_settings_without_a_prior_are_refused_and_weight_zero_is_none():
+    lone = {"prior": PriorConfig(), "second_prior": PriorConfig(weight=0.5, rollout=20)}
+    with pytest.raises(ValueError, match=r"second_prior\.weight and second_prior\.rollout would do nothing without a prior: give --second-prior DIR"):
+        attached(lone, envs.TOY_ID)
+    assert attached({"prior": PriorConfig(weight=0, target_kl=1.0)}, envs.TOY_ID) == {}
+
+
 def test_two_priors_are_for_two_uses(prior):
     both = {name: PriorConfig(path=str(prior), weight=0.1) for name in ("prior", "second_prior")}
     with pytest.raises(ValueError, match="prior and second_prior are both for typicality, of which a run has one"):
