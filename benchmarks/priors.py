@@ -67,9 +67,7 @@ for _model in ("gmm", "vae", "ae", "pixelcnn", "gan"):
 # one Gaussian under a wide noise, which ranks a beginner's steps better than the mixture of the largest likelihood; of tails of 0.5 and 1
 # on seed 5 (CHOSEN_ON)
 SOFT = {"model": "gmm", "n_components": 1, "reg_covar": 0.04, "tail": 0.5}
-ARMS |= {"soft": Arm("soft", SOFT, MIXED, variant_of="gmm"), "soft-untrained": Arm("soft", SOFT | {"control": "untrained"}, MIXED),
-         "soft-shuffled": Arm("soft", SOFT | {"control": "shuffled"}, MIXED),
-         "soft-constant": Arm("soft", {"model": "constant"}, MIXED, constant_of="soft")}
+ARMS |= {"soft": Arm("soft", SOFT, MIXED, variant_of="gmm"), "soft-untrained": Arm("soft", SOFT | {"control": "untrained"}, MIXED)}
 VAE = {"model": "vae", "use": "bottleneck"}
 ARMS |= {  # plain has the gradient penalty alone, and what is here has it too
     "vail": Arm("vail", settings=("adversary.bottleneck=0.5",)),
@@ -103,16 +101,10 @@ ARMS |= {"start": Arm("start", START, HALF), "start-untrained": Arm("start", STA
          "start-demonstrated": Arm("start", START | {"model": "demonstrated"}, HALF)}
 # the two uses of one mixture of where the expert goes: episodes begin there, and being there pays
 FROM_STARTS = (*MIXED, "second_prior.weight=0.5")
-ARMS["gmm-start"] = Arm("gmm-start", {"model": "gmm"} | TAIL, FROM_STARTS, START)
-for _control in ("untrained", "shuffled"):
-    ARMS[f"gmm-start-{_control}"] = Arm("gmm-start", {"model": "gmm", "control": _control} | TAIL, FROM_STARTS, START | {"control": _control})
-ARMS["gmm-start-constant"] = Arm("gmm-start", {"model": "constant"}, FROM_STARTS, START | {"model": "constant"}, constant_of="gmm-start")
+ARMS["gmm-start"] = Arm("gmm-start", {"model": "gmm"} | TAIL, FROM_STARTS, START, variant_of="start")
 # where the expert goes, typicality of (s, s'), with what it does there, the KL to p0(a | s); weights as of each alone
 BOTH = (*MIXED, "second_prior.weight=0.05", "second_prior.weight_final=0")
 ARMS["both"] = Arm("both", {"model": "gmm"} | TAIL, BOTH, STUDENT, variant_of="gmm")
-for _control in ("untrained", "shuffled"):
-    ARMS[f"both-{_control}"] = Arm("both", {"model": "gmm", "control": _control} | TAIL, BOTH, STUDENT | {"control": _control})
-ARMS["both-constant"] = Arm("both", {"model": "constant"}, MIXED, constant_of="both")
 # the KL where p0(a | s) is sure of itself: half of the environments are near the expert's states
 KL_START = (*STRONGER, "second_prior.weight=0.5")
 ARMS["kl-t-start"] = Arm("kl-t-start", STUDENT, KL_START, START)
@@ -120,35 +112,28 @@ for _control in ("untrained", "shuffled"):
     ARMS[f"kl-t-start-{_control}"] = Arm("kl-t-start", STUDENT | {"control": _control}, KL_START, START | {"control": _control})
 ARMS["kl-t-start-reset"] = Arm("kl-t-start", STUDENT, KL_START, START | {"model": "constant"})  # the KL, and episodes cut as often
 ARMS["vail-kl-t"] = Arm("vail-kl-t", STUDENT, ("adversary.bottleneck=0.5", *STRONGER), variant_of="kl-t")
-for _model, KL in (("gmm", GAUSSIAN), ("pixelcnn", AUTOREGRESSIVE)):
-    # in place of the BC term that plain has, and started from the prior's own actions
-    ARMS[f"kl-{_model}-warm"] = Arm(f"kl-{_model}-warm", KL, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
-    for _control in ("untrained", "shuffled"):
-        ARMS[f"kl-{_model}-warm-{_control}"] = Arm(f"kl-{_model}-warm", KL | {"control": _control}, (*FADING, *NO_BC_TERM, "prior.warm_start=true"))
-# what a start from the prior's own actions around the demonstrated states has to beat: cloning the demonstrated ones, also around them
-ARMS["bc-start"] = Arm("bc-start", settings=NO_BC_TERM)
-ARMS["bc-start-near"] = Arm("bc-start", settings=(*NO_BC_TERM, "bc.input_noise=0.2"))
+# started from the prior's own actions around the demonstrated states: beside the BC term of plain, and in its place
+WARM = ("prior.warm_start=true",)
+ARMS |= {"kl-t-warm": Arm("kl-t-warm", STUDENT, (*STRONGER, *WARM), variant_of="kl-t"),
+         "kl-gmm-warm-0.1": Arm("kl-gmm-warm-0.1", GAUSSIAN, ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, *WARM), variant_of="kl-gmm")}
+ARMS["bc-start"] = Arm("bc-start", settings=NO_BC_TERM)  # BC's initialisation alone
 # how the gain goes with the size and the training of the model and with the weight, and as a potential, which cannot change what is best
 VARIANTS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {f"gmm-k{k}": ("gmm", {"model": "gmm", "n_components": k} | TAIL, MIXED) for k in (1, 4, 16)}
 VARIANTS |= {f"vae-{steps}-steps": ("vae", {"model": "vae", "steps": steps} | TAIL, MIXED) for steps in (20, 200)}
-VARIANTS |= {f"gmm-weight-{w}": ("gmm", {"model": "gmm"} | TAIL, (f"prior.weight={w}",)) for w in ("0.1", "0.3", "1.0")}
+VARIANTS |= {f"gmm-weight-{w}": ("gmm", {"model": "gmm"} | TAIL, (f"prior.weight={w}",)) for w in ("0.3", "1.0")}
 VARIANTS |= {
     "start-200": ("start", START, (*HALF, "prior.rollout=200")),
     "gmm-potential": ("gmm", {"model": "gmm", "states": True} | TAIL, (*MIXED, "prior.potential=true")),
-    "gmm-exponential": ("gmm", {"model": "gmm"}, ("prior.weight=0.2",)),  # without the tail, a beginner scores 0
-    "kl-gmm-warm-0.1": ("kl-gmm-warm", GAUSSIAN, ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, "prior.warm_start=true"))}
+    "gmm-exponential": ("gmm", {"model": "gmm"}, ("prior.weight=0.2",))}  # without the tail, a beginner scores 0
 VARIANTS |= {f"kl-t-{w}": ("kl-t", STUDENT, (f"prior.weight={w}", "prior.weight_final=0")) for w in ("0.02", "0.2")}
 VARIANTS |= {f"vail-{nats}": ("vail", {}, (f"adversary.bottleneck={nats}",)) for nats in ("0.05", "0.1", "0.2")}
-VARIANTS |= {f"soft-{tail}": ("soft", SOFT | {"tail": tail}, MIXED) for tail in (0.25, 1.0)}
+VARIANTS["soft-1.0"] = ("soft", SOFT | {"tail": 1.0}, MIXED)
 ARMS["gmm-start-200"] = Arm("gmm-start-200", {"model": "gmm"} | TAIL, (*FROM_STARTS, "second_prior.rollout=200"), START, variant_of="gmm-start")
-# the actor moves after 500 critic updates and not after 3000: with what holds it, and without
-SOON = ("sac.burn_in=500",)
-ARMS |= {"kl-t-start-soon": Arm("kl-t-start-soon", STUDENT, (*KL_START, *SOON), START, variant_of="kl-t-start"),
-         "plain-soon": Arm("plain-soon", settings=SOON, variant_of="plain")}
+# the actor moves after 500 critic updates and not after 3000
+ARMS["kl-t-start-soon"] = Arm("kl-t-start-soon", STUDENT, (*KL_START, "sac.burn_in=500"), START, variant_of="kl-t-start")
 ARMS |= {name: Arm(name, fit, settings, variant_of=of) for name, (of, fit, settings) in VARIANTS.items()}
-ALSO = {"gmm-start": ("gmm", "start"), "kl-t-start": ("kl-t", "start", "bc-start"), "vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",), "kl-pixelcnn": ("bc-start",),
-        "both": ("gmm", "kl-t", "bc-start"), "vail-kl-t": ("vail", "kl-t", "bc-start"),
-        "kl-gmm-warm": ("bc-start", "bc-start-near"), "kl-pixelcnn-warm": ("bc-start", "bc-start-near")}
+ALSO = {"kl-t-start": ("kl-t", "start", "bc-start"), "vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",),
+        "kl-pixelcnn": ("bc-start",)}
 """Arms of other groups that a prior has to beat too."""
 # The first arm of a group is the prior, the others are what it has to beat.
 

@@ -44,7 +44,7 @@ def test_every_arm_is_a_prior_a_control_of_one_or_a_variant_of_one():
     for name, arm in priors.ARMS.items():
         if arm.variant_of is not None:
             assert arm.variant_of in priors.ARMS, name
-        elif name not in ("plain", "bc-start", "bc-start-near"):
+        elif name not in ("plain", "bc-start"):
             assert name in claims or any(name in prior_verdicts.controls(c, t) for c in claims for t in priors.TASKS) or \
                 priors.ARMS[priors.first_of(arm.prior)].variant_of is not None, name
 
