@@ -100,6 +100,8 @@ def reached(rows: Runs) -> str:
 
 ENOUGH = 3
 """Seeds that a comparison needs."""
+LEVEL = 0.02
+"""A mean gain in AUC up to which a prior is no better than what it is compared with."""
 
 
 def verdict(pairs: list[Pairing]) -> tuple[str, str]:
@@ -110,10 +112,10 @@ def verdict(pairs: list[Pairing]) -> tuple[str, str]:
         return "-", "not run"
     lacking = [f"`{other}`" + (f" ({d.mean():+.2f}, {len(d)})" if len(d) else "") for other, d in gains.items() if len(d) < ENOUGH]
     measured = {other: d for other, d in gains.items() if len(d) >= ENOUGH}
-    ended = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() <= 0.02]
-    unsure = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() > 0.02 and t_interval(d)[0] <= 0]
-    if plain.mean() <= 0:
-        words = ["behind plain GAIL"]
+    ended = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() <= LEVEL]
+    unsure = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() > LEVEL and t_interval(d)[0] <= 0]
+    if plain.mean() <= LEVEL:
+        words = ["no better than plain GAIL" if plain.mean() > 0 else "behind plain GAIL"]
     else:
         words = [f"no better than {', '.join(ended)}"] * bool(ended) + [f"not surely ahead of {', '.join(unsure)}"] * bool(unsure)
         words = words or ["ahead of each control that was run"] * bool(measured)

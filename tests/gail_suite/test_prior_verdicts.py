@@ -30,6 +30,7 @@ def test_controls_decide_in_words(controls, words):
 
 def test_what_is_behind_plain_gail_needs_no_controls():
     assert prior_verdicts.verdict([against("plain", -0.1), against("a", *AHEAD)]) == ("-0.10 (one seed)", "behind plain GAIL")
+    assert prior_verdicts.verdict([against("plain", 0.01), against("a", *AHEAD)])[1] == "no better than plain GAIL"
     assert prior_verdicts.verdict([against("plain")]) == prior_verdicts.verdict([]) == ("-", "not run")
 
 
