@@ -206,7 +206,7 @@ def whole_runs() -> list[list[str]]:
 def every_10k(curve: str) -> dict[str, float]:
     """Of a saved curve, its evaluations at whole 10,000 steps alone: their mean, and the first to reach 0.5 and 0.9."""
     found = {r["step"]: r["score"] for r in saved(curve) if "score" in r and r["step"] % 10_000 == 0}
-    return {"mean": float(np.mean(list(found.values())))} | {f"to {level}": min(s for s, score in found.items() if score >= level) for level in (0.5, 0.9)}
+    return {"mean": float(np.mean(list(found.values())))} | {f"to {level}": min((s for s, score in found.items() if score >= level), default=np.nan) for level in (0.5, 0.9)}
 
 
 def saved(curve: str) -> list[dict]:

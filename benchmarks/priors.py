@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -172,17 +173,17 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
 
 
 def prior_settings(arm: Arm, task: str, seed: int, shown: Any, run_dir: Path) -> tuple[str, ...]:
-    """Fits the arm's priors to the run's own demonstrations, once, and says where they are."""
+    """Fits the arm's priors to the run's own demonstrations and says where they are."""
     from gail_suite.priors import fit_prior
 
     paths = []
     for name, fit in (("prior", arm.fit), ("second_prior", arm.second)):
         if fit:
             place = run_dir.with_name(f"{run_dir.name}-{name}")
-            if not place.exists():
-                constant = arm.constant_of if name == "prior" else None
-                more = {} if constant is None else {"value": partner_bonus(task, constant, seed)}
-                fit_prior(shown, **fit, seed=seed, **more).save(place)
+            shutil.rmtree(place, ignore_errors=True)  # it may be of other settings; a run that goes on has its own copy
+            constant = arm.constant_of if name == "prior" else None
+            more = {} if constant is None else {"value": partner_bonus(task, constant, seed)}
+            fit_prior(shown, **fit, seed=seed, **more).save(place)
             paths.append(f"{name}.path={place}")
     return tuple(paths)
 

@@ -126,7 +126,7 @@ class Demonstrations(Sequence[Trajectory]):
     @overload
     def __getitem__(self, index: slice) -> Demonstrations: ...
     def __getitem__(self, index: int | slice) -> Trajectory | Demonstrations:
-        return self._chosen(range(len(self))[index]) if isinstance(index, slice) else self.trajectories[index]
+        return self.chosen(range(len(self))[index]) if isinstance(index, slice) else self.trajectories[index]
 
     def __repr__(self) -> str:
         return (f"Demonstrations({self.env_id}: {len(self)} trajectories, {self.n_pairs} pairs"
@@ -162,7 +162,7 @@ class Demonstrations(Sequence[Trajectory]):
         if not 1 <= n <= len(self):
             raise ValueError(f"cannot take {n} of {len(self)} trajectories: choose 1 to {len(self)}, or record more")
         chosen = np.random.default_rng(seed).permutation(len(self))[:n].tolist()
-        return self._chosen(chosen, take={"n": n, "seed": seed, "episodes": chosen})
+        return self.chosen(chosen, take={"n": n, "seed": seed, "episodes": chosen})
 
     def subsample(self, k: int, seed: int = 0) -> Demonstrations:
         """Every k-th pair from a random offset in each trajectory (Ho and Ermon 2016), with its true next observation.
@@ -196,6 +196,7 @@ class Demonstrations(Sequence[Trajectory]):
 
         return save(self, path)
 
-    def _chosen(self, indices: Sequence[int], **meta: Any) -> Demonstrations:
+    def chosen(self, indices: Sequence[int], **meta: Any) -> Demonstrations:
+        """The trajectories of these numbers, in this order, subsampled as they are; `meta` is added to theirs."""
         return Demonstrations(tuple(self.trajectories[i] for i in indices), {**self.meta, **meta}, self.stride,
                               tuple(self.offsets[i] for i in indices))

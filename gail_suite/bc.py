@@ -16,7 +16,7 @@ import demos
 import envs
 from gail_suite.actions import action_bounds, to_unit
 from gail_suite.cpu import cpu_settings, keep_freed_memory
-from gail_suite.features import Features, fit_features, state_columns
+from gail_suite.features import Features, check_widths, fit_features, state_columns
 from gail_suite.networks import Actor, policy_tensors
 from gail_suite.policy import LearnedPolicy
 from gail_suite.runlog import RunLog, write_run_files
@@ -62,16 +62,10 @@ def demo_pairs(env_id: str, demonstrations) -> tuple[Features, Tensor, Tensor, T
     """The map fitted on demonstrations, and features (N, F), actions (N, A) in [-1, 1], next features, terminated (N,).
 
     Raises:
-        ValueError: no trajectories, or sizes that are not the environment's.
+        ValueError: sizes that are not the environment's.
     """
-    spec = envs.spec(env_id)
-    if len(demonstrations) == 0:
-        raise ValueError("the demonstrations hold no trajectory: record some with `gail-suite record --env "
-                         f"{env_id} --out DIR`")
+    check_widths(demonstrations, env_id)
     t = demonstrations.transitions()
-    if t.obs.shape[1] != spec.obs_dim or t.acts.shape[1] != spec.act_dim:
-        raise ValueError(f"the demonstrations have {t.obs.shape[1]} observation and {t.acts.shape[1]} action entries, "
-                         f"{env_id} has {spec.obs_dim} and {spec.act_dim}: record them on {env_id}")
     features = fit_features(t.obs, state_columns(env_id))
     actions = to_unit(t.acts, *action_bounds(env_id))
     x, a, y, end = (torch.as_tensor(np.asarray(array), dtype=torch.float32)

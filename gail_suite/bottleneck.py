@@ -35,7 +35,7 @@ class LogitConfig:
     bottleneck: float = 0.0
     """Nats that the discriminator may know of a pair (Peng et al., 2019); 0 for a discriminator without bottleneck."""
     latent: int = 32
-    """Dimensions of the bottleneck's code."""
+    """Dimensions of the bottleneck's code. A bottleneck prior brings its own network, so neither this nor `hidden` is followed beside one."""
     dual_rate: float = 0.01
     """Largest step of the multiplier that holds the bottleneck."""
     reward: str = "gail"
@@ -139,12 +139,10 @@ def bottlenecked(config: Any, prior: PriorConfig) -> Any:
     """
     if config.dropout > 0:
         raise ValueError(f"a bottleneck prior and adversary.dropout={config.dropout} both limit the discriminator: set adversary.dropout=0")
-    if config.bottleneck > 0:
-        return config
-    if prior.weight <= 0 or prior.weight_final not in (None, prior.weight):
+    if (config.bottleneck <= 0 and prior.weight <= 0) or prior.weight_final not in (None, prior.weight):
         raise ValueError(f"a bottleneck is a limit in nats that stays as it is, got weight={prior.weight}, "
                          f"weight_final={prior.weight_final}: set prior.weight alone")
-    return replace(config, bottleneck=prior.weight)
+    return config if config.bottleneck > 0 else replace(config, bottleneck=prior.weight)
 
 
 @torch.no_grad()

@@ -28,7 +28,7 @@ def build(defaults: T, file: str | Path | None = None, settings: Sequence[str] =
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
             raise ValueError(f"setting {setting!r} is not of the form key=value, such as sac.gamma=0.99")
-        value: Any = _parse(text)
+        value: Any = parsed(text)
         for part in reversed(key.strip().split(".")):
             value = {part: value}
         defaults = merge(defaults, value)
@@ -117,7 +117,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _parse(text: str) -> Any:
+def parsed(text: str) -> Any:
+    """The text read as YAML, or itself where it is none."""
     import yaml
 
     try:
@@ -129,6 +130,8 @@ def _parse(text: str) -> Any:
 def converted(value: Any, hint: Any, name: str) -> Any:
     """The value as the annotated type; only conversions that lose nothing are made. ValueError for any other value."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import envs
+
+if TYPE_CHECKING:
+    from demos.trajectory import Demonstrations
 
 STD_FLOOR = 0.1
 """Smallest standard deviation divided by, in the observation's own units (rad, m, rad/s): a joint that hardly moves in the
@@ -52,6 +56,15 @@ class Features:
     def state(self) -> dict[str, np.ndarray]:
         """The map as arrays, for a checkpoint."""
         return {"columns": self.columns, "mean": self.mean, "std": self.std}
+
+
+def check_widths(demonstrations: Demonstrations, env_id: str) -> None:
+    """ValueError, with the numbers, for demonstrations whose observations or actions are not as wide as the environment's."""
+    spec, first = envs.spec(env_id), demonstrations[0]
+    widths = first.obs.shape[1], first.acts.shape[1]
+    if widths != (spec.obs_dim, spec.act_dim):
+        raise ValueError(f"the demonstrations have {widths[0]} observation and {widths[1]} action entries, "
+                         f"{env_id} has {spec.obs_dim} and {spec.act_dim}: record them on {env_id}")
 
 
 def state_columns(env_id: str) -> np.ndarray:

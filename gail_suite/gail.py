@@ -134,7 +134,7 @@ class GAIL:
     def train(self, total_steps: int | None = None, eval_episodes: int = 20, quiet: bool = True) -> Run:
         """Trains to `total_steps` environment steps (100k unless resumed) and evaluates the averaged final policy."""
         total = self.total_steps = total_steps or self.total_steps
-        fresh = self.loop.steps == 0
+        fresh = self.loop.current is None  # a run that was stopped after its warm start is at step 0 too
         if self.run_dir is None:
             self._warm_start(fresh, None)
             self.loop.train(total)

@@ -10,6 +10,7 @@ A use is a module with `fit(demonstrations, model, seed, control, **settings) ->
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import inspect
 import json
@@ -142,7 +143,10 @@ def fit_prior(demonstrations: Demonstrations, model: str = "gmm", use: str = "ty
         ValueError: unknown use, model, control or setting, a setting of another type, or a model that the use cannot be made of;
             names the valid ones.
     """
+    from gail_suite.features import check_widths
+
     check(use, model, control)
+    check_widths(demonstrations, demonstrations.env_id)
     module = importlib.import_module(USES[use][0])
     options = settings_of(module.fit)
     for name in options.keys() & settings.keys():
@@ -180,7 +184,10 @@ def load_prior(path: str | Path) -> Prior:
     folder = Path(path)
     about = read_about(folder)
     arrays = _read_arrays(folder / "arrays.safetensors")
-    features = Features(*(arrays.pop(f"features.{n}") for n in ("columns", "mean", "std")))
+    try:
+        features = Features(*(arrays.pop(f"features.{n}") for n in ("columns", "mean", "std")))
+    except KeyError as error:
+        raise ValueError(f"{folder / 'arrays.safetensors'} lacks {error}: fit the prior again") from None
     model = None if (about["use"], about["model"]) in ARRAYS_ALONE else generative.load(folder / "model.safetensors")
     return Prior(about["use"], about["model"], about["env_id"], features, model, about["control"], about["settings"], arrays,
                  about["provenance"])
@@ -242,7 +249,8 @@ def check_config(config: PriorConfig, use: str, name: str = "prior") -> None:
             allowed = f"a share of the {of} in [0, 1]" if greatest == 1 else "a finite number, 0 or more"
             raise ValueError(f"{name}.{key} of a prior for {use} is {allowed}, got {weight}")
     for key, belongs, given in (("potential", "typicality", config.potential), ("target_kl", "behaviour", config.target_kl is not None),
-                                ("warm_start", "behaviour", config.warm_start)):
+                                ("warm_start", "behaviour", config.warm_start), ("rollout", "start", config.rollout != PriorConfig.rollout),
+                                ("dual_rate", "behaviour", config.dual_rate != PriorConfig.dual_rate)):
         if given and use != belongs and config.active:
             raise ValueError(f"{name}.{key} is a setting of priors for {belongs}, this one is for {use}: leave it out")
     if use == "start" and config.active:
@@ -250,6 +258,8 @@ def check_config(config: PriorConfig, use: str, name: str = "prior") -> None:
             raise ValueError(f"{name}.weight_final is not followed by a prior for start, whose share of the environments stays: leave it out")
         if config.rollout < 1:
             raise ValueError(f"{name}.rollout is in steps, at least 1, got {config.rollout}")
+    if config.target_kl is None and config.dual_rate != PriorConfig.dual_rate and config.active:
+        raise ValueError(f"{name}.dual_rate is the step of the multiplier that holds {name}.target_kl, which is not set: set both or neither")
     if config.target_kl is not None and config.active:
         if not (config.target_kl > 0 and math.isfinite(config.target_kl)):
             raise ValueError(f"{name}.target_kl is in nats, above 0, got {config.target_kl}")
@@ -269,7 +279,10 @@ def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:
     from gail_suite.versions import versions
 
     meta = {k: demonstrations.meta[k] for k in ("expert", "seed", "take", "subsample") if k in demonstrations.meta}
-    return {"demos": {**meta, "n_trajectories": len(demonstrations), "n_pairs": demonstrations.n_pairs},
+    shown, digest = demonstrations.transitions(), hashlib.sha256()
+    for array in (shown.obs, shown.acts, shown.next_obs):
+        digest.update(array.tobytes())
+    return {"demos": {**meta, "n_trajectories": len(demonstrations), "n_pairs": demonstrations.n_pairs, "sha256": digest.hexdigest()},
             "seed": seed, "versions": versions()}
 
 

@@ -24,8 +24,8 @@ from torch import Tensor
 from demos.trajectory import Demonstrations, Transitions
 from gail_suite.actions import action_bounds, to_unit
 from gail_suite.config import converted
-from gail_suite.features import fit_features, state_columns
-from gail_suite.priors import Prior, PriorConfig, known, provenance
+from gail_suite.features import check_widths, fit_features, state_columns
+from gail_suite.priors import Prior, PriorConfig, fit_prior, known, provenance
 
 if TYPE_CHECKING:
     from generative import GenerativeModel
@@ -149,6 +149,7 @@ def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
     if demonstrations.env_id != prior.env_id:
         raise ValueError(f"the demonstrations are of {demonstrations.env_id}, the prior of {prior.env_id}: fit a prior to "
                          f"{demonstrations.env_id}")
+    check_widths(demonstrations, prior.env_id)
     least = FOREIGN * prior.settings.get("held_out_mean", 0.0)
     means = [_mean_score(prior, demonstrations[i : i + 1]) for i in range(len(demonstrations))]
     return _ranked(demonstrations, means, [least] * len(means))
@@ -169,8 +170,7 @@ def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0
                          "of other demonstrations")
     means = np.zeros(n)
     for fold in range(min(n, FOLDS)):
-        rest = Demonstrations(tuple(t for i, t in enumerate(demonstrations) if i % FOLDS != fold), demonstrations.meta)
-        prior = fit(rest, model, seed, **settings)
+        prior = fit_prior(demonstrations.chosen([i for i in range(n) if i % FOLDS != fold]), model, "typicality", seed, **settings)
         for i in range(fold, n, FOLDS):
             means[i] = _mean_score(prior, demonstrations[i : i + 1])
     return _ranked(demonstrations, means, [FOREIGN * float(np.median(np.delete(means, i))) for i in range(n)])
@@ -255,7 +255,7 @@ def split(demonstrations: Demonstrations) -> tuple[Transitions, Transitions]:
     if demonstrations.n_pairs < LEAST:
         raise ValueError(f"{demonstrations.n_pairs} pairs are too few to fit a prior and calibrate it: give at least {LEAST}")
     first = n - max(1, n // 4)
-    lengths = [len(t) for t in demonstrations]
+    lengths = [demonstrations[i : i + 1].n_pairs for i in range(n)]
     if min(sum(lengths[:first]), sum(lengths[first:])) >= LEAST:
         return demonstrations[:first].transitions(), demonstrations[first:].transitions()
     block = max(1, demonstrations.n_pairs // 50)  # whole blocks, since neighbours are alike

@@ -53,13 +53,13 @@ def note(text: str) -> None:
 
 def set_values(pairs: Iterable[str]) -> Iterator[tuple[str, Any]]:
     """Names and values, read as YAML, of name=value texts; ValueError for any other text."""
-    import yaml
+    from gail_suite.config import parsed
 
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"--set takes name=value, got {pair!r}")
-        yield name, yaml.safe_load(value)
+        yield name, parsed(value)
 
 
 def find_policy(source: str, env_id: str | None, trust: bool = False) -> tuple[Any, str]:

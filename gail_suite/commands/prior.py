@@ -81,7 +81,7 @@ def fit(
     output.result(values, text, [training, *scoring])
 
 
-def score(*, demos: Path, prior: Path | None = None, model: str = "gmm", seed: int = 0,
+def score(*, demos: Path, prior: Path | None = None, model: str | None = None, seed: int | None = None,
           set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (), output: Output = DEFAULT) -> None:
     """Rank trajectories by how typical a prior finds them, so that foreign ones are found before training.
 
@@ -94,7 +94,7 @@ def score(*, demos: Path, prior: Path | None = None, model: str = "gmm", seed: i
     prior
         Folder of a prior for typicality, as `gail-suite prior fit` writes it, fitted to other demonstrations.
     model
-        Without --prior: the model that is fitted.
+        Without --prior: the model that is fitted; gmm by default.
     seed
         Without --prior: seed of everything random.
     set_
@@ -106,14 +106,17 @@ def score(*, demos: Path, prior: Path | None = None, model: str = "gmm", seed: i
 
     shown = demonstrations.load(demos)
     if prior is None:
-        check("typicality", model, None)
-        ranked = rank_among(shown, model, seed, **_settings(set_))
+        check("typicality", model := model or "gmm", None)
+        ranked = rank_among(shown, model, seed or 0, **_settings(set_))
     else:
+        given = [f"--{name}" for name, value in (("model", model), ("seed", seed), ("set", set_ or None)) if value is not None]
+        if given:
+            raise ValueError(f"{prior} is fitted already: leave out {', '.join(given)}, or --prior to fit one here")
         loaded = load_prior(prior)
         if loaded.use != "typicality":
             raise ValueError(f"{prior} is a prior for {loaded.use}, which scores nothing: fit one with --use typicality")
         ranked = rank(loaded, shown)
-        if loaded.provenance.get("demos") == provenance(shown, seed)["demos"]:
+        if loaded.provenance.get("demos") == provenance(shown, 0)["demos"]:
             note(f"{prior} was fitted to {demos} itself, so it finds even a foreign trajectory in there typical: leave out --prior")
     values = {"prior": None if prior is None else str(prior), "demos": str(demos), "trajectories": [dataclasses.asdict(r) for r in ranked]}
     lines = [f"{'trajectory':>10} {'typicality':>10} {'steps':>6} {'return':>10}"]

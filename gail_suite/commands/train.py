@@ -189,7 +189,7 @@ def _prior_settings(generator: str, given: dict[str, Any], resume: Path | None, 
     names = {"prior": "prior.path", "prior-weight": "prior.weight", "prior-potential": "prior.potential",
              "second-prior": "second_prior.path", "second-prior-weight": "second_prior.weight"}
     # paths are quoted, since values are read as YAML
-    return tuple(f"{names[name]}={json.dumps(str(value) if isinstance(value, Path) else value)}" for name, value in given.items())
+    return tuple(f"{names[name]}={json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)}" for name, value in given.items())
 
 
 def _settings(defaults: Callable[[str | None], Any], training: Training, output: Output) -> Any:

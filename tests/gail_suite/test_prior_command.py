@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -45,6 +46,10 @@ def test_a_prior_says_that_it_cannot_judge_what_it_was_fitted_to(folder, fitted,
     assert main(["prior", "score", "--prior", str(fitted), "--demos", str(folder)]) == 0
     said = capsys.readouterr()
     assert "was fitted to" in said.err and "leave out --prior" in said.err
+    shown = demos.load(folder)
+    others = demos.Demonstrations(tuple(dataclasses.replace(t, obs=t.obs + 0.01) for t in shown), shown.meta).save(folder.parent / "others")
+    assert main(["prior", "score", "--prior", str(fitted), "--demos", str(others)]) == 0
+    assert not capsys.readouterr().err
     assert main(["prior", "score", "--demos", str(folder), "--set", "n_components=2"]) == 0
     said = capsys.readouterr()
     assert not said.err and f"next: gail-suite train gail --demos '{folder}'\n" in said.out and said.out.count("\n") == 6
@@ -73,7 +78,7 @@ def test_train_takes_a_prior(folder, fitted, capsys):
 
 
 def test_train_takes_two_priors(folder, fitted, capsys):
-    starts, run = folder.parent / "starts", folder.parent / "two"
+    starts, run = folder.parent / "starts \N{OWL}", folder.parent / "two"
     assert main(["prior", "fit", "--demos", str(folder), "--use", "start", "--set", "n_components=1", "--out", str(starts), "-q"]) == 0
     words = ["train", "gail", "--demos", str(folder), "--out", str(run), "--steps", "80", "--eval-episodes", "0", "--set", "warm_start=false"]
     assert main([*words, "-q", "--prior", str(fitted), "--second-prior", str(starts), "--second-prior-weight", "0.5"]) == 0
@@ -88,7 +93,11 @@ def test_train_takes_two_priors(folder, fitted, capsys):
     (["prior", "fit", "--demos", "{demos}", "--out", "{prior}"], "is there already"),
     (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "seed=3"], "seed is an option, not a setting: give --seed"),
     (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "n_components=2.5"], "expected int"),
+    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "n_components=[1"], "n_components' is '[1', expected int"),
     (["prior", "score", "--prior", "{demos}", "--demos", "{demos}"], "holds no prior"),
+    (["prior", "score", "--prior", "{prior}", "--demos", "{demos}", "--model", "vae", "--seed", "0"], "is fitted already: leave out --model, --seed"),
+    (["prior", "score", "--demos", "{demos}", "--set", "tail=abc"], "setting 'tail' is 'abc', expected float"),
+    (["prior", "score", "--demos", "{demos}", "--set", "states=maybe"], "expected bool"),
     (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "1.5"], "a share of the reward in [0, 1], got 1.5"),
     (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "nan"], "got nan"),
     (["train", "gail", "--demos", "{demos}", "--prior-weight", "0.2"], "which prior? give --prior DIR"),

@@ -93,6 +93,20 @@ def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, 
     np.testing.assert_array_equal(again.predict(obs, deterministic=True)[0], learned.predict(obs, deterministic=True)[0])
 
 
+def test_a_run_stopped_in_its_warm_start_clones_once(toy_demos, priors, tmp_path, monkeypatch):
+    config = dataclasses.replace(TINY, prior=PriorConfig(str(priors["behaviour"]), 0.5, warm_start=True))
+    whole = train(toy_demos, config, tmp_path / "whole")
+    for module in ("gail", "offpolicy"):
+        monkeypatch.setattr(f"gail_suite.{module}.stop_requested", lambda: True)
+    assert train(toy_demos, config, tmp_path / "part").loop.steps == 0
+    monkeypatch.undo()
+    resumed = GAIL.resume(tmp_path / "part")
+    resumed.train(eval_episodes=0)
+    ours, theirs = arrays(resumed), arrays(whole)
+    assert all(np.array_equal(ours[k], theirs[k], equal_nan=True) for k in ours)
+    assert rows(tmp_path / "part") == rows(tmp_path / "whole")
+
+
 def test_returns_are_told_of_whole_episodes_alone(toy_demos, priors):
     gail = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(TINY, prior=PriorConfig(str(priors["start"]), 0.5, rollout=7)), 0)
     seen = []

@@ -1,12 +1,14 @@
 import dataclasses
 import hashlib
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 import envs
+from demos.trajectory import Demonstrations
 from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.gail import GAIL, GAILConfig
 from gail_suite.offpolicy import LoopConfig
@@ -15,7 +17,7 @@ from gail_suite.replay import Window
 from gail_suite.runlog import read_metrics
 from gail_suite.sac import SACConfig
 from gail_suite.shaping import Shaping
-from gail_suite.typicality import score
+from gail_suite.typicality import rank, rank_among, score
 
 SMALL = GAILConfig(
     warm_start=False, adversary=AdversaryConfig(hidden=(16,), batch_size=32, every=1),
@@ -179,6 +181,9 @@ def test_a_bonus_sees_ends_and_not_what_follows_them_and_actions_in_the_environm
     ("behaviour", {"weight": 0.1, "potential": True}, "prior.potential is a setting of priors for typicality"),
     ("behaviour", {"weight": 0.1, "target_kl": -2.0}, "in nats, above 0, got -2.0"),
     ("behaviour", {"weight": 0.1, "target_kl": 2.0, "weight_final": 0.0}, "set one of them"),
+    ("typicality", {"weight": 0.2, "rollout": 7}, "prior.rollout is a setting of priors for start"),
+    ("typicality", {"weight": 0.2, "dual_rate": 0.1}, "prior.dual_rate is a setting of priors for behaviour"),
+    ("behaviour", {"weight": 0.1, "dual_rate": 0.1}, "holds prior.target_kl, which is not set"),
     ("bottleneck", {"weight": 0.5, "warm_start": True}, "prior.warm_start is a setting of priors for behaviour"),
 ])
 def test_settings_that_a_prior_cannot_follow_are_refused(use, settings, words):
@@ -218,14 +223,35 @@ def test_settings_of_the_wrong_kind_are_refused(toy_demos, arguments, words):
         fit_prior(toy_demos, **arguments)
 
 
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize(("columns", "actions"), [(2, 2), (3, 1), (6, 2)])
+def test_demonstrations_of_another_width_are_refused(toy_demos, prior, use, columns, actions):
+    def as_wide(array, width):
+        return np.tile(array, 2)[:, :width]
+
+    other = Demonstrations(tuple(dataclasses.replace(t, obs=as_wide(t.obs, columns), acts=as_wide(t.acts, actions)) for t in toy_demos), toy_demos.meta)
+    words = f"have {columns} observation and {actions} action entries, gail_suite/PointToy-v0 has 3 and 2"
+    with pytest.raises(ValueError, match=words):
+        fit_prior(other, USES[use][1][0], use)
+    if use == "typicality":
+        for ranking in (partial(rank, load_prior(prior)), rank_among):
+            with pytest.raises(ValueError, match=words):
+                ranking(other)
+
+
 def test_a_damaged_prior_says_what_it_lacks(prior, tmp_path):
     import shutil
 
-    for name, words in (("model.safetensors", "model.safetensors"), ("settings", "lacks settings: fit the prior again")):
+    from safetensors.numpy import save_file
+
+    for name, words in (("model.safetensors", "model.safetensors"), ("settings", "lacks settings: fit the prior again"),
+                        ("features", "arrays.safetensors lacks 'features.columns': fit the prior again")):
         folder = shutil.copytree(prior, tmp_path / name)
         if name == "settings":
             about = json.loads((folder / "prior.json").read_text())
             (folder / "prior.json").write_text(json.dumps({k: v for k, v in about.items() if k != "settings"}))
+        elif name == "features":
+            save_file({"other": np.zeros(1)}, folder / "arrays.safetensors")
         else:
             (folder / name).unlink()
         with pytest.raises(ValueError, match=words):

@@ -76,7 +76,10 @@ def test_samples_are_like_the_experts_states(toy_demos, model, settings):
     drawn = sample(fit_prior(toy_demos, model, "start", seed=0, **settings), 2000, seed=0)
     assert drawn.shape == (2000, 3)
     np.testing.assert_allclose(drawn.mean(0), shown.mean(0), atol=0.5 * shown.std(0).max())
-    assert (np.quantile(drawn, 0.9, 0) - np.quantile(drawn, 0.1, 0) < 2 * (shown.max(0) - shown.min(0))).all()
+    spread, its_spread = (np.quantile(x[:, 1], 0.9) - np.quantile(x[:, 1], 0.1) for x in (drawn, shown))
+    assert 0.6 * its_spread < spread < 2.5 * its_spread  # untrained, the GAN has 0.2 times it and PixelCNN 3 times
+    if model != "pixelcnn":  # whose 16 greys are wider than what goes together here; without training or company it is above -0.1
+        assert np.corrcoef(drawn[:, 0], drawn[:, 2])[0, 1] < -0.2 > np.corrcoef(shown[:, 0], shown[:, 2])[0, 1]
 
 
 def test_a_mixture_keeps_what_goes_together_and_shuffled_columns_do_not(toy_demos):

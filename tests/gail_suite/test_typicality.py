@@ -7,6 +7,7 @@ import torch
 from demos.trajectory import Demonstrations, Trajectory
 from gail_suite.priors import fit_prior
 from gail_suite.typicality import (
+    LEAST,
     TypicalityBonus,
     calibration,
     inputs,
@@ -151,10 +152,20 @@ def test_many_trajectories_are_scored_by_priors_of_the_other_groups(toy_demos, m
 
     several = Demonstrations(tuple(toy_demos[i % 4] for i in range(10)), toy_demos.meta)
     sizes = []
-    monkeypatch.setattr(typicality, "fit", lambda rest, *words, **more: sizes.append(len(rest)))
+    monkeypatch.setattr(typicality, "fit_prior", lambda rest, *words, **more: sizes.append((len(rest), rest.n_pairs)))
     monkeypatch.setattr(typicality, "_mean_score", lambda prior, one: 1.0)
-    assert len(rank_among(several)) == 10
-    assert sizes == [8, 8, 9, 9, 9, 9, 9, 9]
+    shown = several.subsample(5)
+    assert len(rank_among(shown)) == 10
+    assert [n for n, _ in sizes] == [8, 8, 9, 9, 9, 9, 9, 9]
+    assert max(pairs for _, pairs in sizes) < shown.n_pairs  # of what is shown, not of the whole trajectories
+
+
+def test_a_split_counts_the_pairs_that_are_shown(toy_demos):
+    few = toy_demos.subsample(max(len(t) for t in toy_demos) // 8)
+    assert LEAST <= few.n_pairs < 2 * LEAST
+    assert all(len(part) >= few.n_pairs // 6 for part in split(few))
+    held = split(few)[1]
+    assert {tuple(row) for row in held.obs} != {tuple(row) for row in few[3:].transitions().obs}  # blocks of all, not the last trajectory
 
 
 def test_a_split_that_leaves_a_side_without_rows_is_made_by_blocks(toy_demos):
