@@ -111,7 +111,8 @@ KL_START = (*STRONGER, "second_prior.weight=0.5")
 ARMS["kl-t-start"] = Arm("kl-t-start", STUDENT, KL_START, START)
 for _control in ("untrained", "shuffled"):
     ARMS[f"kl-t-start-{_control}"] = Arm("kl-t-start", STUDENT | {"control": _control}, KL_START, START | {"control": _control})
-ARMS["kl-t-start-reset"] = Arm("kl-t-start", STUDENT, KL_START, START | {"model": "constant"})  # the KL, and episodes cut as often
+ARMS |= {"kl-t-start-reset": Arm("kl-t-start", STUDENT, KL_START, START | {"model": "constant"}),  # the KL, and episodes cut as often
+         "kl-t-start-demonstrated": Arm("kl-t-start", STUDENT, KL_START, START | {"model": "demonstrated"})}  # no model of the states
 ARMS["vail-kl-t"] = Arm("vail-kl-t", STUDENT, ("adversary.bottleneck=0.5", *STRONGER), variant_of="kl-t")
 # started from the prior's own actions around the demonstrated states: beside the BC term of plain, and in its place
 WARM = ("prior.warm_start=true",)
