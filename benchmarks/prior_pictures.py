@@ -228,5 +228,7 @@ def _save(figure, name: str) -> None:
 
 if __name__ == "__main__":
     pictures = {f.__name__: f for f in (typicality, exploration, frames, bottleneck, latent, behaviour, starts, curves)}
+    if set(sys.argv[1:]) - pictures.keys():
+        raise SystemExit(__doc__)
     for wanted in sys.argv[1:] or pictures:
         pictures[wanted]()
