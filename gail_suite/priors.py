@@ -78,7 +78,12 @@ class PriorConfig:
     @property
     def active(self) -> bool:
         """Whether the prior changes anything at all."""
-        return self.path is not None and (self.weight != 0 or self.weight_final not in (None, 0.0))
+        return self.path is not None and self.weighs
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the weight is above 0 at the start or at the end."""
+        return self.weight != 0 or self.weight_final not in (None, 0.0)
 
 
 @dataclass(frozen=True)
@@ -227,7 +232,7 @@ def attached(configs: Mapping[str, PriorConfig], env_id: str, run_dir: Path | No
 
 def _attached(name: str, config: PriorConfig, env_id: str, copy: Path | None) -> Prior | None:
     idle = [f"{name}.{f.name}" for f in fields(PriorConfig) if getattr(config, f.name) != f.default]
-    if config.path is None and config.weight != 0 and idle and copy is None:
+    if config.path is None and config.weighs and idle and copy is None:
         raise ValueError(f"{' and '.join(idle)} would do nothing without a prior: give --{name.replace('_', '-')} DIR ({name}.path), "
                          "the folder that gail-suite prior fit wrote")
     if config.path is None or (copy is not None and not config.active):  # a run whose prior is switched off keeps no copy

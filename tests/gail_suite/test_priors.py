@@ -87,6 +87,8 @@ def test_settings_without_a_prior_are_refused_and_weight_zero_is_none():
     lone = {"prior": PriorConfig(), "second_prior": PriorConfig(weight=0.5, rollout=20)}
     with pytest.raises(ValueError, match=r"second_prior\.weight and second_prior\.rollout would do nothing without a prior: give --second-prior DIR"):
         attached(lone, envs.TOY_ID)
+    with pytest.raises(ValueError, match=r"prior\.weight and prior\.weight_final would do nothing"):
+        attached({"prior": PriorConfig(weight=0, weight_final=0.1)}, envs.TOY_ID)
     assert attached({"prior": PriorConfig(weight=0, target_kl=1.0)}, envs.TOY_ID) == {}
 
 
