@@ -101,7 +101,7 @@ def gail(
     """
     given = {"prior": prior, "prior-weight": prior_weight, "prior-potential": prior_potential or None,
              "second-prior": second_prior, "second-prior-weight": second_prior_weight}
-    settings = _prior_settings(generator, {name: value for name, value in given.items() if value is not None}, resume, training.config)
+    settings = _prior_settings(generator, {name: value for name, value in given.items() if value is not None}, resume, training)
     training = replace(training, set=(*settings, *training.set))
     from gail_suite.gail import GAIL, GAILConfig
 
@@ -173,19 +173,23 @@ def _adversarial(
     _train(recipe.algo, trainer, run_dir, training, output, {"total_steps": training.steps})
 
 
-def _prior_settings(generator: str, given: dict[str, Any], resume: Path | None, config: Path | None) -> tuple[str, ...]:
+def _prior_settings(generator: str, given: dict[str, Any], resume: Path | None, training: Training) -> tuple[str, ...]:
     """The options of priors that were given, as settings."""
     if not given:
         return ()
     options = ", ".join(f"--{name}" for name in given)
     if resume is not None:
         raise ValueError(f"a resumed run keeps its prior: leave out {options}, or start a new run")
-    for folder in ("prior", "second-prior"):
-        if folder not in given and any(name.startswith(folder) for name in given) and config is None:  # a file may name it
-            raise ValueError(f"which prior? give --{folder} DIR; fit one with gail-suite prior fit")
     if generator != "sac":
         raise ValueError(f"a prior needs the off-policy learner: leave out --generator {generator} (a bottleneck works there without one: "
                          "--set discriminator.bottleneck=0.5)")
+    from gail_suite.config import build
+    from gail_suite.gail import GAILConfig
+
+    named = build(GAILConfig(), training.config, training.set)  # a file may name it
+    for folder, path in (("prior", named.prior.path), ("second-prior", named.second_prior.path)):
+        if folder not in given and any(name.startswith(folder) for name in given) and path is None:
+            raise ValueError(f"which prior? give --{folder} DIR; fit one with gail-suite prior fit")
     names = {"prior": "prior.path", "prior-weight": "prior.weight", "prior-potential": "prior.potential",
              "second-prior": "second_prior.path", "second-prior-weight": "second_prior.weight"}
     # paths are quoted, since values are read as YAML

@@ -114,6 +114,16 @@ def test_mistakes_are_one_line(folder, fitted, capsys, words, says):
     assert error.startswith("gail-suite: error: ") and says in error and error.count("\n") == 1
 
 
+def test_a_weight_needs_a_prior_that_the_command_or_its_config_file_names(folder, fitted, capsys, tmp_path):
+    file = tmp_path / "run.yaml"
+    words = ["train", "gail", "--demos", str(folder), "--config", str(file), "--prior-weight", "0.2", "--show-config"]
+    file.write_text("warm_start: true\n")
+    assert main(words) == 1 and "which prior? give --prior DIR" in capsys.readouterr().err
+    file.write_text(f"prior:\n  path: {fitted}\n")
+    assert main(words) == 0
+    assert main([*words[:4], *words[6:], "--set", f"prior.path={fitted}"]) == 0
+
+
 def test_the_prior_of_subsampled_demonstrations_sees_only_what_is_shown(folder, capsys):
     out = folder.parent / "few"
     words = ["prior", "fit", "--demos", str(folder), "--take", "2", "--subsample", "5", "--out", str(out), "--seed", "1", "-q"]
