@@ -29,6 +29,9 @@ def from_npz(path: str | Path, env_id: str | None = None) -> Demonstrations:
     source, arrays = str(path), read_npz(path)
     require_keys(source, arrays, ("obs", "acts", "rews"))
     lengths = np.atleast_1d(arrays.get("lengths", len(arrays["acts"])))
+    if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 1).any():
+        raise ValueError(f"{source} has lengths of type {lengths.dtype} and shape {lengths.shape}: give each episode's number of "
+                         "steps as an integer of at least 1")
     obs = split(source, "obs", arrays["obs"], lengths + 1)
     acts, rews = (split(source, key, arrays[key], lengths) for key in ("acts", "rews"))
     endings = {key: np.broadcast_to(arrays[key], lengths.shape).tolist() for key in ("terminated", "truncated", "seed")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -70,6 +71,16 @@ class MlpPolicy:
         """Seeds the noise of stochastic actions: one stream for all, or one for each row of the batch."""
         seeds = [seed] if isinstance(seed, int | np.integer) else seed
         self._noise = [np.random.default_rng(int(s)) for s in seeds]
+
+    @contextmanager
+    def noise_from(self, seeds: Sequence[int]) -> Iterator[None]:
+        """Within the block noise comes from `seeds`, one for each row of the batch; afterwards from where it came before."""
+        before = self._noise
+        self.seed(seeds)
+        try:
+            yield
+        finally:
+            self._noise = before
 
     def predict(
         self, obs: np.ndarray, state: Any = None, episode_start: Any = None, deterministic: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +71,8 @@ def _wave(
     import envs
 
     seeds = [seed + episode for episode in episodes]
-    _seed_noise(policy, seeds, deterministic)
     n = len(episodes)
-    with closing(envs.make_vec(env_id, n, seeds[0], **env_kwargs)) as venv:
+    with closing(envs.make_vec(env_id, n, seeds[0], **env_kwargs)) as venv, _seeded_noise(policy, seeds, deterministic):
         obs: Any = venv.reset()
         state, starts, running = None, np.ones(n, bool), set(range(n))
         frames: tuple[list[np.ndarray], ...] = [obs.astype(np.float32)], [], []
@@ -95,12 +94,16 @@ def _episode(frames: tuple[list[np.ndarray], ...], i: int, info: dict[str, Any],
     return Trajectory(obs, acts, rews, terminated=not truncated, truncated=truncated, seed=seed)
 
 
-def _seed_noise(policy: Any, seeds: list[int], deterministic: bool) -> None:
+@contextmanager
+def _seeded_noise(policy: Any, seeds: list[int], deterministic: bool) -> Iterator[None]:
+    """Within the block the noise of stochastic actions comes from `seeds`; a policy of ours goes on with its own afterwards."""
     if deterministic:
-        return
-    if isinstance(policy, MlpPolicy):
-        policy.seed(seeds)
+        yield
+    elif isinstance(policy, MlpPolicy):
+        with policy.noise_from(seeds):
+            yield
     else:  # SB3 policies draw from the global generators
         from stable_baselines3.common.utils import set_random_seed
 
         set_random_seed(seeds[0])
+        yield

@@ -1,4 +1,4 @@
-"""SB3's DummyVecEnv for any environment, with an exact `get_state` and `set_state` for MuJoCo environments and the toys."""
+"""SB3's DummyVecEnv for any environment; `get_state` and `set_state` are exact for MuJoCo environments and the toys."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ CARRIED = ("xpos", "xipos")
 
 
 class GymVecEnv(DummyVecEnv):
-    """DummyVecEnv whose environments can be saved and continued bit for bit."""
+    """DummyVecEnv whose environments can be saved and continued: bit for bit, or where a simulator cannot be read with new episodes."""
 
     @property
     def _buffer(self) -> np.ndarray:
@@ -52,9 +52,10 @@ class GymVecEnv(DummyVecEnv):
         return self._buffer[i].copy()
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Simulators, generators, step counters and last observations; NotImplementedError for unknown kinds of environment."""
+        """Simulators, generators, step counters and last observations; no "sim" where the kind of environment is unknown."""
+        known = all(isinstance(env.unwrapped, (PointToy, SparseRoom, MujocoEnv)) for env in self.envs)
         return {
-            "sim": np.stack([_read(env) for env in self.envs]),
+            **({"sim": np.stack([_read(env) for env in self.envs])} if known else {}),
             "elapsed": np.array(
                 [getattr(_time_limit(env), "_elapsed_steps", None) or 0 for env in self.envs], np.int64
             ),
@@ -63,30 +64,32 @@ class GymVecEnv(DummyVecEnv):
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Continue from `get_state`; ValueError if it belongs to another number of environments or another task."""
-        if len(state["sim"]) != self.num_envs:
+        """Continue from `get_state`; without simulators every environment is at the beginning of a new episode, as after `reset`.
+
+        Raises ValueError if the state belongs to another number of environments or another task.
+        """
+        if len(state["elapsed"]) != self.num_envs:
             raise ValueError(
-                f"state has {len(state['sim'])} environments, this one {self.num_envs}: use the same n_envs"
+                f"state has {len(state['elapsed'])} environments, this one {self.num_envs}: use the same n_envs"
             )
-        generators, seeds = unpack_host(state["host"])
-        for env, row, elapsed, generator in zip(self.envs, state["sim"], state["elapsed"], generators, strict=True):
+        generators, self._seeds = unpack_host(state["host"])
+        for env, generator in zip(self.envs, generators, strict=True):
             env.reset()  # wrappers refuse to step an environment that was never reset
+            env.unwrapped._np_random = generator
+        if "sim" not in state:
+            self.reset()
+            return
+        for env, row, elapsed in zip(self.envs, state["sim"], state["elapsed"], strict=True):
             _write(env, row)
             _time_limit(env)._elapsed_steps = int(elapsed)
-            env.unwrapped._np_random = generator
         self._buffer[:] = state["obs"]
-        self._seeds = seeds
 
 
 def _read(env: gym.Env[Any, Any]) -> np.ndarray:
     """The simulation of env as one float64 row."""
-    inner = env.unwrapped
+    inner: Any = env.unwrapped
     if isinstance(inner, (PointToy, SparseRoom)):
         return inner.state.copy()
-    if not isinstance(inner, MujocoEnv):
-        raise NotImplementedError(
-            f"cannot save the state of {type(inner).__name__}: only MuJoCo tasks and the toys resume exactly"
-        )
     row = np.empty(mujoco.mj_stateSize(inner.model, STATE))
     mujoco.mj_getState(inner.model, inner.data, row, STATE)
     return np.concatenate((row, *(getattr(inner.data, name).reshape(-1) for name in CARRIED)))

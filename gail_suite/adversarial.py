@@ -18,7 +18,7 @@ from gail_suite.actions import action_bounds
 from gail_suite.bc import Run, demo_pairs
 from gail_suite.bottleneck import BottleneckDiscriminator, LogitConfig, make_discriminator
 from gail_suite.checkpoint import load_checkpoint
-from gail_suite.config import recorded
+from gail_suite.config import at_least, has_layers, length, recorded
 from gail_suite.cpu import cpu_settings
 from gail_suite.dual import Dual
 from gail_suite.features import Features
@@ -28,10 +28,8 @@ from gail_suite.networks import Discriminator
 from gail_suite.onpolicy import FIELDS, Cadence, Objective, OnPolicyLoop, Pairs
 from gail_suite.reward_net import LearnedReward, save_reward
 from gail_suite.rewards import reward_fn
-from gail_suite.runlog import RunLog, write_run_files
+from gail_suite.runlog import RunLog, refuse_used, write_run_files
 from gail_suite.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
-
-ENDLESS = 10**12  # environment steps, where only the clock ends a run
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,11 @@ class DiscriminatorConfig(LogitConfig):
     """Pairs of each class in a step; 0 takes all of both."""
     gradient_penalty: float = 1.0
     """Weight of the gradient penalty (target norm 1)."""
+
+    def __post_init__(self) -> None:
+        has_layers(self)
+        at_least(self, 1, "updates")
+        at_least(self, 0, "lr", "batch_size", "gradient_penalty", "entropy")
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ class OnPolicyTrainer:
         self.env_id, self.config, self.seed = env_id, self._config(config), seed
         self.run_dir = Path(run_dir) if run_dir is not None else None
         self.demo_meta, self.total_steps = dict(demonstrations.meta), self.default_steps
+        self.fresh = True
         features, *expert = demo_pairs(env_id, demonstrations)
         self._build(features, Pairs(*expert))
 
@@ -188,7 +192,7 @@ class OnPolicyTrainer:
             part, key = name.split("/", 1)
             parts[part][key] = np.array(value)
         self = cls.__new__(cls)
-        self.env_id, self.seed, self.run_dir = saved["env_id"], saved["seed"], run_dir
+        self.env_id, self.seed, self.run_dir, self.fresh = saved["env_id"], saved["seed"], run_dir, False
         self.demo_meta, self.total_steps = saved["demos"], saved["total_steps"]
         self.config = recorded(cls._config(None), saved["config"])
         features = Features(*(parts["features"][name] for name in ("columns", "mean", "std")))
@@ -200,17 +204,19 @@ class OnPolicyTrainer:
         self, total_steps: int | None = None, eval_episodes: int = 20, quiet: bool = True, budget_s: float | None = None
     ) -> Run:
         """Train to `total_steps` environment steps (1M unless resumed), or for `budget_s` seconds; evaluate the final policy."""
-        if total_steps is None and budget_s is not None:
-            total_steps = ENDLESS
-        self.total_steps = total_steps or self.total_steps
+        self.total_steps = length(total_steps, self.total_steps)
+        end = None if total_steps is None and budget_s is not None else self.total_steps  # None: only the clock ends it
         if self.run_dir is None:
             with cpu_settings("auto"):
-                self.loop.train(self.total_steps, None, budget_s)
+                self.loop.train(end, None, budget_s)
             return Run(self.loop.policy(), self._score(eval_episodes), None)
-        with RunLog(self.run_dir, self.total_steps, quiet=quiet) as log, cpu_settings("auto"):
+        if self.fresh:
+            refuse_used(self.run_dir)
+        with RunLog(self.run_dir, end, quiet=quiet) as log, cpu_settings("auto"):
             write_run_files(self.run_dir, self._record())
+            self.fresh = False
             log.truncate_to(self.loop.steps)
-            self.loop.train(self.total_steps, log, budget_s)
+            self.loop.train(end, log, budget_s)
             save_reward(self.reward(), self.run_dir / "reward")
         return Run(self.loop.policy(), self._score(eval_episodes), self.run_dir)
 

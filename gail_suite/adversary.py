@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gail_suite.behaviour import Behaviour
 from gail_suite.bottleneck import BottleneckDiscriminator, LogitConfig, make_discriminator
+from gail_suite.config import at_least, has_layers, within
 from gail_suite.dual import Dual
 from gail_suite.losses import bernoulli_entropy, gail_loss, gradient_penalty
 from gail_suite.replay import Replay, Window
@@ -62,6 +63,12 @@ class AdversaryConfig(LogitConfig):
     """The same at the end (linear)."""
     bound_targets: bool = True
     """Clip critic targets to the return attainable with rewards as large as the expert's."""
+
+    def __post_init__(self) -> None:
+        has_layers(self)
+        at_least(self, 1, "every", "batch_size", "recent")
+        at_least(self, 0, "lr", "gradient_penalty", "gradient_penalty_final", "bc_weight", "bc_weight_final", "termination_cost", "termination_cost_final")
+        within(self, "expert_share", "expert_share_final")
 
 
 class Adversary:

@@ -15,8 +15,9 @@ from torch import Tensor
 import demos
 import envs
 from gail_suite.actions import action_bounds, to_unit
+from gail_suite.config import at_least, has_layers, length, within
 from gail_suite.cpu import cpu_settings, keep_freed_memory
-from gail_suite.features import Features, check_widths, fit_features, state_columns
+from gail_suite.features import Features, check_demonstrations, fit_features, state_columns
 from gail_suite.networks import Actor, policy_tensors
 from gail_suite.policy import LearnedPolicy
 from gail_suite.runlog import RunLog, write_run_files
@@ -45,6 +46,12 @@ class BCConfig:
     log_std: float = -1.5
     """Log standard deviation (before squashing) of the cloned policy, for exploring from it."""
 
+    def __post_init__(self) -> None:
+        has_layers(self)
+        at_least(self, 1, "batch_size", "steps")
+        at_least(self, 0, "lr", "weight_decay", "patience", "input_noise")
+        within(self, "held_out")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -64,7 +71,7 @@ def demo_pairs(env_id: str, demonstrations) -> tuple[Features, Tensor, Tensor, T
     Raises:
         ValueError: sizes that are not the environment's.
     """
-    check_widths(demonstrations, env_id)
+    check_demonstrations(demonstrations, env_id)
     t = demonstrations.transitions()
     features = fit_features(t.obs, state_columns(env_id))
     actions = to_unit(t.acts, *action_bounds(env_id))
@@ -137,7 +144,7 @@ class BC:
 
     def train(self, steps: int | None = None, eval_episodes: int = 20, quiet: bool = True) -> Run:
         """Fits the policy and evaluates it; `steps` overrides the config's."""
-        config = self.config if steps is None else dataclasses.replace(self.config, steps=steps)
+        config = dataclasses.replace(self.config, steps=length(steps, self.config.steps))
         generator = torch.Generator().manual_seed(self.seed)
         start = time.perf_counter()
         if self.run_dir is None:

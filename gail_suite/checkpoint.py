@@ -23,6 +23,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from demos.files import sync_folder, write_atomic
+
 FORMAT = 1
 KEEP = 2
 _NAME = re.compile(r"step_(\d{9,})(?:\.(\d+))?")
@@ -53,9 +55,9 @@ def save_checkpoint(directory: str | Path, step: int, tensors: dict[str, np.ndar
             "tensors": _sha256(temporary / "tensors.safetensors"),
         }
         _write_bytes(temporary / "state.json", _canonical({**content, "sha256": _digest(content)}))
-        _sync_folder(temporary)
+        sync_folder(temporary)
         os.rename(temporary, target)
-        _sync_folder(directory)
+        sync_folder(directory)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         size = sum(np.asarray(v).nbytes for v in tensors.values()) / 1e6
@@ -95,22 +97,9 @@ def checkpoints(directory: str | Path) -> list[Path]:
     return sorted((p for p in Path(directory).iterdir() if _NAME.fullmatch(p.name)), key=_order)
 
 
-def write_atomic(path: str | Path, data: bytes) -> None:
-    """Replace a file as a whole: temporary name, fsync, rename; readers see the old content or the new one."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp-{secrets.token_hex(4)}")
-    try:
-        _write_bytes(temporary, data)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def write_json(path: str | Path, value: Any) -> None:
     """Replace a JSON file as a whole; ValueError for NaN or Inf, which JSON does not have."""
-    write_atomic(path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+    write_atomic(Path(path), (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
 def _read(folder: Path) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
@@ -176,14 +165,6 @@ def _write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _canonical(content: dict[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gail_suite.checkpoint import write_atomic
+from demos.files import write_atomic
 from gail_suite.report import png, read_json, series
 from gail_suite.runlog import read_metrics
 

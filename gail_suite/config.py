@@ -63,6 +63,35 @@ def recorded(defaults: T, values: Mapping[str, Any]) -> T:
         raise ValueError(f"the run was begun by another version of gail-suite: {error}") from error
 
 
+def at_least(config: Any, least: float, *names: str) -> None:
+    """ValueError for a setting of `config` below `least`, or NaN; None passes."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not value >= least:
+            raise ValueError(f"setting {name} must be at least {least}, got {value}")
+
+
+def within(config: Any, *names: str) -> None:
+    """ValueError for a setting of `config` outside [0, 1); None passes."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not 0 <= value < 1:
+            raise ValueError(f"setting {name} must be in [0, 1), got {value}")
+
+
+def has_layers(config: Any) -> None:
+    """ValueError for a setting `hidden` without layers, or with an empty one."""
+    if min(config.hidden, default=0) < 1:
+        raise ValueError(f"setting hidden holds the widths of at least one layer, each at least 1, got {list(config.hidden)}")
+
+
+def length(asked: int | None, default: int) -> int:
+    """The number of steps that was asked for, or the default; ValueError below 1."""
+    if asked is not None and asked < 1:
+        raise ValueError(f"the length of a training is at least 1 step, got {asked}")
+    return default if asked is None else asked
+
+
 def describe(config: Any) -> str:
     """The settings as a YAML file with the help text of each: a template for --config."""
     return "\n".join(_lines(config, 0)) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from torch import Tensor
 import demos
 import envs
 from demos.policy import MlpPolicy
-from gail_suite.config import recorded
+from gail_suite.checkpoint import load_checkpoint
+from gail_suite.config import length, recorded
 from gail_suite.features import Features, fit_features, state_columns
 from gail_suite.networks import Actor
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.policy import LearnedPolicy
 from gail_suite.replay import Replay, Window
-from gail_suite.runlog import RunLog, forget_policy, stop_requested, write_run_files
+from gail_suite.runlog import RunLog, forget_policy, refuse_used, stop_requested, write_run_files
 from gail_suite.sac import SACConfig
 
 
@@ -85,28 +87,36 @@ class ExpertTrainer:
         self.run_dir, self.total_steps = Path(run_dir), DEFAULT_STEPS
         start = starting_policy(env_id, self.config.warm_start)
         features = fit_features(observations(env_id, seed, start), state_columns(env_id))
-        self.loop = OffPolicyLoop(env_id, features, TaskReward(self.config.reward_scale, self.config.reward_cap), self.config.sac,
-                                  self.config.loop, seed, self.run_dir)
+        self._build(features)
         if start is not None:
             load_actor(self.loop.sac.actor, start, features)
             self.loop.sac.restart_average()
 
+    def _build(self, features: Features) -> None:
+        c = self.config
+        self.loop = OffPolicyLoop(self.env_id, features, TaskReward(c.reward_scale, c.reward_cap), c.sac, c.loop, self.seed, self.run_dir)
+
     @classmethod
     def resume(cls, run_dir: str | Path) -> ExpertTrainer:
-        """The trainer of an existing run directory, at its newest checkpoint."""
-        saved = json.loads((Path(run_dir) / "config.json").read_text())
-        config = recorded(ExpertConfig(sac=SACConfig(), loop=LoopConfig()), saved["config"])
-        trainer = cls(saved["env_id"], config, saved["seed"], run_dir)
-        trainer.total_steps = saved["total_steps"]
-        trainer.loop.load()
-        return trainer
+        """The trainer of an existing run directory, at its newest checkpoint; needs nothing else, not even the policy it began with."""
+        self = cls.__new__(cls)
+        self.run_dir = Path(run_dir)
+        saved = json.loads((self.run_dir / "config.json").read_text())
+        self.env_id, self.seed, self.total_steps = saved["env_id"], saved["seed"], saved["total_steps"]
+        self.config = recorded(ExpertConfig(sac=SACConfig(), loop=LoopConfig()), saved["config"])
+        _, tensors, _ = load_checkpoint(self.run_dir / "checkpoints")
+        self._build(Features(*(np.array(tensors[f"features/{name}"]) for name in ("columns", "mean", "std"))))
+        self.loop.load()
+        return self
 
     def train(self, total_steps: int | None = None, quiet: bool = False) -> LearnedPolicy:
         """Trains up to `total_steps` environment steps (1M unless resumed) and returns the averaged policy.
 
         The policy of a run that was not stopped is also saved in run_dir/policy.
         """
-        total = self.total_steps = total_steps or self.total_steps
+        total = self.total_steps = length(total_steps, self.total_steps)
+        if self.loop.current is None:
+            refuse_used(self.run_dir)
         with RunLog(self.run_dir, total, quiet=quiet) as log:
             write_run_files(self.run_dir, {"algo": "expert", "env_id": self.env_id, "seed": self.seed,
                                            "total_steps": total, "config": dataclasses.asdict(self.config)})
@@ -147,16 +157,21 @@ def load_actor(actor: Actor, policy: MlpPolicy, features: Features) -> None:
     """Makes an actor on `features` act as `policy` does: both input maps are affine, so the first layer absorbs their difference.
 
     Raises:
-        ValueError: the layer shapes differ, or the policy reads a column that the features hide.
+        ValueError: another kind of policy than the actor, layers of other shapes, or a column that the features hide.
     """
-    t = policy.tensors
+    t, linears = policy.tensors, [m for m in actor.trunk if isinstance(m, torch.nn.Linear)]
+    if "log_std.weight" not in t or "decoder.0.weight" in t or policy.meta["activation"] != "relu" or not policy.meta["squash"]:
+        raise ValueError("the policy is no squashed Gaussian of relu layers whose deviation depends on the state, as this learner's is: "
+                         "start from an expert or a policy of off-policy GAIL or BC, or from scratch")
+    widths, wanted = [t[name].shape[0] for name in sorted(t) if re.fullmatch(r"hidden\.\d+\.bias", name)], [m.out_features for m in linears]
+    if widths != wanted:
+        raise ValueError(f"the policy's layers are {widths} wide and the learner's {wanted}: set sac.hidden={json.dumps(widths)}")
     hidden = np.setdiff1d(np.flatnonzero(t["obs_scale"] * np.abs(t["hidden.0.weight"]).max(0)), features.columns)
     if len(hidden):
         raise ValueError(f"the policy reads {len(hidden)} observation columns that the learner drops (first: {hidden[0]}): "
                          "start from a policy trained by this suite, or from scratch")
     scaled = (t["hidden.0.weight"] * t["obs_scale"])[:, features.columns]
     shift = scaled @ (features.mean - t["obs_mean"][features.columns])
-    linears = [m for m in actor.trunk if isinstance(m, torch.nn.Linear)]
     values = [(scaled * features.std, t["hidden.0.bias"] + shift)]
     values += [(t[f"hidden.{i}.weight"], t[f"hidden.{i}.bias"]) for i in range(1, len(linears))]
     values += [(np.concatenate([t["mean.weight"], t["log_std.weight"]]), np.concatenate([t["mean.bias"], t["log_std.bias"]]))]
@@ -164,6 +179,6 @@ def load_actor(actor: Actor, policy: MlpPolicy, features: Features) -> None:
         for layer, (weight, bias) in zip([*linears, actor.head], values, strict=True):
             if layer.weight.shape != weight.shape:
                 raise ValueError(f"the policy's layer is {weight.shape} and the learner's {tuple(layer.weight.shape)}: "
-                                 "set sac.hidden to the policy's widths")
+                                 "start from a policy of the same environment")
             layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
             layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))

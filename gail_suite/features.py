@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,13 +59,19 @@ class Features:
         return {"columns": self.columns, "mean": self.mean, "std": self.std}
 
 
-def check_widths(demonstrations: Demonstrations, env_id: str) -> None:
-    """ValueError, with the numbers, for demonstrations whose observations or actions are not as wide as the environment's."""
+def check_demonstrations(demonstrations: Demonstrations, env_id: str) -> None:
+    """ValueError, with the numbers, for demonstrations whose observations or actions are not as wide as the environment's.
+
+    Warns where they were recorded in a variant of the task (`env_kwargs`), since everything here is done in the task itself.
+    """
     spec, first = envs.spec(env_id), demonstrations[0]
     widths = first.obs.shape[1], first.acts.shape[1]
     if widths != (spec.obs_dim, spec.act_dim):
         raise ValueError(f"the demonstrations have {widths[0]} observation and {widths[1]} action entries, "
                          f"{env_id} has {spec.obs_dim} and {spec.act_dim}: record them on {env_id}")
+    variant = ", ".join(f"{name}={value}" for name, value in (demonstrations.meta.get("env_kwargs") or {}).items() if name != "render_mode")
+    if variant:
+        warnings.warn(f"the demonstrations were recorded on {env_id} with {variant}; training and evaluation use {env_id} without", stacklevel=2)
 
 
 def state_columns(env_id: str) -> np.ndarray:

@@ -22,12 +22,12 @@ from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.bc import BCConfig, Run, clone, demo_pairs
 from gail_suite.behaviour import behaviour_of
 from gail_suite.bottleneck import bottlenecked, discriminator_of
-from gail_suite.config import recorded
+from gail_suite.config import length, recorded
 from gail_suite.features import Features
 from gail_suite.latent_actions import actor_of
 from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.priors import Prior, PriorConfig, attached, keep_copies
-from gail_suite.runlog import RunLog, forget_policy, stop_requested, write_run_files
+from gail_suite.runlog import RunLog, forget_policy, refuse_used, stop_requested, write_run_files
 from gail_suite.sac import SACConfig
 from gail_suite.shaping import Shaping
 from gail_suite.starts import starts_of
@@ -115,6 +115,8 @@ class GAIL:
         if "learner" in saved["config"]:
             from gail_suite.adversarial import OnPolicyGAIL
 
+            if device != "cpu":
+                raise ValueError(f"the learner of {run_dir} trains on the processor: leave out --device {device}")
             return OnPolicyGAIL.resume(run_dir)
         self = cls.__new__(cls)
         self.env_id, self.seed, self.run_dir = saved["env_id"], saved["seed"], run_dir
@@ -133,12 +135,14 @@ class GAIL:
 
     def train(self, total_steps: int | None = None, eval_episodes: int = 20, quiet: bool = True) -> Run:
         """Trains to `total_steps` environment steps (100k unless resumed) and evaluates the averaged final policy."""
-        total = self.total_steps = total_steps or self.total_steps
+        total = self.total_steps = length(total_steps, self.total_steps)
         fresh = self.loop.current is None  # a run that was stopped after its warm start is at step 0 too
         if self.run_dir is None:
             self._warm_start(fresh, None)
             self.loop.train(total)
             return Run(self.loop.policy(), self._score(eval_episodes), None)
+        if fresh:
+            refuse_used(self.run_dir)
         with RunLog(self.run_dir, total, quiet=quiet) as log:
             write_run_files(self.run_dir, {
                 "algo": "gail", "env_id": self.env_id, "seed": self.seed, "total_steps": total, "demos": self.demo_meta,

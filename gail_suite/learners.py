@@ -18,6 +18,7 @@ from torch import nn
 
 import envs
 from gail_suite.actions import action_bounds
+from gail_suite.config import at_least, has_layers
 from gail_suite.features import Features
 from gail_suite.networks import ACTIVATIONS
 from gail_suite.policy import LearnedPolicy
@@ -57,6 +58,12 @@ class OnPolicyConfig:
     cg_damping: float = 0.1
     """Damping of the Fisher matrix in the conjugate gradient (trpo)."""
 
+    def __post_init__(self) -> None:
+        has_layers(self)
+        at_least(self, 1, "n_envs", "batch_steps", "epochs", "minibatch")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"setting activation is {self.activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+
 
 def trpo_paper() -> OnPolicyConfig:
     """TRPO as Ho and Ermon (2016) ran it: 50,000 pairs an iteration, 100-100 tanh, gamma 0.995, lambda 0.97, KL 0.01."""
@@ -83,7 +90,7 @@ def make_learner(config: OnPolicyConfig, env: VecEnv, seed: int) -> OnPolicyAlgo
     if config.batch_steps % config.n_envs:
         raise ValueError(
             f"batch_steps {config.batch_steps} is not a multiple of n_envs {config.n_envs}: choose for example "
-            f"{config.batch_steps // config.n_envs * config.n_envs}"
+            f"{max(1, config.batch_steps // config.n_envs) * config.n_envs}"
         )
     common: dict[str, Any] = {
         "learning_rate": config.lr,

@@ -29,10 +29,9 @@ class Actor(nn.Module):
     Takes features (B, F), returns mean and log standard deviation before the squashing, each (B, A).
     """
 
-    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int] = (256, 256), activation: str = "relu"):
+    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int] = (256, 256)):
         super().__init__()
-        self.activation = activation
-        self.trunk = mlp([n_features, *hidden], activation)
+        self.trunk = mlp([n_features, *hidden], "relu")
         self.head = nn.Linear(hidden[-1], 2 * act_dim)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ import envs
 from demos.trajectory import Transitions
 from gail_suite.actions import from_unit
 from gail_suite.checkpoint import load_checkpoint, save_checkpoint
+from gail_suite.config import at_least
 from gail_suite.cpu import cpu_settings, keep_freed_memory
 from gail_suite.features import Features
 from gail_suite.networks import Actor, policy_tensors
@@ -44,17 +45,23 @@ class LoopConfig:
     random_warm_up: bool = False
     """Uniform random actions during the warm-up (else the policy's own)."""
     eval_every: int = 10_000
-    """Steps between evaluations of the averaged actor."""
+    """Steps between evaluations of the averaged actor; 0 for one at the end alone."""
     eval_episodes: int = 5
     """Episodes of such an evaluation."""
     checkpoint_every: int = 20_000
-    """Steps between checkpoints."""
+    """Steps between checkpoints; 0 for one at the end alone."""
     log_every: int = 2_000
-    """Steps between rows of metrics.jsonl."""
+    """Steps between rows of metrics.jsonl; 0 for evaluations alone."""
     horizon: int = 0
     """Steps over which the schedules run, where that is more than the run's own: what a longer run does at first."""
     matmul: str = "auto"
     """Matrix products while training: auto (bfloat16 inputs where the processor multiplies them faster), float32 or bfloat16."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "n_envs", "capacity", "eval_episodes")
+        at_least(self, 0, "updates_per_step", "warm_up", "ends_share", "eval_every", "checkpoint_every", "log_every", "horizon")
+        if self.ends_share > 1:
+            raise ValueError(f"setting ends_share is a share of a batch, at most 1, got {self.ends_share}")
 
 
 class Objective(Protocol):
@@ -116,6 +123,7 @@ class OffPolicyLoop:
         self.replay = Replay(loop.capacity, loop.n_envs, len(features.columns), self.spec.act_dim, bonus is not None)
         self.generator = torch.Generator().manual_seed(seed)
         self.steps, self.owed = 0, 0.0
+        self.saved_at: int | None = None
         self.current: np.ndarray | None = None
         self.obs = np.zeros((loop.n_envs, self.spec.obs_dim))  # what `current` was made of; a bonus may read all of it
         self.returns: deque[float] = deque(maxlen=20)
@@ -180,8 +188,7 @@ class OffPolicyLoop:
         Updates see the replay as it was before the step in flight, so the result does not depend on timing.
         """
         if self.current is None:
-            self.obs = self.env.reset()
-            self.current = self.features(self.obs)
+            self._begin()
         with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
             while self.steps < total_steps and not stop_requested():
                 fraction = self.steps / max(total_steps, self.config.horizon)
@@ -192,11 +199,17 @@ class OffPolicyLoop:
                 self._learn()
                 self._store(actions, pending.result())
                 self._periodic(total_steps, log)
-        if self.run_dir is not None:
+        if self.run_dir is not None and self.saved_at != self.steps:
             self.save()
 
+    def _begin(self) -> None:
+        """A new episode everywhere."""
+        self.obs = self.env.reset()
+        self.current = self.features(self.obs)
+        self.running[:] = 0
+
     def _due(self, every: int) -> bool:
-        return self.steps // every > (self.steps - self.config.n_envs) // every
+        return every > 0 and self.steps // every > (self.steps - self.config.n_envs) // every
 
     def _periodic(self, total_steps: int, log: RunLog | None) -> None:
         row: dict[str, float] = {}
@@ -250,10 +263,12 @@ class OffPolicyLoop:
         if self.bonus is not None:
             parts["bonus"] = self.bonus.state() | {"obs": self.obs}
         tensors = {f"{part}/{k}": np.asarray(v) for part, arrays in parts.items() for k, v in arrays.items()}
-        return save_checkpoint(self._checkpoints(), self.steps, tensors, {"owed": self.owed})
+        path = save_checkpoint(self._checkpoints(), self.steps, tensors, {"owed": self.owed})
+        self.saved_at = self.steps
+        return path
 
     def load(self) -> None:
-        """Continues from the newest readable checkpoint of run_dir."""
+        """Continues from the newest readable checkpoint of run_dir, with new episodes where a simulator cannot be read."""
         step, tensors, state = load_checkpoint(self._checkpoints())
         parts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
         for name, value in tensors.items():
@@ -272,4 +287,7 @@ class OffPolicyLoop:
         if self.bonus is not None:
             self.obs = np.array(parts["bonus"].pop("obs"))
             self.bonus.load_state(parts["bonus"])
-        self.steps, self.owed = step, state["owed"]
+        self.steps, self.owed, self.saved_at = step, state["owed"], step
+        if "sim" not in parts["env"]:
+            self.replay.cut()
+            self._begin()

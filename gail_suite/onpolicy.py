@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 import envs
 from gail_suite.checkpoint import save_checkpoint
+from gail_suite.config import at_least
 from gail_suite.features import Features
 from gail_suite.learners import (
     OnPolicyConfig,
@@ -66,11 +68,15 @@ class Cadence:
     """How often things happen; all counts are environment steps."""
 
     eval_every: int = 100_000
-    """Steps between evaluations."""
+    """Steps between evaluations; 0 for one at the end alone."""
     eval_episodes: int = 5
     """Episodes of such an evaluation."""
     checkpoint_every: int = 200_000
-    """Steps between checkpoints."""
+    """Steps between checkpoints; 0 for one at the end alone."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "eval_episodes")
+        at_least(self, 0, "eval_every", "checkpoint_every")
 
 
 class OnPolicyLoop:
@@ -121,14 +127,14 @@ class OnPolicyLoop:
         returns = self.env.true_returns
         return {**row, "train_return": float(np.mean(returns))} if returns else row
 
-    def train(self, total_steps: int, log: RunLog | None = None, budget_s: float | None = None) -> None:
-        """Iterate until `total_steps`, a signal, or `budget_s` seconds of wall clock."""
-        begin = time.monotonic()
-        while self.steps < total_steps and not stop_requested():
+    def train(self, total_steps: int | None, log: RunLog | None = None, budget_s: float | None = None) -> None:
+        """Iterate until `total_steps` (None: without end), a signal, or `budget_s` seconds of wall clock."""
+        begin, end = time.monotonic(), math.inf if total_steps is None else total_steps
+        while self.steps < end and not stop_requested():
             before = self.steps
             row = self.iterate()
             spent = budget_s is not None and time.monotonic() - begin >= budget_s
-            last = self.steps >= total_steps or spent
+            last = self.steps >= end or spent
             if last or self._due(before, self.cadence.eval_every):
                 row |= self.evaluate()
             if log is not None:
@@ -142,7 +148,7 @@ class OnPolicyLoop:
             self.save()
 
     def _due(self, before: int, every: int) -> bool:
-        return self.steps // every > before // every
+        return every > 0 and self.steps // every > before // every
 
     def evaluate(self) -> dict[str, float]:
         """Return, length and (where references exist) score of the deterministic policy on the task's own reward."""
@@ -172,8 +178,11 @@ class OnPolicyLoop:
         return save_checkpoint(self.run_dir / "checkpoints", self.steps, tensors, {})
 
     def load(self, step: int, parts: dict[str, dict[str, np.ndarray]]) -> None:
-        """Continue from the parts of a checkpoint taken at `step`."""
+        """Continue from the parts of a checkpoint taken at `step`, with new episodes where a simulator cannot be read."""
         self.objective.load_state(parts["objective"])
         self.base.set_state(parts["env"])
         load_learner_state(self.model, parts["learner"], step)
         self.env.load_state(parts["reward_env"])
+        if "sim" not in parts["env"]:
+            self.model._last_obs = self.env.reset()
+            self.model._last_episode_starts = np.ones(self.config.n_envs, bool)

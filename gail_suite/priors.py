@@ -117,7 +117,7 @@ class Prior:
         """
         from safetensors.numpy import save
 
-        from gail_suite.checkpoint import write_atomic
+        from demos.files import write_atomic
 
         target = Path(path)
         if target.exists():
@@ -148,10 +148,10 @@ def fit_prior(demonstrations: Demonstrations, model: str = "gmm", use: str = "ty
         ValueError: unknown use, model, control or setting, a setting of another type, or a model that the use cannot be made of;
             names the valid ones.
     """
-    from gail_suite.features import check_widths
+    from gail_suite.features import check_demonstrations
 
     check(use, model, control)
-    check_widths(demonstrations, demonstrations.env_id)
+    check_demonstrations(demonstrations, demonstrations.env_id)
     module = importlib.import_module(USES[use][0])
     options = settings_of(module.fit)
     for name in options.keys() & settings.keys():

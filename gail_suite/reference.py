@@ -111,9 +111,13 @@ def _policy_kwargs() -> dict[str, Any]:
 
 
 def _silent_logger() -> Any:
+    """Imitation's logger; the folder that it insists on goes with it."""
     from imitation.util import logger
 
-    return logger.configure(tempfile.mkdtemp(prefix="imitation-"), [])
+    folder = tempfile.TemporaryDirectory(prefix="imitation-")
+    made: Any = logger.configure(folder.name, [])
+    made.owned = folder
+    return made
 
 
 def _adversarial(algo: str, env_id: str, pairs: Any, seed: int) -> Any:

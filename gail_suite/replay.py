@@ -85,6 +85,11 @@ class Replay:
         self.ends.extend((self.written, int(env)) for env in np.flatnonzero(np.asarray(terminated)))
         self.written += 1
 
+    def cut(self) -> None:
+        """Ends every environment's episode, by time, at the last stored step: what comes next does not follow from it."""
+        if self.written:
+            self.done[(self.written - 1) % self.rows] = 1
+
     def sample(self, batch: int, n: int, generator: torch.Generator, recent: int | None = None, before_ends: int = 0) -> Window:
         """`batch` windows of n steps, uniform over the stored ones (or over the last `recent` transitions).
 

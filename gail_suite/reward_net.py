@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from demos.files import write_atomic
 from gail_suite.actions import to_unit
 from gail_suite.bottleneck import BottleneckDiscriminator, make_discriminator
-from gail_suite.checkpoint import write_atomic
 from gail_suite.features import Features
 from gail_suite.networks import Discriminator
 from gail_suite.rewards import reward_fn

@@ -22,7 +22,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from gail_suite.checkpoint import write_atomic, write_json
+from demos.files import write_atomic
+from gail_suite.checkpoint import checkpoints, write_json
 from gail_suite.versions import versions
 
 PLAIN_INTERVAL_S = 5.0
@@ -69,18 +70,16 @@ def stop_on_signals() -> Iterator[None]:
 class RunLog:
     """Context manager that owns a run directory while it is open: lock, metrics.jsonl, TensorBoard, progress.
 
-    On a terminal progress is a rich bar, elsewhere (and with `json_mode`) a plain line every few seconds; both go to
-    standard error. `quiet` shows nothing. Raises RunLocked if another process has the directory open.
+    On a terminal progress is a rich bar, elsewhere a plain line every few seconds; both go to standard error. `quiet`
+    shows nothing. Raises RunLocked if another process has the directory open.
     """
 
-    def __init__(
-        self, run_dir: str | Path, total_steps: int | None = None, quiet: bool = False, json_mode: bool = False
-    ) -> None:
+    def __init__(self, run_dir: str | Path, total_steps: int | None = None, quiet: bool = False) -> None:
         self.run_dir = Path(run_dir)
         self.total_steps = total_steps
         self.metrics = self.run_dir / "metrics.jsonl"
         self._quiet = quiet
-        self._plain = json_mode or not sys.stderr.isatty()
+        self._plain = not sys.stderr.isatty()
         self._lock: int | None = None
         self._purge_step: int | None = None
         self._writer: Any = None
@@ -219,6 +218,17 @@ def write_run_files(run_dir: str | Path, config: dict[str, Any]) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     for name, content in (("config", config), ("versions", versions())):
         write_json(run_dir / f"{name}.json", content)
+
+
+def holds_run(run_dir: str | Path) -> bool:
+    """Whether there is something of a run to lose: a checkpoint, or a policy."""
+    return (Path(run_dir) / "policy").exists() or bool(checkpoints(Path(run_dir) / "checkpoints"))
+
+
+def refuse_used(run_dir: str | Path) -> None:
+    """ValueError, before anything is overwritten, where a new run would mix with another."""
+    if holds_run(run_dir):
+        raise ValueError(f"{run_dir} holds a run already: go on with its trainer's resume({str(run_dir)!r}), or choose another folder")
 
 
 def forget_policy(run_dir: str | Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gail_suite.config import at_least, has_layers, within
 from gail_suite.networks import Actor, TwinCritic
 from gail_suite.replay import Window
 
@@ -56,6 +57,14 @@ class SACConfig:
     """Rate of the averaged actor per actor update."""
     average_rate_final: float | None = None
     """Rate of the averaged actor at the end of the run, falling as the learning rates do; None: it stays."""
+
+    def __post_init__(self) -> None:
+        has_layers(self)
+        at_least(self, 1, "batch_size", "n_step", "actor_delay")
+        at_least(self, 0, "tau", "critic_lr", "actor_lr", "lr_final", "burn_in", "average_rate", "average_rate_final")
+        within(self, "gamma", "decay_start")
+        if not self.alpha > 0:
+            raise ValueError(f"setting alpha must be above 0, got {self.alpha}")
 
 
 class SAC:

@@ -24,7 +24,7 @@ import numpy as np
 
 from gail_suite.checkpoint import checkpoints, write_json
 from gail_suite.report import read_json
-from gail_suite.runlog import stop_requested
+from gail_suite.runlog import forget_policy, stop_requested
 from gail_suite.stats import bootstrap_interval, iqm
 
 BEGUN = "sweep.json"
@@ -157,7 +157,7 @@ def summary(jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 
 def _start(job: Job) -> subprocess.Popen[bytes]:
-    """The job as a process of one thread that writes to FOLDER.log."""
+    """The job as a process that computes on one thread (environments step on others) and writes to FOLDER.log."""
     _note_beginning(job)
     with open(_log(job), "ab") as log:
         # a session of its own, so that a Ctrl-C on the terminal reaches a job once, through us
@@ -181,6 +181,8 @@ def _in_worker(job: Job) -> int:
 
 def _note_beginning(job: Job) -> None:
     job.folder.mkdir(parents=True, exist_ok=True)
+    if not checkpoints(job.folder / "checkpoints"):
+        forget_policy(job.folder)  # of a job without checkpoints (BC) that lacks its report: it begins again
     write_json(job.folder / BEGUN, {"words": job.beginning()})
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from demos.trajectory import Demonstrations, Transitions
 from gail_suite.actions import action_bounds, to_unit
 from gail_suite.config import converted
-from gail_suite.features import check_widths, fit_features, state_columns
+from gail_suite.features import check_demonstrations, fit_features, state_columns
 from gail_suite.priors import Prior, PriorConfig, fit_prior, known, provenance
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
     if demonstrations.env_id != prior.env_id:
         raise ValueError(f"the demonstrations are of {demonstrations.env_id}, the prior of {prior.env_id}: fit a prior to "
                          f"{demonstrations.env_id}")
-    check_widths(demonstrations, prior.env_id)
+    check_demonstrations(demonstrations, prior.env_id)
     least = FOREIGN * prior.settings.get("held_out_mean", 0.0)
     means = [_mean_score(prior, demonstrations[i : i + 1]) for i in range(len(demonstrations))]
     return _ranked(demonstrations, means, [least] * len(means))

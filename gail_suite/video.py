@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
@@ -208,7 +209,10 @@ def _write(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
 
 def _write_gif(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
     first, *others = [Image.fromarray(f).quantize(128, dither=Image.Dither.NONE) for f in frames]
-    first.save(path, save_all=True, append_images=others, duration=round(1000 / fps), loop=0, optimize=False)
+    # a GIF counts in hundredths of a second, so frames take turns: the film as a whole keeps its speed
+    ends = [round(100 * k / fps) for k in range(len(others) + 2)]
+    durations = [10 * (b - a) for a, b in itertools.pairwise(ends)]
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0, optimize=False)
 
 
 def _write_npz(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ def play(policy: Any, env_id: str, episodes: int | None = None, seed: int = 1000
     if episodes is not None and episodes < 1:
         raise ValueError(f"episodes is {episodes}; at least one is needed")
     _need_display()
+    _need_windows()
     os.environ["MUJOCO_GL"] = "glfw"  # before mujoco is imported: another value means rendering without a window
     import envs
 
@@ -75,6 +77,18 @@ def _is_closed(env: Any) -> bool:
 
     viewer = _viewer(env)
     return viewer is not None and viewer.window is not None and bool(glfw.window_should_close(viewer.window))
+
+
+def _need_windows() -> None:
+    """GLFW ends the process where a display cannot be opened, so it is asked first."""
+    import glfw
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says the same
+        opened = glfw.init()
+    if not opened:
+        shown = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY")
+        raise ValueError(f"the display {shown} cannot be opened: set DISPLAY to one that can, or film the policy with gail-suite render")
 
 
 def _need_display() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from generative.backend import noise_by_content, seed_generator
 from generative.causal_sampling import inpaint_levels, leading, log_likelihood, sample_cached, sample_plain
+from generative.checks import check_sizes
 from generative.fit import Recipe, changed, fit_likelihood
 from generative.nn import CausalConv2d, Pixelwise, State
 from generative.types import ArrayLike, FitOptions, GenerativeModel
@@ -126,6 +127,8 @@ class AutoregressiveModel(GenerativeModel):
         for name, least in (("levels", 2), ("layers", 0), ("features", 1)):
             if config[name] is not None and config[name] < least:
                 raise ValueError(f"{name} must be at least {least}, got {config[name]}")
+        if config["binarize"] and config["levels"] not in (None, 2):
+            raise ValueError(f"binarize makes 2 levels, got levels={config['levels']}: leave one of them out")
         super().__init__(**config)
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
@@ -203,6 +206,7 @@ class AutoregressiveModel(GenerativeModel):
         or broadcasts to it.
         """
         self._need_fit()
+        check_sizes(particles=particles)
         (data, keep), generator = self._known(x, mask), seed_generator(seed, self.device)
         labels, levels = self._given_labels(y, len(data)), self._levels(data, seed)
         if labels is not None:

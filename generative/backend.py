@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ def seed_generator(seed: int | None, device: str | torch.device = "cpu") -> torc
     if seed is None:
         generator.seed()
     else:
-        generator.manual_seed(seed)
+        generator.manual_seed(operator.index(seed))
     return generator
 
 

@@ -45,10 +45,8 @@ class BayesianGaussianMixture(GaussianMixture):
             raise ValueError(f"BayesianGaussianMixture takes none of {', '.join(_UNUSED[1:])}: start it by init_params")
         super().__init__(n_components, covariance_type, max_iter, tol, reg_covar=reg_covar, n_init=n_init,
                          init_params=init_params, random_state=random_state)
-        self.config |= {"mean_precision_prior": mean_precision_prior,
-                        "weight_concentration_prior_type": weight_concentration_prior_type,
-                        "weight_concentration_prior": weight_concentration_prior,
-                        "degrees_of_freedom_prior": degrees_of_freedom_prior}
+        self._set_config(mean_precision_prior=mean_precision_prior, weight_concentration_prior_type=weight_concentration_prior_type,
+                         weight_concentration_prior=weight_concentration_prior, degrees_of_freedom_prior=degrees_of_freedom_prior)
         self.process = weight_concentration_prior_type == "dirichlet_process"
         self.prior_covariance = torch.zeros(0, dtype=torch.float64)
 

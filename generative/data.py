@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
-import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from generative.backend import seed_generator
-from generative.checks import check_finite, check_range
+from generative.checks import as_labels, check_finite, check_range
 from generative.types import ArrayLike
 
 FEW_LEVELS = 16
@@ -47,6 +48,8 @@ def load(source: str | Path | ArrayLike, y: ArrayLike | None = None, *, root: st
     """
     if isinstance(source, np.ndarray | Tensor):
         return _shuffled(as_images(source), y, seed)
+    if y is not None and Path(source).suffix not in (".npz", ".npy"):
+        raise ValueError(f"{str(source)!r} has labels of its own: leave y out")
     if source == "digits":
         return _digits()
     if source == "mnist5k":
@@ -68,7 +71,10 @@ def as_images(x: ArrayLike) -> Tensor:
 
     uint8 images whose largest value is 16 or less have few levels (0 and 1; scikit-learn's 0..16), not 256: ValueError.
     """
-    data = torch.as_tensor(x)
+    try:
+        data = torch.as_tensor(x)
+    except TypeError:
+        raise ValueError(f"data must be numbers, got {type(x).__name__} of {getattr(x, 'dtype', 'other values')}") from None
     scale = 255.0 if data.dtype == torch.uint8 and data.ndim > 2 else 1.0
     if scale > 1 and data.numel() and 0 < int(data.max()) <= FEW_LEVELS:
         raise ValueError(f"uint8 images must lie in 0..255, but the largest value is {int(data.max())}: divide by the largest "
@@ -93,6 +99,7 @@ def binarize(x: ArrayLike, mode: str = "fixed", seed: int | None = None) -> Tens
     every call. "threshold" is x >= 0.5.
     """
     data = as_images(x)
+    check_range(data)
     if mode == "threshold":
         return (data >= 0.5).float()
     if mode not in ("fixed", "dynamic"):
@@ -138,9 +145,7 @@ def _pixels(image: Any, path: Path) -> np.ndarray:
 
 def _shuffled(x: Tensor, y: ArrayLike | None, seed: int) -> Splits:
     """80/10/10 of a permutation; with fewer than 10 samples every part is all of them."""
-    labels = None if y is None else torch.as_tensor(y).to(torch.int64)
-    if labels is not None and labels.shape != (len(x),):
-        raise ValueError(f"labels must be ({len(x)},), one a sample, got {tuple(labels.shape)}")
+    labels = None if y is None else as_labels(y, len(x), torch.device("cpu"))
     if len(x) < 10:
         return Splits(x, labels, x, labels, x, labels)
     order = torch.randperm(len(x), generator=seed_generator(seed))
@@ -188,14 +193,17 @@ def _mnist(folder: Path) -> Splits:
 def read_idx(path: Path) -> np.ndarray:
     """The uint8 array of an IDX file, gzip-compressed or not."""
     raw = path.read_bytes()
-    raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    try:
+        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
         raise ValueError(f"{path} is not an IDX file of bytes")
-    shape = struct.unpack(f">{raw[3]}I", raw[4:4 + 4 * raw[3]])
-    body = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3])
-    if body.size != int(np.prod(shape)):
-        raise ValueError(f"{path} is damaged: {body.size} bytes where shape {shape} needs {int(np.prod(shape))}")
-    return body.reshape(shape).copy()
+    header, body = raw[4:4 + 4 * raw[3]], raw[4 + 4 * raw[3]:]
+    shape = tuple(int(n) for n in np.frombuffer(header[:len(header) // 4 * 4], ">u4"))
+    if len(shape) < raw[3] or len(body) != math.prod(shape):
+        raise ValueError(f"{path} is damaged: {len(body)} bytes where shape {shape} needs {math.prod(shape)}")
+    return np.frombuffer(body, np.uint8).reshape(shape).copy()
 
 
 def _numpy_file(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

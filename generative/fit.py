@@ -49,8 +49,6 @@ def fit_likelihood(net: nn.Module, loss: Loss, data: Labelled, val: Labelled, op
     loss. Raises TrainingDiverged when a number stops being finite; then, and after Ctrl-C, the last good weights are in
     ``net``.
     """
-    if data[1] is not None and val[1] is None:
-        raise ValueError("the model is fitted with labels, but val has none: give val=(x, y)")
     average = copy.deepcopy(net) if recipe.ema else net
     optimiser = _optimiser(net, recipe)
     state = TrainingState({"net": net, "average": average} if recipe.ema else {"net": net}, {"net": optimiser})

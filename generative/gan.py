@@ -24,6 +24,12 @@ def leaky() -> nn.Module:
     return nn.LeakyReLU(0.2)
 
 
+def check_penalty(r1: float) -> None:
+    """ValueError for a weight of the gradient penalty that is none."""
+    if not 0 <= r1 < math.inf:
+        raise ValueError(f"r1 is the weight of the gradient penalty, a finite number, 0 or more, got {r1}")
+
+
 class Critic(nn.Module):
     """Logit that x is real: w . f(x) + b, plus <e_y, f(x)> with classes (projection, Miyato and Koyama 2018)."""
 
@@ -84,6 +90,7 @@ class GAN(GenerativeModel):
         check_sizes(latent=latent, hidden=hidden)
         if layers < 0:
             raise ValueError(f"layers must be at least 0, got {layers}")
+        check_penalty(r1)
         super().__init__(latent=latent, hidden=hidden, layers=layers, r1=r1, spectral_norm=spectral_norm,
                          **check_training(type(self).__name__, training))
 

@@ -108,6 +108,8 @@ def interpolate(model: GenerativeModel, a: ArrayLike, b: ArrayLike, n: int = 8, 
     a, b = torch.as_tensor(a), torch.as_tensor(b)
     if list(a.shape) == model.spec.get("event_shape"):
         return interpolate(model, a.unsqueeze(0), b.unsqueeze(0), n, y=y)[0]
+    if a.shape != b.shape:
+        raise ValueError(f"a and b must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
     y = model._given_labels(y, len(a))
     (start, first), (end, last) = (_encode(model, ends, y, "interpolate") for ends in (a, b))
     steps = [_decode(model, torch.lerp(start, end, float(t)), first if t < 0.5 else last) for t in torch.linspace(0, 1, n)]

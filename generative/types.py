@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import operator
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ OnStep = Callable[[int, dict[str, float]], None]
 
 FORMAT = "generative-1"
 MAX_LEVELS = 64
+UNLABELLED = 1000
+"""Held-out samples, at most, that calibrate a conditional model's score without labels, which costs a forward pass a class."""
 _REGISTRY: dict[str, type[GenerativeModel]] = {}
 
 
@@ -76,10 +79,16 @@ class GenerativeModel:
         _REGISTRY[cls.__name__] = cls
 
     def __init__(self, **config: Any) -> None:
-        self.config: dict[str, Any] = {name: _plain(value) for name, value in config.items()}
+        self.config: dict[str, Any] = {}
+        self._set_config(**config)
         self.spec: dict[str, Any] = {}
         self.calibration: tuple[float, float] | None = None
+        self.calibration_without_labels: tuple[float, float] | None = None
         self.device = torch.device("cpu")
+
+    def _set_config(self, **config: Any) -> None:
+        """Keep the constructor's arguments as what a file can hold: NumPy's numbers become Python's."""
+        self.config |= {name: value.item() if isinstance(value, np.generic) else value for name, value in config.items()}
 
     # ---- what a subclass writes -------------------------------------------------------------------------------------
     def _build(self) -> None:
@@ -118,32 +127,29 @@ class GenerativeModel:
 
         ``val`` is held-out data, an array or a pair (x, y); without it a tenth of ``x`` is kept out. ``checkpoint`` is a
         folder without checkpoints; with ``resume`` the same fit continues from those in it, equal to an uninterrupted
-        one. Interrupted (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights. Returns self.
+        one. Interrupted (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights; a fit that leaves
+        nothing of use leaves the model as it was. Returns self.
         """
         if steps is not None and steps < 1:
             raise ValueError(f"steps={steps} must be at least 1; leave it out for the model's own number")
-        before = self.device, self.spec
-        self.device, self.spec = resolve_device(device), {}
+        seed, before = operator.index(seed), dict(vars(self))
+        self.device, self.spec, self.calibration = resolve_device(device), {}, None
         try:
             data, labels = self._check(x, first=True), self._labels(y, len(x)) if self.conditional else None
-            inferred = self._infer(data, labels)
-        except ValueError:  # what was fitted before stays
-            self.device, self.spec = before
-            raise
-        self.spec, self.calibration = inferred, None
-        rest = val if isinstance(val, tuple) else (val, None)
-        try:
-            held = None if val is None else (self._check(rest[0]),
-                                             self._labels(rest[1], len(rest[0])) if self.conditional else None)
+            self.spec = self._infer(data, labels)
+            x_val, y_val = val if isinstance(val, tuple) else (val, None)
+            held = None if x_val is None else self._given_val(x_val, y_val, labels)
             with seeded(seed, self.device):
                 if held is None:
                     data, labels, held = self._hold_out(data, labels)
                 run = self._identity(data, labels, held, seed) if checkpoint else {}
                 self._train(data, labels, held, FitOptions(steps, seed, self.device, progress, on_step,
                                                            Path(checkpoint) if checkpoint else None, resume, run))
-        finally:
-            if self.calibration is None:
-                self.spec = {}
+        except BaseException:
+            if self.calibration is None:  # nothing that can be used came of it
+                vars(self).clear()
+                vars(self).update(before)
+            raise
         return self
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
@@ -160,8 +166,13 @@ class GenerativeModel:
         return self._batched(self._log_prob, x, y)
 
     def score(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """Typicality in (0, 1]: exp(-relu(e - s) / (q - s)), e the error, s its median and q its 95 % quantile on held-out data."""
+        """Typicality in (0, 1]: exp(-relu(e - s) / (q - s)), e the error, s its median and q its 95 % quantile on held-out data.
+
+        A model fitted with labels has two such scales, of p(x | y) and, where ``y`` is left out, of p(x).
+        """
         s, q = self._need_fit()
+        if y is None and self.calibration_without_labels is not None:
+            s, q = self.calibration_without_labels
         return torch.exp(-torch.relu(self.error(x, y) - s) / (q - s)).clamp_min(torch.finfo(torch.float32).tiny)
 
     def error(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
@@ -172,7 +183,8 @@ class GenerativeModel:
         """Write one safetensors file (temporary file, fsync, rename) that ``load`` reads without pickle."""
         calibration = self._need_fit()
         header = {"format": FORMAT, "class": type(self).__name__, "config": json.dumps(self.config),
-                  "spec": json.dumps(self.spec), "calibration": json.dumps(calibration)}
+                  "spec": json.dumps(self.spec), "calibration": json.dumps(calibration),
+                  "calibration_without_labels": json.dumps(self.calibration_without_labels)}
         return write_tensors(Path(path), self._tensors(), header)
 
     def to(self, device: str | torch.device) -> Self:
@@ -190,9 +202,9 @@ class GenerativeModel:
             self._fit(x, y, val, options)
         except (KeyboardInterrupt, TrainingDiverged):
             if hasattr(self, "net"):  # a mixture has no parameters before its EM has ended
-                self._calibrate(self.error(*val))
+                self._calibrate(self.error(*val), val)
             raise
-        self._calibrate(self._calibration_errors(x, y, val))
+        self._calibrate(self._calibration_errors(x, y, val), val)
 
     def _to_device(self) -> None:
         self.net.to(self.device)
@@ -242,13 +254,18 @@ class GenerativeModel:
         """Errors on held-out data, from which ``score`` takes its scale."""
         return self.error(*val)
 
-    def _calibrate(self, errors: Tensor) -> None:
-        """Set the median and the 95 % quantile of the held-out ``errors``."""
+    def _calibrate(self, errors: Tensor, val: tuple[Tensor, Tensor | None]) -> None:
+        """Set the scale of ``score`` by the held-out ``errors`` and, where ``val`` has labels, by those without them."""
+        self.calibration_without_labels = None if val[1] is None else self._scale(self.error(val[0][:UNLABELLED]))
+        self.calibration = self._scale(errors)
+
+    def _scale(self, errors: Tensor) -> tuple[float, float]:
+        """Median and 95 % quantile."""
         errors = errors.double().cpu()
         if not torch.isfinite(errors).all():
             raise ValueError(f"{type(self).__name__}: error is not finite on held-out data, so score has no scale")
         s, q = (float(v) for v in torch.quantile(errors[:1_000_000], errors.new_tensor([0.5, 0.95])))
-        self.calibration = (s, max(q, s + 1e-6 * (1.0 + abs(s))))
+        return s, max(q, s + 1e-6 * (1.0 + abs(s)))
 
     def _identity(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], seed: int) -> dict[str, Any]:
         """What makes this fit the one that it is, as JSON values; of the data their shape, types and checksum."""
@@ -257,6 +274,16 @@ class GenerativeModel:
             data = data if part is None else zlib.crc32(part.cpu().numpy().tobytes(), data)
         return {"model": type(self).__name__, "seed": seed, **self.config,
                 **{f"data's {name}": value for name, value in self.spec.items()}, "data's checksum": data}
+
+    def _given_val(self, x: ArrayLike, y: ArrayLike | None, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Held-out data that ``fit`` was given, checked; ValueError where they have labels and the data have none, or the reverse."""
+        data = self._check(x)
+        if not self.conditional:
+            return data, None
+        if (y is None) != (labels is None):
+            one, other = ("val has", "the data have") if labels is None else ("the data have", "val has")
+            raise ValueError(f"{one} labels, but {other} none: give fit(x, y, val=(x, y)), or no labels at all")
+        return data, self._labels(y, len(data))
 
     def _hold_out(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor | None]]:
         if not self.holds_out or len(x) < 20:
@@ -329,11 +356,6 @@ class GenerativeModel:
                 "class_weights": [count / len(x) for count in counts]}
 
 
-def _plain(value: Any) -> Any:
-    """A constructor's argument as what a file can hold: NumPy's numbers become Python's."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def infer_values(x: Tensor) -> tuple[str, int]:
     """The value type of images in [0, 1] and its number of levels: ("binary", 2), ("categorical", L <= 64) or ("grey", 256).
 
@@ -367,6 +389,8 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
         model = _class_of(header["class"])(**json.loads(header["config"]))
         model.spec = json.loads(header["spec"])
         model.calibration = tuple(json.loads(header["calibration"]))
+        without_labels = json.loads(header.get("calibration_without_labels", "null"))  # files of before 2026-11-27 have none
+        model.calibration_without_labels = None if without_labels is None else tuple(without_labels)
         with torch.random.fork_rng(devices=[]):  # a network is built with random weights first
             model._set_tensors(tensors)
     except (KeyError, TypeError, RuntimeError) as error:

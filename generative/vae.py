@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from generative import metrics
 from generative.backend import noise_by_content, seeded
+from generative.checks import check_range, check_sizes
 from generative.coders import (
     ARCHITECTURES,
     LIKELIHOODS,
@@ -98,6 +99,8 @@ class VAE(GenerativeModel):
         if min(latent, hidden, k_train, k_eval, batch_size) < 1 or min(layers, beta, free_bits, prior_components) < 0:
             raise ValueError("latent, hidden, k_train, k_eval and batch_size must be >= 1; layers, beta, free_bits and "
                              "prior_components >= 0")
+        if not min_sd > 0:
+            raise ValueError(f"min_sd must be above 0, got {min_sd}")
         super().__init__(latent=latent, hidden=hidden, layers=layers, arch=arch, likelihood=likelihood, beta=beta,
                          free_bits=free_bits, objective=objective, k_train=k_train, k_eval=k_eval,
                          prior_components=prior_components, binarize=binarize, min_sd=min_sd, batch_size=batch_size,
@@ -143,6 +146,7 @@ class VAE(GenerativeModel):
         """Binary draws of grey values under ``binarize``, with a ``seed`` the same ones for the same image; else ``x``."""
         if not self.config["binarize"]:
             return x
+        check_range(x)
         if seed is None:
             return torch.bernoulli(x)
         noise = noise_by_content(x, seed, lambda g: torch.rand(x.shape[1:], generator=g, device=x.device))
@@ -162,7 +166,9 @@ class VAE(GenerativeModel):
         A conditional model without ``y`` sums over the classes with their training frequencies. The noise of a sample
         depends on ``seed`` and its values alone.
         """
-        return self._batched(lambda data, labels: self._bound(data, labels, k or self.config["k_eval"], seed), x, y)
+        draws = self.config["k_eval"] if k is None else k
+        check_sizes(k=draws)
+        return self._batched(lambda data, labels: self._bound(data, labels, draws, seed), x, y)
 
     def elbo(self, x: ArrayLike, y: ArrayLike | None = None, *, seed: int = 0) -> Tensor:
         """One-sample evidence lower bound, nats (N,)."""

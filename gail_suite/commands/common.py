@@ -46,6 +46,13 @@ def command(*words: object) -> str:
     return shlex.join(["gail-suite", *map(str, words)])
 
 
+def filming(run_dir: Path, env_id: str | None) -> str:
+    """The command that films a run, beside the bundled expert where the task has one."""
+    import demos
+
+    return command("render", run_dir, *(["--compare", "bundled"] if env_id in demos.experts() else []))
+
+
 def note(text: str) -> None:
     """A line about progress, on standard error."""
     print(text, file=sys.stderr, flush=True)
@@ -107,10 +114,10 @@ def run_folder(out: Path | None, name: str, resume: str | None) -> Path:
 
     What a run leaves that was killed before its first checkpoint is no hindrance: there is nothing to lose.
     """
-    from gail_suite.checkpoint import checkpoints
+    from gail_suite.runlog import holds_run
 
     folder = out if out is not None else Path("runs") / name.replace("/", "-")
-    if (folder / "policy").exists() or checkpoints(folder / "checkpoints"):
+    if holds_run(folder):
         remedy = f"go on with {resume} {shlex.quote(str(folder))}, or " if resume else ""
         raise ValueError(f"{folder} holds a run already: {remedy}choose another --out")
     return folder

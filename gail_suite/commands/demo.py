@@ -40,6 +40,7 @@ def demo(
     frames
         Frames of the film.
     """
+    from gail_suite.config import length
     from gail_suite.demo import STEPS, run_demo, table
     from gail_suite.runlog import StopRequested
 
@@ -48,7 +49,7 @@ def demo(
             out,
             env_id=env,
             n_demos=demos,
-            steps=steps or STEPS,
+            steps=length(steps, STEPS),
             seed=seed,
             n_eval=eval_episodes,
             n_frames=frames,
@@ -56,7 +57,10 @@ def demo(
             say=(lambda text: None) if output.quiet else note,
         )
     except StopRequested:
-        note(f"stopped; the same command goes on: {command('demo', '--out', out)}")
+        told = [("--env", env, "Ant-v5"), ("--take", demos, 4), ("--steps", steps, None), ("--seed", seed, 0),
+                ("--eval-episodes", eval_episodes, 20), ("--frames", frames, 300)]
+        again = command("demo", "--out", out, *(word for name, value, default in told if value != default for word in (name, value)))
+        note(f"stopped; the same command goes on: {again}")
         raise
     following = [
         command("eval", out / "gail", "-n", 50),

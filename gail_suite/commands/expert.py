@@ -68,7 +68,7 @@ def train(
     from gail_suite.runlog import StopRequested, stop_on_signals, stop_requested
 
     if resume is not None:
-        given = {"env": env, "num-envs": num_envs, "out": out, "warm-start": warm_start, "config": config, "set": set or None}
+        given = {"env": env, "seed": seed or None, "num-envs": num_envs, "out": out, "warm-start": warm_start, "config": config, "set": set or None}
         check_resume(resume, "expert", [name for name, value in given.items() if value is not None])
         trainer, run_dir = ExpertTrainer.resume(resume), resume
     else:

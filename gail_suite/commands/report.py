@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gail_suite.commands.common import DEFAULT, Output, command
+from gail_suite.commands.common import DEFAULT, Output, filming
 
 
 def report(run: Path, *, output: Output = DEFAULT) -> None:
@@ -15,8 +15,8 @@ def report(run: Path, *, output: Output = DEFAULT) -> None:
     run
         A run directory.
     """
-    from gail_suite.report import write_report
+    from gail_suite.report import read_json, write_report
 
     path = write_report(run)
-    following = [] if (run / "video.mp4").is_file() else [command("render", run, "--compare", "bundled")]
+    following = [] if (run / "video.mp4").is_file() else [filming(run, read_json(run / "config.json").get("env_id"))]
     output.result({"path": str(path)}, f"{path}: open it in a browser", following)

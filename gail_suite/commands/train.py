@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, check_resume, command, note, run_folder
+from gail_suite.commands.common import DEFAULT, Output, check_resume, command, filming, note, run_folder
 from gail_suite.commands.parameters import Flag
 
 
@@ -108,6 +108,8 @@ def gail(
     def go_on(run_dir: Path) -> Any:
         return GAIL.resume(run_dir, device=_device(device))
 
+    if resume is not None and generator != "sac":
+        raise ValueError(f"a resumed run keeps its learner: leave out --generator {generator}, or start a new run")
     if generator == "sac":
         kind = partial(GAIL, device=_device(device))
         recipe = Recipe("gail", kind, lambda env_id: GAILConfig(), go_on, "loop.n_envs")
@@ -247,14 +249,14 @@ def _finish(algo: str, run: Any, run_dir: Path, env_id: str, training: Training,
     from gail_suite.finish import finish_run
 
     values, text = finish_run(run_dir, run.policy, env_id, training.eval_episodes, training.video)
-    following = [command("render", run_dir, "--compare", "bundled"), command("eval", run_dir, "-n", 50)]
+    following = [filming(run_dir, env_id), command("eval", run_dir, "-n", 50)]
     output.result({"algo": algo, **values}, text, following)
 
 
 def _settled(training: Training) -> list[str]:
     """The given options that a run keeps as it began."""
-    names = ("demos", "env", "take", "subsample", "config", "out")
-    return [n for n in names if getattr(training, n) is not None] + (["set"] if training.set else [])
+    names = ("demos", "env", "take", "subsample", "seed", "config", "set", "show_config", "out", "strict")
+    return [n.replace("_", "-") for n in names if getattr(training, n) != getattr(TRAINING, n)]
 
 
 def _device(name: str) -> str:

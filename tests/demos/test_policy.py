@@ -111,3 +111,14 @@ def test_other_errors(tmp_path):
     (tmp_path / "policy.safetensors").write_bytes(b"\x80\x04 not tensors")
     with pytest.raises(ValueError, match="is not a sound safetensors file"):
         MlpPolicy.load(tmp_path)
+
+
+def test_noise_from_other_seeds_is_for_a_while():
+    policy, obs = random_policy(), np.zeros((3, 60), np.float32)
+    policy.seed(5)
+    expected = [policy.predict(obs)[0] for _ in range(2)]
+    policy.seed(5)
+    first = policy.predict(obs)[0]
+    with policy.noise_from([1, 2]):
+        policy.predict(obs[:2])
+    np.testing.assert_array_equal([first, policy.predict(obs)[0]], expected)

@@ -111,7 +111,7 @@ def crash(*_: object, **__: object) -> None:
     raise KeyboardInterrupt  # stands for a kill: nothing after this point of the saver runs, clean-up included
 
 
-SAVER_STEPS = ["Path.mkdir", "_write_tensors", "_write_bytes", "_sync_folder", "os.rename", "_prune", "shutil.rmtree"]
+SAVER_STEPS = ["Path.mkdir", "_write_tensors", "_write_bytes", "sync_folder", "os.rename", "_prune", "shutil.rmtree"]
 
 
 @pytest.mark.parametrize("place", SAVER_STEPS)
@@ -141,7 +141,7 @@ def test_a_crash_at_each_step_of_the_saver_leaves_old_or_new(
     assert not list(tmp_path.glob("*.tmp-*"))
 
 
-@pytest.mark.parametrize("place", ["_write_tensors", "_write_bytes", "_sync_folder"])
+@pytest.mark.parametrize("place", ["_write_tensors", "_write_bytes", "sync_folder"])
 def test_a_full_disk_is_one_clear_line_and_the_old_checkpoint_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

@@ -177,6 +177,9 @@ def test_gail_leaves_a_complete_run(recorded: Path, tmp_path: Path, shell: Shell
     fails(shell(*words), 1, "holds a run already: go on with gail-suite train gail --resume")
     fails(shell("train", "gail", "--resume", run, "--take", 1), 1, "leave out --take")
     fails(shell("train", "gail", "--resume", run, "--num-envs", 2), 1, "leave out --num-envs")
+    fails(shell("train", "gail", "--resume", run, "--seed", 5, "--show-config", "--strict"), 1, "leave out --seed, --show-config, --strict")
+    fails(shell("train", "gail", "--resume", run, "--generator", "ppo"), 1, "leave out --generator ppo")
+    fails(shell("train", "gail", "--resume", run, "--steps", 0), 1, "at least 1 step, got 0")
     fails(shell("expert", "train", "--resume", run), 1, "is a run of gail, not of expert")
     fails(shell("train", "airl", "--resume", run), 1, "is a run of gail, not of airl")
     status, out, _ = shell("train", "gail", "--resume", run, "--steps", 320, "--eval-episodes", 0, "-q")
@@ -334,13 +337,11 @@ def test_unwritable_places_are_named(recorded: Path, tmp_path: Path, shell: Shel
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, trained: Path, shell: Shell) -> None:
-    from gail_suite import checkpoint
-
     def full(*_: object) -> None:
         with open("/dev/full", "wb", buffering=0) as file:
             file.write(b"x")
 
-    monkeypatch.setattr(checkpoint, "_write_bytes", full)
+    monkeypatch.setattr("os.fsync", full)
     fails(shell("report", trained), 1, "No space left on device", "free some space")
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 
 import demos
 import envs
+from demos.policy import MlpPolicy
 from gail_suite.expert import ExpertConfig, ExpertTrainer, TaskReward, load_actor, observations
 from gail_suite.features import Features, fit_features, state_columns
 from gail_suite.networks import Actor
@@ -79,3 +81,26 @@ def test_reward_is_folded_at_the_cap_before_it_is_scaled():
     window = Window(*(torch.zeros(1, 3, 2) for _ in range(3)), torch.tensor([[-1.0, 4.0, 9.0]]), torch.zeros(1, 3), torch.ones(1, 3))
     torch.testing.assert_close(TaskReward(0.1, 5.0).rewards(window), torch.tensor([[-0.1, 0.4, 0.1]]))
     torch.testing.assert_close(TaskReward(0.1).rewards(window), torch.tensor([[-0.1, 0.4, 0.9]]))
+
+
+def test_a_resumed_run_needs_nothing_of_the_policy_that_it_began_with(tmp_path):
+    first = ExpertTrainer(envs.TOY_ID, SMALL, 0, tmp_path / "first").train(400, quiet=True)
+    start = first.save(tmp_path / "start")
+    ExpertTrainer(envs.TOY_ID, dataclasses.replace(SMALL, warm_start=str(start)), 0, tmp_path / "second").train(400, quiet=True)
+    shutil.rmtree(start)
+    assert ExpertTrainer.resume(tmp_path / "second").loop.steps == 400
+    with pytest.raises(ValueError, match="holds a run already"):
+        ExpertTrainer(envs.TOY_ID, SMALL, 1, tmp_path / "second").train(400, quiet=True)
+
+
+@pytest.mark.parametrize(("changes", "meta", "hidden", "message"), [
+    ({}, {}, (256,), r"layers are \[256, 256\] wide and the learner's \[256\]: set sac.hidden=\[256, 256\]"),
+    ({}, {}, (256, 256, 256), "wide and the learner's"),
+    ({}, {"activation": "tanh"}, (256, 256), "no squashed Gaussian of relu layers"),
+    ({"log_std": np.zeros(8)}, {}, (256, 256), "no squashed Gaussian of relu layers")])
+def test_a_policy_that_the_learner_cannot_hold_is_refused(changes, meta, hidden, message):
+    expert = demos.expert("Ant-v5")
+    tensors = {k: v for k, v in expert.tensors.items() if not (changes and k.startswith("log_std"))} | changes
+    features = Features(np.arange(27), np.zeros(27, np.float32), np.ones(27, np.float32))
+    with pytest.raises(ValueError, match=message):
+        load_actor(Actor(27, 8, hidden), MlpPolicy(tensors, expert.meta | meta), features)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+import demos
 import envs
 import gail_suite as gs
 from gail_suite.adversary import Adversary, AdversaryConfig
 from gail_suite.bc import BC, BCConfig
-from gail_suite.config import recorded
+from gail_suite.checkpoint import checkpoints
+from gail_suite.config import build, recorded
 from gail_suite.gail import GAIL, GAILConfig
 from gail_suite.offpolicy import LoopConfig
 from gail_suite.replay import Replay, Window
@@ -233,3 +235,71 @@ def test_a_refused_process_changes_nothing_in_the_run(toy_demos, tmp_path):
         GAIL.resume(tmp_path).train(800, eval_episodes=0)
     changed = [p for p, content in before.items() if p.name != ".lock" and p.read_bytes() != content]
     assert changed == []
+
+
+@pytest.fixture(scope="module")
+def pendulum():
+    """A task of Gymnasium that is none of MuJoCo's, with a policy that does nothing for expert."""
+    def nothing(obs, state=None, episode_start=None, deterministic=False):
+        return np.zeros((len(obs), 1), np.float32), state
+
+    policy = type("Nothing", (), {"predict": staticmethod(nothing)})()
+    return demos.record(policy, "Pendulum-v1", 2, seed=0)
+
+
+def test_a_task_whose_simulator_cannot_be_read_goes_on_with_new_episodes(pendulum, tmp_path, killed):
+    run = GAIL("Pendulum-v1", pendulum, SMALL, 0, tmp_path / "run")
+    killed(run, 800, 400, eval_episodes=0)
+    resumed = GAIL.resume(tmp_path / "run")
+    assert resumed.loop.steps == 400 and (resumed.loop.running == 0).all()
+    replay = resumed.loop.replay
+    assert replay.done[replay.written - 1].all() and not replay.terminated[replay.written - 1].any()  # windows end, values go on
+    resumed.train(800, eval_episodes=0)
+    assert (tmp_path / "run" / "policy" / "policy.json").is_file()
+    assert replay.done[: replay.written, 0].nonzero().flatten().tolist() == [99]  # of 200 rows: an episode takes 200 steps
+
+
+def test_a_new_run_does_not_mix_with_another(toy_demos, tmp_path, killed):
+    first = GAIL(envs.TOY_ID, toy_demos, SMALL, 0, tmp_path)
+    killed(first, 800, 400, eval_episodes=0)
+    before = (tmp_path / "config.json").read_bytes(), (tmp_path / "metrics.jsonl").read_bytes()
+    with pytest.raises(ValueError, match=r"holds a run already: go on with its trainer's resume"):
+        GAIL(envs.TOY_ID, toy_demos, SMALL, 7, tmp_path).train(800, eval_episodes=0)
+    assert ((tmp_path / "config.json").read_bytes(), (tmp_path / "metrics.jsonl").read_bytes()) == before
+    GAIL.resume(tmp_path).train(800, eval_episodes=0)
+    with pytest.raises(ValueError, match="holds a run already"):
+        GAIL(envs.TOY_ID, toy_demos, SMALL, 0, tmp_path).train(800, eval_episodes=0)
+
+
+def test_the_last_checkpoint_is_written_once_and_the_one_before_it_stays(toy_demos, tmp_path):
+    GAIL(envs.TOY_ID, toy_demos, SMALL, 0, tmp_path).train(800, eval_episodes=0)
+    assert [p.name for p in checkpoints(tmp_path / "checkpoints")] == ["step_000000400", "step_000000800"]
+
+
+def test_cadences_of_zero_leave_the_end_alone(toy_demos, tmp_path):
+    loop = dataclasses.replace(SMALL.loop, eval_every=0, log_every=0, checkpoint_every=0)
+    GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, loop=loop), 0, tmp_path).train(800, eval_episodes=0)
+    assert [r["step"] for r in read_metrics(tmp_path)] == [800] and len(checkpoints(tmp_path / "checkpoints")) == 1
+
+
+@pytest.mark.parametrize(("setting", "message"), [
+    ("loop.n_envs=0", "n_envs must be at least 1, got 0"), ("loop.log_every=-1", "log_every must be at least 0"), ("loop.ends_share=2", "at most 1, got 2"),
+    ("adversary.every=0", "every must be at least 1"), ("adversary.expert_share=1", r"expert_share must be in \[0, 1\), got 1"),
+    ("adversary.termination_cost=-1", "termination_cost must be at least 0"), ("sac.gamma=1", r"gamma must be in \[0, 1\), got 1"),
+    ("sac.gamma=.nan", r"gamma must be in \[0, 1\), got nan"), ("sac.hidden=[]", "at least one layer"), ("bc.hidden=[8, 0]", "at least one layer"),
+    ("sac.n_step=0", "n_step must be at least 1"), ("sac.alpha=0", "alpha must be above 0"), ("bc.steps=0", "steps must be at least 1")])
+def test_settings_that_cannot_work_are_one_line(setting, message):
+    with pytest.raises(ValueError, match=message):
+        build(GAILConfig(), None, [setting])
+
+
+def test_a_length_below_one_step_is_refused(toy_demos):
+    for trainer in (GAIL(envs.TOY_ID, toy_demos, SMALL), BC(envs.TOY_ID, toy_demos)):
+        with pytest.raises(ValueError, match="at least 1 step, got 0"):
+            trainer.train(0)
+
+
+def test_demonstrations_of_a_variant_of_the_task_are_told(toy_demos):
+    variant = dataclasses.replace(toy_demos, meta={**toy_demos.meta, "env_kwargs": {"max_episode_steps": 20, "render_mode": "rgb_array"}})
+    with pytest.warns(UserWarning, match="recorded on .* with max_episode_steps=20; training and evaluation use"):
+        BC(envs.TOY_ID, variant)

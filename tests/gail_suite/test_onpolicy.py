@@ -214,11 +214,14 @@ def test_discriminator_learns_to_tell_two_clouds_apart() -> None:
     [
         ({"generator": "ddpg"}, "unknown generator 'ddpg': choose sac, ppo or trpo"),
         ({"batch_steps": 1001}, "batch_steps 1001 is not a multiple of n_envs 8: choose for example 1000"),
+        ({"batch_steps": 7}, "batch_steps 7 is not a multiple of n_envs 8: choose for example 8"),
+        ({"activation": "gelu"}, "activation is 'gelu': choose one of relu, tanh"),
+        ({"hidden": ()}, "at least one layer"),
     ],
 )
 def test_bad_learner_settings(shown: demos.Demonstrations, changes: dict[str, Any], message: str) -> None:
-    config = OnPolicyGAILConfig(learner=dataclasses.replace(small("ppo"), **changes))
     with pytest.raises(ValueError, match=message):
+        config = OnPolicyGAILConfig(learner=dataclasses.replace(small("ppo"), **changes))
         OnPolicyGAIL(envs.TOY_ID, shown, config)
 
 
@@ -237,3 +240,25 @@ def test_damaged_reward_is_refused(shown: demos.Demonstrations, tmp_path: Path) 
         load_reward(folder)
     with pytest.raises(ValueError, match="holds no readable learned reward"):
         load_reward(tmp_path)
+
+
+def test_a_new_run_does_not_mix_with_another_and_the_clock_is_no_length(shown: demos.Demonstrations, tmp_path: Path) -> None:
+    OnPolicyGAIL(envs.TOY_ID, shown, gail_config("ppo"), run_dir=tmp_path).train(budget_s=0.01, eval_episodes=0)
+    assert json.loads((tmp_path / "config.json").read_text())["total_steps"] == OnPolicyGAIL.default_steps
+    with pytest.raises(ValueError, match="holds a run already"):
+        OnPolicyGAIL(envs.TOY_ID, shown, gail_config("ppo"), run_dir=tmp_path).train(512, eval_episodes=0)
+    resumed = OnPolicyGAIL.resume(tmp_path)
+    assert resumed.loop.steps == 512
+    resumed.train(1024, eval_episodes=0)
+    assert resumed.loop.steps == 1024
+
+
+def test_a_task_whose_simulator_cannot_be_read_goes_on_with_new_episodes(tmp_path: Path) -> None:
+    spin = type("Spin", (), {"predict": staticmethod(lambda obs, state=None, **_: (np.ones((len(obs), 1), np.float32), state))})()
+    pendulum = demos.record(spin, "Pendulum-v1", 2, seed=0)
+    OnPolicyGAIL("Pendulum-v1", pendulum, gail_config("ppo"), run_dir=tmp_path).train(512, eval_episodes=0)
+    resumed = OnPolicyGAIL.resume(tmp_path)
+    assert resumed.loop.model._last_episode_starts.all()
+    np.testing.assert_array_equal(resumed.loop.model._last_obs, resumed.loop.features(resumed.loop.base._buffer))
+    resumed.train(1024, eval_episodes=0)
+    assert resumed.loop.steps == 1024

@@ -117,3 +117,11 @@ def test_learner_and_settings_file_reach_every_run(tmp_path: Path, capsys: pytes
     assert main([*words, "--generator", "ppo", "--config", str(file), "--json"]) == 0
     saved = json.loads((tmp_path / "sweep" / "seed=0" / "config.json").read_text())["config"]["learner"]
     assert saved["generator"] == "ppo" and saved["batch_steps"] == 64
+
+
+def test_a_cloning_that_lost_its_evaluation_begins_again(tmp_path: Path) -> None:
+    (job,) = plan("bc", tmp_path, (0,), {}, ())
+    (job.folder / "policy").mkdir(parents=True)
+    (job.folder / "policy" / "policy.safetensors").touch()
+    sweep._note_beginning(job)
+    assert not (job.folder / "policy").exists() and job.words()[:2] == ["train", "bc"] and "--resume" not in job.words()

@@ -150,6 +150,17 @@ def test_gif_plays_at_the_speed_of_the_simulation(tmp_path: Path) -> None:
         assert film.info["duration"] == 50  # Ant steps every 0.05 s
 
 
+def test_frames_of_a_gif_take_turns_where_hundredths_do_not_fit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    video._write_gif(tmp_path / "x.gif", iter(rng.integers(0, 255, (34, 64, 64, 3), dtype=np.uint8)), 34)
+    with Image.open(tmp_path / "x.gif") as film:
+        durations = []
+        for k in range(film.n_frames):
+            film.seek(k)
+            durations.append(film.info["duration"])
+    assert sum(durations) == 1000 and set(durations) == {20, 30}  # 34 frames at 34 a second
+
+
 def test_frames_become_data_for_the_generative_models(tmp_path: Path) -> None:
     from generative import data
 

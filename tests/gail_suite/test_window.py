@@ -15,6 +15,7 @@ def a_display(monkeypatch: pytest.MonkeyPatch) -> None:
     """The toy, which draws nothing, in place of a window."""
     monkeypatch.setenv("DISPLAY", ":99")
     monkeypatch.setenv("MUJOCO_GL", "")
+    monkeypatch.setattr("gail_suite.window._need_windows", lambda: None)
     monkeypatch.setattr(envs, "make", lambda env_id, render_mode: make(env_id))
 
 
@@ -31,6 +32,14 @@ def test_an_interrupt_ends_an_endless_show_with_what_was_complete(a_display: Non
             raise KeyboardInterrupt
 
     assert len(play(envs.toy_expert, envs.TOY_ID, say=stop)) == 3
+
+
+def test_a_display_that_cannot_be_opened_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":99")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("glfw.init", lambda: 0)
+    with pytest.raises(ValueError, match="the display :99 cannot be opened"):
+        play(envs.toy_expert, envs.TOY_ID, episodes=1)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a display is always there")

@@ -211,7 +211,7 @@ def test_mistakes_are_answered() -> None:
         (lambda: PixelCNN(batchsize=3), r"PixelCNN has no option 'batchsize': did you mean 'batch_size'\?"),
         (lambda: PixelCNN(layers=-1), r"layers must be at least 0, got -1"),
         (lambda: PixelRNN("column"), r"unknown PixelRNN kind 'column': use 'row' \(Row LSTM\) or 'diagonal'"),
-        (lambda: model.fit(x, [0, 1, 0, 1], val=x), r"fitted with labels, but val has none: give val=\(x, y\)"),
+        (lambda: model.fit(x, [0, 1, 0, 1], val=x), r"the data have labels, but val has none: give fit\(x, y, val=\(x, y\)\)"),
     ]:
         with pytest.raises(ValueError, match=message):
             call()

@@ -52,6 +52,12 @@ def test_damaged_idx_files_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(ValueError, match="is damaged: 473 bytes where shape"):
         data.load(folder)
+    path.write_bytes(idx(np.zeros((24, 5, 4), np.uint8))[:10])
+    with pytest.raises(ValueError, match="is damaged: 0 bytes where shape"):
+        data.load(folder)
+    path.write_bytes(gzip.compress(idx(np.zeros((24, 5, 4), np.uint8)))[:-9])
+    with pytest.raises(ValueError, match="is damaged: Compressed file ended"):
+        data.load(folder)
     path.write_bytes(b"PNG?")
     with pytest.raises(ValueError, match="is not an IDX file"):
         data.load(folder)
@@ -139,7 +145,7 @@ def test_arrays_are_checked():
     assert float(data.as_images(np.full((1, 2, 2), 17, np.uint8)).max()) == pytest.approx(17 / 255)
     with pytest.raises(ValueError, match="looks like"):
         data.load(np.zeros((5, 8, 8, 3)))
-    with pytest.raises(ValueError, match=r"labels must be \(20,\)"):
+    with pytest.raises(ValueError, match=r"labels must be 20 integers"):
         data.load(np.zeros((20, 3)), np.zeros(19))
 
 
@@ -172,3 +178,21 @@ def test_mnist_recipes_run_from_idx_files(tmp_path, monkeypatch, model, options)
     assert ("frechet_samples" in found.metrics) == (model in ("autoencoder", "gan"))
     if "test_nats" in found.metrics:
         assert found.metrics["test_bits_per_dim"] == pytest.approx(found.metrics["test_nats"] / (100 * np.log(2)))
+
+
+@pytest.mark.parametrize(("y", "message"), [(np.array(["a"] * 20), "of <U1"), (np.arange(20) * 0.5, "fractions"), (np.full(20, -1), "from -1")])
+def test_labels_are_checked_where_they_are_read(y, message, tmp_path):
+    x = np.random.default_rng(0).random((20, 3))
+    np.savez(tmp_path / "s.npz", x=x, y=y)
+    for call in (lambda: data.load(x, y), lambda: data.load(tmp_path / "s.npz")):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_what_is_no_number_and_labels_that_nothing_reads_are_refused():
+    with pytest.raises(ValueError, match="data must be numbers, got ndarray of <U1"):
+        data.load(np.array([["a", "b"]] * 9))
+    with pytest.raises(ValueError, match="'digits' has labels of its own"):
+        data.load("digits", y=np.zeros(1797))
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        data.binarize(np.random.default_rng(0).normal(size=(9, 4)))

@@ -113,6 +113,71 @@ def test_a_refused_fit_leaves_what_was_fitted():
     assert torch.equal(model.sample(3, seed=0), before)
 
 
+LABELS = np.arange(60) % 2
+STRIPES = np.stack([np.eye(4)[[k] * 4] * 0.5 + 0.25 for k in LABELS])[:, None].astype(np.float32)
+
+
+@pytest.mark.parametrize("refused", [
+    {"val": np.zeros((9, 1, 3, 3))}, {"val": (STRIPES[:9], LABELS[:9])}, {"y": LABELS, "val": STRIPES[:9]}, {"resume": True}, {"device": "abacus"}])
+def test_whatever_fit_refuses_leaves_what_was_fitted(refused):
+    model = g.VAE(latent=2, hidden=8).fit(STRIPES, steps=3, progress=False)
+    before = model.sample(3, seed=0), model.score(STRIPES[:5])
+    with pytest.raises(ValueError, match=r"shape|labels|resume|device"):
+        model.fit(STRIPES, steps=5, progress=False, **refused)
+    assert torch.equal(model.sample(3, seed=0), before[0]) and torch.equal(model.score(STRIPES[:5]), before[1])
+
+
+def test_labels_of_held_out_data_are_refused_before_training_where_the_data_have_none():
+    seen = []
+    with pytest.raises(ValueError, match=r"val has labels, but the data have none: give fit\(x, y, val=\(x, y\)\)"):
+        g.GAN(latent=2, hidden=8).fit(STRIPES, steps=3, progress=False, val=(STRIPES, LABELS), on_step=lambda step, _: seen.append(step))
+    assert not seen
+
+
+@pytest.mark.parametrize("kind", [g.VAE, g.GAN, g.PixelCNN])
+def test_scores_of_a_conditional_model_have_a_scale_with_labels_and_one_without(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    x = (rng.random((300, 1, 4, 4)) < np.repeat(STRIPES[:2], 150, 0)).astype(np.float32)  # classes side by side, both drawn from anew
+    y, order = np.repeat([0, 1], 150), rng.permutation(300)
+    x, y = x[order], y[order]
+    sizes = {"hidden": 16} if kind is not g.PixelCNN else {"features": 4, "layers": 1}
+    model = kind(**sizes).fit(x[:200], y[:200], steps=30, progress=False, val=(x[200:], y[200:]))
+    for labels in (y[200:], None):
+        score = model.score(x[200:], labels)
+        assert (score == 1).float().mean() >= 0.5 and 0.01 <= (score < np.exp(-1) + 1e-6).float().mean() <= 0.12
+    again = g.load(model.save(tmp_path / "model.safetensors"))
+    assert torch.equal(again.score(x[200:]), model.score(x[200:])) and again.calibration_without_labels == model.calibration_without_labels
+
+
+def test_seeds_and_settings_may_be_numpys(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    a, b = (g.GaussianMixture(2).fit(x, seed=s) for s in (np.int64(3), 3))
+    assert torch.equal(a.sample(4, seed=np.int64(1)), b.sample(4, seed=1))
+    model = g.BayesianGaussianMixture(2, degrees_of_freedom_prior=np.int64(5), weight_concentration_prior=np.float32(0.5)).fit(x)
+    assert g.load(model.save(tmp_path / "m.safetensors")).config["degrees_of_freedom_prior"] == 5
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: g.PixelCNN(levels=16, binarize=True), "binarize makes 2 levels, got levels=16"), (lambda: g.GAN(r1=-1), "0 or more, got -1"),
+    (lambda: g.DCGAN(r1=float("nan")), "0 or more, got nan"), (lambda: g.VAE(min_sd=-1), "min_sd must be above 0, got -1")])
+def test_settings_that_would_do_nothing_or_harm_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_arguments_that_cannot_be_are_refused():
+    x = STRIPES[:30]
+    model = g.VAE(latent=2, hidden=8).fit(x, steps=2, progress=False)
+    with pytest.raises(ValueError, match="k must be at least 1, got -1"):
+        model.log_prob(x, k=-1)
+    with pytest.raises(ValueError, match="a and b must have one shape"):
+        g.tasks.interpolate(model, x[:2], x[:3])
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        g.VAE(binarize=True).fit(np.random.default_rng(0).normal(size=(30, 4)), steps=1, progress=False)
+    with pytest.raises(ValueError, match="particles must be at least 1, got 0"):
+        g.PixelCNN(features=2, layers=1).fit(x, steps=1, progress=False).inpaint(x, x > 0.5, particles=0)
+
+
 def test_a_mixture_of_images_knows_its_own_samples():
     x = torch.rand(60, 1, 3, 3)
     for model in (g.GaussianMixture(2, "diag").fit(x), g.BayesianGaussianMixture(2).fit(x)):

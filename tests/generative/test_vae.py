@@ -199,7 +199,3 @@ def test_samples_and_bounds_do_not_depend_on_the_slices(monkeypatch):
     assert torch.equal(model.sample(50, seed=1), samples)
 
 
-def test_fitting_with_labels_needs_them_in_val():
-    x, y = binary(40), torch.arange(40) % 2
-    with pytest.raises(ValueError, match=r"fitted with labels, but val has none: give val=\(x, y\)"):
-        small().fit(x, y, val=x, steps=1, progress=False)
