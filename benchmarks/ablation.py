@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import few_demos
-from records import append_row, commit, machine, read_rows, run_jobs
+from records import append_row, begun_at, machine, read_rows, run_jobs
 
 CSV = few_demos.CSV.parent / "ablation.csv"
 ROW, STEPS = "ant-1", 30_000
@@ -61,7 +61,9 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
 
     row = few_demos.ROWS[ROW]
     run_dir = few_demos.WORK / "ablation" / f"{ROW}-{slug(variant)}-{seed}"
-    code = commit()
+    if any((r["variant"], int(r["seed"])) == (variant, seed) for r in read_rows(CSV)):
+        raise SystemExit(f"{variant}, seed {seed} is in {CSV.name} already: to run it again remove its line and {run_dir}")
+    code = begun_at(run_dir)
     config = build(gs.GAILConfig(), settings=list(settings))
     trainer = few_demos.new_or_resumed(gs.GAIL, row, few_demos.demonstrations(row, seed), config, seed, run_dir)
     policy = trainer.train(STEPS, eval_episodes=0).policy
@@ -105,6 +107,8 @@ def main() -> None:
     verbs.add_parser("list", help="print the variants")
     a = parser.parse_args()
     if a.verb == "run":
+        if a.set and a.variant in VARIANTS:
+            raise SystemExit(f"{a.variant} is a variant of the list, whose settings are its own: give --set another --variant")
         run(a.variant, a.seed, (*VARIANTS.get(a.variant, ()), *a.set))
     elif a.verb == "all":
         run_all(a.variants, a.seeds, a.jobs)

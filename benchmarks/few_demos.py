@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from records import append_row, commit, machine, read_rows, run_jobs
+from records import append_row, begun_at, machine, read_rows, run_jobs
 
 CSV = Path(__file__).parent / "results" / "few_demos.csv"
 CURVES = CSV.parent / "curves"
@@ -97,9 +97,10 @@ def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | 
     label = label or algo
     if any((r["env"], r["protocol"], int(r["n_demos"]), r["algo"], int(r["seed"])) == (row.env, row.protocol, row.n_demos, label, seed)
            for r in read_rows(CSV)):
-        raise SystemExit(f"{row_name}, {label}, seed {seed} is in {CSV.name} already: remove its line, or choose another --label")
+        raise SystemExit(f"{row_name}, {label}, seed {seed} is in {CSV.name} already: choose another --label, or remove its line and "
+                         f"{WORK / f'{row_name}-{label}-{seed}'}")
     run_dir = WORK / f"{row_name}-{label}-{seed}"
-    code = commit()  # of what runs, not of what is there when it ends
+    code = begun_at(run_dir)  # of what runs, not of what is there when it ends
     demos_used = demonstrations(row, seed)
     start = time.perf_counter()
     policy, steps = train(row, algo, demos_used, seed, run_dir, overrides, budget_s)
@@ -147,12 +148,14 @@ def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: 
     """The final policy of one algorithm and the environment steps it took."""
     import gail_suite as gs
     from gail_suite.config import build
+    from gail_suite.runlog import forget_policy
 
     if algo.startswith("imitation-"):
         from gail_suite import reference
 
         return reference.train(algo.removeprefix("imitation-"), row.env, demos_used, seed, budget_s)
     if algo == "bc":
+        forget_policy(run_dir)  # of a run that was killed in its evaluation
         config = build(gs.BCConfig(), settings=overrides)
         return gs.BC(row.env, demos_used, config, seed, run_dir).train(eval_episodes=0).policy, 0
     if algo in ("gail", "no-expert"):
@@ -163,6 +166,10 @@ def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: 
     else:  # gail-ppo, gail-trpo
         kind, config, length = gs.OnPolicyGAIL, gs.onpolicy_config(algo.removeprefix("gail-")), {"budget_s": budget_s}
     trainer = new_or_resumed(kind, row, demos_used, build(config, settings=overrides), seed, run_dir)
+    if length.get("budget_s") is not None:
+        length["budget_s"] -= wall_seconds(run_dir, 0.0)  # of earlier sessions
+        if length["budget_s"] <= 0:
+            return trainer.loop.policy(), trainer.loop.steps
     return trainer.train(**length, eval_episodes=0).policy, trainer.loop.steps
 
 

@@ -29,7 +29,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 import few_demos
 from few_demos import ROWS
-from records import append_row, commit, machine, read_rows, run_jobs
+from records import append_row, begun_at, machine, read_rows, run_jobs
 
 CSV = few_demos.CSV.parent / "priors.csv"
 WORK = few_demos.WORK.parent / "priors"
@@ -149,10 +149,10 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
     from gail_suite.config import build
 
     if any((r["arm"], int(r["seed"]), int(r["env_steps"])) == (name, seed, steps) for r in rows_of(task)):
-        raise SystemExit(f"{task}, {name}, seed {seed} is in {CSV.name} already: remove its line to run it again")
-    arm, row, code = ARMS[name], ROWS[task], commit()
+        raise SystemExit(f"{task}, {name}, seed {seed} is in {CSV.name} already: to run it again remove its line, and its folder in {WORK}")
+    arm, row = ARMS[name], ROWS[task]
     run_dir = WORK / f"{task}-{name}-{seed}" if steps == STEPS else WORK / f"{task}-{name}-{seed}-{steps}-steps"
-    shown = few_demos.demonstrations(row, seed)
+    shown, code = few_demos.demonstrations(row, seed), begun_at(run_dir)
     settings = (*BUDGET, f"loop.horizon={row.steps}", *row.settings, *arm.settings,
                 *prior_settings(arm, task, seed, shown, run_dir))
     start = time.perf_counter()

@@ -32,6 +32,16 @@ def commit() -> str:
     return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results") else "")
 
 
+def begun_at(run_dir: Path) -> str:
+    """The commit of a run's code: the present one, noted in its folder, and those of earlier sessions before it ("a, b")."""
+    note = run_dir / "commits.txt"
+    before = note.read_text().split() if note.exists() else []
+    found = list(dict.fromkeys([*before, commit()]))
+    run_dir.mkdir(parents=True, exist_ok=True)
+    note.write_text("\n".join(found) + "\n")
+    return ", ".join(found)
+
+
 def append_row(path: Path, columns: Sequence[str], row: dict[str, Any]) -> None:
     """Appends one line to a CSV with a header, under a lock."""
     path.parent.mkdir(parents=True, exist_ok=True)

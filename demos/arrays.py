@@ -28,6 +28,8 @@ def from_npz(path: str | Path, env_id: str | None = None) -> Demonstrations:
     """
     source, arrays = str(path), read_npz(path)
     require_keys(source, arrays, ("obs", "acts", "rews"))
+    if scalars := [key for key in ("obs", "acts", "rews") if arrays[key].ndim == 0]:
+        raise ValueError(f"{source} has single numbers for {', '.join(scalars)}: see docs/save_format.md for the layout")
     lengths = np.atleast_1d(arrays.get("lengths", len(arrays["acts"])))
     if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 1).any():
         raise ValueError(f"{source} has lengths of type {lengths.dtype} and shape {lengths.shape}: give each episode's number of "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import re
 import warnings
 from collections.abc import Iterable
 from contextlib import closing
@@ -72,6 +73,8 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) 
     minari = _minari()
     import envs
 
+    if not re.search(r"-v\d+$", dataset_id):
+        raise ValueError(f"{dataset_id!r} is no Minari dataset id, which is (namespace/)name-vN: give one such as ant/expert-v0")
     importlib.import_module("minari.dataset.minari_dataset").parse_dataset_id(dataset_id)  # ValueError if malformed
     if dataset_id in minari.list_local_datasets():
         raise ValueError(f"the Minari dataset {dataset_id} exists already: choose another id, or minari delete it")

@@ -7,6 +7,12 @@ from typing import Any
 import numpy as np
 
 
+def check_seed(seed: int) -> None:
+    """ValueError for a seed below 0."""
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; environments take seeds of at least 0")
+
+
 def check_actions(actions: np.ndarray, shape: tuple[int, ...]) -> None:
     """ValueError unless actions have the given shape (n, A) and are finite."""
     if actions.shape != shape:

@@ -43,11 +43,13 @@ def make_vec(
     """
     # imported here because SB3 imports torch, which `make` and `spec` do not need
     from envs.batch_vec_env import BatchVecEnv
+    from envs.common import check_seed
     from envs.gym_vec_env import GymVecEnv
     from envs.tasks import BATCH_TASKS
 
     if engine not in ("auto", "batch", "gymnasium"):
         raise ValueError(f"unknown engine {engine!r}: choose auto, batch or gymnasium")
+    check_seed(seed)
     if n_envs < 1:
         raise ValueError(f"n_envs is {n_envs}; at least one environment is needed")
     if n_threads is not None and n_threads < 1:

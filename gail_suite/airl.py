@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gail_suite.adversarial import OnPolicyTrainer
+from gail_suite.config import at_least, has_layers
 from gail_suite.learners import OnPolicyConfig
 from gail_suite.losses import gail_loss
 from gail_suite.networks import Discriminator
@@ -46,6 +47,11 @@ class AIRLConfig:
     stays positive, so that falling does not pay."""
     reward_clip: float = 10.0
     """Bound on the reward's absolute value."""
+
+    def __post_init__(self) -> None:
+        has_layers(self)
+        at_least(self, 1, "updates", "batch_size")
+        at_least(self, 0, "lr", "weight_decay", "reward_clip")
 
 
 class ShapedReward:

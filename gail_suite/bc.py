@@ -20,7 +20,7 @@ from gail_suite.cpu import cpu_settings, keep_freed_memory
 from gail_suite.features import Features, check_demonstrations, fit_features, state_columns
 from gail_suite.networks import Actor, policy_tensors
 from gail_suite.policy import LearnedPolicy
-from gail_suite.runlog import RunLog, write_run_files
+from gail_suite.runlog import RunLog, refuse_used, write_run_files
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,7 @@ class BC:
             with cpu_settings("auto"):
                 clone(self.actor, self.x, self.actions, config, generator)
             return Run(self.policy(), self._score(eval_episodes), None)
+        refuse_used(self.run_dir)
         with RunLog(self.run_dir, config.steps, quiet=quiet) as log, cpu_settings("auto"):
             write_run_files(self.run_dir, {"algo": "bc", "env_id": self.env_id, "seed": self.seed, "demos": self.demo_meta,
                                            "n_pairs": len(self.x), "config": dataclasses.asdict(config)})

@@ -9,13 +9,16 @@ from typing import Any
 
 import torch
 
+MATMUL = ("auto", "float32", "bfloat16")
+"""How products of float32 matrices may be made."""
+
 
 @contextlib.contextmanager
 def cpu_settings(matmul: str = "auto") -> Iterator[None]:
     """One thread, and float32 matrices multiplied through bfloat16 inputs where `matmul` and the processor say so.
 
-    Layers of 256 units are too small to share between threads. Sums stay float32. `matmul` is auto (bfloat16 where the
-    processor has tiles for it), float32 or bfloat16.
+    Layers of 256 units are too small to share between threads. Sums stay float32. `matmul` is one of `MATMUL`, auto
+    is bfloat16 where the processor has tiles for it.
     """
     backend: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before, threads = backend.fp32_precision, torch.get_num_threads()

@@ -22,6 +22,7 @@ from gail_suite.runlog import StopRequested, read_metrics, stop_on_signals, stop
 from gail_suite.video import render
 
 STEPS = 60_000
+EVAL_SEED = 1000
 MEASURED = ("score", "return_mean", "return_sd", "length_mean")
 
 
@@ -37,6 +38,8 @@ def run_demo(
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Run or finish the demo in folder `out`; returns what summary.json holds: scores, seconds and files."""
+    if min(n_eval, n_frames) < 1:
+        raise ValueError(f"the demo measures over at least 1 episode and films at least 1 frame, got {n_eval} and {n_frames}")
     start = time.monotonic()
     expert = demos.expert(env_id)
     say(f"1/5 recording {n_demos} episodes of the bundled {env_id} expert")
@@ -116,9 +119,10 @@ def _check_begun(run_dir: Path, **asked: int) -> None:
 def _measure(file: Path, policy: Any, env_id: str, n_episodes: int, stale_after: Path | None = None) -> dict[str, Any]:
     found = read_json(file)
     fresh = stale_after is None or (file.exists() and file.stat().st_mtime >= stale_after.stat().st_mtime)
-    if fresh and found.get("n_episodes") == n_episodes:
+    protocol = {"env_id": env_id, "n_episodes": n_episodes, "seed": EVAL_SEED, "deterministic": True}
+    if fresh and all(found.get(name) == value for name, value in protocol.items()):
         return found
-    result: Evaluation = evaluate(policy, env_id, n_episodes=n_episodes)
+    result: Evaluation = evaluate(policy, env_id, n_episodes=n_episodes, seed=EVAL_SEED)
     write_json(file, result.as_dict())
     return result.as_dict()
 

@@ -60,7 +60,8 @@ class OnPolicyConfig:
 
     def __post_init__(self) -> None:
         has_layers(self)
-        at_least(self, 1, "n_envs", "batch_steps", "epochs", "minibatch")
+        at_least(self, 1, "n_envs", "batch_steps", "epochs")
+        at_least(self, 2, "minibatch")  # advantages are standardised over it
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"setting activation is {self.activation!r}: choose one of {', '.join(ACTIVATIONS)}")
 

@@ -18,7 +18,7 @@ from demos.trajectory import Transitions
 from gail_suite.actions import from_unit
 from gail_suite.checkpoint import load_checkpoint, save_checkpoint
 from gail_suite.config import at_least
-from gail_suite.cpu import cpu_settings, keep_freed_memory
+from gail_suite.cpu import MATMUL, cpu_settings, keep_freed_memory
 from gail_suite.features import Features
 from gail_suite.networks import Actor, policy_tensors
 from gail_suite.policy import LearnedPolicy
@@ -62,6 +62,8 @@ class LoopConfig:
         at_least(self, 0, "updates_per_step", "warm_up", "ends_share", "eval_every", "checkpoint_every", "log_every", "horizon")
         if self.ends_share > 1:
             raise ValueError(f"setting ends_share is a share of a batch, at most 1, got {self.ends_share}")
+        if self.matmul not in MATMUL:
+            raise ValueError(f"setting matmul is {self.matmul!r}: choose one of {', '.join(MATMUL)}")
 
 
 class Objective(Protocol):

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import envs
+from envs.common import check_seed
 from gail_suite.egl import EglRenderer, egl_probe
 from gail_suite.raycast import RayCaster, View
 
@@ -58,6 +59,9 @@ def render(
     """
     path = Path(path)
     _check(path, n_frames, width, height)
+    check_seed(seed)
+    if fps is not None and fps < 1:
+        raise ValueError(f"fps is {fps}; at least one frame a second is needed")
     overlay = overlay and path.suffix.lower() != ".npz"
     filmed = [(compare, compare_label)] if compare is not None else []
     with ExitStack() as stack:
@@ -161,16 +165,22 @@ def choose_renderer(renderer: str) -> str:
 
 def _open(env_id: str, renderer: str, width: int, height: int) -> tuple[Any, Renderer | None]:
     """The environment and what draws it; None if it draws itself."""
+    check_filmable(env_id)
     env = envs.make(env_id)
     model = getattr(env.unwrapped, "model", None)
     if isinstance(model, mujoco.MjModel):
         kind: Any = {"egl": EglRenderer, "raycast": RayCaster}[choose_renderer(renderer)]
         return env, kind(model, width, height)
-    modes = env.metadata.get("render_modes", [])
     env.close()
-    if "rgb_array" not in modes:
-        raise ValueError(f"{env_id} is not a MuJoCo task and offers no rgb_array pictures, so it cannot be filmed")
     return envs.make(env_id, render_mode="rgb_array"), None
+
+
+def check_filmable(env_id: str) -> None:
+    """ValueError for an environment that is no MuJoCo task and draws no pictures itself."""
+    with closing(envs.make(env_id)) as env:
+        is_mujoco = isinstance(getattr(env.unwrapped, "model", None), mujoco.MjModel)
+        if not is_mujoco and "rgb_array" not in env.metadata.get("render_modes", []):
+            raise ValueError(f"{env_id} is not a MuJoCo task and offers no rgb_array pictures, so it cannot be filmed")
 
 
 def _check(path: Path, n_frames: int, width: int, height: int) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from envs.common import check_seed
+
 
 def play(policy: Any, env_id: str, episodes: int | None = None, seed: int = 1000, deterministic: bool = True,
          say: Callable[[str], None] = print) -> list[float]:
@@ -23,6 +25,7 @@ def play(policy: Any, env_id: str, episodes: int | None = None, seed: int = 1000
     """
     if episodes is not None and episodes < 1:
         raise ValueError(f"episodes is {episodes}; at least one is needed")
+    check_seed(seed)
     _need_display()
     _need_windows()
     os.environ["MUJOCO_GL"] = "glfw"  # before mujoco is imported: another value means rendering without a window

@@ -26,6 +26,8 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         resolved = torch.device(device)
     except RuntimeError:
         raise ValueError(f"unknown device {str(device)!r}: use 'cpu', 'cuda' or 'auto'") from None
+    if resolved.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {str(device)!r} is none that this suite computes on: use 'cpu', 'cuda' or 'auto'")
     if resolved.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {str(device)!r} asked for, but torch sees no CUDA device: use device='cpu' or 'auto'")
     return resolved

@@ -93,6 +93,8 @@ def film(model: GenerativeModel, x: ArrayLike, y: ArrayLike | None = None, *, n:
     """Fit ``model`` as ``evolution`` does and return the pictures."""
     if torch.as_tensor(x).ndim != 4:
         raise ValueError(f"only images (N, C, H, W) can be filmed in training, got shape {tuple(x.shape)}")
+    if x.shape[1] not in (1, 3):
+        raise ValueError(f"only grey images and images of 3 colours can be drawn, got {x.shape[1]} channels")
     when = sorted({max(1, round(steps * (i / frames) ** 2)) for i in range(1, frames + 1)})
     shots: list[Image.Image] = []
 

@@ -87,7 +87,7 @@ def check_training(name: str, options: dict[str, Any]) -> dict[str, Any]:
     if not 0 <= options.get("ema", 0) < 1:
         raise ValueError(f"ema is a decay in [0, 1), got {options['ema']}")
     betas = options.get("betas", (0.9, 0.999))
-    if not (isinstance(betas, list | tuple) and len(betas) == 2 and all(0 <= b < 1 for b in betas)):
+    if not (isinstance(betas, list | tuple) and len(betas) == 2 and all(isinstance(b, int | float) and 0 <= b < 1 for b in betas)):
         raise ValueError(f"betas are two decays in [0, 1), got {betas}")
     return options
 

@@ -19,7 +19,7 @@ def evaluate(
     trust: Trust = False,
     output: Output = DEFAULT,
 ) -> None:
-    """Measure a policy on the environment's own reward; a run directory also gets eval.json.
+    """Measure a policy on the environment's own reward; a run directory also gets eval.json (not with --stochastic or another --env).
 
     Parameters
     ----------
@@ -28,12 +28,13 @@ def evaluate(
     """
     from gail_suite.checkpoint import write_json
     from gail_suite.evaluation import evaluate as measure
+    from gail_suite.report import read_json
 
     actor, env_id = find_policy(policy, env, trust)
     found = measure(actor, env_id, n_episodes=n, seed=seed, n_envs=num_envs, deterministic=not stochastic)
     values = found.as_dict()
     run = Path(policy)
-    if (run / "config.json").is_file():
+    if not stochastic and read_json(run / "config.json").get("env_id") == env_id:
         write_json(run / "eval.json", values)
     low, high = found.interval()
     score = "no reference returns" if found.score is None else f"score {found.score:.3f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -75,7 +76,7 @@ def train(
         if env is None:
             raise ValueError("train an expert for which environment? give --env, such as --env Ant-v5")
         pairs = [] if num_envs is None else [f"loop.n_envs={num_envs}"]
-        pairs += [] if warm_start is None else [f"warm_start={warm_start}"]
+        pairs += [] if warm_start is None else [f"warm_start={json.dumps(str(warm_start))}"]  # quoted, since values are read as YAML
         run_dir = run_folder(out, f"expert-{env}-{seed}", command("expert", "train", "--resume"))
         trainer = ExpertTrainer(env, build(ExpertConfig(), config, [*pairs, *set]), seed=seed, run_dir=run_dir)
     with stop_on_signals():

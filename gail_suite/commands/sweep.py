@@ -68,6 +68,10 @@ def sweep(
 
     if jobs is not None and jobs < 1:
         raise ValueError(f"--jobs is {jobs}; at least one run at a time is needed")
+    if not seeds:
+        raise ValueError("--seeds has no values: give some, such as --seeds 0 1 2")
+    if eval_episodes < 1:
+        raise ValueError(f"--eval-episodes is {eval_episodes}; a sweep compares runs by at least one")
     if not demos.is_dir():
         raise ValueError(f"{demos} is not a folder of demonstrations; record some with gail-suite record")
     if generator is not None and algo == "bc":

@@ -217,6 +217,8 @@ def _settings(defaults: Callable[[str | None], Any], training: Training, output:
 def _fresh(algo: str, kind: Any, config: Any, training: Training, **options: Any) -> tuple[Any, Path]:
     import demos
 
+    if training.eval_episodes < 0:
+        raise ValueError(f"--eval-episodes is {training.eval_episodes}: give 0 for no evaluation, or more")
     if training.demos is None:
         raise ValueError("train on which demonstrations? give --demos DIR; record some with gail-suite record")
     shown = demos.load(training.demos, strict=training.strict)
@@ -227,6 +229,10 @@ def _fresh(algo: str, kind: Any, config: Any, training: Training, **options: Any
         shown = shown.take(training.take, seed=training.seed)
     if training.subsample is not None:
         shown = shown.subsample(training.subsample, seed=training.seed)
+    if training.video:
+        from gail_suite.video import check_filmable
+
+        check_filmable(env_id)
     resume = None if algo == "bc" else command("train", algo, "--resume")
     run_dir = run_folder(training.out, f"{algo}-{env_id}-{training.seed}", resume)
     return kind(env_id, shown, config, seed=training.seed, run_dir=run_dir, **options), run_dir

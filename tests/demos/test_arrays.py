@@ -60,6 +60,7 @@ def test_npz_that_is_wrong(tmp_path, shown):
     refused("episode 1: trajectory obs holds 1 NaN or Inf, the first at step 2", obs=_with_nan(shown, 7))
     refused("does not say which environment it was recorded in: pass env_id", env_id=None)
     refused("has (observation, action) widths (3, 2) but Ant-v5 has (105, 8)", env_id="Ant-v5")
+    refused("x.npz has single numbers for obs", obs=np.array(3.0))
     refused("x.npz has lengths of type float64 and shape (3,)", lengths=np.array([4.0, 6.0, 3.0]))
     refused("x.npz lacks obs and holds", obs=np.array([{"code": "run"}], object))  # pickled: not even looked at
 

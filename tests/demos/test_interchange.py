@@ -1,5 +1,6 @@
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_minari_errors(minari_root, recorded):
     demos.to_minari(recorded, "toy/expert-v0")
     with pytest.raises(ValueError, match="toy/expert-v0 exists already: choose another id"):
         demos.to_minari(recorded, "toy/expert-v0")
-    with pytest.raises(ValueError, match="Malformed dataset ID"):
+    with pytest.raises(ValueError, match="is no Minari dataset id"):
         demos.to_minari(recorded, "no version")
     with pytest.raises(ValueError, match="'toy/exprt-v0' is on this machine: did you mean 'toy/expert-v0'"):
         demos.from_minari("toy/exprt-v0")
@@ -72,6 +73,22 @@ def test_imitation_itself_reads_and_writes_the_same_files(tmp_path, recorded, sa
         assert b.terminal and b.infos[-1] == {"TimeLimit.truncated": a.truncated}
     serialize.save(tmp_path / "theirs", theirs)
     same(demos.from_imitation(tmp_path / "theirs", env_id=envs.TOY_ID), recorded, seeds=False)
+
+
+def test_a_folder_that_imitation_wrote_is_read():
+    """By imitation 1.0.1 and datasets 5.2.0, which a fresh installation lacks, of two episodes of the toy's expert, seed 3."""
+    found = demos.from_imitation(Path(__file__).parent / "written_by_imitation", env_id=envs.TOY_ID)
+    shown = demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=2, seed=3)
+    for a, b in zip(shown, found, strict=True):
+        for name in ("obs", "acts", "rews"):
+            np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=0, atol=1e-5)
+        assert (a.terminated, a.truncated) == (b.terminated, b.truncated)
+
+
+@pytest.mark.parametrize("name", ["bad", "ant/expert", "no version", "ant-v"])
+def test_an_id_without_a_version_is_refused(recorded, name):
+    with pytest.raises(ValueError, match=r"is no Minari dataset id, which is \(namespace/\)name-vN"):
+        demos.to_minari(recorded, name)
 
 
 def test_foreign_imitation_folder(tmp_path, recorded):

@@ -16,7 +16,7 @@ SLOW_RECORDING = """
 import sys, time, demos
 def slowly(episode, trajectory):
     print(episode, flush=True)
-    time.sleep(0.05)
+    time.sleep(0.3)
 policy = demos.MlpPolicy.load(sys.argv[1])
 demos.record(policy, policy.env_id, 12, seed=5, n_envs=5, deterministic=False, out=sys.argv[2], progress=slowly)
 """
@@ -102,7 +102,7 @@ def test_killed_while_recording(tmp_path, toy_policy, same):
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         finished = [int(process.stdout.readline()) for _ in range(4)]
-        time.sleep(0.07)
+        time.sleep(0.4)
         os.kill(process.pid, signal.SIGKILL)
         finished += [int(line) for line in process.stdout]
     undisturbed = demos.record(toy_policy, envs.TOY_ID, 12, seed=5, n_envs=5, deterministic=False)

@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demos import Demonstrations, Trajectory
@@ -76,6 +76,7 @@ def test_transitions_by_hand():
     assert len(pairs) == 5
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(2, 25), st.integers(0, 2**31))
 def test_subsample_laws(lengths, k, seed):
     whole = toy(*lengths)
@@ -104,6 +105,7 @@ def test_subsample_offsets_differ_and_the_paper_protocol_counts():
         toy(3).subsample(0)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 8), st.integers(0, 2**31))
 def test_take_laws(n, seed):
     whole = toy(*range(1, 9))

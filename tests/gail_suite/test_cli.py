@@ -352,3 +352,63 @@ def test_output_into_a_closed_pipe_is_no_error() -> None:
                           text=True, check=False)  # fmt: skip
     os.close(writer)
     assert done.returncode == 141 and done.stderr == ""
+
+
+def test_data_travel_to_imitation_and_back(recorded: Path, tmp_path: Path, shell: Shell) -> None:
+    assert shell("data", "export", recorded, "--format", "imitation", "--out", tmp_path / "theirs")[0] == 0
+    status, _, _ = shell("data", "import", tmp_path / "theirs", "--out", tmp_path / "back", "-q")
+    assert status == 0 and demos.load(tmp_path / "back").n_pairs == demos.load(recorded).n_pairs
+    fails(shell("data", "export", recorded, "--out", "bad"), 1, "give one such as ant/expert-v0")
+
+
+def test_runs_can_be_compared_and_the_machine_looked_at(trained: Path, shell: Shell) -> None:
+    status, out, _ = shell("compare", trained, trained)
+    assert status == 0 and out.count(str(trained)) == 2 and "--out" not in out  # cloning has no curve
+    status, out, _ = shell("doctor", "--json")
+    assert status == 0 and "mujoco" in out
+
+
+def test_an_expert_is_trained_and_recorded(tmp_path: Path, shell: Shell) -> None:
+    small = ("--set", "loop.warm_up=40", "--set", "loop.capacity=2000", "--set", "sac.hidden=[16]", "--set", "loop.eval_every=0", "--set", "loop.eval_episodes=1")
+    words = ("expert", "train", "--env", TOY, "--steps", 160, *small, "--out", tmp_path / "expert", "-q")
+    assert shell(*words)[0] == 0
+    fails(shell(*words), 1, "holds a run already: go on with gail-suite expert train --resume")
+    fails(shell("expert", "train", "--resume", tmp_path / "expert", "--seed", 3), 1, "leave out --seed")
+    fails(shell("expert", "train", "--env", TOY, "--warm-start", "2026-11-27", "--out", tmp_path / "x"), 1, "2026-11-27")  # a folder's name and no date
+    assert shell("record", "--env", TOY, "--expert", tmp_path / "expert", "-n", 1, "--out", tmp_path / "shown", "-q")[0] == 0
+
+
+def test_only_the_runs_own_protocol_goes_into_its_folder(trained: Path, shell: Shell) -> None:
+    assert shell("eval", trained, "-n", 2, "-q")[0] == 0
+    before = (trained / "eval.json").read_bytes()
+    assert shell("eval", trained, "-n", 3, "--stochastic", "-q")[0] == 0
+    assert (trained / "eval.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("words", [("record", "--env", TOY, "--out", "{new}", "--seed", "-5"), ("eval", "{run}", "--seed", "-5"),
+                                   ("train", "gail", "--demos", "{demos}", "--out", "{new}", "--seed", "-1")])
+def test_seeds_below_zero_are_one_line(words: tuple[str, ...], recorded: Path, trained: Path, tmp_path: Path, shell: Shell) -> None:
+    places = {"{new}": str(tmp_path / "new"), "{run}": str(trained), "{demos}": str(recorded)}
+    fails(shell(*(places.get(word, word) for word in words)), 1, "seeds of at least 0")
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (("train", "bc", "--demos", "{demos}", "--eval-episodes", "-3"), "--eval-episodes is -3"),
+    (("train", "airl", "--demos", "{demos}", "--set", "updates=0"), "updates must be at least 1"),
+    (("train", "gail", "--demos", "{demos}", "--generator", "ppo", "--set", "learner.minibatch=1"), "minibatch must be at least 2"),
+    (("train", "gail", "--demos", "{demos}", "--set", "loop.matmul=floot32"), "choose one of auto, float32, bfloat16"),
+    (("train", "gail", "--demos", "{demos}", "--device", "mps"), "none that this suite computes on"),
+    (("sweep", "bc", "--demos", "{demos}", "--out", "{new}", "--seeds"), "--seeds"),
+    (("demo", "--out", "{new}", "--frames", "0"), "at least 1 frame"),
+    (("gen", "fit", "VAE", "digits", "--root", "x"), "--root is the folder of mnist's files"),
+    (("gen", "fit", "VAE", "digits", "--set", "betas=[a,b]", "--out", "{new}"), "betas are two decays"),
+])
+def test_more_mistakes_are_one_line(words: tuple[str, ...], says: str, recorded: Path, tmp_path: Path, shell: Shell) -> None:
+    places = {"{new}": str(tmp_path / "new"), "{demos}": str(recorded)}
+    status, out, err = shell(*(places.get(word, word) for word in words))
+    assert status in (1, 2) and out == "" and err.count("\n") == 1 and says in err
+
+
+def test_a_damaged_config_is_named(tmp_path: Path, shell: Shell) -> None:
+    (tmp_path / "config.json").write_text("[1]")
+    fails(shell("train", "gail", "--resume", tmp_path), 1, "config.json is damaged")

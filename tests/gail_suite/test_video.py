@@ -177,13 +177,16 @@ def test_frames_become_data_for_the_generative_models(tmp_path: Path) -> None:
 
 
 def test_a_fast_task_shows_every_second_step() -> None:
+    calls = []
+
     class Zeros:
         def predict(self, obs, state=None, episode_start=None, deterministic=False):
+            calls.append(obs)
             return np.zeros((1, 17), np.float32), state
 
     stage = video.Stage("Humanoid-v5", Zeros(), "x", "raycast", 0, 96, 64, True)
     assert stage.fps == 34  # 1 / (2 * 0.015 s), from the 67 a second that the task declares
-    assert len(list(stage.frames(2))) == 2
+    assert len(list(stage.frames(2))) == 2 and len(calls) == 4
     stage.close()
 
 
@@ -219,6 +222,10 @@ def test_user_errors_are_one_line(tmp_path: Path) -> None:
         video.render(Still(), "Ant-v5", tmp_path / "x.mp4", width=101, height=64)
     with pytest.raises(ValueError, match="n_frames is 0"):
         video.render(Still(), "Ant-v5", tmp_path / "x.mp4", n_frames=0)
+    with pytest.raises(ValueError, match="fps is 0"):
+        video.render(Still(), "Ant-v5", tmp_path / "x.mp4", fps=0)
+    with pytest.raises(ValueError, match="seed is -1; environments take seeds of at least 0"):
+        video.render(Still(), "Ant-v5", tmp_path / "x.mp4", seed=-1)
 
 
 def test_a_failing_encoder_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

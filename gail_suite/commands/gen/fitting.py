@@ -68,6 +68,8 @@ def fit(
     if gif is not None and (checkpoint is not None or resume):
         raise ValueError("--gif trains in parts and keeps no checkpoints: leave out --checkpoint and --resume, or --gif")
     fitted = getattr(g, name)(**options(getattr(g, name), set_ or []))
+    if root is not None and data != "mnist":
+        raise ValueError(f"--root is the folder of mnist's files, but the data are {data}: leave it out")
     prepare(out)
     if gif is not None:
         prepare(gif, ".gif")
