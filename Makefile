@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test lint type unit install clean
 
 $(STAMP): pyproject.toml constraints.txt
-	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)  # one that was interrupted has no pip
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)  # also where its making was interrupted
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	# imitation's metadata pins a 2023 stack, so it comes last and without its dependencies

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import few_demos
-from records import append_row, begun_at, machine, read_rows, run_jobs
+from records import append_row, commit, machine, read_rows, run_jobs, session_commits
 
 CSV = few_demos.CSV.parent / "ablation.csv"
 ROW, STEPS = "ant-1", 30_000
@@ -63,7 +63,7 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
     run_dir = few_demos.WORK / "ablation" / f"{ROW}-{slug(variant)}-{seed}"
     if any((r["variant"], int(r["seed"])) == (variant, seed) for r in read_rows(CSV)):
         raise SystemExit(f"{variant}, seed {seed} is in {CSV.name} already: to run it again remove its line and {run_dir}")
-    code = begun_at(run_dir)
+    code = commit()
     config = build(gs.GAILConfig(), settings=list(settings))
     trainer = few_demos.new_or_resumed(gs.GAIL, row, few_demos.demonstrations(row, seed), config, seed, run_dir)
     policy = trainer.train(STEPS, eval_episodes=0).policy
@@ -79,7 +79,7 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
         "steps_to_0.9": few_demos.first_reaching(run_dir, 0.9)[1], "score": round(float(measured.score), 4),
         "score_raw": round(float(raw.score), 4), "area": round(sum(during) / len(during), 4),
         "return_mean": round(measured.return_mean, 1), "return_sd": round(float(measured.returns.std(ddof=1)), 1),
-        "length_mean": round(measured.length_mean, 1), "n_eval": few_demos.N_EVAL, "machine": machine(), "commit": code,
+        "length_mean": round(measured.length_mean, 1), "n_eval": few_demos.N_EVAL, "machine": machine(), "commit": session_commits(run_dir, code),
         "command": shlex.join(["python", "benchmarks/ablation.py", *sys.argv[1:]]),
     })
 

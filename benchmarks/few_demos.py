@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from records import append_row, begun_at, machine, read_rows, run_jobs
+from records import append_row, commit, machine, note_session, read_rows, run_jobs, session_commits
 
 CSV = Path(__file__).parent / "results" / "few_demos.csv"
 CURVES = CSV.parent / "curves"
@@ -100,11 +100,11 @@ def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | 
         raise SystemExit(f"{row_name}, {label}, seed {seed} is in {CSV.name} already: choose another --label, or remove its line and "
                          f"{WORK / f'{row_name}-{label}-{seed}'}")
     run_dir = WORK / f"{row_name}-{label}-{seed}"
-    code = begun_at(run_dir)  # of what runs, not of what is there when it ends
+    code = commit()  # of what runs, not of what is there when it ends
     demos_used = demonstrations(row, seed)
     start = time.perf_counter()
     policy, steps = train(row, algo, demos_used, seed, run_dir, overrides, budget_s)
-    wall = wall_seconds(run_dir, time.perf_counter() - start)
+    wall, code = wall_seconds(run_dir, time.perf_counter() - start), session_commits(run_dir, code)
     result = gs.evaluate(policy, row.env, n_episodes=N_EVAL, seed=EVAL_SEED)
     reached = first_reaching(run_dir, 0.9)
     save_curve(run_dir)
@@ -135,12 +135,14 @@ def new_or_resumed(kind, row: Row, demos_used, config, seed: int, run_dir: Path)
     from gail_suite.checkpoint import checkpoints
 
     if not checkpoints(run_dir / "checkpoints"):
+        note_session(run_dir, goes_on=False)
         return kind(row.env, demos_used, config, seed, run_dir)
     trainer = kind.resume(run_dir)
     found, wanted = (json.dumps(dataclasses.asdict(c) | {"demos": dict(d)}, sort_keys=True, default=str)
                      for c, d in ((trainer.config, trainer.demo_meta), (config, demos_used.meta)))
     if found != wanted:
         raise SystemExit(f"{run_dir} holds a run with other settings or demonstrations: remove or rename it to begin anew")
+    note_session(run_dir, goes_on=True)
     return trainer
 
 
@@ -167,7 +169,8 @@ def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: 
         kind, config, length = gs.OnPolicyGAIL, gs.onpolicy_config(algo.removeprefix("gail-")), {"budget_s": budget_s}
     trainer = new_or_resumed(kind, row, demos_used, build(config, settings=overrides), seed, run_dir)
     if length.get("budget_s") is not None:
-        length["budget_s"] -= wall_seconds(run_dir, 0.0)  # of earlier sessions
+        # the seconds of earlier sessions that the checkpoint holds; what came after it is done again
+        length["budget_s"] -= max((r["wall_s"] for r in metrics(run_dir) if r["step"] <= trainer.loop.steps), default=0.0)
         if length["budget_s"] <= 0:
             return trainer.loop.policy(), trainer.loop.steps
     return trainer.train(**length, eval_episodes=0).policy, trainer.loop.steps

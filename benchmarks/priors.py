@@ -29,7 +29,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 import few_demos
 from few_demos import ROWS
-from records import append_row, begun_at, machine, read_rows, run_jobs
+from records import append_row, commit, machine, read_rows, run_jobs, session_commits
 
 CSV = few_demos.CSV.parent / "priors.csv"
 WORK = few_demos.WORK.parent / "priors"
@@ -152,7 +152,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
         raise SystemExit(f"{task}, {name}, seed {seed} is in {CSV.name} already: to run it again remove its line, and its folder in {WORK}")
     arm, row = ARMS[name], ROWS[task]
     run_dir = WORK / f"{task}-{name}-{seed}" if steps == STEPS else WORK / f"{task}-{name}-{seed}-{steps}-steps"
-    shown, code = few_demos.demonstrations(row, seed), begun_at(run_dir)
+    shown, code = few_demos.demonstrations(row, seed), commit()
     settings = (*BUDGET, f"loop.horizon={row.steps}", *row.settings, *arm.settings,
                 *prior_settings(arm, task, seed, shown, run_dir))
     start = time.perf_counter()
@@ -167,7 +167,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
         "wall_s": round(wall, 1), "wall_s_to_0.9": reached[0], "steps_to_0.9": reached[1],
         "score": round(float(result.score), 4), "return_mean": round(float(result.returns.mean()), 1),
         "return_sd": round(float(result.returns.std(ddof=1)), 1), "length_mean": round(float(result.lengths.mean()), 1),
-        "n_eval": few_demos.N_EVAL, "machine": machine(), "commit": code, "prior": arm.prior, "arm": name,
+        "n_eval": few_demos.N_EVAL, "machine": machine(), "commit": session_commits(run_dir, code), "prior": arm.prior, "arm": name,
         "auc": round(area(few_demos.metrics(run_dir)), 4), "steps_to_0.5": few_demos.first_reaching(run_dir, 0.5)[1],
         "bonus_mean": bonus_mean(few_demos.metrics(run_dir)), "settings": " ".join(arm.settings),
         "command": shlex.join(["python", "benchmarks/priors.py", *sys.argv[1:]])})

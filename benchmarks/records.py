@@ -32,14 +32,18 @@ def commit() -> str:
     return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results") else "")
 
 
-def begun_at(run_dir: Path) -> str:
-    """The commit of a run's code: the present one, noted in its folder, and those of earlier sessions before it ("a, b")."""
+def note_session(run_dir: Path, goes_on: bool) -> None:
+    """Notes in a run's folder the present commit, after those of its earlier sessions where it goes on from one."""
     note = run_dir / "commits.txt"
-    before = note.read_text().split() if note.exists() else []
-    found = list(dict.fromkeys([*before, commit()]))
+    before = note.read_text().split() if goes_on and note.exists() else []
     run_dir.mkdir(parents=True, exist_ok=True)
-    note.write_text("\n".join(found) + "\n")
-    return ", ".join(found)
+    note.write_text("\n".join(dict.fromkeys([*before, commit()])) + "\n")
+
+
+def session_commits(run_dir: Path, code: str) -> str:
+    """The commits of the sessions that made a run, "a, b"; `code` where none was noted."""
+    note = run_dir / "commits.txt"
+    return ", ".join(note.read_text().split()) if note.exists() else code
 
 
 def append_row(path: Path, columns: Sequence[str], row: dict[str, Any]) -> None:

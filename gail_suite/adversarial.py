@@ -194,6 +194,8 @@ class OnPolicyTrainer:
         self = cls.__new__(cls)
         self.env_id, self.seed, self.run_dir, self.fresh = saved["env_id"], saved["seed"], run_dir, False
         self.demo_meta, self.total_steps = saved["demos"], saved["total_steps"]
+        if self.total_steps >= 10**12:  # how earlier versions noted a run that only the clock ended
+            self.total_steps = self.default_steps
         self.config = recorded(cls._config(None), saved["config"])
         features = Features(*(parts["features"][name] for name in ("columns", "mean", "std")))
         self._build(features, Pairs(*(torch.from_numpy(parts["constants"][f"expert.{name}"]) for name in FIELDS)))

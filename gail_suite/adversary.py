@@ -79,6 +79,8 @@ class Adversary:
         """`net` is a discriminator to start from (a prior's); without one it is new."""
         if config.absorbing and (config.termination_cost or config.termination_cost_final):
             raise ValueError("adversary.absorbing says what a termination is worth, so adversary.termination_cost cannot: set one of them")
+        if not gamma < 1:
+            raise ValueError(f"sac.gamma is below 1 here, since critic targets are bounded by what is attainable for ever, got {gamma}")
         self.config, self.gamma = config, gamma
         self.features, self.actions, self.next_features, self.terminated = expert
         self.pairs = self._pairs(self.features, self.actions)

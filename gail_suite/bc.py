@@ -151,7 +151,7 @@ class BC:
             with cpu_settings("auto"):
                 clone(self.actor, self.x, self.actions, config, generator)
             return Run(self.policy(), self._score(eval_episodes), None)
-        refuse_used(self.run_dir)
+        refuse_used(self.run_dir, resumable=False)
         with RunLog(self.run_dir, config.steps, quiet=quiet) as log, cpu_settings("auto"):
             write_run_files(self.run_dir, {"algo": "bc", "env_id": self.env_id, "seed": self.seed, "demos": self.demo_meta,
                                            "n_pairs": len(self.x), "config": dataclasses.asdict(config)})

@@ -51,15 +51,15 @@ class LoopConfig:
     checkpoint_every: int = 20_000
     """Steps between checkpoints; 0 for one at the end alone."""
     log_every: int = 2_000
-    """Steps between rows of metrics.jsonl; 0 for evaluations alone."""
+    """Steps between rows of metrics.jsonl."""
     horizon: int = 0
     """Steps over which the schedules run, where that is more than the run's own: what a longer run does at first."""
     matmul: str = "auto"
     """Matrix products while training: auto (bfloat16 inputs where the processor multiplies them faster), float32 or bfloat16."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "n_envs", "capacity", "eval_episodes")
-        at_least(self, 0, "updates_per_step", "warm_up", "ends_share", "eval_every", "checkpoint_every", "log_every", "horizon")
+        at_least(self, 1, "n_envs", "capacity", "eval_episodes", "log_every")
+        at_least(self, 0, "updates_per_step", "warm_up", "ends_share", "eval_every", "checkpoint_every", "horizon")
         if self.ends_share > 1:
             raise ValueError(f"setting ends_share is a share of a batch, at most 1, got {self.ends_share}")
         if self.matmul not in MATMUL:

@@ -225,10 +225,11 @@ def holds_run(run_dir: str | Path) -> bool:
     return (Path(run_dir) / "policy").exists() or bool(checkpoints(Path(run_dir) / "checkpoints"))
 
 
-def refuse_used(run_dir: str | Path) -> None:
+def refuse_used(run_dir: str | Path, resumable: bool = True) -> None:
     """ValueError, before anything is overwritten, where a new run would mix with another."""
     if holds_run(run_dir):
-        raise ValueError(f"{run_dir} holds a run already: go on with its trainer's resume({str(run_dir)!r}), or choose another folder")
+        remedy = f"go on with its trainer's resume({str(run_dir)!r}), or " if resumable else ""
+        raise ValueError(f"{run_dir} holds a run already: {remedy}choose another folder")
 
 
 def forget_policy(run_dir: str | Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gail_suite.config import at_least, has_layers, within
+from gail_suite.config import at_least, has_layers
 from gail_suite.networks import Actor, TwinCritic
 from gail_suite.replay import Window
 
@@ -62,9 +62,11 @@ class SACConfig:
         has_layers(self)
         at_least(self, 1, "batch_size", "n_step", "actor_delay")
         at_least(self, 0, "tau", "critic_lr", "actor_lr", "lr_final", "burn_in", "average_rate", "average_rate_final")
-        within(self, "gamma", "decay_start")
-        if not self.alpha > 0:
-            raise ValueError(f"setting alpha must be above 0, got {self.alpha}")
+        at_least(self, 0, "gamma", "decay_start", "alpha")
+        if max(self.gamma, self.decay_start) > 1:
+            raise ValueError(f"settings gamma and decay_start are at most 1, got {self.gamma} and {self.decay_start}")
+        if self.tune_alpha and self.alpha == 0:
+            raise ValueError("setting alpha is where the tuned temperature begins, above 0: set it, or tune_alpha=false")
 
 
 class SAC:

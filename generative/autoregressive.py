@@ -127,11 +127,11 @@ class AutoregressiveModel(GenerativeModel):
         for name, least in (("levels", 2), ("layers", 0), ("features", 1)):
             if config[name] is not None and config[name] < least:
                 raise ValueError(f"{name} must be at least {least}, got {config[name]}")
-        if config["binarize"] and config["levels"] not in (None, 2):
-            raise ValueError(f"binarize makes 2 levels, got levels={config['levels']}: leave one of them out")
         super().__init__(**config)
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+        if self.config["binarize"] and self.config["levels"] not in (None, 2):  # here, so that old files can be read
+            raise ValueError(f"binarize makes 2 levels, got levels={self.config['levels']}: leave one of them out")
         spec = super()._infer(x, y)
         spec["levels"] = 2 if self.config["binarize"] else self.config["levels"] or spec["levels"]
         spec["quantise"] = spec["value"] == "grey" or self.config["levels"] is not None

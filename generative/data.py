@@ -48,15 +48,15 @@ def load(source: str | Path | ArrayLike, y: ArrayLike | None = None, *, root: st
     """
     if isinstance(source, np.ndarray | Tensor):
         return _shuffled(as_images(source), y, seed)
-    if y is not None and Path(source).suffix not in (".npz", ".npy"):
-        raise ValueError(f"{str(source)!r} has labels of its own: leave y out")
+    path = Path(source)
+    if y is not None and (path.is_dir() or source in ("digits", "mnist5k", "mnist")):
+        raise ValueError(f"the labels of {str(source)!r} come from there: leave y out")
     if source == "digits":
         return _digits()
     if source == "mnist5k":
         return _mnist5k(seed)
     if source == "mnist":
         return _mnist(Path(root or os.environ.get("GENERATIVE_MNIST", "data/mnist")))
-    path = Path(source)
     if path.is_dir():
         return _mnist(path) if any(path.glob("*idx3-ubyte*")) else _shuffled(*image_folder(path), seed)
     if path.suffix in (".npz", ".npy") and path.is_file():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from generative.checks import check_sizes
 from generative.fit import check_training
-from generative.gan import GAN, check_penalty, leaky
+from generative.gan import GAN, leaky
 from generative.nn import convolutional, halvings, stride_2_kernel
 from generative.recipes import Reproduction, adversarial
 
@@ -32,7 +32,6 @@ class DCGAN(GAN):
     def __init__(self, latent: int = 64, features: int = 32, r1: float = 0.0, spectral_norm: bool = False,
                  **training: Any) -> None:
         check_sizes(latent=latent, features=features)
-        check_penalty(r1)
         super(GAN, self).__init__(latent=latent, features=features, r1=r1, spectral_norm=spectral_norm,
                                   **check_training(type(self).__name__, training))
 

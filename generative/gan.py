@@ -24,12 +24,6 @@ def leaky() -> nn.Module:
     return nn.LeakyReLU(0.2)
 
 
-def check_penalty(r1: float) -> None:
-    """ValueError for a weight of the gradient penalty that is none."""
-    if not 0 <= r1 < math.inf:
-        raise ValueError(f"r1 is the weight of the gradient penalty, a finite number, 0 or more, got {r1}")
-
-
 class Critic(nn.Module):
     """Logit that x is real: w . f(x) + b, plus <e_y, f(x)> with classes (projection, Miyato and Koyama 2018)."""
 
@@ -90,7 +84,6 @@ class GAN(GenerativeModel):
         check_sizes(latent=latent, hidden=hidden)
         if layers < 0:
             raise ValueError(f"layers must be at least 0, got {layers}")
-        check_penalty(r1)
         super().__init__(latent=latent, hidden=hidden, layers=layers, r1=r1, spectral_norm=spectral_norm,
                          **check_training(type(self).__name__, training))
 
@@ -114,6 +107,11 @@ class GAN(GenerativeModel):
         generator, critic, features = self._bodies(shape, self.config["latent"] + n_classes)
         self.net = AdversarialNet(Generator(generator, self.config["latent"], n_classes),
                                   Critic(critic, features, n_classes, self._wrap), shape)
+
+    def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+        if not 0 <= self.config["r1"] < math.inf:  # here, so that old files can be read
+            raise ValueError(f"r1 is the weight of the gradient penalty, a finite number, 0 or more, got {self.config['r1']}")
+        return super()._infer(x, y)
 
     # ---- training ---------------------------------------------------------------------------------------------------
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:

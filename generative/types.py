@@ -256,8 +256,10 @@ class GenerativeModel:
 
     def _calibrate(self, errors: Tensor, val: tuple[Tensor, Tensor | None]) -> None:
         """Set the scale of ``score`` by the held-out ``errors`` and, where ``val`` has labels, by those without them."""
-        self.calibration_without_labels = None if val[1] is None else self._scale(self.error(val[0][:UNLABELLED]))
-        self.calibration = self._scale(errors)
+        self.calibration, self.calibration_without_labels = self._scale(errors), None
+        if val[1] is not None:
+            some = val[0][:: -(-len(val[0]) // UNLABELLED)]  # from all of them, which may be in the order of their classes
+            self.calibration_without_labels = self._scale(self.error(some))
 
     def _scale(self, errors: Tensor) -> tuple[float, float]:
         """Median and 95 % quantile."""

@@ -99,14 +99,14 @@ class VAE(GenerativeModel):
         if min(latent, hidden, k_train, k_eval, batch_size) < 1 or min(layers, beta, free_bits, prior_components) < 0:
             raise ValueError("latent, hidden, k_train, k_eval and batch_size must be >= 1; layers, beta, free_bits and "
                              "prior_components >= 0")
-        if not min_sd > 0:
-            raise ValueError(f"min_sd must be above 0, got {min_sd}")
         super().__init__(latent=latent, hidden=hidden, layers=layers, arch=arch, likelihood=likelihood, beta=beta,
                          free_bits=free_bits, objective=objective, k_train=k_train, k_eval=k_eval,
                          prior_components=prior_components, binarize=binarize, min_sd=min_sd, batch_size=batch_size,
                          **check_training(type(self).__name__, {"lr": lr} | training))
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+        if not self.config["min_sd"] > 0:  # here, so that old files can be read
+            raise ValueError(f"min_sd must be above 0, got {self.config['min_sd']}")
         spec = super()._infer(x, y)
         return spec | ({"value": "binary", "levels": 2} if self.config["binarize"] else {})
 

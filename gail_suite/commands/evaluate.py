@@ -19,7 +19,7 @@ def evaluate(
     trust: Trust = False,
     output: Output = DEFAULT,
 ) -> None:
-    """Measure a policy on the environment's own reward; a run directory also gets eval.json (not with --stochastic or another --env).
+    """Measure a policy on the environment's own reward; a run directory also gets eval.json (not with --stochastic, another --seed or --env).
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def evaluate(
     found = measure(actor, env_id, n_episodes=n, seed=seed, n_envs=num_envs, deterministic=not stochastic)
     values = found.as_dict()
     run = Path(policy)
-    if not stochastic and read_json(run / "config.json").get("env_id") == env_id:
+    if not stochastic and seed == 1000 and read_json(run / "config.json").get("env_id") == env_id:
         write_json(run / "eval.json", values)
     low, high = found.interval()
     score = "no reference returns" if found.score is None else f"score {found.score:.3f}"

@@ -164,7 +164,11 @@ def _adversarial(
     recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output
 ) -> None:
     if resume is not None:
-        check_resume(resume, recipe.algo, [*_settled(training), *(["num-envs"] if num_envs is not None else [])])
+        from gail_suite.report import read_json
+
+        given = [*_settled(training), *["num-envs"] * (num_envs is not None), *["generator"] * bool(recipe.settings)]
+        check_resume(resume, recipe.algo, given)
+        _check_ending(training, read_json(resume / "config.json").get("env_id"))
         trainer, run_dir = recipe.resume(resume), resume
     else:
         pairs = () if num_envs is None else (f"{recipe.n_envs_setting}={num_envs}",)
@@ -217,8 +221,6 @@ def _settings(defaults: Callable[[str | None], Any], training: Training, output:
 def _fresh(algo: str, kind: Any, config: Any, training: Training, **options: Any) -> tuple[Any, Path]:
     import demos
 
-    if training.eval_episodes < 0:
-        raise ValueError(f"--eval-episodes is {training.eval_episodes}: give 0 for no evaluation, or more")
     if training.demos is None:
         raise ValueError("train on which demonstrations? give --demos DIR; record some with gail-suite record")
     shown = demos.load(training.demos, strict=training.strict)
@@ -229,13 +231,20 @@ def _fresh(algo: str, kind: Any, config: Any, training: Training, **options: Any
         shown = shown.take(training.take, seed=training.seed)
     if training.subsample is not None:
         shown = shown.subsample(training.subsample, seed=training.seed)
-    if training.video:
-        from gail_suite.video import check_filmable
-
-        check_filmable(env_id)
+    _check_ending(training, env_id)
     resume = None if algo == "bc" else command("train", algo, "--resume")
     run_dir = run_folder(training.out, f"{algo}-{env_id}-{training.seed}", resume)
     return kind(env_id, shown, config, seed=training.seed, run_dir=run_dir, **options), run_dir
+
+
+def _check_ending(training: Training, env_id: str | None) -> None:
+    """ValueError, before the training, for what cannot be done after it."""
+    if training.eval_episodes < 0:
+        raise ValueError(f"--eval-episodes is {training.eval_episodes}: give 0 for no evaluation, or more")
+    if training.video and env_id is not None:
+        from gail_suite.video import check_filmable
+
+        check_filmable(env_id)
 
 
 def _train(

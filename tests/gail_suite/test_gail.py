@@ -277,20 +277,26 @@ def test_the_last_checkpoint_is_written_once_and_the_one_before_it_stays(toy_dem
 
 
 def test_cadences_of_zero_leave_the_end_alone(toy_demos, tmp_path):
-    loop = dataclasses.replace(SMALL.loop, eval_every=0, log_every=0, checkpoint_every=0)
+    loop = dataclasses.replace(SMALL.loop, eval_every=0, log_every=10**9, checkpoint_every=0)
     GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, loop=loop), 0, tmp_path).train(800, eval_episodes=0)
     assert [r["step"] for r in read_metrics(tmp_path)] == [800] and len(checkpoints(tmp_path / "checkpoints")) == 1
 
 
 @pytest.mark.parametrize(("setting", "message"), [
-    ("loop.n_envs=0", "n_envs must be at least 1, got 0"), ("loop.log_every=-1", "log_every must be at least 0"), ("loop.ends_share=2", "at most 1, got 2"),
+    ("loop.n_envs=0", "n_envs must be at least 1, got 0"), ("loop.log_every=0", "log_every must be at least 1"), ("loop.ends_share=2", "at most 1, got 2"),
     ("adversary.every=0", "every must be at least 1"), ("adversary.expert_share=1", r"expert_share must be in \[0, 1\), got 1"),
-    ("adversary.termination_cost=-1", "termination_cost must be at least 0"), ("sac.gamma=1", r"gamma must be in \[0, 1\), got 1"),
-    ("sac.gamma=.nan", r"gamma must be in \[0, 1\), got nan"), ("sac.hidden=[]", "at least one layer"), ("bc.hidden=[8, 0]", "at least one layer"),
-    ("sac.n_step=0", "n_step must be at least 1"), ("sac.alpha=0", "alpha must be above 0"), ("bc.steps=0", "steps must be at least 1")])
+    ("adversary.termination_cost=-1", "termination_cost must be at least 0"),
+    ("sac.gamma=.nan", "gamma must be at least 0, got nan"), ("sac.decay_start=1.5", "at most 1"), ("sac.hidden=[]", "at least one layer"), ("bc.hidden=[8, 0]", "at least one layer"),
+    ("sac.n_step=0", "n_step must be at least 1"), ("sac.alpha=0", "where the tuned temperature begins"), ("bc.steps=0", "steps must be at least 1")])
 def test_settings_that_cannot_work_are_one_line(setting, message):
     with pytest.raises(ValueError, match=message):
         build(GAILConfig(), None, [setting])
+
+
+def test_a_discount_of_one_is_refused(toy_demos):
+    with pytest.raises(ValueError, match=r"sac\.gamma is below 1 here"):
+        GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, sac=dataclasses.replace(SMALL.sac, gamma=1.0)))
+    SACConfig(decay_start=1.0, alpha=0.0, gamma=1.0)  # each of them works elsewhere
 
 
 def test_a_length_below_one_step_is_refused(toy_demos):

@@ -139,7 +139,7 @@ def test_scores_of_a_conditional_model_have_a_scale_with_labels_and_one_without(
     rng = np.random.default_rng(0)
     x = (rng.random((300, 1, 4, 4)) < np.repeat(STRIPES[:2], 150, 0)).astype(np.float32)  # classes side by side, both drawn from anew
     y, order = np.repeat([0, 1], 150), rng.permutation(300)
-    x, y = x[order], y[order]
+    x, y = np.concatenate([x[order[:200]], x[np.sort(order[200:])]]), np.concatenate([y[order[:200]], y[np.sort(order[200:])]])
     sizes = {"hidden": 16} if kind is not g.PixelCNN else {"features": 4, "layers": 1}
     model = kind(**sizes).fit(x[:200], y[:200], steps=30, progress=False, val=(x[200:], y[200:]))
     for labels in (y[200:], None):
@@ -147,6 +147,15 @@ def test_scores_of_a_conditional_model_have_a_scale_with_labels_and_one_without(
         assert (score == 1).float().mean() >= 0.5 and 0.01 <= (score < np.exp(-1) + 1e-6).float().mean() <= 0.12
     again = g.load(model.save(tmp_path / "model.safetensors"))
     assert torch.equal(again.score(x[200:]), model.score(x[200:])) and again.calibration_without_labels == model.calibration_without_labels
+
+
+def test_the_scale_without_labels_is_of_all_classes(monkeypatch):
+    monkeypatch.setattr("generative.types.UNLABELLED", 10)
+    order = np.argsort(LABELS, kind="stable")
+    val = STRIPES[order] + 0.1 * np.random.default_rng(0).random(STRIPES.shape).astype(np.float32)
+    model = g.GAN(latent=2, hidden=8).fit(STRIPES, LABELS, steps=20, progress=False, val=(val, LABELS[order]))
+    s, q = torch.quantile(model.error(val[::6]).double(), torch.tensor([0.5, 0.95], dtype=torch.float64)).tolist()
+    assert model.calibration_without_labels == pytest.approx((s, q))
 
 
 def test_seeds_and_settings_may_be_numpys(tmp_path):
@@ -160,9 +169,9 @@ def test_seeds_and_settings_may_be_numpys(tmp_path):
 @pytest.mark.parametrize(("make", "message"), [
     (lambda: g.PixelCNN(levels=16, binarize=True), "binarize makes 2 levels, got levels=16"), (lambda: g.GAN(r1=-1), "0 or more, got -1"),
     (lambda: g.DCGAN(r1=float("nan")), "0 or more, got nan"), (lambda: g.VAE(min_sd=-1), "min_sd must be above 0, got -1")])
-def test_settings_that_would_do_nothing_or_harm_are_refused(make, message):
+def test_settings_that_would_do_nothing_or_harm_are_refused_before_training(make, message):
     with pytest.raises(ValueError, match=message):
-        make()
+        make().fit(np.random.default_rng(0).random((20, 1, 8, 8)), steps=1, progress=False)
 
 
 def test_arguments_that_cannot_be_are_refused():

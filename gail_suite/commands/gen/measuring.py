@@ -55,6 +55,7 @@ def info(file: File, *, output: Output = DEFAULT) -> None:
     model = g.load(file)
     size = sum(t.numel() for t in model._tensors().values())
     median, upper = model.calibration or (None, None)
+    without_labels = model.calibration_without_labels
     values = {
         "model": type(model).__name__,
         "density": model.density,
@@ -64,5 +65,7 @@ def info(file: File, *, output: Output = DEFAULT) -> None:
         "median_error": median,
         "error_95": upper,
     }
+    if without_labels is not None:
+        values |= {"median_error_without_labels": without_labels[0], "error_95_without_labels": without_labels[1]}
     lines = [f"{name}: {value}" for name, value in values.items()]
     output.result(values, "\n".join(lines), [command("gen", "sample", file)])
