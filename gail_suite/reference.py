@@ -7,9 +7,11 @@ it was tuned with, whatever the size of the demonstrations.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 import warnings
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,9 +116,9 @@ def _silent_logger() -> Any:
     """Imitation's logger; the folder that it insists on goes with it."""
     from imitation.util import logger
 
-    folder = tempfile.TemporaryDirectory(prefix="imitation-")
-    made: Any = logger.configure(folder.name, [])
-    made.owned = folder
+    folder = tempfile.mkdtemp(prefix="imitation-")
+    made: Any = logger.configure(folder, [])
+    weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
     return made
 
 
