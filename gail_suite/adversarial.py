@@ -234,7 +234,7 @@ class OnPolicyTrainer:
     def _score(self, episodes: int) -> float | None:
         from gail_suite.evaluation import evaluate
 
-        return evaluate(self.loop.policy(), self.env_id, n_episodes=episodes, seed=1000).score if episodes else None
+        return evaluate(self.loop.policy(), self.env_id, n_episodes=episodes).score if episodes else None
 
 
 class OnPolicyGAIL(OnPolicyTrainer):

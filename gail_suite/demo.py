@@ -14,7 +14,7 @@ from typing import Any
 import demos
 from gail_suite.bc import BC
 from gail_suite.checkpoint import checkpoints, write_json
-from gail_suite.evaluation import Evaluation, evaluate
+from gail_suite.evaluation import EVAL_SEED, Evaluation, evaluate
 from gail_suite.gail import GAIL
 from gail_suite.policy import load_policy
 from gail_suite.report import learning_curve, read_json, write_report
@@ -22,7 +22,6 @@ from gail_suite.runlog import StopRequested, read_metrics, stop_on_signals, stop
 from gail_suite.video import render
 
 STEPS = 60_000
-EVAL_SEED = 1000
 MEASURED = ("score", "return_mean", "return_sd", "length_mean")
 
 

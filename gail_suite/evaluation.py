@@ -11,6 +11,9 @@ import demos
 import envs
 from gail_suite.stats import bootstrap_interval
 
+EVAL_SEED = 1000
+"""Seed of the first episode of every final evaluation; no training starts there."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -75,7 +78,7 @@ def evaluate(
     policy: Any,
     env_id: str,
     n_episodes: int = 50,
-    seed: int = 1000,
+    seed: int = EVAL_SEED,
     n_envs: int = 10,
     deterministic: bool = True,
     **env_kwargs: Any,

@@ -174,4 +174,4 @@ class GAIL:
     def _score(self, episodes: int) -> float | None:
         from gail_suite.evaluation import evaluate
 
-        return evaluate(self.loop.policy(), self.env_id, n_episodes=episodes, seed=1000).score if episodes else None
+        return evaluate(self.loop.policy(), self.env_id, n_episodes=episodes).score if episodes else None

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from generative import gaussians as ga
+from generative.checks import refuse_unknown
 from generative.em import Data
 from generative.gmm import CovarianceType, GaussianMixture
-from generative.types import refuse_unknown
 
 LOG_2 = 0.6931471805599453
 _UNUSED = ("n_factors", "weights_init", "means_init", "precisions_init")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -48,3 +51,12 @@ def as_labels(y: ArrayLike, n: int, device: torch.device, classes: int | None = 
     if classes and int(labels.max()) >= classes:
         raise ValueError(f"label {int(labels.max())} is outside the {classes} classes seen at fit")
     return labels
+
+
+def refuse_unknown(model: type, names: Iterable[str]) -> None:
+    """TypeError for ``names`` that the constructor of ``model`` does not have, with the nearest one that it has."""
+    known = [name for name, p in inspect.signature(model).parameters.items() if p.kind is not p.VAR_KEYWORD]
+    for name in names:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise TypeError(f"{model.__name__} has no parameter {name!r}: " +
+                        (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"))

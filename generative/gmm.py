@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from generative import gaussians as ga
+from generative.checks import refuse_unknown
 from generative.conditionals import Conditional, posterior_mean
 from generative.em import INIT_PARAMS, Data, Run, chunk_rows, initial_factors, initial_responsibilities, without
-from generative.types import ArrayLike, FitOptions, GenerativeModel, refuse_unknown
+from generative.types import ArrayLike, FitOptions, GenerativeModel
 
 SINGLE_CHANGE = 1e-6
 """Change of the objective in one iteration below which EM goes on in float64."""

@@ -6,12 +6,10 @@ shape, value type, levels, classes), its tensors, and the calibration of ``score
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import json
 import operator
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -24,13 +22,13 @@ from generative.backend import full_precision, resolve_device, seed_generator, s
 from generative.checks import as_labels, check_finite, check_range
 from generative.files import read_tensors, write_tensors
 from generative.training import TrainingDiverged
+from generative.values import infer_values
 
 ArrayLike = np.ndarray | Tensor
 OnStep = Callable[[int, dict[str, float]], None]
 """Called during training with the step and its scalars; the model under training may be sampled inside."""
 
 FORMAT = "generative-1"
-MAX_LEVELS = 64
 UNLABELLED = 1000
 """Held-out samples, at most, that calibrate a conditional model's score without labels, which costs a forward pass a class."""
 _REGISTRY: dict[str, type[GenerativeModel]] = {}
@@ -356,30 +354,6 @@ class GenerativeModel:
         counts = [] if y is None else torch.bincount(y).tolist()
         return {"event_shape": list(x.shape[1:]), "value": value, "levels": levels, "n_classes": len(counts),
                 "class_weights": [count / len(x) for count in counts]}
-
-
-def infer_values(x: Tensor) -> tuple[str, int]:
-    """The value type of images in [0, 1] and its number of levels: ("binary", 2), ("categorical", L <= 64) or ("grey", 256).
-
-    Categorical means that every value is a multiple of 1 / (L - 1), for the smallest such L.
-    """
-    if len(torch.unique(x.reshape(-1)[:100_000])) > MAX_LEVELS:
-        return "grey", 256
-    values = torch.unique(x.double())
-    for levels in range(2, MAX_LEVELS + 1):
-        grid = values * (levels - 1)
-        if len(values) <= levels and bool((grid - grid.round()).abs().max() < 1e-4):
-            return ("binary" if levels == 2 else "categorical"), levels
-    return "grey", 256
-
-
-def refuse_unknown(model: type, names: Iterable[str]) -> None:
-    """TypeError for ``names`` that the constructor of ``model`` does not have, with the nearest one that it has."""
-    known = [name for name, p in inspect.signature(model).parameters.items() if p.kind is not p.VAR_KEYWORD]
-    for name in names:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise TypeError(f"{model.__name__} has no parameter {name!r}: " +
-                        (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"))
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeModel:

@@ -27,6 +27,7 @@ def evaluate(
         Environments stepped together (the result does not depend on it).
     """
     from gail_suite.checkpoint import write_json
+    from gail_suite.evaluation import EVAL_SEED
     from gail_suite.evaluation import evaluate as measure
     from gail_suite.report import read_json
 
@@ -34,7 +35,7 @@ def evaluate(
     found = measure(actor, env_id, n_episodes=n, seed=seed, n_envs=num_envs, deterministic=not stochastic)
     values = found.as_dict()
     run = Path(policy)
-    if not stochastic and seed == 1000 and read_json(run / "config.json").get("env_id") == env_id:
+    if not stochastic and seed == EVAL_SEED and read_json(run / "config.json").get("env_id") == env_id:
         write_json(run / "eval.json", values)
     low, high = found.interval()
     score = "no reference returns" if found.score is None else f"score {found.score:.3f}"

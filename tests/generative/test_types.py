@@ -8,7 +8,7 @@ import torch
 
 import generative as g
 from generative.backend import fast_matmul, resolve_device, seed_generator, seeded
-from generative.types import infer_values
+from generative.values import infer_values
 
 
 def vectors(n: int = 200, seed: int = 0) -> torch.Tensor:
