@@ -114,12 +114,11 @@ def verdict(pairs: list[Pairing]) -> tuple[str, str]:
     measured = {other: d for other, d in gains.items() if len(d) >= ENOUGH}
     ended = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() <= LEVEL]
     unsure = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() > LEVEL and t_interval(d)[0] <= 0]
+    words = [f"no better than {', '.join(ended)}"] * bool(ended) + [f"not surely ahead of {', '.join(unsure)}"] * bool(unsure)
+    words = words or ["ahead of each control that was run"] * bool(measured)
+    words += [f"under {ENOUGH} seeds: {', '.join(lacking)}"] * bool(lacking)
     if plain.mean() <= LEVEL:
-        words = ["no better than plain GAIL" if plain.mean() > 0 else "behind plain GAIL"]
-    else:
-        words = [f"no better than {', '.join(ended)}"] * bool(ended) + [f"not surely ahead of {', '.join(unsure)}"] * bool(unsure)
-        words = words or ["ahead of each control that was run"] * bool(measured)
-        words += [f"under {ENOUGH} seeds: {', '.join(lacking)}"] * bool(lacking)
+        words.insert(0, "no better than plain GAIL" if plain.mean() > 0 else "behind plain GAIL")
     return interval(plain), "; ".join(words)
 
 

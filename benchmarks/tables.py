@@ -123,14 +123,14 @@ def ablation_table() -> str:
 
 
 def demo_table() -> str:
-    """What `make demo` printed: expert, BC and GAIL (`runs/demo/summary.json`, kept as results/demo.json)."""
-    s = json.loads((RESULTS / "demo.json").read_text())
-    seconds = {"expert": "", "bc": f"{s['bc_wall_s']:.0f} s", "gail": f"{s['gail_wall_s']:.0f} s"}
-    lines = [[f"{name}", f"{s[name]['score']:.3f}", f"{s[name]['return_mean']:.0f} +- {s[name]['return_sd']:.0f}",
-              f"{s[name]['length_mean']:.0f}", wall] for name, wall in seconds.items()]
-    header = [f"{s['env_id']}, {s['n_demos']} demonstrations, {s['steps']:,} steps", "score", "return", "length", "training"]
-    return markdown(header, lines) + (f"\n{s['n_eval']} episodes each; `{s['command']}` took {s['wall_s']:.0f} s after installation; "
-                                      f"commit {s['commit']}, {s['machine']}.\n")
+    """What `make demo` printed on each machine: expert, BC and GAIL (`runs/demo/summary.json`, kept in the list of results/demo.json)."""
+    runs = json.loads((RESULTS / "demo.json").read_text())
+    lines = [[*(f"{run[k]['score']:.3f} ({run[k]['return_mean']:.0f} +- {run[k]['return_sd']:.0f}; {run[k]['length_mean']:.0f} steps)"
+                for k in ("expert", "bc", "gail")), f"{run['gail_wall_s']:.0f} s", f"{run['wall_s']:.0f} s", run["machine"], run["commit"]] for run in runs]
+    s = runs[0]
+    header = ["expert: score (return; length)", "bc", "gail", "its training", "whole demo", "machine", "commit"]
+    return markdown(header, lines) + (f"\n`{s['command']}`: {s['env_id']}, {s['n_demos']} demonstrations, {s['steps']:,} steps, {s['n_eval']} episodes each; "
+                                      "timed after installation.\n")
 
 
 def prior_scores_table() -> str:

@@ -28,9 +28,10 @@ def test_controls_decide_in_words(controls, words):
     assert prior_verdicts.verdict([against("plain", *AHEAD), *controls]) == ("+0.20 (+0.18 to +0.22; 3 seeds)", words)  # 0.01 * 4.303 / sqrt(3) = 0.025
 
 
-def test_what_is_behind_plain_gail_needs_no_controls():
-    assert prior_verdicts.verdict([against("plain", -0.1), against("a", *AHEAD)]) == ("-0.10 (one seed)", "behind plain GAIL")
-    assert prior_verdicts.verdict([against("plain", 0.01), against("a", *AHEAD)])[1] == "no better than plain GAIL"
+def test_what_is_behind_plain_gail_says_so_before_its_controls():
+    assert prior_verdicts.verdict([against("plain", -0.1), against("a", *LEVEL), against("b", 0.1)]) == \
+        ("-0.10 (one seed)", "behind plain GAIL; no better than `a` (+0.00); under 3 seeds: `b` (+0.10, 1)")
+    assert prior_verdicts.verdict([against("plain", 0.01), against("a", *AHEAD)])[1] == "no better than plain GAIL; ahead of each control that was run"
     assert prior_verdicts.verdict([against("plain")]) == prior_verdicts.verdict([]) == ("-", "not run")
 
 
