@@ -43,24 +43,42 @@ class Visits:
         return np.concatenate(self.steps)
 
 
-def trained(arm: str, seed: int, steps: int = STEPS) -> tuple[Any, Visits]:
-    """SAC in the room with the bonus of an arm, and everywhere it has been."""
+def learner(bonus: Any, seed: int, steps: int = STEPS, weight: float = WEIGHT, weight_final: float = 0.0, gamma: float = 0.97,
+            updates_per_step: float = 0.25) -> Any:
+    """SAC in the room, which has not begun, with a bonus."""
     import envs
-    from gail_suite.exploration import Constant, ExploringReward, PseudoCounts
+    from gail_suite.exploration import ExploringReward
     from gail_suite.features import Features
     from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
     from gail_suite.sac import SACConfig
 
-    sac = SACConfig(hidden=(64, 64), batch_size=64, gamma=0.97, actor_lr=1e-3, critic_lr=1e-3, alpha=0.05, actor_delay=1,
+    sac = SACConfig(hidden=(64, 64), batch_size=64, gamma=gamma, actor_lr=1e-3, critic_lr=1e-3, alpha=0.05, actor_delay=1,
                     average_rate=0.02)
-    loop = LoopConfig(updates_per_step=0.25, warm_up=400, random_warm_up=True, capacity=CAPACITY, eval_every=steps, eval_episodes=1)
+    loop = LoopConfig(updates_per_step=updates_per_step, warm_up=400, random_warm_up=True, capacity=CAPACITY, eval_every=steps, eval_episodes=1)
     features = Features(np.arange(2), np.full(2, 0.5, np.float32), np.full(2, 0.3, np.float32))
-    bonus = (PseudoCounts(np.zeros(2), np.ones(2), features=8, seed=seed) if arm == "pseudo-counts"
-             else Constant(mean_bonus(CSV, "pseudo-counts", seed) if arm == "constant" else 0.0))
-    visits = Visits(bonus)
-    trainer = OffPolicyLoop(envs.SPARSE_ID, features, ExploringReward(SCALE, WEIGHT, 0.0), sac, loop, seed, None, bonus=visits)
+    return OffPolicyLoop(envs.SPARSE_ID, features, ExploringReward(SCALE, weight, weight_final), sac, loop, seed, None, bonus=bonus)
+
+
+def counts(seed: int) -> Any:
+    """The pseudo-counts of the room."""
+    from gail_suite.exploration import PseudoCounts
+
+    return PseudoCounts(np.zeros(2), np.ones(2), features=8, seed=seed)
+
+
+def trained(arm: str, seed: int, steps: int = STEPS) -> tuple[Any, Visits]:
+    """SAC in the room with the bonus of an arm, and everywhere it has been."""
+    from gail_suite.exploration import Constant
+
+    visits = Visits(counts(seed) if arm == "pseudo-counts" else Constant(mean_bonus(CSV, "pseudo-counts", seed) if arm == "constant" else 0.0))
+    trainer = learner(visits, seed, steps)
     trainer.train(steps)
     return trainer, visits
+
+
+def cells(places: np.ndarray) -> int:
+    """How many of 100 cells of the room places (N, 2) lie in."""
+    return len(np.unique(np.clip((places * 10).astype(int), 0, 9), axis=0))
 
 
 def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
@@ -73,11 +91,10 @@ def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
     trainer, visits = trained(arm, seed, steps)
     seen = visits.places()
     paid = np.flatnonzero(in_goal(seen))
-    cells = {tuple(c) for c in np.clip((seen * 10).astype(int), 0, 9)}
     found = evaluate(trainer.policy(), envs.SPARSE_ID, n_episodes=20, seed=1000)
     return {"env": envs.SPARSE_ID, "arm": arm, "seed": seed, "env_steps": trainer.steps,
             "return_mean": round(float(found.returns.mean()), 2), "steps_to_goal": int(paid[0]) + 1 if len(paid) else "",
-            "cells_seen": len(cells), "bonus_mean": round(float(np.mean(visits.paid)), 5), "cpu_s": round(time.process_time() - start, 1)}
+            "cells_seen": cells(seen), "bonus_mean": round(float(np.mean(visits.paid)), 5), "cpu_s": round(time.process_time() - start, 1)}
 
 
 def main() -> None:
@@ -86,7 +103,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     a = parser.parse_args()
-    append_missing(CSV, COLUMNS, a.arms, a.seeds, explore)
+    append_missing(CSV, COLUMNS, a.arms, range(a.seeds), explore)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seeds", type=int, default=1)
     a = parser.parse_args()
-    append_missing(CSV, COLUMNS, a.arms, a.seeds, partial(measure, a.data))
+    append_missing(CSV, COLUMNS, a.arms, range(a.seeds), partial(measure, a.data))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     a = parser.parse_args()
-    append_missing(CSV, COLUMNS, a.arms, a.seeds, imitate)
+    append_missing(CSV, COLUMNS, a.arms, range(a.seeds), imitate)
 
 
 if __name__ == "__main__":

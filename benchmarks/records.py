@@ -82,7 +82,7 @@ def run_jobs(script: str, jobs: Iterable[tuple[str, list[str]]], at_once: int, l
         return sum(executor.map(one, jobs))
 
 
-def append_missing(path: Path, columns: Sequence[str], arms: Iterable[str], seeds: int,
+def append_missing(path: Path, columns: Sequence[str], arms: Iterable[str], seeds: Sequence[int],
                    measure: Callable[[str, int], dict[str, Any]]) -> None:
     """Measures every (arm, seed) that the CSV lacks, one after the other on one thread, and appends a line for each."""
     import torch
@@ -90,7 +90,7 @@ def append_missing(path: Path, columns: Sequence[str], arms: Iterable[str], seed
     torch.set_num_threads(1)
     code, command = commit(), shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     done = {(r["arm"], int(r["seed"])) for r in read_rows(path)}
-    for arm, seed in [(a, s) for s in range(seeds) for a in arms if (a, s) not in done]:
+    for arm, seed in [(a, s) for s in seeds for a in arms if (a, s) not in done]:
         row = measure(arm, seed)
         print(row, flush=True)
         append_row(path, columns, row | {"machine": machine(), "commit": code, "command": command})

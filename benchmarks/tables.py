@@ -105,6 +105,17 @@ def plain_table(name: str) -> Callable[[], str]:
     return table
 
 
+def exploration_choices_table() -> str:
+    """How often each choice found the goal, and when."""
+    rows = read_rows(RESULTS / "exploration_choices.csv")
+    lines = []
+    for arm in dict.fromkeys(r["arm"] for r in rows):
+        found = sorted((r for r in rows if r["arm"] == arm), key=lambda r: int(r["seed"]))
+        lines.append([arm, f"{sum(r['steps_to_goal'] != '' for r in found)} of {len(found)}", *(" ".join(r[c] or "-" for r in found) for c in ("steps_to_goal", "cells_seen")),
+                      ", ".join(sorted({r["commit"] for r in found}))])
+    return markdown(["choice", "goal found", "steps to it, each seed", "cells seen until then or the end", "commit"], lines)
+
+
 def ablation_table() -> str:
     """Each change of GAIL's defaults: score at the end, its paired difference from the defaults, area under the curve, seconds."""
     rows = read_rows(RESULTS / "ablation.csv")
@@ -253,7 +264,7 @@ def make(name: str) -> str:
             "priors_summary": priors_summary_table, "priors_whole": priors_whole_table, "priors_variants": priors_variants_table,
             "priors_headline": priors_headline_table, "priors_knowledge": priors_knowledge_table,
             "prior_density": prior_density_table, "prior_starts": prior_starts_table,
-            "ablation": ablation_table, "holding": holding_table, "mnist": mnist_table}.get(name, plain_table(name))()
+            "ablation": ablation_table, "exploration_choices": exploration_choices_table, "holding": holding_table, "mnist": mnist_table}.get(name, plain_table(name))()
 
 
 def rewritten(text: str) -> str:

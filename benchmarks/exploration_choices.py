@@ -1,0 +1,64 @@
+"""How often the goal of SparseRoom is found within 32,000 steps, on seeds that no choice of exploration.py saw, and other choices beside it.
+
+    python benchmarks/exploration_choices.py     # what the CSV lacks
+
+A run ends where it first stands in the goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+from exploration import STEPS, Visits, cells, counts, learner
+from records import append_missing
+
+CSV = Path(__file__).parent / "results" / "exploration_choices.csv"
+COLUMNS = ("arm", "seed", "steps_to_goal", "cells_seen", "machine", "commit", "command")
+FIRST_SEED = 100
+ARMS: dict[str, dict[str, Any]] = {
+    "as it is": {}, "gamma 0.99": {"gamma": 0.99}, "four times the updates": {"updates_per_step": 1.0}, "weight 60": {"weight": 60.0},
+    "does not fade": {"weight_final": 30.0}, "weight 100, does not fade": {"weight": 100.0, "weight_final": 100.0}}
+
+
+class GoalFound(Exception):
+    """The run has seen what it was for."""
+
+
+class UntilGoal(Visits):
+    """A `Bonus` that remembers where it was, until that is the goal."""
+
+    def __call__(self, transitions: Any, done: Any = None) -> Any:
+        from envs.sparse import in_goal
+
+        if in_goal(transitions.next_obs).any():
+            self.steps.append(transitions.next_obs.copy())
+            raise GoalFound
+        return super().__call__(transitions, done)
+
+
+def search(arm: str, seed: int) -> dict[str, Any]:
+    """Steps until the goal, empty where it was not found, and cells seen until then."""
+    visits, found = UntilGoal(counts(seed)), False
+    try:
+        learner(visits, seed, **ARMS[arm]).train(STEPS)
+    except GoalFound:
+        found = True
+    places = visits.places()
+    return {"arm": arm, "seed": seed, "steps_to_goal": len(places) if found else "", "cells_seen": cells(places)}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    a = parser.parse_args()
+    append_missing(CSV, COLUMNS, a.arms, range(FIRST_SEED, FIRST_SEED + a.seeds), search)
+
+
+if __name__ == "__main__":
+    main()
