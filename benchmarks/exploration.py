@@ -19,7 +19,8 @@ from records import append_missing, mean_bonus
 CSV = Path(__file__).parent / "results" / "exploration.csv"
 COLUMNS = ("env", "arm", "seed", "env_steps", "return_mean", "steps_to_goal", "cells_seen", "bonus_mean", "cpu_s", "machine", "commit", "command")
 ARMS = ("pseudo-counts", "none", "constant")  # constant: of the pseudo-counts' mean bonus on that seed, measured before it
-STEPS, SCALE, WEIGHT = 32_000, 100.0, 30.0
+STEPS, SCALE, WEIGHT, N_STEP = 32_000, 100.0, 60.0, 10
+# weight and returns of the choices of exploration_choices.py: what is new has to be known of many steps before it within a few updates
 CAPACITY = 2000
 """Transitions kept: a bonus that was paid long ago says that a place is new which no longer is."""
 
@@ -44,7 +45,7 @@ class Visits:
 
 
 def learner(bonus: Any, seed: int, steps: int = STEPS, weight: float = WEIGHT, weight_final: float = 0.0, gamma: float = 0.97,
-            updates_per_step: float = 0.25) -> Any:
+            updates_per_step: float = 0.25, n_step: int = N_STEP) -> Any:
     """SAC in the room, which has not begun, with a bonus."""
     import envs
     from gail_suite.exploration import ExploringReward
@@ -53,7 +54,7 @@ def learner(bonus: Any, seed: int, steps: int = STEPS, weight: float = WEIGHT, w
     from gail_suite.sac import SACConfig
 
     sac = SACConfig(hidden=(64, 64), batch_size=64, gamma=gamma, actor_lr=1e-3, critic_lr=1e-3, alpha=0.05, actor_delay=1,
-                    average_rate=0.02)
+                    average_rate=0.02, n_step=n_step)
     loop = LoopConfig(updates_per_step=updates_per_step, warm_up=400, random_warm_up=True, capacity=CAPACITY, eval_every=steps, eval_episodes=1)
     features = Features(np.arange(2), np.full(2, 0.5, np.float32), np.full(2, 0.3, np.float32))
     return OffPolicyLoop(envs.SPARSE_ID, features, ExploringReward(SCALE, weight, weight_final), sac, loop, seed, None, bonus=bonus)
