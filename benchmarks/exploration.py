@@ -18,9 +18,9 @@ from records import append_missing, mean_bonus
 
 CSV = Path(__file__).parent / "results" / "exploration.csv"
 COLUMNS = ("env", "arm", "seed", "env_steps", "return_mean", "steps_to_goal", "cells_seen", "bonus_mean", "cpu_s", "machine", "commit", "command")
-ARMS = ("pseudo-counts", "none", "constant")  # constant: of the pseudo-counts' mean bonus on that seed, measured before it
-STEPS, SCALE, WEIGHT, N_STEP = 32_000, 100.0, 60.0, 10
-# weight and returns of the choices of exploration_choices.py: what is new has to be known of many steps before it within a few updates
+ARMS = ("pseudo-counts", "none", "constant", "longer returns")  # constant: of the pseudo-counts' mean bonus on that seed, measured before it
+STEPS, SCALE, WEIGHT, N_STEP = 32_000, 100.0, 30.0, 3
+LONGER: dict[str, Any] = {"weight": 60.0, "n_step": 10}  # which finds the goal soonest (exploration_choices.py)
 CAPACITY = 2000
 """Transitions kept: a bonus that was paid long ago says that a place is new which no longer is."""
 
@@ -71,8 +71,9 @@ def trained(arm: str, seed: int, steps: int = STEPS) -> tuple[Any, Visits]:
     """SAC in the room with the bonus of an arm, and everywhere it has been."""
     from gail_suite.exploration import Constant
 
-    visits = Visits(counts(seed) if arm == "pseudo-counts" else Constant(mean_bonus(CSV, "pseudo-counts", seed) if arm == "constant" else 0.0))
-    trainer = learner(visits, seed, steps)
+    visits = Visits(counts(seed) if arm in ("pseudo-counts", "longer returns") else
+                    Constant(mean_bonus(CSV, "pseudo-counts", seed) if arm == "constant" else 0.0))
+    trainer = learner(visits, seed, steps, **(LONGER if arm == "longer returns" else {}))
     trainer.train(steps)
     return trainer, visits
 
