@@ -18,9 +18,11 @@ from records import append_missing, mean_bonus
 
 CSV = Path(__file__).parent / "results" / "exploration.csv"
 COLUMNS = ("env", "arm", "seed", "env_steps", "return_mean", "steps_to_goal", "cells_seen", "bonus_mean", "cpu_s", "machine", "commit", "command")
-ARMS = ("pseudo-counts", "none", "constant", "longer returns")  # constant: of the pseudo-counts' mean bonus on that seed, measured before it
-STEPS, SCALE, WEIGHT, N_STEP = 32_000, 100.0, 30.0, 3
-LONGER: dict[str, Any] = {"weight": 60.0, "n_step": 10}  # which finds the goal soonest (exploration_choices.py)
+STEPS, SCALE, WEIGHT = 32_000, 100.0, 30.0
+LONGER: dict[str, Any] = {"weight": 60.0, "n_step": 10}  # chosen on the seeds of exploration_choices.py
+ARMS: dict[str, dict[str, Any]] = {
+    "pseudo-counts": {}, "none": {}, "constant": {}, "longer returns": LONGER, "longer returns, none": LONGER, "longer returns, constant": LONGER}
+"""What an arm has in place of the defaults; the constant is the mean bonus of the pseudo-counts on that seed, measured before it."""
 CAPACITY = 2000
 """Transitions kept: a bonus that was paid long ago says that a place is new which no longer is."""
 
@@ -45,7 +47,7 @@ class Visits:
 
 
 def learner(bonus: Any, seed: int, steps: int = STEPS, weight: float = WEIGHT, weight_final: float = 0.0, gamma: float = 0.97,
-            updates_per_step: float = 0.25, n_step: int = N_STEP) -> Any:
+            updates_per_step: float = 0.25, n_step: int = 3) -> Any:
     """SAC in the room, which has not begun, with a bonus."""
     import envs
     from gail_suite.exploration import ExploringReward
@@ -67,13 +69,21 @@ def counts(seed: int) -> Any:
     return PseudoCounts(np.zeros(2), np.ones(2), features=8, seed=seed)
 
 
-def trained(arm: str, seed: int, steps: int = STEPS) -> tuple[Any, Visits]:
-    """SAC in the room with the bonus of an arm, and everywhere it has been."""
+def bonus_of(arm: str, seed: int) -> Any:
+    """Pseudo-counts, or the constant that stands for them."""
     from gail_suite.exploration import Constant
 
-    visits = Visits(counts(seed) if arm in ("pseudo-counts", "longer returns") else
-                    Constant(mean_bonus(CSV, "pseudo-counts", seed) if arm == "constant" else 0.0))
-    trainer = learner(visits, seed, steps, **(LONGER if arm == "longer returns" else {}))
+    if arm.endswith("none"):
+        return Constant(0.0)
+    if arm.endswith("constant"):
+        return Constant(mean_bonus(CSV, "longer returns" if ARMS[arm] else "pseudo-counts", seed))
+    return counts(seed)
+
+
+def trained(arm: str, seed: int, steps: int = STEPS) -> tuple[Any, Visits]:
+    """SAC in the room with the bonus of an arm, and everywhere it has been."""
+    visits = Visits(bonus_of(arm, seed))
+    trainer = learner(visits, seed, steps, **ARMS[arm])
     trainer.train(steps)
     return trainer, visits
 

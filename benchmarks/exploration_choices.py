@@ -1,4 +1,4 @@
-"""How often the goal of SparseRoom is found within 32,000 steps, on seeds that no choice of exploration.py saw, and other choices beside it.
+"""How often the goal of SparseRoom is found within 32,000 steps, by choices of weight, returns and updates, on seeds of their own.
 
     python benchmarks/exploration_choices.py     # what the CSV lacks
 
