@@ -57,7 +57,7 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
 
     torch.set_num_threads(1)
     import gail_suite as gs
-    from gail_suite.config import build
+    from gail_suite.runs.config import build
 
     row = few_demos.ROWS[ROW]
     run_dir = few_demos.WORK / "ablation" / f"{ROW}-{slug(variant)}-{seed}"

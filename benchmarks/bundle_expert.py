@@ -19,8 +19,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from records import machine
 
 import envs
-from gail_suite.evaluation import evaluate
-from gail_suite.policy import LearnedPolicy
+from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.showing.evaluation import evaluate
 
 N, EXPERT_SEED, RANDOM_SEED = 50, 100_000, 200_000
 

@@ -50,10 +50,10 @@ def learner(bonus: Any, seed: int, steps: int = STEPS, weight: float = WEIGHT, w
             updates_per_step: float = 0.25, n_step: int = 3) -> Any:
     """SAC in the room, which has not begun, with a bonus."""
     import envs
-    from gail_suite.exploration import ExploringReward
-    from gail_suite.features import Features
-    from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
-    from gail_suite.sac import SACConfig
+    from gail_suite.learning.features import Features
+    from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
+    from gail_suite.learning.sac import SACConfig
+    from gail_suite.priors.pseudo_counts import ExploringReward
 
     sac = SACConfig(hidden=(64, 64), batch_size=64, gamma=gamma, actor_lr=1e-3, critic_lr=1e-3, alpha=0.05, actor_delay=1,
                     average_rate=0.02, n_step=n_step)
@@ -64,14 +64,14 @@ def learner(bonus: Any, seed: int, steps: int = STEPS, weight: float = WEIGHT, w
 
 def counts(seed: int) -> Any:
     """The pseudo-counts of the room."""
-    from gail_suite.exploration import PseudoCounts
+    from gail_suite.priors.pseudo_counts import PseudoCounts
 
     return PseudoCounts(np.zeros(2), np.ones(2), features=8, seed=seed)
 
 
 def bonus_of(arm: str, seed: int) -> Any:
     """Pseudo-counts, or the constant that stands for them."""
-    from gail_suite.exploration import Constant
+    from gail_suite.priors.pseudo_counts import Constant
 
     if arm.endswith("none"):
         return Constant(0.0)
@@ -97,7 +97,7 @@ def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
     """How a run ended, when it first reached the goal, and how many of 100 cells of the room it saw."""
     import envs
     from envs.sparse import in_goal
-    from gail_suite.evaluation import evaluate
+    from gail_suite.showing.evaluation import evaluate
 
     start = time.process_time()
     trainer, visits = trained(arm, seed, steps)

@@ -132,7 +132,7 @@ def save_curve(run_dir: Path) -> None:
 
 def new_or_resumed(kind, row: Row, demos_used, config, seed: int, run_dir: Path):
     """A trainer, from the newest checkpoint of `run_dir` if there is one, which must be of the same settings and demonstrations."""
-    from gail_suite.checkpoint import checkpoints
+    from gail_suite.runs.checkpoint import checkpoints
 
     if not checkpoints(run_dir / "checkpoints"):
         note_session(run_dir, goes_on=False)
@@ -149,11 +149,11 @@ def new_or_resumed(kind, row: Row, demos_used, config, seed: int, run_dir: Path)
 def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: list[str], budget_s: float | None):
     """The final policy of one algorithm and the environment steps it took."""
     import gail_suite as gs
-    from gail_suite.config import build
-    from gail_suite.runlog import forget_policy
+    from gail_suite.runs.config import build
+    from gail_suite.runs.runlog import forget_policy
 
     if algo.startswith("imitation-"):
-        from gail_suite import reference
+        from gail_suite.algorithms import reference
 
         return reference.train(algo.removeprefix("imitation-"), row.env, demos_used, seed, budget_s)
     if algo == "bc":

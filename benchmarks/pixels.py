@@ -27,12 +27,12 @@ def imitate(arm: str, seed: int, steps: int = STEPS) -> dict:
     """Trains on the frames' score and measures on the toy's own reward."""
     import demos
     import envs
-    from gail_suite.evaluation import evaluate
-    from gail_suite.exploration import Constant, ExploringReward
-    from gail_suite.features import fit_features
-    from gail_suite.offpolicy import LoopConfig, OffPolicyLoop
-    from gail_suite.pixels import Sight, fit_sight
-    from gail_suite.sac import SACConfig
+    from gail_suite.learning.features import fit_features
+    from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
+    from gail_suite.learning.sac import SACConfig
+    from gail_suite.priors.pseudo_counts import Constant, ExploringReward
+    from gail_suite.priors.sight import Sight, fit_sight
+    from gail_suite.showing.evaluation import evaluate
 
     start = time.process_time()
     shown = demos.record(envs.toy_expert, envs.TOY_ID, 8, seed=10_000 + 100 * seed)

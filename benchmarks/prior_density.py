@@ -27,9 +27,9 @@ from records import append_row, commit, machine, measure_tasks, read_rows
 import demos
 import envs
 import gail_suite as gs
-from gail_suite.actions import action_bounds, to_unit
-from gail_suite.behaviour import density_of
-from gail_suite.priors import fit_prior
+from gail_suite.learning.actions import action_bounds, to_unit
+from gail_suite.priors.behaviour import density_of
+from gail_suite.priors.prior import fit_prior
 
 CSV = few_demos.CSV.parent / "prior_density.csv"
 TASKS, N_STATES, NOISE = ("ant-4x20", "humanoid-1"), 1500, 0.3

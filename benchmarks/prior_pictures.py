@@ -25,8 +25,8 @@ def typicality() -> None:
     """How the scores of a mixture fitted to 4 Ant trajectories spread over transitions of the expert and of others."""
     from prior_scores import FIT, recorded
 
-    from gail_suite.priors import fit_prior
-    from gail_suite.typicality import score
+    from gail_suite.priors.prior import fit_prior
+    from gail_suite.priors.typicality import score
 
     expert = recorded("Ant-v5", "expert")
     prior = fit_prior(expert[:FIT], "gmm", n_components=8)
@@ -59,7 +59,7 @@ def exploration() -> None:
 
 def frames() -> None:
     """The toy as the reward sees it: the expert, a point that stands, one that drifts out of its lane."""
-    from gail_suite.pixels import toy_frames
+    from gail_suite.priors.sight import toy_frames
 
     shown = {"expert": [0.05, 1.95, -0.05], "standing": [0.0, 0.0, 0.0], "drifting": [0.7, 1.5, 0.8]}
     figure, axes = plt.subplots(1, len(shown), figsize=(7, 2))
@@ -74,10 +74,10 @@ def bottleneck() -> None:
     import torch
     from prior_scores import recorded
 
-    from gail_suite.bc import demo_pairs
-    from gail_suite.bottleneck import BottleneckDiscriminator
-    from gail_suite.dual import Dual
-    from gail_suite.losses import gail_loss
+    from gail_suite.learning.discriminators import BottleneckDiscriminator
+    from gail_suite.learning.dual import Dual
+    from gail_suite.learning.losses import gail_loss
+    from gail_suite.learning.pairs import demo_pairs
 
     features, *expert = demo_pairs("Ant-v5", recorded("Ant-v5", "expert"))
     noisy = recorded("Ant-v5", "noise").transitions()
@@ -110,9 +110,9 @@ def latent() -> None:
     import torch
     from prior_scores import FIT, recorded
 
-    from gail_suite.bc import demo_pairs
-    from gail_suite.latent_actions import decoder_of
-    from gail_suite.priors import fit_prior
+    from gail_suite.learning.pairs import demo_pairs
+    from gail_suite.priors.latent_actions import decoder_of
+    from gail_suite.priors.prior import fit_prior
 
     shown = recorded("Ant-v5", "expert")[:FIT]
     actions = demo_pairs("Ant-v5", shown)[2].numpy()
@@ -133,8 +133,8 @@ def behaviour() -> None:
     from prior_scores import FIT, recorded
 
     import demos
-    from gail_suite.behaviour import density_of
-    from gail_suite.priors import fit_prior
+    from gail_suite.priors.behaviour import density_of
+    from gail_suite.priors.prior import fit_prior
 
     expert, steps, levels = recorded("Ant-v5", "expert"), 60, np.linspace(-1, 1, 81)
     states = {"its own states": expert[FIT : FIT + 1], "after noise of 0.3": recorded("Ant-v5", "noise")[:1]}
@@ -164,10 +164,10 @@ def starts() -> None:
 
     import envs
     from envs.starts import put
-    from gail_suite.priors import fit_prior
-    from gail_suite.raycast import RayCaster
-    from gail_suite.starts import sample
-    from gail_suite.video import Camera
+    from gail_suite.priors.prior import fit_prior
+    from gail_suite.priors.starts import sample
+    from gail_suite.showing.raycast import RayCaster
+    from gail_suite.showing.video import Camera
 
     row, n = few_demos.ROWS["humanoid-1"], 5
     shown, env = few_demos.demonstrations(row, 0), envs.make(row.env).unwrapped

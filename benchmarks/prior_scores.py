@@ -71,8 +71,8 @@ def measure(env_id: str, model: str, control: str, seed: int = 0) -> dict[str, A
     """One line of the table."""
     from sklearn.metrics import roc_auc_score
 
-    from gail_suite.priors import fit_prior
-    from gail_suite.typicality import score
+    from gail_suite.priors.prior import fit_prior
+    from gail_suite.priors.typicality import score
 
     expert = recorded(env_id, "expert")
     start = time.process_time()

@@ -22,8 +22,8 @@ from records import append_row, commit, machine, measure_tasks, read_rows
 
 import demos
 import envs
-from gail_suite.priors import fit_prior
-from gail_suite.starts import sample
+from gail_suite.priors.prior import fit_prior
+from gail_suite.priors.starts import sample
 
 CSV = few_demos.CSV.parent / "prior_starts.csv"
 TASKS, N_STARTS, STEPS = ("ant-4x20", "humanoid-1"), 100, 200

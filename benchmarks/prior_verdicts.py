@@ -18,7 +18,7 @@ from priors import ALSO, ARMS, STEPS, TASKS, first_of, rows_of, whole_rows_of
 from records import read_rows
 
 import envs
-from gail_suite.stats import probability_of_improvement, t_interval
+from gail_suite.showing.stats import probability_of_improvement, t_interval
 
 Runs = list[dict[str, str]]
 """Lines of the CSV."""

@@ -146,7 +146,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
 
     torch.set_num_threads(1)
     import gail_suite as gs
-    from gail_suite.config import build
+    from gail_suite.runs.config import build
 
     if any((r["arm"], int(r["seed"]), int(r["env_steps"])) == (name, seed, steps) for r in rows_of(task)):
         raise SystemExit(f"{task}, {name}, seed {seed} is in {CSV.name} already: to run it again remove its line, and its folder in {WORK}")
@@ -175,7 +175,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
 
 def prior_settings(arm: Arm, task: str, seed: int, shown: Any, run_dir: Path) -> tuple[str, ...]:
     """Fits the arm's priors to the run's own demonstrations and says where they are."""
-    from gail_suite.priors import fit_prior
+    from gail_suite.priors.prior import fit_prior
 
     paths = []
     for name, fit in (("prior", arm.fit), ("second_prior", arm.second)):

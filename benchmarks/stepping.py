@@ -151,7 +151,7 @@ def measure(env_id: str, n_envs: int, args: argparse.Namespace) -> list[dict[str
 
 def provenance(argv: list[str]) -> dict[str, Any]:
     """The columns that say where the numbers come from."""
-    from gail_suite.runlog import versions
+    from gail_suite.runs.runlog import versions
 
     known = versions()
     shown = [word if Path(word).name == word or "/" not in word else Path(word).name for word in argv]

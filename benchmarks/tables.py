@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from records import read_rows
 
-from gail_suite.stats import bootstrap_interval, iqm
+from gail_suite.showing.stats import bootstrap_interval, iqm
 
 RESULTS = ROOT / "benchmarks" / "results"
 MARKER = re.compile(r"(<!-- table:(?P<name>[\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

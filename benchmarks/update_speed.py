@@ -98,7 +98,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    from gail_suite.cpu import cpu_settings
+    from gail_suite.learning.cpu import cpu_settings
 
     run, rows = collected(), []
     for variant, matmul in (("as in training", "auto"), ("float32", "float32"), ("compiled", "auto")):

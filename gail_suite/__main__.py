@@ -2,7 +2,7 @@
 
 import sys
 
-from gail_suite.cli import main
+from gail_suite.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -60,7 +60,7 @@ def note(text: str) -> None:
 
 def set_values(pairs: Iterable[str]) -> Iterator[tuple[str, Any]]:
     """Names and values, read as YAML, of name=value texts; ValueError for any other text."""
-    from gail_suite.config import parsed
+    from gail_suite.runs.config import parsed
 
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -83,7 +83,7 @@ def find_policy(source: str, env_id: str | None, trust: bool = False) -> tuple[A
         if env_id is None:
             raise ValueError("the bundled expert of which environment? give --env, such as --env Ant-v5")
         return (envs.toy_expert if env_id == envs.TOY_ID else demos.expert(env_id)), env_id
-    from gail_suite.policy import load_policy
+    from gail_suite.learning.policy import load_policy
 
     path = Path(source)
     if not path.exists():
@@ -100,7 +100,7 @@ def check_resume(run_dir: Path, algo: str, given: Sequence[str]) -> None:
     file = run_dir / "config.json"
     if not file.is_file():
         raise ValueError(f"{run_dir} is not a run directory (it has no config.json)")
-    from gail_suite.report import read_json
+    from gail_suite.showing.report import read_json
 
     found = read_json(file).get("algo")
     if found is None:
@@ -118,7 +118,7 @@ def run_folder(out: Path | None, name: str, resume: str | None) -> Path:
 
     What a run leaves that was killed before its first checkpoint is no hindrance: there is nothing to lose.
     """
-    from gail_suite.runlog import holds_run
+    from gail_suite.runs.runlog import holds_run
 
     folder = out if out is not None else Path("runs") / name.replace("/", "-")
     if holds_run(folder):

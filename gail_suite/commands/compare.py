@@ -17,8 +17,8 @@ def compare(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> N
     out
         Draw the curves into this PNG.
     """
-    from gail_suite.comparison import compare as summarise
-    from gail_suite.comparison import draw, table
+    from gail_suite.showing.comparison import compare as summarise
+    from gail_suite.showing.comparison import draw, table
 
     if not runs:
         raise ValueError("compare which runs? give run directories, such as gail-suite compare runs/*")

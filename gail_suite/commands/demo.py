@@ -40,9 +40,9 @@ def demo(
     frames
         Frames of the film.
     """
-    from gail_suite.config import length
-    from gail_suite.demo import STEPS, run_demo, table
-    from gail_suite.runlog import StopRequested
+    from gail_suite.jobs.demo import STEPS, run_demo, table
+    from gail_suite.runs.config import length
+    from gail_suite.runs.runlog import StopRequested
 
     try:
         summary = run_demo(

@@ -7,7 +7,7 @@ from gail_suite.commands.common import DEFAULT, Output, command
 
 def doctor(*, output: Output = DEFAULT) -> None:
     """Show versions, devices, renderers and physics of this machine, and what would stop the main job."""
-    from gail_suite.doctor import diagnose
+    from gail_suite.jobs.doctor import diagnose
 
     found = diagnose()
     lines = []

@@ -26,10 +26,10 @@ def evaluate(
     num_envs
         Environments stepped together (the result does not depend on it).
     """
-    from gail_suite.checkpoint import write_json
-    from gail_suite.evaluation import EVAL_SEED
-    from gail_suite.evaluation import evaluate as measure
-    from gail_suite.report import read_json
+    from gail_suite.runs.checkpoint import write_json
+    from gail_suite.showing.evaluation import EVAL_SEED
+    from gail_suite.showing.evaluation import evaluate as measure
+    from gail_suite.showing.report import read_json
 
     actor, env_id = find_policy(policy, env, trust)
     found = measure(actor, env_id, n_episodes=n, seed=seed, n_envs=num_envs, deterministic=not stochastic)

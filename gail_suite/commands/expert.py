@@ -63,10 +63,10 @@ def train(
     set
         One setting, such as --set sac.gamma=0.98; may be given several times.
     """
-    from gail_suite.config import build
-    from gail_suite.expert import ExpertConfig, ExpertTrainer
-    from gail_suite.finish import finish_run
-    from gail_suite.runlog import StopRequested, stop_on_signals, stop_requested
+    from gail_suite.algorithms.expert import ExpertConfig, ExpertTrainer
+    from gail_suite.jobs.finish import finish_run
+    from gail_suite.runs.config import build
+    from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
     if resume is not None:
         given = {"env": env, "seed": seed or None, "num-envs": num_envs, "out": out, "warm-start": warm_start, "config": config, "set": set or None}

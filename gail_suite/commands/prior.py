@@ -56,7 +56,7 @@ def fit(
         One setting of the model or the use, such as --set n_components=4; may be given several times.
     """
     import demos as demonstrations
-    from gail_suite.priors import USES, check, fit_prior, known
+    from gail_suite.priors.prior import USES, check, fit_prior, known
 
     model = model or USES[known("use", use, USES)][1][0]
     check(use, model, control)
@@ -101,8 +101,8 @@ def score(*, demos: Path, prior: Path | None = None, model: str | None = None, s
         Without --prior: one setting of the model, such as --set n_components=4; may be given several times.
     """
     import demos as demonstrations
-    from gail_suite.priors import check, load_prior, provenance
-    from gail_suite.typicality import rank, rank_among
+    from gail_suite.priors.prior import check, load_prior, provenance
+    from gail_suite.priors.typicality import rank, rank_among
 
     shown = demonstrations.load(demos)
     if prior is None:

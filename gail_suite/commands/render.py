@@ -50,7 +50,7 @@ def render(
     overlay
         Write task, policy, step and return into the picture.
     """
-    from gail_suite.video import render as film
+    from gail_suite.showing.video import render as film
 
     actor, env_id = find_policy(policy, env, trust)
     other = find_policy(compare, env_id, trust)[0] if compare else None

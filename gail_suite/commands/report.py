@@ -15,7 +15,7 @@ def report(run: Path, *, output: Output = DEFAULT) -> None:
     run
         A run directory.
     """
-    from gail_suite.report import read_json, write_report
+    from gail_suite.showing.report import read_json, write_report
 
     path = write_report(run)
     following = [] if (run / "video.mp4").is_file() else [filming(run, read_json(run / "config.json").get("env_id"))]

@@ -63,8 +63,8 @@ def sweep(
     ray
         Run on a Ray cluster instead: its address, or "local".
     """
-    from gail_suite.runlog import StopRequested, stop_on_signals, stop_requested
-    from gail_suite.sweep import plan, run_here, run_on_ray, summary
+    from gail_suite.jobs.sweep import plan, run_here, run_on_ray, summary
+    from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
     if jobs is not None and jobs < 1:
         raise ValueError(f"--jobs is {jobs}; at least one run at a time is needed")

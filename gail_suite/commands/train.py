@@ -53,7 +53,7 @@ TRAINING = Training()
 
 def bc(*, training: Training = TRAINING, output: Output = DEFAULT) -> None:
     """Behaviour cloning: fit the demonstrated actions."""
-    from gail_suite.bc import BC, BCConfig
+    from gail_suite.algorithms.bc import BC, BCConfig
 
     config = _settings(lambda env_id: BCConfig(), training, output)
     if config is not None:
@@ -103,7 +103,7 @@ def gail(
              "second-prior": second_prior, "second-prior-weight": second_prior_weight}
     settings = _prior_settings(generator, {name: value for name, value in given.items() if value is not None}, resume, training)
     training = replace(training, set=(*settings, *training.set))
-    from gail_suite.gail import GAIL, GAILConfig
+    from gail_suite.algorithms.gail import GAIL, GAILConfig
 
     def go_on(run_dir: Path) -> Any:
         return GAIL.resume(run_dir, device=_device(device))
@@ -114,7 +114,7 @@ def gail(
         kind = partial(GAIL, device=_device(device))
         recipe = Recipe("gail", kind, lambda env_id: GAILConfig(), go_on, "loop.n_envs")
     else:
-        from gail_suite.adversarial import OnPolicyGAIL, onpolicy_config
+        from gail_suite.algorithms.gail_onpolicy import OnPolicyGAIL, onpolicy_config
 
         if device != "cpu":
             raise ValueError(f"--generator {generator} trains on the processor: leave out --device {device}")
@@ -141,7 +141,7 @@ def airl(
     resume
         Run directory to go on with; nothing else is needed.
     """
-    from gail_suite.airl import AIRL, AIRLConfig
+    from gail_suite.algorithms.airl import AIRL, AIRLConfig
 
     settings = () if generator is None else (f"learner.generator={generator}",)
     recipe = Recipe("airl", AIRL, lambda env_id: AIRLConfig(), AIRL.resume, "learner.n_envs", settings)
@@ -164,7 +164,7 @@ def _adversarial(
     recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output
 ) -> None:
     if resume is not None:
-        from gail_suite.report import read_json
+        from gail_suite.showing.report import read_json
 
         given = [*_settled(training), *["num-envs"] * (num_envs is not None), *["generator"] * bool(recipe.settings)]
         check_resume(resume, recipe.algo, given)
@@ -189,8 +189,8 @@ def _prior_settings(generator: str, given: dict[str, Any], resume: Path | None, 
     if generator != "sac":
         raise ValueError(f"a prior needs the off-policy learner: leave out --generator {generator} (a bottleneck works there without one: "
                          "--set discriminator.bottleneck=0.5)")
-    from gail_suite.config import build
-    from gail_suite.gail import GAILConfig
+    from gail_suite.algorithms.gail import GAILConfig
+    from gail_suite.runs.config import build
 
     named = build(GAILConfig(), training.config, training.set)  # a file may name it
     for folder, path in (("prior", named.prior.path), ("second-prior", named.second_prior.path)):
@@ -204,7 +204,7 @@ def _prior_settings(generator: str, given: dict[str, Any], resume: Path | None, 
 
 def _settings(defaults: Callable[[str | None], Any], training: Training, output: Output) -> Any:
     """The configuration, or None after it was shown."""
-    from gail_suite.config import build, describe
+    from gail_suite.runs.config import build, describe
 
     env_id = training.env
     if env_id is None and training.demos is not None:
@@ -242,7 +242,7 @@ def _check_ending(training: Training, env_id: str | None) -> None:
     if training.eval_episodes < 0:
         raise ValueError(f"--eval-episodes is {training.eval_episodes}: give 0 for no evaluation, or more")
     if training.video and env_id is not None:
-        from gail_suite.video import check_filmable
+        from gail_suite.showing.video import check_filmable
 
         check_filmable(env_id)
 
@@ -250,7 +250,7 @@ def _check_ending(training: Training, env_id: str | None) -> None:
 def _train(
     algo: str, trainer: Any, run_dir: Path, training: Training, output: Output, length: dict[str, int | None]
 ) -> None:
-    from gail_suite.runlog import StopRequested, stop_on_signals, stop_requested
+    from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
     with stop_on_signals():
         run = trainer.train(**length, eval_episodes=0, quiet=output.quiet)
@@ -261,7 +261,7 @@ def _train(
 
 
 def _finish(algo: str, run: Any, run_dir: Path, env_id: str, training: Training, output: Output) -> None:
-    from gail_suite.finish import finish_run
+    from gail_suite.jobs.finish import finish_run
 
     values, text = finish_run(run_dir, run.policy, env_id, training.eval_episodes, training.video)
     following = [filming(run_dir, env_id), command("eval", run_dir, "-n", 50)]

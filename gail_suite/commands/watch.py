@@ -23,7 +23,7 @@ def watch(
     episodes
         Stop after this many.
     """
-    from gail_suite.window import play
+    from gail_suite.showing.window import play
 
     actor, env_id = find_policy(policy, env, trust)
     returns = play(actor, env_id, episodes=episodes, seed=seed, deterministic=not stochastic, say=output.say)

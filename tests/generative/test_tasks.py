@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 import generative as g
-from gail_suite.cli import main
 from gail_suite.commands import gen
+from gail_suite.commands.cli import main
 from gail_suite.commands.common import Output
 from generative import inversion, pictures, tasks
 from generative.backend import seed_generator

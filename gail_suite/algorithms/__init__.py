@@ -1,0 +1,1 @@
+"""One trainer a file: behaviour cloning, GAIL, AIRL, experts."""

@@ -1,0 +1,131 @@
+"""Adversarial inverse reinforcement learning (Fu, Luo and Levine, 2018): a reward that can be kept and reused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gail_suite.algorithms.gail_onpolicy import OnPolicyTrainer
+from gail_suite.learning.learned_reward import LearnedReward
+from gail_suite.learning.losses import gail_loss
+from gail_suite.learning.networks import Discriminator
+from gail_suite.learning.onpolicy import Cadence, Pairs
+from gail_suite.learning.rewards import reward_fn
+from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
+from gail_suite.learning.sb3 import OnPolicyConfig
+from gail_suite.runs.config import at_least, has_layers
+
+__all__ = ["AIRL", "AIRLConfig", "ShapedReward"]
+
+
+@dataclass(frozen=True)
+class AIRLConfig:
+    """AIRL; the learner's constants are those of on-policy GAIL."""
+
+    learner: OnPolicyConfig = field(default_factory=OnPolicyConfig)
+    """PPO or TRPO and its constants."""
+    cadence: Cadence = field(default_factory=Cadence)
+    """Evaluations and checkpoints."""
+    state_only: bool = False
+    """The reward depends on the state alone, so that it survives a change of dynamics."""
+    hidden: tuple[int, ...] = (100, 100)
+    """Width of the layers of reward and shaping (tanh)."""
+    lr: float = 3e-4
+    """Adam rate of both."""
+    updates: int = 32
+    """Gradient steps after each batch."""
+    batch_size: int = 256
+    """Pairs of each class in a step."""
+    weight_decay: float = 1e-3
+    """Decoupled weight decay, which keeps the unbounded logits small."""
+    reward: str = "gail"
+    """Form of the policy's reward: airl, log D - log(1 - D), is the paper's, for tasks that do not end early; gail, -log(1 - D),
+    stays positive, so that falling does not pay."""
+    reward_clip: float = 10.0
+    """Bound on the reward's absolute value."""
+
+    def __post_init__(self) -> None:
+        has_layers(self)
+        at_least(self, 1, "updates", "batch_size")
+        at_least(self, 0, "lr", "weight_decay", "reward_clip")
+
+
+class ShapedReward:
+    """The objective of AIRL.
+
+    f(s, a, s') = g(s[, a]) + gamma h(s') - h(s), with h(s') = 0 where the task ended;
+    D = exp f / (exp f + pi(a|s)), so the logit (expert is high) is f - log pi(a|s); the paper's reward for
+    the policy is log D - log(1 - D) = f - log pi(a|s), the default here -log(1 - D) (see `AIRLConfig.reward`). Logits for actions cut to the bounds use the density at the cut action, for both
+    classes alike.
+    """
+
+    def __init__(self, expert: Pairs, config: AIRLConfig, gamma: float, seed: int) -> None:
+        self.expert, self.config, self.gamma = expert, config, gamma
+        n_features, n_actions = expert.features.shape[1], expert.actions.shape[1]
+        self.g = Discriminator(n_features + (0 if config.state_only else n_actions), config.hidden)
+        self.h = Discriminator(n_features, config.hidden)
+        parameters = [*self.g.parameters(), *self.h.parameters()]
+        self.optimiser = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+        self.reward = reward_fn(config.reward, config.reward_clip)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def shaped(self, pairs: Pairs) -> Tensor:
+        """f(s, a, s'), (N,)."""
+        inputs = pairs.features if self.config.state_only else torch.cat([pairs.features, pairs.actions], -1)
+        after = (1 - pairs.terminated) * self.h(pairs.next_features)
+        return self.g(inputs) + self.gamma * after - self.h(pairs.features)
+
+    def logits(self, pairs: Pairs, policy: Any) -> Tensor:
+        """f - log pi(a|s) under SB3's `policy`, (N,)."""
+        with torch.no_grad():
+            log_prob = policy.get_distribution(pairs.features).log_prob(pairs.actions)
+        return self.shaped(pairs) - log_prob
+
+    @torch.no_grad()
+    def rewards(self, pairs: Pairs, policy: Any) -> Tensor:
+        return self.reward(self.logits(pairs, policy))
+
+    def update(self, agent: Pairs, policy: Any) -> dict[str, Tensor]:
+        """`updates` steps of cross-entropy on the logits; the policy's probabilities are those after its own update."""
+        for _ in range(self.config.updates):
+            logits = self.logits(self._some(self.expert), policy), self.logits(self._some(agent), policy)
+            loss, info = gail_loss(*logits)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser.step()
+        return info
+
+    def _some(self, pairs: Pairs) -> Pairs:
+        return pairs[torch.randint(len(pairs), (self.config.batch_size,), generator=self.generator)]
+
+    def state(self) -> dict[str, np.ndarray]:
+        nets = {**module_arrays(self.g, "g"), **module_arrays(self.h, "h")}
+        return {**nets, **optimiser_arrays(self.optimiser, "optim"), "rng": self.generator.get_state().numpy().copy()}
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        load_module_arrays(self.g, arrays, "g")
+        load_module_arrays(self.h, arrays, "h")
+        load_optimiser_arrays(self.optimiser, arrays, "optim")
+        self.generator.set_state(torch.from_numpy(np.array(arrays["rng"])))
+
+
+class AIRL(OnPolicyTrainer):
+    """AIRL of `demonstrations` on `env_id`; `reward()` is the learned g, without the shaping."""
+
+    algo = "airl"
+
+    @classmethod
+    def _config(cls, config: Any) -> AIRLConfig:
+        return config or AIRLConfig()
+
+    def _objective(self) -> ShapedReward:
+        return ShapedReward(self.expert, self.config, self.config.learner.gamma, self.seed)
+
+    def reward(self) -> LearnedReward:
+        c = self.config
+        shape = {"hidden": list(c.hidden), "activation": "tanh", "state_only": c.state_only}
+        return self._learned_reward(self.objective.g, form="airl", clip=c.reward_clip, **shape)

@@ -1,0 +1,154 @@
+"""Training of new experts on the environment's own reward: SAC over the vector env, optionally from an earlier policy."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import demos
+import envs
+from demos.policy import MlpPolicy
+from gail_suite.learning.features import Features, fit_features, state_columns
+from gail_suite.learning.networks import Actor
+from gail_suite.learning.objectives import TaskReward
+from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
+from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.sac import SACConfig
+from gail_suite.runs.checkpoint import load_checkpoint
+from gail_suite.runs.config import length, recorded
+from gail_suite.runs.runlog import RunLog, forget_policy, refuse_used, stop_requested, write_run_files
+
+
+@dataclass(frozen=True)
+class ExpertConfig:
+    """Expert training: SAC on the task's reward."""
+
+    reward_scale: float = 0.1
+    """Factor on the environment's reward."""
+    reward_cap: float | None = None
+    """Reward of a step, before scaling, beyond which more counts as less, min(r, 2 cap - r): an expert that is to run at a speed and
+    not as fast as it can learns not to fall."""
+    warm_start: str | None = None
+    """Policy to continue from: bundled, or a folder. Its actor is taken over; the critics start fresh."""
+    sac: SACConfig = field(default_factory=lambda: SACConfig(
+        tune_alpha=True, alpha=1.0, actor_lr=7e-4, lr_final=0.05, decay_start=0.5))
+    """The learner."""
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(
+        updates_per_step=0.25, capacity=1_000_000, warm_up=8000, random_warm_up=True, eval_every=50_000,
+        checkpoint_every=100_000, log_every=10_000))
+    """Collection and housekeeping."""
+
+
+DEFAULT_STEPS = 1_000_000
+
+
+class ExpertTrainer:
+    """Trains an expert in `run_dir`; a killed run goes on with `resume`."""
+
+    def __init__(self, env_id: str, config: ExpertConfig | None = None, seed: int = 0, run_dir: str | Path = "expert"):
+        self.env_id, self.config, self.seed = env_id, config or ExpertConfig(), seed
+        self.run_dir, self.total_steps = Path(run_dir), DEFAULT_STEPS
+        start = starting_policy(env_id, self.config.warm_start)
+        features = fit_features(observations(env_id, seed, start), state_columns(env_id))
+        self._build(features)
+        if start is not None:
+            load_actor(self.loop.sac.actor, start, features)
+            self.loop.sac.restart_average()
+
+    def _build(self, features: Features) -> None:
+        c = self.config
+        self.loop = OffPolicyLoop(self.env_id, features, TaskReward(c.reward_scale, c.reward_cap), c.sac, c.loop, self.seed, self.run_dir)
+
+    @classmethod
+    def resume(cls, run_dir: str | Path) -> ExpertTrainer:
+        """The trainer of an existing run directory, at its newest checkpoint; needs nothing else, not even the policy it began with."""
+        self = cls.__new__(cls)
+        self.run_dir = Path(run_dir)
+        saved = json.loads((self.run_dir / "config.json").read_text())
+        self.env_id, self.seed, self.total_steps = saved["env_id"], saved["seed"], saved["total_steps"]
+        self.config = recorded(ExpertConfig(sac=SACConfig(), loop=LoopConfig()), saved["config"])
+        _, tensors, _ = load_checkpoint(self.run_dir / "checkpoints")
+        self._build(Features(*(np.array(tensors[f"features/{name}"]) for name in ("columns", "mean", "std"))))
+        self.loop.load()
+        return self
+
+    def train(self, total_steps: int | None = None, quiet: bool = False) -> LearnedPolicy:
+        """Trains up to `total_steps` environment steps (1M unless resumed) and returns the averaged policy.
+
+        The policy of a run that was not stopped is also saved in run_dir/policy.
+        """
+        total = self.total_steps = length(total_steps, self.total_steps)
+        if self.loop.current is None:
+            refuse_used(self.run_dir)
+        with RunLog(self.run_dir, total, quiet=quiet) as log:
+            write_run_files(self.run_dir, {"algo": "expert", "env_id": self.env_id, "seed": self.seed,
+                                           "total_steps": total, "config": dataclasses.asdict(self.config)})
+            forget_policy(self.run_dir)
+            log.truncate_to(self.loop.steps)
+            self.loop.train(total, log)
+        policy = self.loop.policy()
+        if not stop_requested():
+            policy.save(self.run_dir / "policy")
+        return policy
+
+
+def starting_policy(env_id: str, source: str | None) -> MlpPolicy | None:
+    """The policy named by `ExpertConfig.warm_start`."""
+    if source is None:
+        return None
+    return demos.expert(env_id) if source == "bundled" else MlpPolicy.load(Path(source))
+
+
+def observations(env_id: str, seed: int, policy: MlpPolicy | None, n_steps: int = 500, n_envs: int = 8) -> np.ndarray:
+    """Observations (n_steps * n_envs, O) under uniform random actions, or under a policy's stochastic ones."""
+    env: Any = envs.make_vec(env_id, n_envs=n_envs, seed=seed, infos="minimal")
+    rng = np.random.default_rng(seed)
+    if policy is not None:
+        policy.seed(seed)
+    seen = [env.reset()]
+    for _ in range(n_steps - 1):
+        if policy is None:
+            actions = rng.uniform(env.action_space.low, env.action_space.high, (n_envs, *env.action_space.shape))
+        else:
+            actions = policy.predict(seen[-1])[0]
+        seen.append(env.step(np.asarray(actions, np.float32))[0])
+    env.close()
+    return np.concatenate(seen)
+
+
+def load_actor(actor: Actor, policy: MlpPolicy, features: Features) -> None:
+    """Makes an actor on `features` act as `policy` does: both input maps are affine, so the first layer absorbs their difference.
+
+    Raises:
+        ValueError: another kind of policy than the actor, layers of other shapes, or a column that the features hide.
+    """
+    t, linears = policy.tensors, [m for m in actor.trunk if isinstance(m, torch.nn.Linear)]
+    if "log_std.weight" not in t or "decoder.0.weight" in t or policy.meta["activation"] != "relu" or not policy.meta["squash"]:
+        raise ValueError("the policy is no squashed Gaussian of relu layers whose deviation depends on the state, as this learner's is: "
+                         "start from an expert or a policy of off-policy GAIL or BC, or from scratch")
+    widths, wanted = [t[name].shape[0] for name in sorted(t) if re.fullmatch(r"hidden\.\d+\.bias", name)], [m.out_features for m in linears]
+    if widths != wanted:
+        raise ValueError(f"the policy's layers are {widths} wide and the learner's {wanted}: set sac.hidden={json.dumps(widths)}")
+    hidden = np.setdiff1d(np.flatnonzero(t["obs_scale"] * np.abs(t["hidden.0.weight"]).max(0)), features.columns)
+    if len(hidden):
+        raise ValueError(f"the policy reads {len(hidden)} observation columns that the learner drops (first: {hidden[0]}): "
+                         "start from a policy trained by this suite, or from scratch")
+    scaled = (t["hidden.0.weight"] * t["obs_scale"])[:, features.columns]
+    shift = scaled @ (features.mean - t["obs_mean"][features.columns])
+    values = [(scaled * features.std, t["hidden.0.bias"] + shift)]
+    values += [(t[f"hidden.{i}.weight"], t[f"hidden.{i}.bias"]) for i in range(1, len(linears))]
+    values += [(np.concatenate([t["mean.weight"], t["log_std.weight"]]), np.concatenate([t["mean.bias"], t["log_std.bias"]]))]
+    with torch.no_grad():
+        for layer, (weight, bias) in zip([*linears, actor.head], values, strict=True):
+            if layer.weight.shape != weight.shape:
+                raise ValueError(f"the policy's layer is {weight.shape} and the learner's {tuple(layer.weight.shape)}: "
+                                 "start from a policy of the same environment")
+            layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
+            layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))

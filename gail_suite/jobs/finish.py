@@ -1,0 +1,30 @@
+"""What every training ends with: evaluation, learning curve, report and, if asked for, a film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import demos
+from gail_suite.runs.checkpoint import write_json
+from gail_suite.showing.evaluation import evaluate
+from gail_suite.showing.report import write_report
+
+
+def finish_run(run_dir: Path, policy: Any, env_id: str, n_episodes: int, video: bool) -> tuple[dict[str, Any], str]:
+    """Write eval.json, video.mp4, learning_curve.png and report.html; the values for --json and a line for people."""
+    values: dict[str, Any] = {"run_dir": str(run_dir), "env_id": env_id, "score": None}
+    text = f"{env_id} run in {run_dir}"
+    if n_episodes:
+        found = evaluate(policy, env_id, n_episodes=n_episodes)
+        write_json(run_dir / "eval.json", found.as_dict())
+        values |= found.as_dict()
+        score = "" if found.score is None else f"score {found.score:.3f}, "
+        text += f": {score}return {found.return_mean:.0f} +- {found.return_sd:.0f} over {n_episodes} episodes"
+    if video:
+        from gail_suite.showing.video import render
+
+        compare = demos.expert(env_id) if env_id in demos.experts() else None
+        render(policy, env_id, run_dir / "video.mp4", compare=compare)
+    values["report"] = str(write_report(run_dir))
+    return values, text

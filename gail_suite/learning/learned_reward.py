@@ -1,0 +1,86 @@
+"""Learned rewards as objects of their own: a `RewardFn` on raw observations, saved without pickle and loaded anywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from demos.files import write_atomic
+from gail_suite.learning.actions import to_unit
+from gail_suite.learning.discriminators import BottleneckDiscriminator, make_discriminator
+from gail_suite.learning.features import Features
+from gail_suite.learning.networks import Discriminator
+from gail_suite.learning.rewards import reward_fn
+from gail_suite.learning.sac import load_module_arrays, module_arrays
+
+
+class LearnedReward:
+    """r(s, a) = clip(form(net(x(s)[, a]))), with `form` one of `gail_suite.learning.rewards` and actions scaled to [-1, 1].
+
+    meta: env_id, form, clip, hidden, activation, state_only, and of a bottleneck its nats and latent; anything else is
+    provenance.
+    """
+
+    def __init__(
+        self,
+        net: Discriminator | BottleneckDiscriminator,
+        features: Features,
+        act_low: np.ndarray,
+        act_high: np.ndarray,
+        meta: dict[str, Any],
+    ) -> None:
+        self.net, self.features, self.act_low, self.act_high = net, features, act_low, act_high
+        self.meta = {"kind": "learned_reward", **meta}
+        self._form = reward_fn(meta["form"], meta["clip"])
+
+    @torch.no_grad()
+    def __call__(self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray) -> np.ndarray:
+        """Rewards (B,) of obs (B, O) and acts (B, A) in the environment's units."""
+        inputs = [self.features(np.asarray(obs))]
+        if not self.meta["state_only"]:
+            inputs.append(to_unit(acts, self.act_low, self.act_high).astype(np.float32))
+        return self._form(self.net(torch.from_numpy(np.concatenate(inputs, axis=1)))).numpy()
+
+
+def save_reward(reward: LearnedReward, folder: str | Path) -> Path:
+    """Write `reward.safetensors` and `reward.json` into a folder, each whole or not at all."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {**module_arrays(reward.net, "net"), "act_low": reward.act_low, "act_high": reward.act_high}
+    arrays |= {f"features.{name}": np.ascontiguousarray(value) for name, value in reward.features.state().items()}
+    write_atomic(folder / "reward.safetensors", save(arrays))
+    write_atomic(folder / "reward.json", (json.dumps(reward.meta, indent=1, sort_keys=True) + "\n").encode())
+    return folder
+
+
+def load_reward(folder: str | Path) -> LearnedReward:
+    """The reward in a folder written by `save_reward`.
+
+    Raises:
+        ValueError: missing, damaged, or not a learned reward.
+    """
+    folder = Path(folder)
+    try:
+        meta = json.loads((folder / "reward.json").read_text())
+        if meta["kind"] != "learned_reward":
+            raise ValueError(f"it says kind {meta['kind']!r}")
+        arrays = load_file(folder / "reward.safetensors")
+        features = Features(*(arrays[f"features.{name}"] for name in ("columns", "mean", "std")))
+        act_low, act_high = arrays["act_low"], arrays["act_high"]
+        n_inputs = len(features.columns) + (0 if meta["state_only"] else len(act_low))
+        net: Discriminator | BottleneckDiscriminator
+        if meta.get("bottleneck", 0):
+            net = make_discriminator(n_inputs, meta["hidden"], meta["bottleneck"], meta["latent"])
+        else:
+            net = Discriminator(n_inputs, meta["hidden"], meta["activation"])
+        load_module_arrays(net, arrays, "net")
+        return LearnedReward(net, features, act_low, act_high, meta)
+    except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{folder} holds no readable learned reward ({reason}): save one with save_reward") from error

@@ -1,0 +1,295 @@
+"""The off-policy training loop: collect, learn from replay, evaluate, checkpoint. What is learned is the objective's affair."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import envs
+from demos.trajectory import Transitions
+from gail_suite.learning.actions import from_unit
+from gail_suite.learning.cpu import MATMUL, cpu_settings, keep_freed_memory
+from gail_suite.learning.features import Features
+from gail_suite.learning.networks import Actor, policy_tensors
+from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.replay import Replay, Window
+from gail_suite.learning.reward_env import true_next_obs
+from gail_suite.learning.sac import SAC, SACConfig
+from gail_suite.runs.checkpoint import load_checkpoint, save_checkpoint
+from gail_suite.runs.config import at_least
+from gail_suite.runs.runlog import RunLog, stop_requested
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How experience is collected and how often things happen; all counts are environment steps."""
+
+    n_envs: int = 8
+    """Environments stepped together."""
+    updates_per_step: float = 0.5
+    """Gradient updates per environment step."""
+    warm_up: int = 2000
+    """Steps collected before the first update."""
+    capacity: int = 300_000
+    """Transitions kept in the replay buffer."""
+    ends_share: float = 0.0
+    """Share of the learner's batches that is drawn from the steps that led to the latest terminations."""
+    random_warm_up: bool = False
+    """Uniform random actions during the warm-up (else the policy's own)."""
+    eval_every: int = 10_000
+    """Steps between evaluations of the averaged actor; 0 for one at the end alone."""
+    eval_episodes: int = 5
+    """Episodes of such an evaluation."""
+    checkpoint_every: int = 20_000
+    """Steps between checkpoints; 0 for one at the end alone."""
+    log_every: int = 2_000
+    """Steps between rows of metrics.jsonl."""
+    horizon: int = 0
+    """Steps over which the schedules run, where that is more than the run's own: what a longer run does at first."""
+    matmul: str = "auto"
+    """Matrix products while training: auto (bfloat16 inputs where the processor multiplies them faster), float32 or bfloat16."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "n_envs", "capacity", "eval_episodes", "log_every")
+        at_least(self, 0, "updates_per_step", "warm_up", "ends_share", "eval_every", "checkpoint_every", "horizon")
+        if self.ends_share > 1:
+            raise ValueError(f"setting ends_share is a share of a batch, at most 1, got {self.ends_share}")
+        if self.matmul not in MATMUL:
+            raise ValueError(f"setting matmul is {self.matmul!r}: choose one of {', '.join(MATMUL)}")
+
+
+class Objective(Protocol):
+    """What the learner maximises, and what has to be trained alongside it."""
+
+    def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
+        """One step of the objective's own networks, before a policy update."""
+
+    def rewards(self, window: Window) -> Tensor:
+        """(B, n) rewards of a window."""
+
+    def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
+        """Further arguments for `SAC.update`."""
+
+    def set_progress(self, fraction: float) -> None:
+        """The run is `fraction` in [0, 1] done."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
+
+
+class Bonus(Protocol):
+    """A reward that does not change once it is given: computed when a step is collected, and kept in the replay.
+
+    Anything with a memory (visits, a model that learns) lives here and goes into checkpoints.
+    """
+
+    def __call__(self, transitions: Transitions, done: np.ndarray) -> np.ndarray:
+        """(n_envs,) for one step of every environment, in the environment's units; `done` where an episode ends."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
+
+
+class OffPolicyLoop:
+    """Environment, replay, learner and objective of one run, with everything needed to go on after a kill."""
+
+    def __init__(self, env_id: str, features: Features, objective: Objective, sac: SACConfig, loop: LoopConfig,
+                 seed: int, run_dir: Path | None, device: str = "cpu", bonus: Bonus | None = None,
+                 make_actor: Callable[..., Actor] = Actor, wrap_env: Callable[[Any], Any] | None = None):
+        keep_freed_memory()
+        self.env_id, self.features, self.objective, self.config = env_id, features, objective, loop
+        self.seed, self.bonus = seed, bonus
+        self.run_dir = Path(run_dir) if run_dir is not None else None
+        torch.manual_seed(seed)
+        self.env: Any = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
+        if wrap_env is not None:
+            self.env = wrap_env(self.env)
+        self.spec = envs.spec(env_id)
+        space: Any = self.env.action_space
+        self.low, self.high = space.low, space.high
+        self.sac = SAC(len(features.columns), self.spec.act_dim, sac, device, make_actor)
+        self.replay = Replay(loop.capacity, loop.n_envs, len(features.columns), self.spec.act_dim, bonus is not None)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.steps, self.owed = 0, 0.0
+        self.saved_at: int | None = None
+        self.current: np.ndarray | None = None
+        self.obs = np.zeros((loop.n_envs, self.spec.obs_dim))  # what `current` was made of; a bonus may read all of it
+        self.returns: deque[float] = deque(maxlen=20)
+        self.running = np.zeros(loop.n_envs)
+        self.whole = np.arange(loop.n_envs) >= getattr(self.env, "n_cut", 0)  # whose episodes tell what the task returns
+        self.sums: dict[str, list[Tensor]] = defaultdict(list)
+
+    # collecting
+
+    def _actions(self) -> np.ndarray:
+        assert self.current is not None
+        if self.config.random_warm_up and self.steps < self.config.warm_up:
+            return 2 * torch.rand(self.config.n_envs, self.spec.act_dim, generator=self.generator).numpy() - 1
+        # a copy, since matrix products round differently on memory that torch did not align
+        return self.sac.act(torch.from_numpy(self.current).clone(), self.generator).numpy()
+
+    def _unscaled(self, actions: np.ndarray) -> np.ndarray:
+        return from_unit(actions, self.low, self.high)
+
+    def _step(self, actions: np.ndarray) -> tuple:
+        return self.env.step(self._unscaled(actions))
+
+    def _store(self, actions: np.ndarray, outcome: tuple) -> None:
+        obs, rewards, done, infos = outcome
+        features = self.features(obs)
+        next_obs, terminated = true_next_obs(obs, done, infos)
+        true_next = self.features(next_obs) if done.any() else features
+        self.replay.add(self.current, actions, true_next, rewards, terminated, done, *self._bonus(actions, next_obs, terminated, done))
+        self.current, self.obs = features, np.array(obs)
+        self.running += rewards
+        self.returns.extend(self.running[done & self.whole])
+        self.running[done] = 0
+        self.steps += self.config.n_envs
+
+    def _bonus(self, actions: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, ...]:
+        if self.bonus is None:
+            return ()
+        return (self.bonus(Transitions(self.obs, self._unscaled(actions), next_obs, terminated), done),)
+
+    # learning
+
+    def _learn(self) -> None:
+        if self.steps < self.config.warm_up:
+            return
+        self.owed += self.config.updates_per_step * self.config.n_envs
+        while self.owed >= 1:
+            self.owed -= 1
+            info = self.objective.update(self.replay, self.generator)
+            size = self.sac.config.batch_size
+            window = self.replay.sample(size, self.sac.config.n_step, self.generator,
+                                        before_ends=round(self.config.ends_share * size))
+            info |= self.sac.update(window, self.objective.rewards(window), self.generator,
+                                    **self.objective.learner_inputs(self.generator))
+            if window.bonus is not None:
+                info["bonus"] = window.bonus[:, 0].mean()
+            for name, value in info.items():
+                self.sums[name].append(value)
+
+    def train(self, total_steps: int, log: RunLog | None = None) -> None:
+        """Runs until `total_steps`; the environments step in a second thread while the learner works.
+
+        Updates see the replay as it was before the step in flight, so the result does not depend on timing.
+        """
+        if self.current is None:
+            self._begin()
+        with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
+            while self.steps < total_steps and not stop_requested():
+                fraction = self.steps / max(total_steps, self.config.horizon)
+                self.sac.set_progress(fraction)
+                self.objective.set_progress(fraction)
+                actions = self._actions()
+                pending = pool.submit(self._step, actions)
+                self._learn()
+                self._store(actions, pending.result())
+                self._periodic(total_steps, log)
+        if self.run_dir is not None and self.saved_at != self.steps:
+            self.save()
+
+    def _begin(self) -> None:
+        """A new episode everywhere."""
+        self.obs = self.env.reset()
+        self.current = self.features(self.obs)
+        self.running[:] = 0
+
+    def _due(self, every: int) -> bool:
+        return every > 0 and self.steps // every > (self.steps - self.config.n_envs) // every
+
+    def _periodic(self, total_steps: int, log: RunLog | None) -> None:
+        row: dict[str, float] = {}
+        if self._due(self.config.log_every) and self.sums:
+            row = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}
+            row |= {"train_return": float(np.mean(self.returns)) if self.returns else float("nan")}
+            if not np.isfinite(row["critic_loss"]):
+                raise FloatingPointError(f"critic loss is {row['critic_loss']} at step {self.steps}: the run has diverged; "
+                                         "start a new run with a lower sac.critic_lr")
+            self.sums.clear()
+        if self._due(self.config.eval_every) or self.steps >= total_steps:
+            row |= self.evaluate()
+        if log is not None:
+            if row:
+                log.log(self.steps, **row)
+            log.progress(self.steps, **{k: row[k] for k in ("score", "return_mean", "train_return") if k in row})
+        if self.run_dir is not None and self._due(self.config.checkpoint_every):
+            self.save()
+
+    def evaluate(self) -> dict[str, float]:
+        """Return, length and (where references exist) score of the averaged actor, on the environment's own reward."""
+        from gail_suite.showing.evaluation import (
+            evaluate,  # imports nothing of this module; late so that tests can train without
+        )
+
+        result = evaluate(self.policy(), self.env_id, n_episodes=self.config.eval_episodes, seed=50_000 + self.seed)
+        row = {"return_mean": float(result.returns.mean()), "length_mean": float(result.lengths.mean())}
+        return row if result.score is None else {**row, "score": float(result.score)}
+
+    def policy(self, actor: Actor | None = None) -> LearnedPolicy:
+        """The averaged (or the given) actor as a policy on observations."""
+        mean, scale = self.features.policy_inputs(self.spec.obs_dim)
+        tensors = policy_tensors(actor or self.sac.averaged, mean, scale, self.features.columns, self.low, self.high)
+        return LearnedPolicy(tensors, {"kind": "mlp_policy", "env_id": self.env_id, "activation": "relu", "squash": True,
+                                       "env_steps": self.steps, "updates": self.sac.updates, "seed": self.seed})
+
+    # checkpoints
+
+    def _checkpoints(self) -> Path:
+        if self.run_dir is None:
+            raise ValueError("this run has no directory to keep checkpoints in: give run_dir")
+        return self.run_dir / "checkpoints"
+
+    def save(self) -> Path:
+        """Writes a checkpoint of everything under run_dir/checkpoints."""
+        parts = {"sac": self.sac.state(), "replay": self.replay.state(), "objective": self.objective.state(),
+                 "features": self.features.state(), "env": self.env.get_state(),
+                 "loop": {"current": self.current, "running": self.running, "returns": np.array(self.returns),
+                          "generator": self.generator.get_state().numpy()},
+                 "policy": self.policy().tensors}
+        if self.bonus is not None:
+            parts["bonus"] = self.bonus.state() | {"obs": self.obs}
+        tensors = {f"{part}/{k}": np.asarray(v) for part, arrays in parts.items() for k, v in arrays.items()}
+        path = save_checkpoint(self._checkpoints(), self.steps, tensors, {"owed": self.owed})
+        self.saved_at = self.steps
+        return path
+
+    def load(self) -> None:
+        """Continues from the newest readable checkpoint of run_dir, with new episodes where a simulator cannot be read."""
+        step, tensors, state = load_checkpoint(self._checkpoints())
+        parts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+        for name, value in tensors.items():
+            part, key = name.split("/", 1)
+            parts[part][key] = value
+        self.sac.load_state(parts["sac"])
+        self.replay.load_state(parts["replay"])
+        self.objective.load_state(parts["objective"])
+        self.features = Features(**parts["features"])
+        self.env.reset()
+        self.env.set_state(parts["env"])
+        loop = parts["loop"]
+        self.current, self.running = np.array(loop["current"]), np.array(loop["running"])
+        self.returns = deque(loop["returns"].tolist(), maxlen=20)
+        self.generator.set_state(torch.from_numpy(np.array(loop["generator"])))
+        if self.bonus is not None:
+            self.obs = np.array(parts["bonus"].pop("obs"))
+            self.bonus.load_state(parts["bonus"])
+        self.steps, self.owed, self.saved_at = step, state["owed"], step
+        if "sim" not in parts["env"]:
+            self.replay.cut()
+            self._begin()

@@ -1,0 +1,188 @@
+"""The on-policy imitation loop: collect with the learned reward, improve the policy, improve the reward."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import envs
+from gail_suite.learning.features import Features
+from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.reward_env import FeatureVecEnv, RewardVecEnv
+from gail_suite.learning.sb3 import (
+    OnPolicyConfig,
+    health,
+    learned_policy,
+    learner_state,
+    load_learner_state,
+    make_learner,
+)
+from gail_suite.runs.checkpoint import save_checkpoint
+from gail_suite.runs.config import at_least
+from gail_suite.runs.runlog import RunLog, stop_requested
+
+FIELDS = ("features", "actions", "next_features", "terminated")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Transitions in learner's units: features (N, F), actions (N, A) in [-1, 1], next features (N, F), terminated (N,)."""
+
+    features: Tensor
+    actions: Tensor
+    next_features: Tensor
+    terminated: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: Tensor) -> Pairs:
+        return Pairs(*(getattr(self, name)[rows] for name in FIELDS))
+
+
+class Objective(Protocol):
+    """A reward that keeps learning to tell the expert from the policy."""
+
+    def rewards(self, pairs: Pairs, policy: Any) -> Tensor:
+        """(N,) rewards under the present networks; `policy` is SB3's, for log-probabilities."""
+
+    def update(self, agent: Pairs, policy: Any) -> dict[str, Tensor]:
+        """Learn from an iteration's transitions."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often things happen; all counts are environment steps."""
+
+    eval_every: int = 100_000
+    """Steps between evaluations; 0 for one at the end alone."""
+    eval_episodes: int = 5
+    """Episodes of such an evaluation."""
+    checkpoint_every: int = 200_000
+    """Steps between checkpoints; 0 for one at the end alone."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "eval_episodes")
+        at_least(self, 0, "eval_every", "checkpoint_every")
+
+
+class OnPolicyLoop:
+    """Environments, SB3 learner and objective of one run, with everything needed to go on after a kill."""
+
+    def __init__(
+        self,
+        env_id: str,
+        features: Features,
+        objective: Objective,
+        config: OnPolicyConfig,
+        cadence: Cadence,
+        seed: int,
+        run_dir: Path | None,
+    ) -> None:
+        self.env_id, self.features, self.objective = env_id, features, objective
+        self.config, self.cadence, self.seed, self.run_dir = config, cadence, seed, run_dir
+        self.base: Any = envs.make_vec(env_id, n_envs=config.n_envs, seed=seed, infos="minimal")
+        self.env = RewardVecEnv(FeatureVecEnv(self.base, features), self._reward)
+        self.model = make_learner(config, self.env, seed)
+        _, self._callback = self.model._setup_learn(1)
+        self._rollout: list[Pairs] = []
+        self.constants: dict[str, np.ndarray] = {}
+
+    @property
+    def steps(self) -> int:
+        """Environment steps taken."""
+        return self.model.num_timesteps
+
+    def _reward(self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray) -> np.ndarray:
+        pairs = Pairs(*(torch.as_tensor(x, dtype=torch.float32) for x in (obs, acts, next_obs, terminated)))
+        self._rollout.append(pairs)
+        return self.objective.rewards(pairs, self.model.policy).numpy()
+
+    def iterate(self) -> dict[str, float]:
+        """Collect one batch, improve the policy on it, then the objective."""
+        self._rollout.clear()
+        self.model.collect_rollouts(self.env, self._callback, self.model.rollout_buffer, self.model.n_steps)
+        self.model.train()
+        agent = Pairs(*(torch.cat([getattr(p, name) for p in self._rollout]) for name in FIELDS))
+        info = {name: float(value) for name, value in self.objective.update(agent, self.model.policy).items()}
+        row = {**health(self.model), **info, "reward_mean": float(self.model.rollout_buffer.rewards.mean())}
+        bad = [name for name, value in row.items() if not np.isfinite(value)]
+        if bad:
+            raise FloatingPointError(
+                f"{', '.join(bad)} not finite at step {self.steps}: start a new run with a lower learner.lr"
+            )
+        returns = self.env.true_returns
+        return {**row, "train_return": float(np.mean(returns))} if returns else row
+
+    def train(self, total_steps: int | None, log: RunLog | None = None, budget_s: float | None = None) -> None:
+        """Iterate until `total_steps` (None: without end), a signal, or `budget_s` seconds of wall clock."""
+        begin, end = time.monotonic(), math.inf if total_steps is None else total_steps
+        while self.steps < end and not stop_requested():
+            before = self.steps
+            row = self.iterate()
+            spent = budget_s is not None and time.monotonic() - begin >= budget_s
+            last = self.steps >= end or spent
+            if last or self._due(before, self.cadence.eval_every):
+                row |= self.evaluate()
+            if log is not None:
+                log.log(self.steps, **row)
+                log.progress(self.steps, **{k: row[k] for k in ("score", "return_mean", "train_return") if k in row})
+            if self.run_dir is not None and not last and self._due(before, self.cadence.checkpoint_every):
+                self.save()
+            if spent:
+                break
+        if self.run_dir is not None:
+            self.save()
+
+    def _due(self, before: int, every: int) -> bool:
+        return every > 0 and self.steps // every > before // every
+
+    def evaluate(self) -> dict[str, float]:
+        """Return, length and (where references exist) score of the deterministic policy on the task's own reward."""
+        from gail_suite.showing.evaluation import evaluate
+
+        result = evaluate(self.policy(), self.env_id, n_episodes=self.cadence.eval_episodes, seed=50_000 + self.seed)
+        row = {"return_mean": result.return_mean, "length_mean": result.length_mean}
+        return row if result.score is None else {**row, "score": result.score}
+
+    def policy(self) -> LearnedPolicy:
+        """The learner's policy on observations."""
+        return learned_policy(self.model, self.config, self.features, self.env_id, env_steps=self.steps, seed=self.seed)
+
+    def save(self) -> Path:
+        """Write a checkpoint of everything, and the policy beside it."""
+        assert self.run_dir is not None
+        self.policy().save(self.run_dir / "policy")
+        parts = {
+            "learner": learner_state(self.model),
+            "objective": self.objective.state(),
+            "features": self.features.state(),
+            "env": self.base.get_state(),
+            "reward_env": self.env.state(),
+            "constants": self.constants,
+        }
+        tensors = {f"{part}/{k}": np.asarray(v) for part, arrays in parts.items() for k, v in arrays.items()}
+        return save_checkpoint(self.run_dir / "checkpoints", self.steps, tensors, {})
+
+    def load(self, step: int, parts: dict[str, dict[str, np.ndarray]]) -> None:
+        """Continue from the parts of a checkpoint taken at `step`, with new episodes where a simulator cannot be read."""
+        self.objective.load_state(parts["objective"])
+        self.base.set_state(parts["env"])
+        load_learner_state(self.model, parts["learner"], step)
+        self.env.load_state(parts["reward_env"])
+        if "sim" not in parts["env"]:
+            self.model._last_obs = self.env.reset()
+            self.model._last_episode_starts = np.ones(self.config.n_envs, bool)

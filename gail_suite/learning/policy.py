@@ -1,0 +1,142 @@
+"""Learned policies and their way to and from stable-baselines3 zips."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import envs
+from demos.policy import MlpPolicy
+
+SB3_ALGORITHMS = ("PPO", "A2C", "SAC", "TD3", "DDPG", "TQC", "TRPO", "ARS", "RecurrentPPO", "CrossQ")
+
+
+class LearnedPolicy(MlpPolicy):
+    """An `MlpPolicy` that exports to stable-baselines3."""
+
+    def save_sb3(self, path: str | Path) -> Path:
+        """Writes an SB3 zip (SAC if squashed, else PPO) that plain `SAC.load` / `PPO.load` runs.
+
+        The input standardisation is folded into the first layer, so deterministic actions agree to float32 rounding.
+        Only the actor is meaningful; the critics are untrained.
+
+        Raises:
+            ValueError: the policy's actions go through a decoder, which stable-baselines3's actors do not have.
+        """
+        if self._decoder is not None:
+            raise ValueError("a policy with latent actions cannot be exported: stable-baselines3's actors end in tanh and have "
+                             "no decoder behind it; keep policy.safetensors, which demos.MlpPolicy runs with NumPy alone")
+        model = self._sb3_sac() if self.meta["squash"] else self._sb3_ppo()
+        path = Path(path).with_suffix(".zip")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(path)
+        return path
+
+    def _folded(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Hidden layers' (weight, bias) with x = (obs - mean) * scale folded into the first."""
+        t = self.tensors
+        layers: list[tuple[np.ndarray, np.ndarray]] = []
+        while f"hidden.{len(layers)}.weight" in t:
+            layers.append((t[f"hidden.{len(layers)}.weight"], t[f"hidden.{len(layers)}.bias"]))
+        weight, bias = layers[0]
+        scaled = weight * t["obs_scale"]
+        layers[0] = (scaled, bias - scaled @ t["obs_mean"])
+        return layers
+
+    def _policy_kwargs(self) -> dict[str, Any]:
+        widths = [len(bias) for _, bias in self._folded()]
+        return {"net_arch": widths, "activation_fn": {"relu": nn.ReLU, "tanh": nn.Tanh}[self.meta["activation"]]}
+
+    def _sb3_sac(self):
+        from stable_baselines3 import SAC
+
+        env = envs.make(self.env_id)
+        model = SAC("MlpPolicy", env, policy_kwargs=self._policy_kwargs(), buffer_size=1, device="cpu")
+        self._copy(model.actor.latent_pi, model.actor.mu)
+        head: Any = model.actor.log_std
+        with torch.no_grad():
+            head.weight.copy_(torch.from_numpy(self.tensors["log_std.weight"]))
+            head.bias.copy_(torch.from_numpy(self.tensors["log_std.bias"]))
+        env.close()
+        return model
+
+    def _sb3_ppo(self):
+        from stable_baselines3 import PPO
+
+        env = envs.make(self.env_id)
+        model = PPO("MlpPolicy", env, policy_kwargs=self._policy_kwargs(), n_steps=64, batch_size=64, device="cpu")
+        self._copy(model.policy.mlp_extractor.policy_net, model.policy.action_net)
+        with torch.no_grad():
+            model.policy.log_std.copy_(torch.from_numpy(self.tensors["log_std"]))
+        env.close()
+        return model
+
+    def _copy(self, trunk: nn.Module, mean: nn.Module) -> None:
+        linears = [m for m in trunk.modules() if isinstance(m, nn.Linear)] + [mean]
+        layers = [*self._folded(), (self.tensors["mean.weight"], self.tensors["mean.bias"])]
+        linear: Any
+        with torch.no_grad():
+            for linear, (weight, bias) in zip(linears, layers, strict=True):
+                linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
+                linear.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))
+
+
+def from_sb3(path: str | Path, trust: bool = False):
+    """The model in an SB3 (or sb3-contrib) zip, a Policy by its `predict`.
+
+    Raises:
+        ValueError: not trusted (an SB3 zip holds pickled data that runs code when loaded), unreadable, or of an unknown
+            algorithm.
+    """
+    path = Path(path)
+    if not trust:
+        raise ValueError(f"{path} is an SB3 zip and holds pickled data, which can run code when loaded: "
+                         "pass --trust (trust=True) if you know where it comes from")
+    import sb3_contrib
+    import stable_baselines3
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            module = json.loads(archive.read("data"))["policy_class"].get("__module__", "")
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is not a readable SB3 zip ({error}): export it again with model.save(...)") from error
+    package = stable_baselines3 if module.startswith("stable_baselines3") else sb3_contrib
+    for name in SB3_ALGORITHMS:
+        if f".{name.lower()}." in f"{module}." or module.endswith(f".{name.lower()}.policies"):
+            return getattr(package, name).load(path, device="cpu")
+    return stable_baselines3.PPO.load(path, device="cpu")  # PPO and A2C share stable_baselines3.common.policies
+
+
+def load_policy(path: str | Path, trust: bool = False):
+    """The policy of a run directory, of a policy folder, or of an SB3 zip (`trust` needed).
+
+    Raises:
+        ValueError: nothing there can be read as a policy.
+    """
+    path = Path(path)
+    if path.suffix == ".zip" and path.is_file():
+        return from_sb3(path, trust)
+    for folder in (path / "policy", path):
+        if (folder / "policy.safetensors").is_file():
+            return LearnedPolicy.load(folder)
+    if (path / "checkpoints").is_dir():
+        return policy_from_checkpoint(path)
+    raise ValueError(f"{path} holds no policy: expected a run directory, a folder with policy.safetensors, or an SB3 .zip")
+
+
+def policy_from_checkpoint(run_dir: Path) -> LearnedPolicy:
+    """The averaged actor of a run's newest checkpoint."""
+    from gail_suite.runs.checkpoint import load_checkpoint
+
+    step, tensors, _ = load_checkpoint(run_dir / "checkpoints")
+    config = json.loads((run_dir / "config.json").read_text())
+    prefix = "policy/"
+    arrays = {k[len(prefix):]: np.array(v) for k, v in tensors.items() if k.startswith(prefix)}
+    return LearnedPolicy(arrays, {"kind": "mlp_policy", "env_id": config["env_id"], "activation": "relu", "squash": True,
+                                  "env_steps": step})

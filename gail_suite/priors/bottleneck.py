@@ -1,0 +1,95 @@
+"""The variational discriminator bottleneck (Peng et al., 2019): the discriminator sees only a few nats of its input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from demos.trajectory import Demonstrations
+from gail_suite.learning.discriminators import BottleneckDiscriminator
+from gail_suite.learning.dual import gaussian_kl
+from gail_suite.learning.features import Features
+from gail_suite.learning.pairs import demo_pairs
+from gail_suite.priors.fitting import shuffled
+from gail_suite.priors.prior import Prior, PriorConfig, provenance
+from generative.vae import VAE
+
+NOT_OF: dict[str, tuple[str, ...]] = {}
+"""Settings of other models: there is one."""
+
+
+def fit(demonstrations: Demonstrations, model: str = "vae", seed: int = 0, control: str | None = None, *, latent: int = 32,
+        hidden: int = 128, layers: int = 2, beta: float = 1.0, steps: int = 1500) -> Prior:
+    """A VAE of the demonstrations' pairs (features, action in [-1, 1]), whose encoder is to start a discriminator.
+
+    Args:
+        latent, hidden, layers: sizes of the VAE, and so of the discriminator.
+        beta: weight of its KL; larger ones encode fewer nats.
+        steps: gradient steps at most.
+    """
+    features, x, actions, _, _ = demo_pairs(demonstrations.env_id, demonstrations)
+    pairs = torch.cat([x, actions], -1)
+    if control == "shuffled":
+        pairs = shuffled(pairs, seed)
+    trained: dict[str, Any] = {"lr": 0.0} if control == "untrained" else {}
+    vae = VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.05, batch_size=128, **trained)
+    vae.fit(pairs, steps=1 if trained else steps, seed=seed, progress=False, device="cpu")
+    settings = {"latent": latent, "hidden": hidden, "layers": layers, "beta": beta, "steps": steps,
+                "nats": float(gaussian_kl(*vae.net.posterior(pairs, None)).mean().detach())}
+    return Prior("bottleneck", model, demonstrations.env_id, features, vae, control, settings,
+                 provenance=provenance(demonstrations, seed))
+
+
+def discriminator_of(prior: Prior | None, features: Features, n_inputs: int) -> BottleneckDiscriminator | None:
+    """The discriminator that a run's prior starts, None for priors of another use.
+
+    Raises:
+        ValueError: the run's pairs have another width (absorbing states) or hide columns that the prior reads.
+    """
+    if prior is None or prior.use != "bottleneck":
+        return None
+    assert isinstance(prior.model, VAE)
+    columns, scale, shift = (torch.from_numpy(a) for a in features.into(prior.features))
+    n_actions = n_inputs - len(features.columns)
+    if n_actions + len(columns) != prior.model.spec["event_shape"][0]:
+        raise ValueError(f"the prior reads pairs of {prior.model.spec['event_shape'][0]} numbers, the discriminator of this run "
+                         f"{n_inputs}: set adversary.absorbing=false, or leave out the prior and set adversary.bottleneck")
+    matrix = torch.zeros(len(features.columns), len(columns))
+    matrix[columns, torch.arange(len(columns))] = scale
+    whole = torch.block_diag(matrix, torch.eye(n_actions))
+    return discriminator_from_vae(prior.model, whole, F.pad(shift, (0, n_actions)))
+
+
+def bottlenecked(config: Any, prior: PriorConfig) -> Any:
+    """An `AdversaryConfig` whose bottleneck, unless it has one, is the weight of the prior that starts its discriminator.
+
+    Raises:
+        ValueError: dropout beside it, or a weight that is none or does not stay as it is.
+    """
+    if config.dropout > 0:
+        raise ValueError(f"a bottleneck prior and adversary.dropout={config.dropout} both limit the discriminator: set adversary.dropout=0")
+    if (config.bottleneck <= 0 and prior.weight <= 0) or prior.weight_final not in (None, prior.weight):
+        raise ValueError(f"a bottleneck is a limit in nats that stays as it is, got weight={prior.weight}, "
+                         f"weight_final={prior.weight_final}: set prior.weight alone")
+    return config if config.bottleneck > 0 else replace(config, bottleneck=prior.weight)
+
+
+@torch.no_grad()
+def discriminator_from_vae(vae: VAE, matrix: Tensor, shift: Tensor) -> BottleneckDiscriminator:
+    """A discriminator of x whose encoder is, to rounding, the posterior of a VAE fitted to x @ matrix + shift; its head is new.
+
+    The VAE standardises its inputs by a centre c and a scale s; both affine maps go into the first layer:
+    W' = (W / s) matrix^T, b' = b + (W / s) (shift - c).
+    """
+    c, units = vae.config, vae.net.likelihood
+    net = BottleneckDiscriminator(len(matrix), c["latent"], c["hidden"], c["layers"])
+    weights = dict(vae.net.encoder.state_dict())
+    scaled = weights["dense.0.weight"] / units.scale
+    weights["dense.0.weight"] = scaled @ matrix.T
+    weights["dense.0.bias"] = weights["dense.0.bias"] + scaled @ (shift - units.centre)
+    net.encoder.load_state_dict(weights)
+    return net

@@ -1,0 +1,317 @@
+"""Generative models of what an expert does, as priors for the policies that imitate it.
+
+    PRIOR/prior.json               use, model, control, environment, settings, where the demonstrations come from
+    PRIOR/arrays.safetensors       the map from observations to features, and further arrays of the use
+    PRIOR/model.safetensors        the generative model, as its own `save` writes it
+
+A use is a module with `fit(demonstrations, model, seed, control, **settings) -> Prior` and a line in `USES`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import inspect
+import json
+import math
+import secrets
+import shutil
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gail_suite.runs.checkpoint import write_json
+from gail_suite.runs.config import converted
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from demos.trajectory import Demonstrations
+    from gail_suite.learning.features import Features
+    from generative import GenerativeModel
+
+FORMAT = 1
+USES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "typicality": ("gail_suite.priors.typicality", ("gmm", "vae", "ae", "pixelcnn", "gan", "constant")),
+    "behaviour": ("gail_suite.priors.behaviour", ("gmm", "pixelcnn")),
+    "latent-action": ("gail_suite.priors.latent_actions", ("ae", "vae")),
+    "bottleneck": ("gail_suite.priors.bottleneck", ("vae",)),
+    "start": ("gail_suite.priors.starts", ("gmm", "vae", "gan", "pixelcnn", "demonstrated", "constant")),
+}
+"""Use -> its module and the models that it can be made of."""
+ARRAYS_ALONE = {("typicality", "constant"), ("behaviour", "pixelcnn"), ("start", "demonstrated"), ("start", "constant")}
+"""Priors that hold no generative model."""
+CONTROLS = ("untrained", "shuffled")
+"""What a prior has to beat: the same model without training, and fitted to demonstrations whose columns were shuffled."""
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """A prior fitted by `fit_prior` and what it does to training. Without a path nothing is attached."""
+
+    path: str | None = None
+    """Folder of the prior. A run copies it into its own folder, so that resuming needs nothing else."""
+    weight: float = 0.2
+    """Weight at the start of the run (of starts: the share of the environments); with 0 and no weight_final the run is plain GAIL to the last bit."""
+    weight_final: float | None = None
+    """The same at the end (linear); constant where not given."""
+    potential: bool = False
+    """Typicality as a potential: adds weight * (gamma * score(s') - score(s)), which leaves the best policy unchanged."""
+    target_kl: float | None = None
+    """Nats between policy and behaviour prior that a multiplier, starting at `weight`, holds; None follows the weights. A mixture's p0
+    counts its mass outside the action range too, which makes its nats too many, by log 2 for every action whose mean lies on the bound."""
+    dual_rate: float = 0.001
+    """Largest step of that multiplier."""
+    warm_start: bool = False
+    """Start from actions drawn from the behaviour prior around the demonstrated states, not from the demonstrated ones."""
+    rollout: int = 50
+    """Steps after which an episode that a prior of starts began is cut."""
+
+    def at(self, fraction: float) -> float:
+        """The weight of a run that is `fraction` in [0, 1] done."""
+        end = self.weight if self.weight_final is None else self.weight_final
+        return self.weight + (end - self.weight) * fraction
+
+    @property
+    def active(self) -> bool:
+        """Whether the prior changes anything at all."""
+        return self.path is not None and self.weighs
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the weight is above 0 at the start or at the end."""
+        return self.weight != 0 or self.weight_final not in (None, 0.0)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A fitted prior: what it is for, its model, and how observations become the model's inputs."""
+
+    use: str
+    """A key of `USES`."""
+    kind: str
+    """A model of that use."""
+    env_id: str
+    """Environment of the demonstrations."""
+    features: Features
+    """Map from observations to the standardised features that the model knows."""
+    model: GenerativeModel | None = None
+    """The generative model; None where the prior is arrays and settings alone."""
+    control: str | None = None
+    """None for the prior itself, else one of `CONTROLS`."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What `fit` was told, and what it found (JSON values)."""
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    """Whatever else the use has to keep."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Demonstrations, seed and versions (JSON values)."""
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the folder under another name and renames it, so that a folder is there as a whole or not at all.
+
+        Raises:
+            ValueError: something is there already.
+        """
+        from safetensors.numpy import save
+
+        from demos.files import write_atomic
+
+        target = Path(path)
+        if target.exists():
+            raise ValueError(f"{target} is there already: choose another folder for the prior")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = target.with_name(f".{target.name}.tmp-{secrets.token_hex(4)}")
+        folder.mkdir()
+        try:
+            arrays = {f"features.{k}": v for k, v in self.features.state().items()} | self.arrays
+            write_atomic(folder / "arrays.safetensors", save({k: _laid_out(v) for k, v in arrays.items()}))
+            if self.model is not None:
+                self.model.save(folder / "model.safetensors")
+            write_json(folder / "prior.json", {
+                "format": FORMAT, "use": self.use, "model": self.kind, "env_id": self.env_id, "control": self.control,
+                "settings": self.settings, "provenance": self.provenance})
+            folder.rename(target)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return target
+
+
+def fit_prior(demonstrations: Demonstrations, model: str = "gmm", use: str = "typicality", seed: int = 0,
+              control: str | None = None, **settings: Any) -> Prior:
+    """A prior of `demonstrations` for a use; `settings` are the model's own constants.
+
+    Raises:
+        ValueError: unknown use, model, control or setting, a setting of another type, or a model that the use cannot be made of;
+            names the valid ones.
+    """
+    from gail_suite.learning.features import check_demonstrations
+
+    check(use, model, control)
+    check_demonstrations(demonstrations, demonstrations.env_id)
+    module = importlib.import_module(USES[use][0])
+    options = settings_of(module.fit)
+    for name in options.keys() & settings.keys():
+        settings[name] = converted(settings[name], options[name], name)
+    if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(module.fit).parameters.values()):
+        for name in settings:
+            known("setting", name, [n for n in options if n not in module.NOT_OF.get(model, ())])
+    return module.fit(demonstrations, model=model, seed=seed, control=control, **settings)
+
+
+def settings_of(function: Any) -> dict[str, Any]:
+    """The keyword-only parameters of a function and the types that they are annotated with."""
+    hints = typing.get_type_hints(function)
+    return {name: hints[name] for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+
+def check(use: str, model: str, control: str | None) -> None:
+    """ValueError, naming the valid ones, for an unknown use or control and for a model that the use cannot be made of."""
+    models = USES[known("use", use, USES)][1]
+    if model not in models:
+        raise ValueError(f"a prior for {use} cannot be made of {model!r}: choose one of {', '.join(models)}")
+    if control is not None:
+        known("control", control, CONTROLS)
+
+
+def load_prior(path: str | Path) -> Prior:
+    """The prior that `Prior.save` wrote; nothing is unpickled.
+
+    Raises:
+        ValueError: no prior is there, or one of another format.
+    """
+    import generative
+    from gail_suite.learning.features import Features
+
+    folder = Path(path)
+    about = read_about(folder)
+    arrays = _read_arrays(folder / "arrays.safetensors")
+    try:
+        features = Features(*(arrays.pop(f"features.{n}") for n in ("columns", "mean", "std")))
+    except KeyError as error:
+        raise ValueError(f"{folder / 'arrays.safetensors'} lacks {error}: fit the prior again") from None
+    model = None if (about["use"], about["model"]) in ARRAYS_ALONE else generative.load(folder / "model.safetensors")
+    return Prior(about["use"], about["model"], about["env_id"], features, model, about["control"], about["settings"], arrays,
+                 about["provenance"])
+
+
+def read_about(folder: str | Path) -> dict[str, Any]:
+    """prior.json of a prior's folder; ValueError where there is none."""
+    file = Path(folder) / "prior.json"
+    try:
+        about = json.loads(file.read_text())
+        version = about["format"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{folder} holds no prior: fit one with gail-suite prior fit --demos DIR --out {folder}") from None
+    if version != FORMAT:
+        raise ValueError(f"{folder} has format {version}, this version reads format {FORMAT}: fit the prior again")
+    lacking = {"use", "model", "env_id", "control", "settings", "provenance"} - about.keys()
+    if lacking:
+        raise ValueError(f"{file} lacks {', '.join(sorted(lacking))}: fit the prior again")
+    return about
+
+
+def attached(configs: Mapping[str, PriorConfig], env_id: str, run_dir: Path | None = None) -> dict[str, Prior]:
+    """Setting -> prior of a run, from the copies in `run_dir` where given, else from their paths; only those that do something.
+
+    Raises:
+        ValueError: no prior there, one of another environment, settings that do not go with it, or two that do not go together.
+    """
+    found = {name: _attached(name, config, env_id, None if run_dir is None else run_dir / name) for name, config in configs.items()}
+    priors = {name: prior for name, prior in found.items() if prior is not None}
+    uses = [prior.use for prior in priors.values()]
+    if len(set(uses)) < len(uses):
+        raise ValueError(f"{' and '.join(priors)} are both for {uses[0]}, of which a run has one: leave one of them out")
+    if {"behaviour", "latent-action"} <= set(uses):
+        raise ValueError("a policy with latent actions knows the density of its wider action, a behaviour prior that of the action: leave out one of the two")
+    return priors
+
+
+def _attached(name: str, config: PriorConfig, env_id: str, copy: Path | None) -> Prior | None:
+    idle = [f"{name}.{f.name}" for f in fields(PriorConfig) if getattr(config, f.name) != f.default]
+    if config.path is None and config.weighs and idle and copy is None:
+        raise ValueError(f"{' and '.join(idle)} would do nothing without a prior: give --{name.replace('_', '-')} DIR ({name}.path), "
+                         "the folder that gail-suite prior fit wrote")
+    if config.path is None or (copy is not None and not config.active):  # a run whose prior is switched off keeps no copy
+        return None
+    about = read_about(copy or config.path)
+    if about["env_id"] != env_id:
+        raise ValueError(f"the prior in {config.path} was fitted to {about['env_id']}, not to {env_id}: fit one to the "
+                         "demonstrations of this run")
+    check_config(config, about["use"], name)
+    return load_prior(copy or config.path) if config.active else None
+
+
+def check_config(config: PriorConfig, use: str, name: str = "prior") -> None:
+    """ValueError for a weight that a prior of this use cannot have, and for a setting of `name` that belongs to another use."""
+    greatest = 1.0 if use == "start" or (use == "typicality" and not config.potential) else math.inf
+    for key, weight in (("weight", config.weight), ("weight_final", config.weight_final)):
+        if weight is not None and not (0 <= weight <= greatest and math.isfinite(weight)):
+            of = "environments" if use == "start" else "reward"
+            allowed = f"a share of the {of} in [0, 1]" if greatest == 1 else "a finite number, 0 or more"
+            raise ValueError(f"{name}.{key} of a prior for {use} is {allowed}, got {weight}")
+    for key, belongs, given in (("potential", "typicality", config.potential), ("target_kl", "behaviour", config.target_kl is not None),
+                                ("warm_start", "behaviour", config.warm_start), ("rollout", "start", config.rollout != PriorConfig.rollout),
+                                ("dual_rate", "behaviour", config.dual_rate != PriorConfig.dual_rate)):
+        if given and use != belongs and config.active:
+            raise ValueError(f"{name}.{key} is a setting of priors for {belongs}, this one is for {use}: leave it out")
+    if use == "start" and config.active:
+        if config.weight_final is not None:
+            raise ValueError(f"{name}.weight_final is not followed by a prior for start, whose share of the environments stays: leave it out")
+        if config.rollout < 1:
+            raise ValueError(f"{name}.rollout is in steps, at least 1, got {config.rollout}")
+    if config.target_kl is None and config.dual_rate != PriorConfig.dual_rate and config.active:
+        raise ValueError(f"{name}.dual_rate is the step of the multiplier that holds {name}.target_kl, which is not set: set both or neither")
+    if config.target_kl is not None and config.active:
+        if not (config.target_kl > 0 and math.isfinite(config.target_kl)):
+            raise ValueError(f"{name}.target_kl is in nats, above 0, got {config.target_kl}")
+        if config.weight_final is not None:
+            raise ValueError(f"{name}.target_kl sets the weight by itself, so {name}.weight_final cannot: set one of them")
+
+
+def keep_copies(priors: Mapping[str, Prior], run_dir: Path) -> None:
+    """Puts the priors of a new run into its folder, in place of those that an earlier run left there."""
+    for name, prior in priors.items():
+        shutil.rmtree(run_dir / name, ignore_errors=True)
+        prior.save(run_dir / name)
+
+
+def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:
+    """What a prior remembers of its making."""
+    from gail_suite.runs.versions import versions
+
+    meta = {k: demonstrations.meta[k] for k in ("expert", "seed", "take", "subsample") if k in demonstrations.meta}
+    shown, digest = demonstrations.transitions(), hashlib.sha256()
+    for array in (shown.obs, shown.acts, shown.next_obs):
+        digest.update(array.tobytes())
+    return {"demos": {**meta, "n_trajectories": len(demonstrations), "n_pairs": demonstrations.n_pairs, "sha256": digest.hexdigest()},
+            "seed": seed, "versions": versions()}
+
+
+def known(what: str, name: str, options: Iterable[str]) -> str:
+    """The name if it is one of the options, else a ValueError with the nearest."""
+    options = list(options)
+    if name in options:
+        return name
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(options)}"
+    raise ValueError(f"unknown {what} {name!r}: {hint}")
+
+
+def _laid_out(array: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return np.ascontiguousarray(array)
+
+
+def _read_arrays(file: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{file} cannot be read ({error}): fit the prior again") from None

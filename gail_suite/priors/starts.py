@@ -1,0 +1,140 @@
+"""Start states from a prior: a share of the environments begins its episodes where the expert could be.
+
+What a learner does not reach it cannot learn about; DeepMimic (Peng et al., 2018) therefore starts episodes in states of the reference
+motion, SMP (Mu et al., 2025) in samples of a generative model of it. Here a model of the expert's states is sampled: the first
+round(weight * n_envs) environments begin there, for `prior.rollout` steps, and the others begin as the task does. An episode that is
+cut is truncated, not terminated, so values are bootstrapped through it. Evaluation begins as the task does, always.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+from demos.trajectory import Demonstrations, Transitions
+from envs.common import pack_host, unpack_host
+from gail_suite.learning.features import fit_features, state_columns
+from gail_suite.priors.fitting import checked_settings, fitted_model, inputs, picture_values, split
+from gail_suite.priors.prior import Prior, PriorConfig, provenance
+
+BANK = 4096
+"""States that are drawn when a run begins, for its episodes to begin in."""
+TRIES = 20
+"""Draws for one episode before it begins as the task does, where all of them would end at once."""
+
+
+def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, control: str | None = None, **settings: Any) -> Prior:
+    """A model of the expert's states (positions and velocities), to be sampled.
+
+    Args:
+        model: gmm, vae, gan or pixelcnn; `demonstrated`, the demonstrated states themselves, and `constant`, the task's own
+            start, are what a model has to beat.
+        control: "untrained" or "shuffled", as for typicality.
+        settings: of the model's constructor.
+
+    Raises:
+        ValueError: unknown setting, a setting or control of what has no model, or too little data.
+    """
+    shown = demonstrations.transitions()
+    features = fit_features(shown.obs, state_columns(demonstrations.env_id))
+    made: dict[str, Any] = {"use": "start", "kind": model, "env_id": demonstrations.env_id, "features": features, "control": control,
+                            "provenance": provenance(demonstrations, seed)}
+    mean = shown.obs.mean(0).astype(np.float32)
+    if model in ("constant", "demonstrated"):
+        if control is not None or settings:
+            raise ValueError(f"{model} starts have no model, so neither a control nor settings: leave them out")
+        states = shown.obs[:, state_columns(demonstrations.env_id)] if model == "demonstrated" else np.zeros((0, 0))
+        return Prior(**made, arrays={"obs_mean": mean, "states": states.astype(np.float32)})
+    sizes = checked_settings(model, settings)
+    prior = Prior(**made, settings={"states": True} | settings, arrays={"obs_mean": mean})
+    # `inputs` looks at s', so states are given as what transitions lead to
+    train, held = (inputs(prior, Transitions(t.obs, t.acts, t.obs, t.terminated)) for t in split(demonstrations))
+    fitted = fitted_model(model, train, held, seed, control, sizes)
+    return Prior(**made, model=fitted, settings=prior.settings | sizes | {k: v for k, v in fitted.config.items() if v is not None},
+                 arrays=prior.arrays)
+
+
+def sample(prior: Prior, n: int, seed: int = 0) -> np.ndarray:
+    """(n, O) observations whose positions and velocities are drawn from the prior; other columns are the expert's mean."""
+    obs = np.tile(prior.arrays["obs_mean"], (n, 1))
+    if prior.kind == "demonstrated":
+        states = prior.arrays["states"]
+        obs[:, : states.shape[1]] = states[np.random.default_rng(seed).integers(len(states), size=n)]
+        return obs
+    assert prior.model is not None
+    drawn = prior.model.sample(n, seed=seed).detach().double().numpy()
+    drawn = picture_values(drawn) if prior.kind == "pixelcnn" else drawn
+    obs[:, prior.features.columns] = drawn * prior.features.std + prior.features.mean
+    return obs
+
+
+class Starts(VecEnvWrapper):
+    """The first `n_cut` environments begin in one of `states` (N, O), for at most `length` steps; N = 0: as the task does."""
+
+    def __init__(self, venv: VecEnv, states: np.ndarray, n_cut: int, length: int, seed: int):
+        super().__init__(venv)
+        self.states, self.n_cut, self.length = states, n_cut, length
+        self.generator = np.random.Generator(np.random.PCG64(seed))
+        self.elapsed = np.zeros(venv.num_envs, np.int64)
+
+    def reset(self) -> np.ndarray:
+        obs = np.asarray(self.venv.reset())
+        self.elapsed[:] = 0
+        for i in range(self.n_cut):
+            self._begin(i, obs)
+        return obs
+
+    def step_wait(self) -> VecEnvStepReturn:
+        obs, rewards, dones, infos = self.venv.step_wait()
+        obs, dones = np.array(obs), np.array(dones)
+        self.elapsed += 1
+        for i in range(self.n_cut):
+            if not dones[i] and self.elapsed[i] >= self.length:
+                dones[i], infos[i]["TimeLimit.truncated"] = True, True
+                infos[i]["terminal_observation"] = obs[i].copy()
+                obs[i] = self.venv.reset_one(i)  # type: ignore[attr-defined]
+            if dones[i]:
+                self._begin(i, obs)
+        self.elapsed[dones] = 0
+        return obs, rewards, dones, infos
+
+    def _begin(self, i: int, obs: np.ndarray) -> None:
+        for _ in range(TRIES * bool(len(self.states))):
+            state = self.states[self.generator.integers(len(self.states))]
+            found = self.venv.begin_at(i, state)  # type: ignore[attr-defined]
+            if found is not None:
+                obs[i] = found
+                return
+        if len(self.states):
+            obs[i] = self.venv.reset_one(i)  # type: ignore[attr-defined]
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """That of the environments, and what draws the next start."""
+        own = {"starts.elapsed": self.elapsed.copy(), "starts.host": pack_host([self.generator], [])}
+        return self.venv.get_state() | own  # type: ignore[attr-defined]
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Inverse of `get_state`."""
+        self.venv.set_state(state)  # type: ignore[attr-defined]
+        self.elapsed = np.array(state["starts.elapsed"])
+        (generator,), _ = unpack_host(state["starts.host"])
+        assert generator is not None
+        self.generator = generator
+
+
+def starts_of(prior: Prior | None, config: PriorConfig, venv: VecEnv, seed: int) -> VecEnv:
+    """The environments of a run with its prior's starts; as they are without one.
+
+    Raises:
+        ValueError: a weight that gives the prior no environment.
+    """
+    if prior is None or prior.use != "start":
+        return venv
+    count = round(config.weight * venv.num_envs)
+    if count == 0:
+        raise ValueError(f"a prior for start with weight {config.weight} has none of {venv.num_envs} environments: give it at least {1 / venv.num_envs}")
+    states = np.zeros((0, 0)) if prior.kind == "constant" else sample(prior, BANK, seed)
+    return Starts(venv, states, count, config.rollout, seed)

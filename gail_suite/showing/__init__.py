@@ -1,0 +1,1 @@
+"""What a policy does: evaluation, statistics, video, windows, reports, comparisons."""

@@ -1,0 +1,104 @@
+"""Runs beside each other: what they reached, the settings in which they differ, and their curves in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from demos.files import write_atomic
+from gail_suite.runs.runlog import read_metrics
+from gail_suite.showing.report import png, read_json, series
+
+Summary = dict[str, Any]
+
+
+def compare(runs: Sequence[str | Path]) -> list[Summary]:
+    """One summary a run: run, algo, env_id, seed, steps, wall_s, best and last evaluation, final score, settings.
+
+    `score` and `return_mean` are those of eval.json, None before it was written; `best` and `last` are evaluations during
+    training; `settings` holds what is not equal in all runs of the same algorithm.
+
+    Raises ValueError if a folder is not a run.
+    """
+    folders = [Path(run) for run in runs]
+    configs = [_config(folder) for folder in folders]
+    flat = [_flat({"n_pairs": config.get("n_pairs"), **config.get("config", {})}) for config in configs]
+    return [_summary(folder, config, _unlike(own, [f for f, c in zip(flat, configs, strict=True) if c.get("algo") == config.get("algo")]))
+            for folder, config, own in zip(folders, configs, flat, strict=True)]
+
+
+def table(summaries: Sequence[Summary]) -> str:
+    """The summaries as lines of aligned columns."""
+    header = ("run", "algo", "env", "seed", "steps", "minutes", "best", "last", "score", "what differs")
+    lines = [header, *(_cells(summary) for summary in summaries)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def draw(runs: Sequence[str | Path], path: str | Path) -> Path:
+    """Writes a picture of score (return, where one lacks it) against environment steps, one line a run that was evaluated.
+
+    Raises ValueError where no run was evaluated during its training.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    records = {str(run): read_metrics(run) for run in runs}
+    records = {name: rows for name, rows in records.items() if series(rows, "return_mean")[0]}
+    if not records:
+        raise ValueError("no curve to draw: none of the runs was evaluated during its training")
+    quantity = "score" if all(series(rows, "score")[0] for rows in records.values()) else "return_mean"
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, rows in records.items():
+        axes.plot(*series(rows, quantity), marker="o", ms=3, label=name)
+    if quantity == "score":
+        axes.axhline(1.0, ls="--", lw=1.2, color="#2e8540")
+    axes.set(xlabel="environment steps", ylabel="normalised score" if quantity == "score" else "return")
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=9)
+    write_atomic(Path(path), png(figure))
+    return Path(path)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    config = read_json(folder / "config.json")
+    if not config:
+        raise ValueError(f"{folder} is not a run directory (it has no readable config.json)")
+    return config
+
+
+def _summary(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> Summary:
+    rows, final = read_metrics(folder), read_json(folder / "eval.json")
+    scores = series(rows, "score")[1]
+    return {"run": str(folder), **{name: config.get(name) for name in ("algo", "env_id", "seed")},
+            "steps": rows[-1]["step"] if rows else 0, "wall_s": max((r.get("wall_s", 0.0) for r in rows), default=0.0),
+            "best": max(scores, default=None), "last": scores[-1] if scores else None,
+            "score": final.get("score"), "return_mean": final.get("return_mean"), "settings": settings}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _unlike(own: dict[str, Any], settings: list[dict[str, Any]]) -> dict[str, Any]:
+    """The entries of `own` that not all of the others have alike."""
+    return {name: value for name, value in own.items() if any(other.get(name) != value for other in settings)}
+
+
+def _cells(s: Summary) -> tuple[str, ...]:
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    differs = " ".join(f"{name}={value}" for name, value in s["settings"].items())
+    return (s["run"], str(s["algo"]), str(s["env_id"]), str(s["seed"]), f"{s['steps']:,}", f"{s['wall_s'] / 60:.1f}",
+            number(s["best"]), number(s["last"]), number(s["score"]), differs)

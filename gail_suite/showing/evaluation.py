@@ -1,0 +1,100 @@
+"""How well a policy does on the environment's own reward, which training never sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import demos
+import envs
+from gail_suite.showing.stats import bootstrap_interval
+
+EVAL_SEED = 1000
+"""Seed of the first episode of every final evaluation; no training starts there."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Undiscounted returns and lengths of complete episodes, in the order of their seeds."""
+
+    env_id: str
+    returns: np.ndarray
+    lengths: np.ndarray
+    seed: int
+    deterministic: bool
+
+    @property
+    def n_episodes(self) -> int:
+        """How many episodes were run."""
+        return len(self.returns)
+
+    @property
+    def return_mean(self) -> float:
+        """Mean return."""
+        return float(self.returns.mean())
+
+    @property
+    def return_sd(self) -> float:
+        """Standard deviation of the returns over the episodes."""
+        return float(self.returns.std())
+
+    @property
+    def length_mean(self) -> float:
+        """Mean number of steps of an episode."""
+        return float(self.lengths.mean())
+
+    @property
+    def score(self) -> float | None:
+        """Mean normalised score, (return - random) / (expert - random); None where no reference returns are known."""
+        return _score(self.env_id, self.return_mean)
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Bootstrap interval of the mean return."""
+        return bootstrap_interval(self.returns, level=level)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What eval.json and `eval --json` hold; the score is the only field that may be null."""
+        low, high = self.interval()
+        score_interval = None if self.score is None else [_score(self.env_id, low), _score(self.env_id, high)]
+        return {
+            "env_id": self.env_id,
+            "n_episodes": self.n_episodes,
+            "seed": self.seed,
+            "deterministic": self.deterministic,
+            "return_mean": self.return_mean,
+            "return_sd": self.return_sd,
+            "return_interval": [low, high],
+            "length_mean": self.length_mean,
+            "score": self.score,
+            "score_interval": score_interval,
+            "returns": [float(r) for r in self.returns],
+            "lengths": [int(n) for n in self.lengths],
+        }
+
+
+def evaluate(
+    policy: Any,
+    env_id: str,
+    n_episodes: int = 50,
+    seed: int = EVAL_SEED,
+    n_envs: int = 10,
+    deterministic: bool = True,
+    **env_kwargs: Any,
+) -> Evaluation:
+    """Run complete episodes, episode j from the seed `seed + j`, so the result does not depend on `n_envs`.
+
+    Raises ValueError for no episodes, an unknown environment, or a policy made for other observations.
+    """
+    if n_episodes < 1:
+        raise ValueError(f"n_episodes is {n_episodes}; at least one is needed")
+    episodes = demos.record(policy, env_id, n_episodes, seed, n_envs, deterministic, env_kwargs=env_kwargs)
+    return Evaluation(env_id, episodes.returns, episodes.lengths, seed, deterministic)
+
+
+def _score(env_id: str, value: float) -> float | None:
+    reference = envs.spec(env_id)
+    if reference.random_return is None or reference.expert_return is None:
+        return None
+    return float(envs.normalized_score(env_id, value))

@@ -1,0 +1,27 @@
+import dataclasses
+import sys
+from pathlib import Path
+
+import pytest
+
+import envs
+from gail_suite.algorithms.gail import GAIL, GAILConfig
+from gail_suite.learning.offpolicy import LoopConfig
+from gail_suite.learning.sac import SACConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import few_demos
+
+CONFIG = GAILConfig(warm_start=False, sac=SACConfig(hidden=(16,), batch_size=16),
+                    loop=LoopConfig(n_envs=4, warm_up=40, eval_every=1000, checkpoint_every=40))
+ROW = few_demos.Row(envs.TOY_ID, 4, 1, 80, 4)
+
+
+def test_a_run_goes_on_with_its_own_settings_and_demonstrations_only(toy_demos, tmp_path):
+    few_demos.new_or_resumed(GAIL, ROW, toy_demos, CONFIG, 0, tmp_path).train(80, eval_episodes=0)
+    assert few_demos.new_or_resumed(GAIL, ROW, toy_demos, CONFIG, 0, tmp_path).loop.steps == 80
+    with pytest.raises(SystemExit, match="other settings"):
+        few_demos.new_or_resumed(GAIL, ROW, toy_demos, dataclasses.replace(CONFIG, warm_start=True), 0, tmp_path)
+    other = dataclasses.replace(toy_demos, meta={**toy_demos.meta, "seed": 7})
+    with pytest.raises(SystemExit, match="demonstrations"):
+        few_demos.new_or_resumed(GAIL, ROW, other, CONFIG, 0, tmp_path)

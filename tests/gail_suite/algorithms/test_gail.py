@@ -1,0 +1,311 @@
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import demos
+import envs
+import gail_suite as gs
+from gail_suite.algorithms.bc import BC, BCConfig
+from gail_suite.algorithms.gail import GAIL, GAILConfig
+from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
+from gail_suite.learning.offpolicy import LoopConfig
+from gail_suite.learning.replay import Replay, Window
+from gail_suite.learning.sac import SACConfig
+from gail_suite.runs.checkpoint import checkpoints
+from gail_suite.runs.config import build, recorded
+from gail_suite.runs.runlog import RunLocked, RunLog, read_metrics
+
+SMALL = GAILConfig(
+    bc=BCConfig(hidden=(64, 64), steps=100), warm_start=False,
+    adversary=AdversaryConfig(hidden=(32,), batch_size=64, recent=5000, lr=1e-3, every=1, gradient_penalty=1.0),
+    sac=SACConfig(hidden=(64, 64), batch_size=64, gamma=0.95, actor_lr=1e-3, critic_lr=1e-3, tau=0.02, actor_delay=1,
+                  average_rate=0.05),
+    loop=LoopConfig(n_envs=4, warm_up=200, capacity=5000, eval_every=1000, eval_episodes=2, checkpoint_every=400,
+                    log_every=200))
+
+
+def weights(gail):
+    arrays = gail.loop.sac.state() | gail.adversary.state() | gail.loop.replay.state()
+    return hashlib.sha256(b"".join(np.ascontiguousarray(arrays[k]).tobytes() for k in sorted(arrays))).hexdigest()
+
+
+def rows(run_dir):
+    return [{k: v for k, v in r.items() if k not in ("wall_s", "sps")} for r in read_metrics(run_dir)]
+
+
+def test_learns_the_toy_from_four_demonstrations(toy_demos):
+    run = GAIL(envs.TOY_ID, toy_demos, SMALL, seed=0).train(1500)
+    assert run.score > 0.9
+
+
+def test_same_seed_twice_and_another_seed(toy_demos, tmp_path):
+    digests = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        gail = GAIL(envs.TOY_ID, toy_demos, SMALL, seed, tmp_path / name)
+        gail.train(600, eval_episodes=1)
+        digests.append(weights(gail))
+    assert digests[0] == digests[1] != digests[2]
+    assert rows(tmp_path / "a") == rows(tmp_path / "b")
+
+
+def test_resume_equals_an_undisturbed_run(toy_demos, tmp_path, killed):
+    whole = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, warm_start=True), 0, tmp_path / "whole")
+    whole.train(800, eval_episodes=1)
+    # the first half is told the whole length, since schedules depend on it, and is stopped by losing the process
+    part = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, warm_start=True), 0, tmp_path / "part")
+    killed(part, 800, 400, eval_episodes=1)
+    resumed = GAIL.resume(tmp_path / "part")
+    assert resumed.loop.steps == 400
+    resumed.train(eval_episodes=1)
+    assert weights(resumed) == weights(whole)
+    assert rows(tmp_path / "part") == rows(tmp_path / "whole")
+
+
+def test_a_horizon_makes_a_short_run_the_beginning_of_a_long_one(toy_demos, tmp_path, killed):
+    decaying = dataclasses.replace(SMALL, sac=dataclasses.replace(SMALL.sac, lr_final=0.1))
+    killed(GAIL(envs.TOY_ID, toy_demos, decaying, 0, tmp_path / "long"), 800, 400, eval_episodes=1)
+    digests = {}
+    for horizon in (0, 800):
+        short = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(decaying, loop=dataclasses.replace(SMALL.loop, horizon=horizon)))
+        short.train(400, eval_episodes=0)
+        digests[horizon] = weights(short)
+    assert weights(GAIL.resume(tmp_path / "long")) == digests[800] != digests[0]
+
+
+def adversary(**kwargs):
+    torch.manual_seed(0)
+    expert = (torch.ones(10, 2), torch.zeros(10, 1), torch.ones(10, 2), torch.zeros(10))
+    return Adversary(expert, AdversaryConfig(hidden=(8,), **kwargs), batch_size=12, gamma=0.9)
+
+
+def test_expert_rows_share_discount_and_bound():
+    a = adversary(expert_share=0.25, expert_share_final=0.25)
+    a.expert_reward = 0.5
+    inputs = a.learner_inputs(torch.Generator())
+    features, actions, returns, discount, bootstrap = inputs["extra"]
+    # a quarter of the batch is the expert's: 12 of the agent's and 4 of the expert's
+    assert len(features) == len(actions) == len(returns) == len(bootstrap) == 4
+    assert torch.equal(discount, torch.full((4,), 0.9))
+    # a positive reward of 0.5 a step is worth at most 0.5 / (1 - 0.9) = 5
+    assert inputs["target_bounds"] == pytest.approx((0.0, 5.0))
+
+
+@pytest.mark.parametrize("reward, expert_reward, bounds", [
+    ("logd", -0.7, (-50.0, 0.0)),  # clipped at 5 a step, and ending costs nothing
+    ("airl", 0.2, (-10.0, 10.0)), ("airl", 3.0, (-30.0, 30.0)), ("fairl", -2.0, (-20.0, 20.0))])
+def test_bounds_of_rewards_that_may_be_negative(reward, expert_reward, bounds):
+    a = adversary(reward=reward)
+    a.expert_reward = expert_reward
+    assert a.learner_inputs(torch.Generator())["target_bounds"] == pytest.approx(bounds)
+    a = adversary(reward=reward, termination_cost=2.0, termination_cost_final=2.0)
+    a.expert_reward = expert_reward
+    cost = 2 * max(expert_reward, 1e-3) / (1 - 0.9)  # as `rewards` takes it at a termination
+    assert a.learner_inputs(torch.Generator())["target_bounds"] == pytest.approx((bounds[0] - cost, bounds[1]))
+
+
+def test_the_expert_reward_is_that_of_the_whole_discriminator():
+    a = adversary(dropout=0.5)
+    with torch.no_grad():
+        for p in a.net.parameters():
+            p.fill_(0.5)
+    pairs, before = a.pairs[:4], a.expert_reward
+    a._track_expert_reward(pairs, torch.full((4,), 9.0))  # logits with hidden outputs, which no reward has
+    with torch.no_grad():
+        assert a.expert_reward == pytest.approx(before + 0.01 * (float(a.reward(a.net(pairs)).mean()) - before))
+
+
+def test_terminated_expert_pairs_do_not_bootstrap():
+    expert = (torch.ones(1, 2), torch.zeros(1, 1), torch.ones(1, 2), torch.ones(1))
+    a = Adversary(expert, AdversaryConfig(hidden=(8,)), batch_size=12, gamma=0.9)
+    assert torch.equal(a.learner_inputs(torch.Generator())["extra"][3], torch.zeros(4))
+
+
+def test_reward_is_the_softplus_of_the_logit_and_is_clipped():
+    a = adversary(reward_clip=0.7)
+    window = Window(torch.randn(5, 3, 2), torch.randn(5, 3, 1), torch.randn(5, 3, 2), *(torch.zeros(5, 3) for _ in range(3)))
+    logits = a.net(torch.cat([window.features, window.actions], -1))
+    expected = torch.nn.functional.softplus(logits).clamp(max=0.7)
+    torch.testing.assert_close(a.rewards(window), expected.detach())
+
+
+def test_config_survives_json_and_a_later_version_is_named():
+    written = json.loads(json.dumps(dataclasses.asdict(SMALL)))
+    assert recorded(GAILConfig(), written) == SMALL
+    written["adversary"]["mixup"] = False
+    with pytest.raises(ValueError, match=r"begun by another version of gail-suite: unknown setting .adversary\.mixup"):
+        recorded(GAILConfig(), written)
+
+
+def test_bc_learns_the_toy(toy_demos):
+    run = BC(envs.TOY_ID, toy_demos, BCConfig(steps=1500)).train()
+    assert run.score > 0.95
+
+
+def test_wrong_environment_is_one_clear_line(toy_demos):
+    with pytest.raises(ValueError, match="3 observation and 2 action entries, Ant-v5 has 105 and 8"):
+        GAIL("Ant-v5", toy_demos)
+
+
+def test_resume_of_an_on_policy_run_gives_its_own_trainer(tmp_path, toy_demos):
+    from gail_suite.algorithms.gail_onpolicy import OnPolicyGAIL, onpolicy_config
+
+    config = onpolicy_config("ppo")
+    config = dataclasses.replace(config, learner=dataclasses.replace(config.learner, n_envs=4, batch_steps=256, epochs=1))
+    OnPolicyGAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path).train(256, eval_episodes=0)
+    assert isinstance(GAIL.resume(tmp_path), OnPolicyGAIL)
+
+
+def test_absorbing_state_pays_for_ever_after_a_termination():
+    a = adversary(absorbing=True, reward_clip=5.0)
+    window = Window(torch.randn(4, 2, 2), torch.randn(4, 2, 1), torch.randn(4, 2, 2), torch.zeros(4, 2),
+                    torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]), torch.ones(4, 2))
+    with torch.no_grad():
+        plain = a.reward(a.net(torch.cat([window.features, window.actions, torch.zeros(4, 2, 1)], -1)))
+        end = a.reward(a.net(torch.tensor([[0.0, 0.0, 0.0, 1.0]])))
+    # gamma = 0.9: 0.9 r + 0.81 r + ... = 9 r, counted at the step that ends
+    torch.testing.assert_close(a.rewards(window), plain + 9 * end * window.terminated)
+
+
+def test_discriminator_learns_from_an_absorbing_pair_for_each_fall():
+    a = adversary(absorbing=True, lr=1e-2)
+    replay = Replay(100, 2, 2, 1)
+    for i in range(10):
+        replay.add(np.zeros((2, 2)), np.zeros((2, 1)), np.zeros((2, 2)), np.zeros(2), np.full(2, i % 2), np.full(2, i % 2))
+    generator = torch.Generator().manual_seed(0)
+    before = float(a.net(a.absorbing_pair).detach())
+    for _ in range(200):
+        a.update(replay, generator)
+    # only the agent falls, so the absorbing state speaks against the expert
+    assert float(a.net(a.absorbing_pair).detach()) < before - 0.1
+
+
+def test_learns_the_toy_with_absorbing_states(toy_demos):
+    config = dataclasses.replace(SMALL, adversary=dataclasses.replace(SMALL.adversary, absorbing=True))
+    # falling pays softplus(0) for ever until the discriminator has seen enough falls, so this takes longer than without
+    assert GAIL(envs.TOY_ID, toy_demos, config, seed=0).train(4000).score > 0.9
+
+
+def test_a_termination_costs_more_and_more_of_the_attainable_return():
+    a = adversary(termination_cost=1.0, termination_cost_final=3.0)
+    a.expert_reward = 0.5
+    window = Window(torch.randn(1, 2, 2), torch.randn(1, 2, 1), torch.randn(1, 2, 2), torch.zeros(1, 2),
+                    torch.tensor([[0.0, 1.0]]), torch.ones(1, 2))
+    plain = adversary().rewards(window)  # the same network
+    # half way the cost is (1 + 3) / 2 = 2 returns of 0.5 / (1 - 0.9) = 5 each, at the step that ends
+    a.set_progress(0.5)
+    torch.testing.assert_close(a.rewards(window) - plain, torch.tensor([[0.0, -10.0]]))
+    assert a.learner_inputs(torch.Generator())["target_bounds"] == pytest.approx((-10.0, 5.0))
+
+
+def test_a_terminated_expert_pays_the_same():
+    expert = (torch.ones(1, 2), torch.zeros(1, 1), torch.ones(1, 2), torch.ones(1))
+    returns = []
+    for cost in (0.0, 2.0):
+        torch.manual_seed(0)
+        a = Adversary(expert, AdversaryConfig(hidden=(8,), termination_cost=cost), batch_size=12, gamma=0.9)
+        a.expert_reward = 0.5
+        returns.append(a.learner_inputs(torch.Generator())["extra"][2])
+    torch.testing.assert_close(returns[0] - returns[1], torch.full((4,), 10.0))
+
+
+def test_a_termination_has_one_price():
+    with pytest.raises(ValueError, match=r"adversary\.absorbing says what a termination is worth"):
+        adversary(absorbing=True, termination_cost_final=1.0)
+
+
+def test_a_stopped_run_leaves_no_policy_that_passes_for_the_final_one(toy_demos, tmp_path, monkeypatch):
+    trainer = GAIL(envs.TOY_ID, toy_demos, SMALL, 0, tmp_path)
+    trainer.train(400, eval_episodes=0)
+    assert (tmp_path / "policy" / "policy.safetensors").is_file()
+    resumed = GAIL.resume(tmp_path)
+    for module in ("gail", "offpolicy"):
+        monkeypatch.setattr(f"gail_suite.{module}.stop_requested", lambda: True)
+    resumed.train(800, eval_episodes=0)
+    assert not (tmp_path / "policy").exists() and gs.load_policy(tmp_path).meta["env_steps"] == 400
+
+
+def test_a_refused_process_changes_nothing_in_the_run(toy_demos, tmp_path):
+    GAIL(envs.TOY_ID, toy_demos, SMALL, 0, tmp_path).train(400, eval_episodes=0)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with RunLog(tmp_path, quiet=True), pytest.raises(RunLocked):
+        GAIL.resume(tmp_path).train(800, eval_episodes=0)
+    changed = [p for p, content in before.items() if p.name != ".lock" and p.read_bytes() != content]
+    assert changed == []
+
+
+@pytest.fixture(scope="module")
+def pendulum():
+    """A task of Gymnasium that is none of MuJoCo's, with a policy that does nothing for expert."""
+    def nothing(obs, state=None, episode_start=None, deterministic=False):
+        return np.zeros((len(obs), 1), np.float32), state
+
+    policy = type("Nothing", (), {"predict": staticmethod(nothing)})()
+    return demos.record(policy, "Pendulum-v1", 2, seed=0)
+
+
+def test_a_task_whose_simulator_cannot_be_read_goes_on_with_new_episodes(pendulum, tmp_path, killed):
+    run = GAIL("Pendulum-v1", pendulum, SMALL, 0, tmp_path / "run")
+    killed(run, 800, 400, eval_episodes=0)
+    resumed = GAIL.resume(tmp_path / "run")
+    assert resumed.loop.steps == 400 and (resumed.loop.running == 0).all()
+    replay = resumed.loop.replay
+    assert replay.done[replay.written - 1].all() and not replay.terminated[replay.written - 1].any()  # windows end, values go on
+    resumed.train(800, eval_episodes=0)
+    assert (tmp_path / "run" / "policy" / "policy.json").is_file()
+    assert replay.done[: replay.written, 0].nonzero().flatten().tolist() == [99]  # of 200 rows: an episode takes 200 steps
+
+
+def test_a_new_run_does_not_mix_with_another(toy_demos, tmp_path, killed):
+    first = GAIL(envs.TOY_ID, toy_demos, SMALL, 0, tmp_path)
+    killed(first, 800, 400, eval_episodes=0)
+    before = (tmp_path / "config.json").read_bytes(), (tmp_path / "metrics.jsonl").read_bytes()
+    with pytest.raises(ValueError, match=r"holds a run already: go on with its trainer's resume"):
+        GAIL(envs.TOY_ID, toy_demos, SMALL, 7, tmp_path).train(800, eval_episodes=0)
+    assert ((tmp_path / "config.json").read_bytes(), (tmp_path / "metrics.jsonl").read_bytes()) == before
+    GAIL.resume(tmp_path).train(800, eval_episodes=0)
+    with pytest.raises(ValueError, match="holds a run already"):
+        GAIL(envs.TOY_ID, toy_demos, SMALL, 0, tmp_path).train(800, eval_episodes=0)
+
+
+def test_the_last_checkpoint_is_written_once_and_the_one_before_it_stays(toy_demos, tmp_path):
+    GAIL(envs.TOY_ID, toy_demos, SMALL, 0, tmp_path).train(800, eval_episodes=0)
+    assert [p.name for p in checkpoints(tmp_path / "checkpoints")] == ["step_000000400", "step_000000800"]
+
+
+def test_cadences_of_zero_leave_the_end_alone(toy_demos, tmp_path):
+    loop = dataclasses.replace(SMALL.loop, eval_every=0, log_every=10**9, checkpoint_every=0)
+    GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, loop=loop), 0, tmp_path).train(800, eval_episodes=0)
+    assert [r["step"] for r in read_metrics(tmp_path)] == [800] and len(checkpoints(tmp_path / "checkpoints")) == 1
+
+
+@pytest.mark.parametrize(("setting", "message"), [
+    ("loop.n_envs=0", "n_envs must be at least 1, got 0"), ("loop.log_every=0", "log_every must be at least 1"), ("loop.ends_share=2", "at most 1, got 2"),
+    ("adversary.every=0", "every must be at least 1"), ("adversary.expert_share=1", r"expert_share must be in \[0, 1\), got 1"),
+    ("adversary.termination_cost=-1", "termination_cost must be at least 0"),
+    ("sac.gamma=.nan", "gamma must be at least 0, got nan"), ("sac.decay_start=1.5", "at most 1"), ("sac.hidden=[]", "at least one layer"), ("bc.hidden=[8, 0]", "at least one layer"),
+    ("sac.n_step=0", "n_step must be at least 1"), ("sac.alpha=0", "where the tuned temperature begins"), ("bc.steps=0", "steps must be at least 1")])
+def test_settings_that_cannot_work_are_one_line(setting, message):
+    with pytest.raises(ValueError, match=message):
+        build(GAILConfig(), None, [setting])
+
+
+def test_a_discount_of_one_is_refused(toy_demos):
+    with pytest.raises(ValueError, match=r"sac\.gamma is below 1 here"):
+        GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, sac=dataclasses.replace(SMALL.sac, gamma=1.0)))
+    SACConfig(decay_start=1.0, alpha=0.0, gamma=1.0)  # each of them works elsewhere
+
+
+def test_a_length_below_one_step_is_refused(toy_demos):
+    for trainer in (GAIL(envs.TOY_ID, toy_demos, SMALL), BC(envs.TOY_ID, toy_demos)):
+        with pytest.raises(ValueError, match="at least 1 step, got 0"):
+            trainer.train(0)
+
+
+def test_demonstrations_of_a_variant_of_the_task_are_told(toy_demos):
+    variant = dataclasses.replace(toy_demos, meta={**toy_demos.meta, "env_kwargs": {"max_episode_steps": 20, "render_mode": "rgb_array"}})
+    with pytest.warns(UserWarning, match="recorded on .* with max_episode_steps=20; training and evaluation use"):
+        BC(envs.TOY_ID, variant)
