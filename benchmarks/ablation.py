@@ -21,8 +21,27 @@ from records import append_row, commit, machine, read_rows, run_jobs, session_co
 
 CSV = few_demos.CSV.parent / "ablation.csv"
 ROW, STEPS = "ant-1", 30_000
-COLUMNS = ("env", "protocol", "n_demos", "variant", "settings", "seed", "env_steps", "wall_s", "steps_to_0.9", "score", "score_raw",
-           "area", "return_mean", "return_sd", "length_mean", "n_eval", "machine", "commit", "command")
+COLUMNS = (
+    "env",
+    "protocol",
+    "n_demos",
+    "variant",
+    "settings",
+    "seed",
+    "env_steps",
+    "wall_s",
+    "steps_to_0.9",
+    "score",
+    "score_raw",
+    "area",
+    "return_mean",
+    "return_sd",
+    "length_mean",
+    "n_eval",
+    "machine",
+    "commit",
+    "command",
+)
 
 # What differs from the defaults; a name says what is changed, not what is hoped for.
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -62,34 +81,62 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
     row = few_demos.ROWS[ROW]
     run_dir = few_demos.WORK / "ablation" / f"{ROW}-{slug(variant)}-{seed}"
     if any((r["variant"], int(r["seed"])) == (variant, seed) for r in read_rows(CSV)):
-        raise SystemExit(f"{variant}, seed {seed} is in {CSV.name} already: to run it again remove its line and {run_dir}")
+        raise SystemExit(
+            f"{variant}, seed {seed} is in {CSV.name} already: to run it again remove its line and {run_dir}"
+        )
     code = commit()
     config = build(gs.GAILConfig(), settings=list(settings))
     trainer = few_demos.new_or_resumed(gs.GAIL, row, few_demos.demonstrations(row, seed), config, seed, run_dir)
     policy = trainer.train(STEPS, eval_episodes=0).policy
     measured = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)
-    raw = gs.evaluate(trainer.loop.policy(trainer.loop.sac.actor), row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)
+    raw = gs.evaluate(
+        trainer.loop.policy(trainer.loop.sac.actor), row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED
+    )
     rows = few_demos.metrics(run_dir)
     during = [r["score"] for r in rows if "score" in r]
     few_demos.save_curve(run_dir)
-    append_row(CSV, COLUMNS, {
-        "env": row.env, "protocol": row.protocol, "n_demos": row.n_demos, "variant": variant,
-        "settings": " ".join(settings), "seed": seed, "env_steps": trainer.loop.steps,
-        "wall_s": round(max(r["wall_s"] for r in rows if "wall_s" in r), 1),
-        "steps_to_0.9": few_demos.first_reaching(run_dir, 0.9)[1], "score": round(float(measured.score), 4),
-        "score_raw": round(float(raw.score), 4), "area": round(sum(during) / len(during), 4),
-        "return_mean": round(measured.return_mean, 1), "return_sd": round(float(measured.returns.std(ddof=1)), 1),
-        "length_mean": round(measured.length_mean, 1), "n_eval": few_demos.N_EVAL, "machine": machine(), "commit": session_commits(run_dir, code),
-        "command": shlex.join(["python", "benchmarks/ablation.py", *sys.argv[1:]]),
-    })
+    append_row(
+        CSV,
+        COLUMNS,
+        {
+            "env": row.env,
+            "protocol": row.protocol,
+            "n_demos": row.n_demos,
+            "variant": variant,
+            "settings": " ".join(settings),
+            "seed": seed,
+            "env_steps": trainer.loop.steps,
+            "wall_s": round(max(r["wall_s"] for r in rows if "wall_s" in r), 1),
+            "steps_to_0.9": few_demos.first_reaching(run_dir, 0.9)[1],
+            "score": round(float(measured.score), 4),
+            "score_raw": round(float(raw.score), 4),
+            "area": round(sum(during) / len(during), 4),
+            "return_mean": round(measured.return_mean, 1),
+            "return_sd": round(float(measured.returns.std(ddof=1)), 1),
+            "length_mean": round(measured.length_mean, 1),
+            "n_eval": few_demos.N_EVAL,
+            "machine": machine(),
+            "commit": session_commits(run_dir, code),
+            "command": shlex.join(["python", "benchmarks/ablation.py", *sys.argv[1:]]),
+        },
+    )
 
 
 def run_all(variants: list[str], seeds: int, jobs: int) -> None:
     """Runs what the CSV lacks, `jobs` processes at a time, seed by seed."""
     done = {(r["variant"], int(r["seed"])) for r in read_rows(CSV)}
     few_demos.pool(few_demos.ROWS[ROW].env, few_demos.ROWS[ROW].recorded)
-    run_jobs(__file__, [(f"{slug(v)}-{s}", ["--variant", v, "--seed", str(s)])
-                        for s in range(seeds) for v in variants if (v, s) not in done], jobs, few_demos.WORK / "ablation")
+    run_jobs(
+        __file__,
+        [
+            (f"{slug(v)}-{s}", ["--variant", v, "--seed", str(s)])
+            for s in range(seeds)
+            for v in variants
+            if (v, s) not in done
+        ],
+        jobs,
+        few_demos.WORK / "ablation",
+    )
 
 
 def main() -> None:
@@ -108,7 +155,9 @@ def main() -> None:
     a = parser.parse_args()
     if a.verb == "run":
         if a.set and a.variant in VARIANTS:
-            raise SystemExit(f"{a.variant} is a variant of the list, whose settings are its own: give --set another --variant")
+            raise SystemExit(
+                f"{a.variant} is a variant of the list, whose settings are its own: give --set another --variant"
+            )
         run(a.variant, a.seed, (*VARIANTS.get(a.variant, ()), *a.set))
     elif a.verb == "all":
         run_all(a.variants, a.seeds, a.jobs)

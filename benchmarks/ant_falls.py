@@ -19,7 +19,19 @@ from few_demos import EVAL_SEED, N_EVAL
 from records import append_row, commit, machine, read_rows
 
 CSV = Path(__file__).parent / "results" / "ant_falls.csv"
-COLUMNS = ("run", "n_episodes", "falls", "too_high", "too_low", "upright", "height_q99", "height_max", "machine", "commit", "command")
+COLUMNS = (
+    "run",
+    "n_episodes",
+    "falls",
+    "too_high",
+    "too_low",
+    "upright",
+    "height_q99",
+    "height_max",
+    "machine",
+    "commit",
+    "command",
+)
 LOW, HIGH = 0.2, 1.0
 
 
@@ -38,9 +50,16 @@ def measure(name: str) -> dict[str, object]:
     last = np.array([e.obs[-1] for e in episodes if e.terminated]).reshape(-1, 105)
     heights = np.array([np.max(e.obs[:, 0]) for e in episodes if not e.terminated])
     every = np.concatenate([e.obs[:, 0] for e in episodes if not e.terminated])
-    return {"run": Path(name).name, "n_episodes": len(episodes), "falls": len(last), "too_high": int((last[:, 0] > HIGH - 1e-3).sum()),
-            "too_low": int((last[:, 0] < LOW + 1e-3).sum()), "upright": int((upright(last) > 0.8).sum()),
-            "height_q99": round(float(np.quantile(every, 0.99)), 3), "height_max": round(float(heights.max()), 3)}
+    return {
+        "run": Path(name).name,
+        "n_episodes": len(episodes),
+        "falls": len(last),
+        "too_high": int((last[:, 0] > HIGH - 1e-3).sum()),
+        "too_low": int((last[:, 0] < LOW + 1e-3).sum()),
+        "upright": int((upright(last) > 0.8).sum()),
+        "height_q99": round(float(np.quantile(every, 0.99)), 3),
+        "height_max": round(float(heights.max()), 3),
+    }
 
 
 def main() -> None:
@@ -53,8 +72,11 @@ def main() -> None:
             print(*(row[c] for c in COLUMNS[:8]), sep="\t")
         return
     for name in sys.argv[1:]:
-        row = measure(name) | {"machine": machine(), "commit": commit(),
-                               "command": shlex.join(["python", "benchmarks/ant_falls.py", name])}
+        row = measure(name) | {
+            "machine": machine(),
+            "commit": commit(),
+            "command": shlex.join(["python", "benchmarks/ant_falls.py", name]),
+        }
         print(row, flush=True)
         append_row(CSV, COLUMNS, row)
 

@@ -50,8 +50,15 @@ MODELS: dict[str, Callable[[], g.GenerativeModel]] = {
     "gan": lambda: g.GAN(),
     "dcgan": lambda: g.DCGAN(),
 }
-STEPS = {"iwae": 1500, "pixelcnn": 1500, "gated-pixelcnn": 1000, "pixelrnn-row": 700, "pixelrnn-diagonal": 500, "gan": 4000,
-         "dcgan": 1500}
+STEPS = {
+    "iwae": 1500,
+    "pixelcnn": 1500,
+    "gated-pixelcnn": 1000,
+    "pixelrnn-row": 700,
+    "pixelrnn-diagonal": 500,
+    "gan": 4000,
+    "dcgan": 1500,
+}
 BASELINES = ("real", "independent", "kde")
 
 
@@ -66,7 +73,9 @@ def baseline(name: str, s: Splits, seed: int) -> tuple[dict[str, float], torch.T
     widths = (0.1, 0.12, 0.15, 0.18)
     best = min(widths, key=lambda w: metrics.discrete_nats(metrics.kernel_density(train, w), s.x_val, LEVELS, draws=2))
     model = metrics.kernel_density(train, best)
-    return {**_nats(metrics.discrete_nats(model, s.x_test, LEVELS)), "bandwidth": best}, _levels(model.sample(447, seed=seed))
+    return {**_nats(metrics.discrete_nats(model, s.x_test, LEVELS)), "bandwidth": best}, _levels(
+        model.sample(447, seed=seed)
+    )
 
 
 def fitted(name: str, s: Splits, seed: int) -> tuple[dict[str, float], torch.Tensor]:
@@ -92,8 +101,12 @@ def likeness(samples: torch.Tensor, s: Splits, features: metrics.Features) -> di
     """How far samples are from the test set."""
     images = (samples.float().clamp(0, 1) * (LEVELS - 1)).round() / (LEVELS - 1)
     bins, divergence = metrics.ndb(s.x_train, images, bins=50)
-    return {"frechet": metrics.frechet_distance(features(images), features(s.x_test)), "ndb": bins, "js": divergence,
-            "nn_accuracy": metrics.nearest_neighbour_accuracy(images, s.x_test)}
+    return {
+        "frechet": metrics.frechet_distance(features(images), features(s.x_test)),
+        "ndb": bins,
+        "js": divergence,
+        "nn_accuracy": metrics.nearest_neighbour_accuracy(images, s.x_test),
+    }
 
 
 def table(path: Path = RESULTS) -> str:
@@ -105,9 +118,13 @@ def table(path: Path = RESULTS) -> str:
     shown = {"test_nats": 2, "test_bits_per_dim": 3, "frechet": 0, "ndb": 1, "nn_accuracy": 3, "seconds": 0}
     lines = ["| model | " + " | ".join(shown) + " | seeds |", "|" + "---|" * (len(shown) + 2)]
     for name, metrics_ in sorted(found.items(), key=lambda item: mean(item[1]["test_nats"] or [1e9])):
-        cells = [f"{mean(v):.{digits}f} ± {stdev(v) if len(v) > 1 else 0:.{digits}f}" if (v := metrics_[metric]) else "-"
-                 for metric, digits in shown.items()]
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {max(len(v) for k, v in metrics_.items() if k != 'seconds')} |")
+        cells = [
+            f"{mean(v):.{digits}f} ± {stdev(v) if len(v) > 1 else 0:.{digits}f}" if (v := metrics_[metric]) else "-"
+            for metric, digits in shown.items()
+        ]
+        lines.append(
+            f"| {name} | " + " | ".join(cells) + f" | {max(len(v) for k, v in metrics_.items() if k != 'seconds')} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -124,7 +141,9 @@ def main() -> None:
     if a.table:
         page = ROOT / "docs" / "generative.md"
         before, _, after = page.read_text().partition("<!-- digits -->\n")
-        page.write_text(before + "<!-- digits -->\n" + table(a.csv) + "<!-- end -->" + after.partition("<!-- end -->")[2])
+        page.write_text(
+            before + "<!-- digits -->\n" + table(a.csv) + "<!-- end -->" + after.partition("<!-- end -->")[2]
+        )
         return
     torch.set_num_threads(a.threads)
     s = g.data.load("digits")
@@ -140,10 +159,20 @@ def main() -> None:
             if samples is not None:
                 figures |= likeness(samples, s, features)
             for metric, value in figures.items():
-                append_row(a.csv, COLUMNS, {
-                    "dataset": "digits", "model": name, "seed": seed, "metric": metric, "value": f"{value:.6g}",
-                    "train_s": f"{spent:.1f}", "commit": commit(),
-                    "command": f"python benchmarks/digits_table.py --models {name} --seeds {a.seeds}"})
+                append_row(
+                    a.csv,
+                    COLUMNS,
+                    {
+                        "dataset": "digits",
+                        "model": name,
+                        "seed": seed,
+                        "metric": metric,
+                        "value": f"{value:.6g}",
+                        "train_s": f"{spent:.1f}",
+                        "commit": commit(),
+                        "command": f"python benchmarks/digits_table.py --models {name} --seeds {a.seeds}",
+                    },
+                )
             print(f"{name} seed {seed} {spent:.0f} s", *(f"{k} {v:.4g}" for k, v in figures.items()), flush=True)
 
 

@@ -1,6 +1,6 @@
 """Exploration by PixelCNN pseudo-counts on SparseRoom, where plain SAC finds no reward: 32,000 steps, curiosity fades to 0.
 
-    python benchmarks/exploration.py             # what the CSV lacks
+python benchmarks/exploration.py             # what the CSV lacks
 """
 
 from __future__ import annotations
@@ -17,11 +17,30 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 from records import append_missing, mean_bonus
 
 CSV = Path(__file__).parent / "results" / "exploration.csv"
-COLUMNS = ("env", "arm", "seed", "env_steps", "return_mean", "steps_to_goal", "cells_seen", "bonus_mean", "cpu_s", "machine", "commit", "command")
+COLUMNS = (
+    "env",
+    "arm",
+    "seed",
+    "env_steps",
+    "return_mean",
+    "steps_to_goal",
+    "cells_seen",
+    "bonus_mean",
+    "cpu_s",
+    "machine",
+    "commit",
+    "command",
+)
 STEPS, SCALE, WEIGHT = 32_000, 100.0, 30.0
 LONGER: dict[str, Any] = {"weight": 60.0, "n_step": 10}  # chosen on the seeds of exploration_choices.py
 ARMS: dict[str, dict[str, Any]] = {
-    "pseudo-counts": {}, "none": {}, "constant": {}, "longer returns": LONGER, "longer returns, none": LONGER, "longer returns, constant": LONGER}
+    "pseudo-counts": {},
+    "none": {},
+    "constant": {},
+    "longer returns": LONGER,
+    "longer returns, none": LONGER,
+    "longer returns, constant": LONGER,
+}
 """What an arm has in place of the defaults; the constant is the mean bonus of the pseudo-counts on that seed, measured before it."""
 CAPACITY = 2000
 """Transitions kept: a bonus that was paid long ago says that a place is new which no longer is."""
@@ -46,8 +65,16 @@ class Visits:
         return np.concatenate(self.steps)
 
 
-def learner(bonus: Any, seed: int, steps: int = STEPS, weight: float = WEIGHT, weight_final: float = 0.0, gamma: float = 0.97,
-            updates_per_step: float = 0.25, n_step: int = 3) -> Any:
+def learner(
+    bonus: Any,
+    seed: int,
+    steps: int = STEPS,
+    weight: float = WEIGHT,
+    weight_final: float = 0.0,
+    gamma: float = 0.97,
+    updates_per_step: float = 0.25,
+    n_step: int = 3,
+) -> Any:
     """SAC in the room, which has not begun, with a bonus."""
     import envs
     from gail_suite.learning.features import Features
@@ -55,11 +82,29 @@ def learner(bonus: Any, seed: int, steps: int = STEPS, weight: float = WEIGHT, w
     from gail_suite.learning.sac import SACConfig
     from gail_suite.priors.pseudo_counts import ExploringReward
 
-    sac = SACConfig(hidden=(64, 64), batch_size=64, gamma=gamma, actor_lr=1e-3, critic_lr=1e-3, alpha=0.05, actor_delay=1,
-                    average_rate=0.02, n_step=n_step)
-    loop = LoopConfig(updates_per_step=updates_per_step, warm_up=400, random_warm_up=True, capacity=CAPACITY, eval_every=steps, eval_episodes=1)
+    sac = SACConfig(
+        hidden=(64, 64),
+        batch_size=64,
+        gamma=gamma,
+        actor_lr=1e-3,
+        critic_lr=1e-3,
+        alpha=0.05,
+        actor_delay=1,
+        average_rate=0.02,
+        n_step=n_step,
+    )
+    loop = LoopConfig(
+        updates_per_step=updates_per_step,
+        warm_up=400,
+        random_warm_up=True,
+        capacity=CAPACITY,
+        eval_every=steps,
+        eval_episodes=1,
+    )
     features = Features(np.arange(2), np.full(2, 0.5, np.float32), np.full(2, 0.3, np.float32))
-    return OffPolicyLoop(envs.SPARSE_ID, features, ExploringReward(SCALE, weight, weight_final), sac, loop, seed, None, bonus=bonus)
+    return OffPolicyLoop(
+        envs.SPARSE_ID, features, ExploringReward(SCALE, weight, weight_final), sac, loop, seed, None, bonus=bonus
+    )
 
 
 def counts(seed: int) -> Any:
@@ -104,9 +149,17 @@ def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
     seen = visits.places()
     paid = np.flatnonzero(in_goal(seen))
     found = evaluate(trainer.policy(), envs.SPARSE_ID, n_episodes=20, seed=1000)
-    return {"env": envs.SPARSE_ID, "arm": arm, "seed": seed, "env_steps": trainer.steps,
-            "return_mean": round(float(found.returns.mean()), 2), "steps_to_goal": int(paid[0]) + 1 if len(paid) else "",
-            "cells_seen": cells(seen), "bonus_mean": round(float(np.mean(visits.paid)), 5), "cpu_s": round(time.process_time() - start, 1)}
+    return {
+        "env": envs.SPARSE_ID,
+        "arm": arm,
+        "seed": seed,
+        "env_steps": trainer.steps,
+        "return_mean": round(float(found.returns.mean()), 2),
+        "steps_to_goal": int(paid[0]) + 1 if len(paid) else "",
+        "cells_seen": cells(seen),
+        "bonus_mean": round(float(np.mean(visits.paid)), 5),
+        "cpu_s": round(time.process_time() - start, 1),
+    }
 
 
 def main() -> None:

@@ -20,9 +20,15 @@ CSV = Path(__file__).parent / "results" / "exploration_choices.csv"
 COLUMNS = ("arm", "seed", "steps_to_goal", "cells_seen", "machine", "commit", "command")
 FIRST_SEED = 100
 ARMS: dict[str, dict[str, Any]] = {
-    "as it is": {}, "gamma 0.99": {"gamma": 0.99}, "four times the updates": {"updates_per_step": 1.0}, "weight 60": {"weight": 60.0},
-    "does not fade": {"weight_final": 30.0}, "weight 100, does not fade": {"weight": 100.0, "weight_final": 100.0},
-    "weight 60, 10-step returns": LONGER, "weight 60, 20-step returns": LONGER | {"n_step": 20}}
+    "as it is": {},
+    "gamma 0.99": {"gamma": 0.99},
+    "four times the updates": {"updates_per_step": 1.0},
+    "weight 60": {"weight": 60.0},
+    "does not fade": {"weight_final": 30.0},
+    "weight 100, does not fade": {"weight": 100.0, "weight_final": 100.0},
+    "weight 60, 10-step returns": LONGER,
+    "weight 60, 20-step returns": LONGER | {"n_step": 20},
+}
 
 
 class GoalFound(Exception):

@@ -27,9 +27,28 @@ CSV = Path(__file__).parent / "results" / "few_demos.csv"
 CURVES = CSV.parent / "curves"
 WORK = Path("runs") / "few_demos"
 N_EVAL, EVAL_SEED, DEMO_SEED = 50, 1_000_000, 10_000
-COLUMNS = ("env", "protocol", "n_demos", "n_pairs", "algo", "seed", "env_steps", "wall_s", "wall_s_to_0.9", "steps_to_0.9", "score",
-           "return_mean", "return_sd", "length_mean", "n_eval", "expert_return", "random_return", "machine", "commit",
-           "command")
+COLUMNS = (
+    "env",
+    "protocol",
+    "n_demos",
+    "n_pairs",
+    "algo",
+    "seed",
+    "env_steps",
+    "wall_s",
+    "wall_s_to_0.9",
+    "steps_to_0.9",
+    "score",
+    "return_mean",
+    "return_sd",
+    "length_mean",
+    "n_eval",
+    "expert_return",
+    "random_return",
+    "machine",
+    "commit",
+    "command",
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +73,14 @@ class Row:
 ROWS = {
     "ant-1": Row("Ant-v5", 1, 1, 100_000, 25),
     # 200 pairs can be known by heart: a smooth discriminator first, a sharp one once the gait is there
-    "ant-4x20": Row("Ant-v5", 4, 20, 150_000, 25, ("adversary.gradient_penalty=4", "adversary.gradient_penalty_final=0.4", "sac.n_step=1")),
+    "ant-4x20": Row(
+        "Ant-v5",
+        4,
+        20,
+        150_000,
+        25,
+        ("adversary.gradient_penalty=4", "adversary.gradient_penalty_final=0.4", "sac.n_step=1"),
+    ),
     "humanoid-1": Row("Humanoid-v5", 1, 1, 80_000, 25),
     "humanoid-4": Row("Humanoid-v5", 4, 1, 80_000, 25),
     "humanoid-80x20": Row("Humanoid-v5", 80, 20, 80_000, 80),
@@ -62,8 +88,15 @@ ROWS = {
 
 
 # GAIL whose discriminator is a random network that is never trained and never meets the expert: what survival alone is worth.
-NO_EXPERT = ("warm_start=false", "adversary.lr=0", "adversary.expert_share=0", "adversary.expert_share_final=0",
-             "adversary.bc_weight=0", "adversary.bc_weight_final=0", "adversary.bound_targets=false")
+NO_EXPERT = (
+    "warm_start=false",
+    "adversary.lr=0",
+    "adversary.expert_share=0",
+    "adversary.expert_share_final=0",
+    "adversary.bc_weight=0",
+    "adversary.bc_weight_final=0",
+    "adversary.bound_targets=false",
+)
 
 
 def pool(env_id: str, n: int):
@@ -71,9 +104,13 @@ def pool(env_id: str, n: int):
     import demos
 
     folder = WORK / "demos" / env_id
-    if folder.is_dir() and len(there := demos.load(folder)) >= n:  # without the writer's lock, which one process has at a time
+    if (
+        folder.is_dir() and len(there := demos.load(folder)) >= n
+    ):  # without the writer's lock, which one process has at a time
         return there[:n]
-    return demos.record(demos.expert(env_id), env_id, n_episodes=n, seed=DEMO_SEED, n_envs=8, deterministic=True, out=folder)
+    return demos.record(
+        demos.expert(env_id), env_id, n_episodes=n, seed=DEMO_SEED, n_envs=8, deterministic=True, out=folder
+    )
 
 
 def demonstrations(row: Row, seed: int):
@@ -82,8 +119,9 @@ def demonstrations(row: Row, seed: int):
     return chosen if row.subsample == 1 else chosen.subsample(row.subsample, seed=seed)
 
 
-def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | None = None,
-        budget_s: float | None = None) -> None:
+def run(
+    row_name: str, algo: str, seed: int, overrides: list[str], label: str | None = None, budget_s: float | None = None
+) -> None:
     """Trains, evaluates and appends a line to the CSV."""
     import torch
 
@@ -95,10 +133,15 @@ def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | 
     if overrides and label is None:
         raise SystemExit("a run with --set needs a --label, or its line would pass for the default's")
     label = label or algo
-    if any((r["env"], r["protocol"], int(r["n_demos"]), r["algo"], int(r["seed"])) == (row.env, row.protocol, row.n_demos, label, seed)
-           for r in read_rows(CSV)):
-        raise SystemExit(f"{row_name}, {label}, seed {seed} is in {CSV.name} already: choose another --label, or remove its line and "
-                         f"{WORK / f'{row_name}-{label}-{seed}'}")
+    if any(
+        (r["env"], r["protocol"], int(r["n_demos"]), r["algo"], int(r["seed"]))
+        == (row.env, row.protocol, row.n_demos, label, seed)
+        for r in read_rows(CSV)
+    ):
+        raise SystemExit(
+            f"{row_name}, {label}, seed {seed} is in {CSV.name} already: choose another --label, or remove its line and "
+            f"{WORK / f'{row_name}-{label}-{seed}'}"
+        )
     run_dir = WORK / f"{row_name}-{label}-{seed}"
     code = commit()  # of what runs, not of what is there when it ends
     demos_used = demonstrations(row, seed)
@@ -109,22 +152,41 @@ def run(row_name: str, algo: str, seed: int, overrides: list[str], label: str | 
     reached = first_reaching(run_dir, 0.9)
     save_curve(run_dir)
     spec = envs.spec(row.env)
-    append_row(CSV, COLUMNS, {
-        "env": row.env, "protocol": row.protocol, "n_demos": row.n_demos,
-        "n_pairs": len(demos_used.transitions().obs), "algo": label, "seed": seed,
-        "env_steps": steps, "wall_s": round(wall, 1), "wall_s_to_0.9": reached[0], "steps_to_0.9": reached[1],
-        "score": round(float(result.score), 4), "return_mean": round(float(result.returns.mean()), 1),
-        "return_sd": round(float(result.returns.std(ddof=1)), 1), "length_mean": round(float(result.lengths.mean()), 1),
-        "n_eval": N_EVAL, "expert_return": round(spec.expert_return.mean, 1),
-        "random_return": round(spec.random_return.mean, 1), "machine": machine(), "commit": code,
-        "command": shlex.join(["python", "benchmarks/few_demos.py", *sys.argv[1:]]),
-    })
+    append_row(
+        CSV,
+        COLUMNS,
+        {
+            "env": row.env,
+            "protocol": row.protocol,
+            "n_demos": row.n_demos,
+            "n_pairs": len(demos_used.transitions().obs),
+            "algo": label,
+            "seed": seed,
+            "env_steps": steps,
+            "wall_s": round(wall, 1),
+            "wall_s_to_0.9": reached[0],
+            "steps_to_0.9": reached[1],
+            "score": round(float(result.score), 4),
+            "return_mean": round(float(result.returns.mean()), 1),
+            "return_sd": round(float(result.returns.std(ddof=1)), 1),
+            "length_mean": round(float(result.lengths.mean()), 1),
+            "n_eval": N_EVAL,
+            "expert_return": round(spec.expert_return.mean, 1),
+            "random_return": round(spec.random_return.mean, 1),
+            "machine": machine(),
+            "commit": code,
+            "command": shlex.join(["python", "benchmarks/few_demos.py", *sys.argv[1:]]),
+        },
+    )
 
 
 def save_curve(run_dir: Path) -> None:
     """Keeps the evaluations during training: step, seconds, score, return."""
-    kept = [{k: r[k] for k in ("step", "wall_s", "score", "bc_score", "return_mean", "length_mean") if k in r}
-            for r in metrics(run_dir) if "score" in r or "bc_score" in r]
+    kept = [
+        {k: r[k] for k in ("step", "wall_s", "score", "bc_score", "return_mean", "length_mean") if k in r}
+        for r in metrics(run_dir)
+        if "score" in r or "bc_score" in r
+    ]
     if kept:
         CURVES.mkdir(parents=True, exist_ok=True)
         (CURVES / f"{run_dir.name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in kept))
@@ -138,10 +200,14 @@ def new_or_resumed(kind, row: Row, demos_used, config, seed: int, run_dir: Path)
         note_session(run_dir, goes_on=False)
         return kind(row.env, demos_used, config, seed, run_dir)
     trainer = kind.resume(run_dir)
-    found, wanted = (json.dumps(dataclasses.asdict(c) | {"demos": dict(d)}, sort_keys=True, default=str)
-                     for c, d in ((trainer.config, trainer.demo_meta), (config, demos_used.meta)))
+    found, wanted = (
+        json.dumps(dataclasses.asdict(c) | {"demos": dict(d)}, sort_keys=True, default=str)
+        for c, d in ((trainer.config, trainer.demo_meta), (config, demos_used.meta))
+    )
     if found != wanted:
-        raise SystemExit(f"{run_dir} holds a run with other settings or demonstrations: remove or rename it to begin anew")
+        raise SystemExit(
+            f"{run_dir} holds a run with other settings or demonstrations: remove or rename it to begin anew"
+        )
     note_session(run_dir, goes_on=True)
     return trainer
 
@@ -170,7 +236,9 @@ def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: 
     trainer = new_or_resumed(kind, row, demos_used, build(config, settings=overrides), seed, run_dir)
     if length.get("budget_s") is not None:
         # the seconds of earlier sessions that the checkpoint holds; what came after it is done again
-        length["budget_s"] -= max((r["wall_s"] for r in metrics(run_dir) if r["step"] <= trainer.loop.steps), default=0.0)
+        length["budget_s"] -= max(
+            (r["wall_s"] for r in metrics(run_dir) if r["step"] <= trainer.loop.steps), default=0.0
+        )
         if length["budget_s"] <= 0:
             return trainer.loop.policy(), trainer.loop.steps
     return trainer.train(**length, eval_episodes=0).policy, trainer.loop.steps
@@ -199,16 +267,26 @@ def missing(algos: list[str], rows: list[str], seeds: int) -> list[tuple[str, st
     """(row, algorithm, seed) that the CSV lacks."""
     done = {(r["env"], r["protocol"], int(r["n_demos"]), r["algo"], int(r["seed"])) for r in read_rows(CSV)}
     wanted = [(name, algo, seed) for seed in range(seeds) for algo in algos for name in rows]
-    return [(name, algo, seed) for name, algo, seed in wanted
-            if (ROWS[name].env, ROWS[name].protocol, ROWS[name].n_demos, algo, seed) not in done]
+    return [
+        (name, algo, seed)
+        for name, algo, seed in wanted
+        if (ROWS[name].env, ROWS[name].protocol, ROWS[name].n_demos, algo, seed) not in done
+    ]
 
 
 def run_all(algos: list[str], rows: list[str], seeds: int, jobs: int) -> None:
     """Runs what is missing, `jobs` processes at a time."""
     for env_id, n in {(ROWS[r].env, max(ROWS[q].recorded for q in rows if ROWS[q].env == ROWS[r].env)) for r in rows}:
         pool(env_id, n)
-    run_jobs(__file__, [(f"{row}-{algo}-{seed}", ["--row", row, "--algo", algo, "--seed", str(seed)])
-                        for row, algo, seed in missing(algos, rows, seeds)], jobs, WORK)
+    run_jobs(
+        __file__,
+        [
+            (f"{row}-{algo}-{seed}", ["--row", row, "--algo", algo, "--seed", str(seed)])
+            for row, algo, seed in missing(algos, rows, seeds)
+        ],
+        jobs,
+        WORK,
+    )
 
 
 def main() -> None:

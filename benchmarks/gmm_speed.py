@@ -27,10 +27,33 @@ import generative as g
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 from records import append_row, commit, machine
 
-COLUMNS = ("case", "n", "d", "k", "covariance", "repeat", "iterations", "sklearn_s", "ours_s", "ratio", "sklearn_nats", "ours_nats",
-           "threads", "clock", "machine", "commit", "command")
-CASES = (("100k", 100_000, 32, 16, "diag"), ("100k", 100_000, 32, 16, "full"), ("10k", 10_000, 8, 4, "diag"),
-         ("10k", 10_000, 8, 4, "full"), ("10k default", 10_000, 8, 4, "diag"), ("10k default", 10_000, 8, 4, "full"))
+COLUMNS = (
+    "case",
+    "n",
+    "d",
+    "k",
+    "covariance",
+    "repeat",
+    "iterations",
+    "sklearn_s",
+    "ours_s",
+    "ratio",
+    "sklearn_nats",
+    "ours_nats",
+    "threads",
+    "clock",
+    "machine",
+    "commit",
+    "command",
+)
+CASES = (
+    ("100k", 100_000, 32, 16, "diag"),
+    ("100k", 100_000, 32, 16, "full"),
+    ("10k", 10_000, 8, 4, "diag"),
+    ("10k", 10_000, 8, 4, "full"),
+    ("10k default", 10_000, 8, 4, "diag"),
+    ("10k default", 10_000, 8, 4, "full"),
+)
 
 
 def data(n: int, d: int, k: int) -> np.ndarray:
@@ -45,8 +68,13 @@ def options(case: str, x: np.ndarray, k: int, covariance: str, iterations: int) 
         return {"random_state": 0}
     d = x.shape[1]
     precisions = np.ones((k, d)) if covariance == "diag" else np.tile(np.eye(d), (k, 1, 1))
-    return {"max_iter": iterations, "tol": 0.0, "means_init": x[:k], "weights_init": np.full(k, 1 / k),
-            "precisions_init": precisions}
+    return {
+        "max_iter": iterations,
+        "tol": 0.0,
+        "means_init": x[:k],
+        "weights_init": np.full(k, 1 / k),
+        "precisions_init": precisions,
+    }
 
 
 def timed(model: Any, x: np.ndarray, clock: Callable[[], float]) -> tuple[float, Any]:
@@ -57,16 +85,33 @@ def timed(model: Any, x: np.ndarray, clock: Callable[[], float]) -> tuple[float,
     return clock() - began, fitted
 
 
-def pair(case: str, n: int, d: int, k: int, covariance: str, iterations: int, clock: Callable[[], float],
-         ) -> dict[str, Any]:
+def pair(
+    case: str,
+    n: int,
+    d: int,
+    k: int,
+    covariance: str,
+    iterations: int,
+    clock: Callable[[], float],
+) -> dict[str, Any]:
     """One fit of each library, one after the other."""
     x = data(n, d, k)
     given = options(case, x, k, covariance, iterations)
     theirs, peer = timed(sklearn.mixture.GaussianMixture(k, covariance_type=covariance, **given), x, clock)
     ours, model = timed(g.GaussianMixture(k, covariance, **given), x, clock)
-    return {"case": case, "n": n, "d": d, "k": k, "covariance": covariance, "iterations": f"{peer.n_iter_}/{model.n_iter_}",
-            "sklearn_s": f"{theirs:.4f}", "ours_s": f"{ours:.4f}", "ratio": f"{theirs / ours:.2f}",
-            "sklearn_nats": f"{-peer.score(x):.8f}", "ours_nats": f"{-float(model.log_prob(x).mean()):.8f}"}
+    return {
+        "case": case,
+        "n": n,
+        "d": d,
+        "k": k,
+        "covariance": covariance,
+        "iterations": f"{peer.n_iter_}/{model.n_iter_}",
+        "sklearn_s": f"{theirs:.4f}",
+        "ours_s": f"{ours:.4f}",
+        "ratio": f"{theirs / ours:.2f}",
+        "sklearn_nats": f"{-peer.score(x):.8f}",
+        "ours_nats": f"{-float(model.log_prob(x).mean()):.8f}",
+    }
 
 
 def main() -> None:
@@ -79,8 +124,13 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     clock = time.perf_counter if given.clock == "wall" else time.process_time
-    fixed = {"threads": given.threads, "clock": given.clock, "machine": machine(), "commit": commit(),
-             "command": " ".join(["python", "benchmarks/gmm_speed.py", *sys.argv[1:]])}
+    fixed = {
+        "threads": given.threads,
+        "clock": given.clock,
+        "machine": machine(),
+        "commit": commit(),
+        "command": " ".join(["python", "benchmarks/gmm_speed.py", *sys.argv[1:]]),
+    }
     pair("10k", 10_000, 8, 4, "full", 2, clock)  # warm-up: libraries load, threads start
     for case in CASES:
         for repeat in range(given.repeats):

@@ -18,7 +18,19 @@ import few_demos
 from records import append_row, commit, machine
 
 CSV = Path(__file__).parent / "results" / "memorisation.csv"
-COLUMNS = ("run", "pairs", "env_steps", "logit_shown", "logit_held_out", "logit_agent", "sd_held_out", "sd_agent", "machine", "commit", "command")
+COLUMNS = (
+    "run",
+    "pairs",
+    "env_steps",
+    "logit_shown",
+    "logit_held_out",
+    "logit_agent",
+    "sd_held_out",
+    "sd_agent",
+    "machine",
+    "commit",
+    "command",
+)
 RECENT, SAMPLE = 8000, 4000
 
 
@@ -35,22 +47,42 @@ def measure(run_dir: Path) -> dict[str, object]:
     pool = few_demos.pool(run.env_id, max(r.recorded for r in few_demos.ROWS.values() if r.env == run.env_id))
     others = [t for i, t in enumerate(pool) if i not in taken]
     low, high = action_bounds(run.env_id)
-    features, actions = (torch.as_tensor(np.concatenate(parts), dtype=torch.float32) for parts in (
-        [run.loop.features(t.obs[:-1]) for t in others], [to_unit(t.acts, low, high) for t in others]))
+    features, actions = (
+        torch.as_tensor(np.concatenate(parts), dtype=torch.float32)
+        for parts in ([run.loop.features(t.obs[:-1]) for t in others], [to_unit(t.acts, low, high) for t in others])
+    )
     window = run.loop.replay.sample(SAMPLE, 1, torch.Generator().manual_seed(0), RECENT)
     adversary = run.adversary
     with torch.no_grad():
-        shown, held_out, agent = (adversary.net(x) for x in (
-            adversary.pairs, adversary._pairs(features, actions), adversary._pairs(window.features[:, 0], window.actions[:, 0])))
-    return {"run": run_dir.name, "pairs": len(adversary.pairs), "env_steps": run.loop.steps,
-            **{f"logit_{k}": round(float(v.mean()), 3) for k, v in (("shown", shown), ("held_out", held_out), ("agent", agent))},
-            "sd_held_out": round(float(held_out.std()), 3), "sd_agent": round(float(agent.std()), 3)}
+        shown, held_out, agent = (
+            adversary.net(x)
+            for x in (
+                adversary.pairs,
+                adversary._pairs(features, actions),
+                adversary._pairs(window.features[:, 0], window.actions[:, 0]),
+            )
+        )
+    return {
+        "run": run_dir.name,
+        "pairs": len(adversary.pairs),
+        "env_steps": run.loop.steps,
+        **{
+            f"logit_{k}": round(float(v.mean()), 3)
+            for k, v in (("shown", shown), ("held_out", held_out), ("agent", agent))
+        },
+        "sd_held_out": round(float(held_out.std()), 3),
+        "sd_agent": round(float(agent.std()), 3),
+    }
 
 
 def main() -> None:
     """Command line."""
     for name in sys.argv[1:]:
-        row = measure(Path(name)) | {"machine": machine(), "commit": commit(), "command": shlex.join(["python", "benchmarks/memorisation.py", name])}
+        row = measure(Path(name)) | {
+            "machine": machine(),
+            "commit": commit(),
+            "command": shlex.join(["python", "benchmarks/memorisation.py", name]),
+        }
         print(row, flush=True)
         append_row(CSV, COLUMNS, row)
 

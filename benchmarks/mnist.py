@@ -26,13 +26,25 @@ from records import append_row, commit
 COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "commit", "command")
 RESULTS = ROOT / "benchmarks" / "results" / "generative.csv"
 MODELS: dict[str, tuple[str, dict[str, object]]] = {
-    "pixelcnn": ("pixelcnn", {"gated": False}), "gated": ("pixelcnn", {"gated": True}),
-    "row": ("pixelrnn", {"kind": "row"}), "diagonal": ("pixelrnn", {"kind": "diagonal"}),
-    "gan": ("gan", {}), "dcgan": ("dcgan", {}),
-    "vae": ("vae", {"objective": "elbo"}), "iwae": ("vae", {"objective": "iwae"}), "mfa": ("mixture_recipe", {}),
-    "bayesian-gmm": ("mixture_recipe", {"bayesian": True}), "autoencoder": ("autoencoder", {}),
+    "pixelcnn": ("pixelcnn", {"gated": False}),
+    "gated": ("pixelcnn", {"gated": True}),
+    "row": ("pixelrnn", {"kind": "row"}),
+    "diagonal": ("pixelrnn", {"kind": "diagonal"}),
+    "gan": ("gan", {}),
+    "dcgan": ("dcgan", {}),
+    "vae": ("vae", {"objective": "elbo"}),
+    "iwae": ("vae", {"objective": "iwae"}),
+    "mfa": ("mixture_recipe", {}),
+    "bayesian-gmm": ("mixture_recipe", {"bayesian": True}),
+    "autoencoder": ("autoencoder", {}),
 }
-DATASETS = {"gan": "mnist", "dcgan": "mnist", "autoencoder": "mnist", "mfa": "mnist-grey-256", "bayesian-gmm": "mnist-grey-256"}
+DATASETS = {
+    "gan": "mnist",
+    "dcgan": "mnist",
+    "autoencoder": "mnist",
+    "mfa": "mnist-grey-256",
+    "bayesian-gmm": "mnist-grey-256",
+}
 """What a model's figures are about, where not binarised MNIST; for mixtures nats of the 256 levels of grey MNIST."""
 
 
@@ -55,9 +67,20 @@ def main() -> None:
     dataset = DATASETS.get(a.model, "mnist-binarised") + (f"-{a.steps}-steps" if a.steps else "")
     command = "python benchmarks/mnist.py " + shlex.join(sys.argv[1:])
     for metric, value in {**result.metrics, "examples_per_s": result.examples_per_s}.items():
-        append_row(a.csv, COLUMNS, {
-            "dataset": dataset, "model": a.model, "seed": a.seed, "metric": metric, "value": f"{value:.6g}",
-            "train_s": f"{result.train_s:.0f}", "commit": commit(), "command": command})
+        append_row(
+            a.csv,
+            COLUMNS,
+            {
+                "dataset": dataset,
+                "model": a.model,
+                "seed": a.seed,
+                "metric": metric,
+                "value": f"{value:.6g}",
+                "train_s": f"{result.train_s:.0f}",
+                "commit": commit(),
+                "command": command,
+            },
+        )
         print(f"{a.model} {metric} {value:.5g}")
 
 

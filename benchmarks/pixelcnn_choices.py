@@ -47,8 +47,14 @@ def measure(data: Path, arm: str, seed: int) -> dict[str, object]:
     began = time.process_time()
     model.fit(splits.x_train, val=held_out, seed=seed, progress=True)
     spent = time.process_time() - began
-    return {"arm": arm, "seed": seed, "steps": STEPS, "val_nats": round(metrics.nats(model, held_out), 2),
-            "parameters": sum(p.numel() for p in model.net.parameters()), "train_cpu_s": round(spent)}
+    return {
+        "arm": arm,
+        "seed": seed,
+        "steps": STEPS,
+        "val_nats": round(metrics.nats(model, held_out), 2),
+        "parameters": sum(p.numel() for p in model.net.parameters()),
+        "train_cpu_s": round(spent),
+    }
 
 
 def main() -> None:

@@ -27,8 +27,12 @@ from generative.pixelrnn import PixelRNN
 
 COLUMNS = ("model", "size", "batch", "threads", "plain_s", "cached_s", "ratio", "equal", "machine", "commit", "command")
 RESULTS = ROOT / "benchmarks" / "results" / "pixelcnn_sampling.csv"
-MODELS = {"pixelcnn": lambda: PixelCNN(gated=False), "gated_pixelcnn": lambda: PixelCNN(gated=True),
-          "row_lstm": lambda: PixelRNN("row"), "diagonal_bilstm": lambda: PixelRNN("diagonal")}
+MODELS = {
+    "pixelcnn": lambda: PixelCNN(gated=False),
+    "gated_pixelcnn": lambda: PixelCNN(gated=True),
+    "row_lstm": lambda: PixelRNN("row"),
+    "diagonal_bilstm": lambda: PixelRNN("diagonal"),
+}
 
 
 def seconds(sampler, *args) -> tuple[float, torch.Tensor]:
@@ -56,13 +60,24 @@ def main() -> None:
             plain, x = seconds(sample_plain, net, u, None)
             second, again = seconds(sample_cached, net, u, None)
         cached = max(first, second)
-        row = {"model": name, "size": a.size, "batch": a.batch, "threads": a.threads, "plain_s": f"{plain:.2f}",
-               "cached_s": f"{cached:.3f}", "ratio": f"{plain / cached:.1f}", "equal": torch.equal(x, again),
-               "machine": machine(), "commit": commit(), "command": "python benchmarks/pixelcnn_sampling.py " +
-               " ".join(sys.argv[1:])}
+        row = {
+            "model": name,
+            "size": a.size,
+            "batch": a.batch,
+            "threads": a.threads,
+            "plain_s": f"{plain:.2f}",
+            "cached_s": f"{cached:.3f}",
+            "ratio": f"{plain / cached:.1f}",
+            "equal": torch.equal(x, again),
+            "machine": machine(),
+            "commit": commit(),
+            "command": "python benchmarks/pixelcnn_sampling.py " + " ".join(sys.argv[1:]),
+        }
         append_row(RESULTS, COLUMNS, row)
-        print(f"{name}: plain {plain:.2f} s, cached {cached:.3f} s, ratio {plain / cached:.1f}, equal {row['equal']}",
-              flush=True)
+        print(
+            f"{name}: plain {plain:.2f} s, cached {cached:.3f} s, ratio {plain / cached:.1f}, equal {row['equal']}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

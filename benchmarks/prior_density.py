@@ -34,8 +34,12 @@ from gail_suite.priors.prior import fit_prior
 CSV = few_demos.CSV.parent / "prior_density.csv"
 TASKS, N_STATES, NOISE = ("ant-4x20", "humanoid-1"), 1500, 0.3
 PRIORS: dict[str, dict[str, Any]] = {
-    "gmm, Gaussian": {"model": "gmm", "dof": math.inf}, "gmm, Student's t": {"model": "gmm"}, "pixelcnn": {"model": "pixelcnn"},
-    "t, shuffled": {"model": "gmm", "control": "shuffled"}, "t, untrained": {"model": "gmm", "control": "untrained"}}
+    "gmm, Gaussian": {"model": "gmm", "dof": math.inf},
+    "gmm, Student's t": {"model": "gmm"},
+    "pixelcnn": {"model": "pixelcnn"},
+    "t, shuffled": {"model": "gmm", "control": "shuffled"},
+    "t, untrained": {"model": "gmm", "control": "untrained"},
+}
 STATES = ("expert", "expert + noise", "cloned", "random")
 COLUMNS = ("task", "seed", "prior", "components", "noise", "dof", "held_out", *STATES, "machine", "commit", "command")
 
@@ -71,7 +75,12 @@ def run(task: str, seed: int) -> None:
     shown, expert = few_demos.demonstrations(row, seed), demos.expert(row.env)
     low, high = action_bounds(row.env)
     by_expert, cloned = action_of(expert), action_of(gs.BC(row.env, shown, seed=seed).train(eval_episodes=0).policy)
-    visitors = {"expert": (by_expert, 0.0), "expert + noise": (by_expert, NOISE), "cloned": (cloned, 0.0), "random": (None, 0.0)}
+    visitors = {
+        "expert": (by_expert, 0.0),
+        "expert + noise": (by_expert, NOISE),
+        "cloned": (cloned, 0.0),
+        "random": (None, 0.0),
+    }
     states = {name: visited(row.env, act, noise, 5 + i) for i, (name, (act, noise)) in enumerate(visitors.items())}
     for name in missing:
         prior = fit_prior(shown, use="behaviour", seed=seed, **PRIORS[name])
@@ -81,8 +90,21 @@ def run(task: str, seed: int) -> None:
             with torch.no_grad():
                 found[where] = round(float(p0.log_prob(torch.from_numpy(prior.features(obs)), actions).mean()), 2)
         kept = {k: prior.settings.get(k, "") for k in ("components", "noise", "dof")}
-        append_row(CSV, COLUMNS, {"task": task, "seed": seed, "prior": name, **kept, "held_out": round(prior.settings["held_out"], 2), **found,
-                                  "machine": machine(), "commit": code, "command": shlex.join(["python", "benchmarks/prior_density.py", *sys.argv[1:]])})
+        append_row(
+            CSV,
+            COLUMNS,
+            {
+                "task": task,
+                "seed": seed,
+                "prior": name,
+                **kept,
+                "held_out": round(prior.settings["held_out"], 2),
+                **found,
+                "machine": machine(),
+                "commit": code,
+                "command": shlex.join(["python", "benchmarks/prior_density.py", *sys.argv[1:]]),
+            },
+        )
 
 
 def table() -> list[list[str]]:
@@ -93,7 +115,14 @@ def table() -> list[list[str]]:
         for name in PRIORS:
             of = [r for r in rows if (r["task"], r["prior"]) == (task, name)]
             if of:
-                lines.append([task, name, str(len(of)), *(f"{np.mean([float(r[c]) for r in of]):.1f}" for c in ("held_out", *STATES))])
+                lines.append(
+                    [
+                        task,
+                        name,
+                        str(len(of)),
+                        *(f"{np.mean([float(r[c]) for r in of]):.1f}" for c in ("held_out", *STATES)),
+                    ]
+                )
     return lines
 
 

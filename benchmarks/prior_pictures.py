@@ -30,13 +30,19 @@ def typicality() -> None:
 
     expert = recorded("Ant-v5", "expert")
     prior = fit_prior(expert[:FIT], "gmm", n_components=8)
-    names = {"held-out expert": expert[FIT:], "first action held at 0": recorded("Ant-v5", "frozen"),
-             "action noise 0.3": recorded("Ant-v5", "noise"), "random": recorded("Ant-v5", "random")}
+    names = {
+        "held-out expert": expert[FIT:],
+        "first action held at 0": recorded("Ant-v5", "frozen"),
+        "action noise 0.3": recorded("Ant-v5", "noise"),
+        "random": recorded("Ant-v5", "random"),
+    }
     figure, axis = plt.subplots(figsize=(7, 3))
     for name, shown in names.items():
         values = np.sort(score(prior, shown.transitions()))
         axis.plot(values, np.linspace(0, 1, len(values)), label=name)
-    axis.set(xlabel="typicality of a transition", ylabel="share of transitions below", title="Ant-v5, mixture of 8 Gaussians")
+    axis.set(
+        xlabel="typicality of a transition", ylabel="share of transitions below", title="Ant-v5, mixture of 8 Gaussians"
+    )
     axis.legend()
     _save(figure, "prior_typicality")
 
@@ -81,7 +87,10 @@ def bottleneck() -> None:
 
     features, *expert = demo_pairs("Ant-v5", recorded("Ant-v5", "expert"))
     noisy = recorded("Ant-v5", "noise").transitions()
-    pairs = [torch.cat(expert[:2], 1), torch.cat([torch.from_numpy(features(noisy.obs)), torch.from_numpy(noisy.acts)], 1).float()]
+    pairs = [
+        torch.cat(expert[:2], 1),
+        torch.cat([torch.from_numpy(features(noisy.obs)), torch.from_numpy(noisy.acts)], 1).float(),
+    ]
     figure, axes = plt.subplots(1, 2, figsize=(7, 3))
     for limit in (0.1, 0.5, 2.0):
         torch.manual_seed(0)
@@ -138,7 +147,11 @@ def behaviour() -> None:
 
     expert, steps, levels = recorded("Ant-v5", "expert"), 60, np.linspace(-1, 1, 81)
     states = {"its own states": expert[FIT : FIT + 1], "after noise of 0.3": recorded("Ant-v5", "noise")[:1]}
-    priors = {"mixture of Gaussians": ("gmm", {"dof": np.inf}), "mixture of Student's t": ("gmm", {}), "autoregressive, 11 levels": ("pixelcnn", {})}
+    priors = {
+        "mixture of Gaussians": ("gmm", {"dof": np.inf}),
+        "mixture of Student's t": ("gmm", {}),
+        "autoregressive, 11 levels": ("pixelcnn", {}),
+    }
     figure, axes = plt.subplots(2, 3, figsize=(9.5, 4.6), sharex=True, sharey=True)
     for column, (title, (model, settings)) in zip(axes.T, priors.items(), strict=True):
         prior = fit_prior(expert[:FIT], model, "behaviour", **settings)
@@ -149,7 +162,9 @@ def behaviour() -> None:
                 p = first_action(p0, torch.from_numpy(prior.features(obs)), levels)
             axis.imshow(p.T, origin="lower", aspect="auto", extent=(0, steps, -1, 1), cmap="Greys", vmin=0, vmax=3)
             acts = demos.expert("Ant-v5").predict(obs, deterministic=True)[0]
-            axis.plot(np.arange(steps) + 0.5, acts[:, 0], color="tab:red", linewidth=1, label="what the expert does there")
+            axis.plot(
+                np.arange(steps) + 0.5, acts[:, 0], color="tab:red", linewidth=1, label="what the expert does there"
+            )
         column[0].set(title=title)
         column[1].set(xlabel="step")
     for axis, name in zip(axes[:, 0], states, strict=True):
@@ -174,8 +189,12 @@ def starts() -> None:
     env.reset(seed=0)
     caster, camera = RayCaster(env.model, 150, 150), Camera(env)
     figure, axes = plt.subplots(3, n, figsize=(7, 4.4))
-    for line, (control, title) in zip(axes, ((None, "mixture"), ("shuffled", "shuffled columns"), ("untrained", "untrained")), strict=True):
-        found = (obs for obs in sample(fit_prior(shown, "gmm", "start", control=control), 50) if put(env, obs) is not None)
+    for line, (control, title) in zip(
+        axes, ((None, "mixture"), ("shuffled", "shuffled columns"), ("untrained", "untrained")), strict=True
+    ):
+        found = (
+            obs for obs in sample(fit_prior(shown, "gmm", "start", control=control), 50) if put(env, obs) is not None
+        )
         for axis, _ in zip(line, found, strict=False):
             axis.imshow(caster.render(env.data, replace(camera.view(), distance=3.2)))
             axis.set(xticks=[], yticks=[])
@@ -188,8 +207,14 @@ def curves() -> None:
     import priors
     from prior_verdicts import CHOSEN_ON, runs_by_arm, saved
 
-    arms = {"kl-t-start": ("KL from starts", "tab:red"), "kl-t-start-shuffled": ("its control: shuffled columns", "tab:orange"),
-            "kl-t-start-untrained": ("its control: untrained", "tab:purple"), "start": ("starts alone", "tab:blue"), "kl-t": ("KL alone", "tab:green"), "plain": ("plain GAIL", "black")}
+    arms = {
+        "kl-t-start": ("KL from starts", "tab:red"),
+        "kl-t-start-shuffled": ("its control: shuffled columns", "tab:orange"),
+        "kl-t-start-untrained": ("its control: untrained", "tab:purple"),
+        "start": ("starts alone", "tab:blue"),
+        "kl-t": ("KL alone", "tab:green"),
+        "plain": ("plain GAIL", "black"),
+    }
     figure, axes = plt.subplots(1, len(priors.TASKS), figsize=(9, 3.4), sharey=True)
     for axis, task in zip(axes, priors.TASKS, strict=True):
         by_arm = runs_by_arm(task)
@@ -213,8 +238,11 @@ def first_action(p0, x, levels: np.ndarray) -> np.ndarray:
     if hasattr(p0, "conditional"):
         log_weights, means, widening = (None if v is None else v.numpy() for v in p0.moments(x))
         scale = p0.conditional.scale[:, 0].norm(dim=-1).numpy() * np.ones_like(log_weights)
-        component = norm(means[:, :, 0, None], scale[..., None]) if widening is None else t(
-            p0.dof + p0.n_features, means[:, :, 0, None], (scale * np.sqrt(widening))[..., None])
+        component = (
+            norm(means[:, :, 0, None], scale[..., None])
+            if widening is None
+            else t(p0.dof + p0.n_features, means[:, :, 0, None], (scale * np.sqrt(widening))[..., None])
+        )
         return (np.exp(log_weights)[..., None] * component.pdf(levels)).sum(1)
     knots = p0.log_levels(x, torch.zeros(len(x), p0.shape[2]))[:, 0].exp() / p0.spacing
     at = np.linspace(-1, 1, p0.levels)

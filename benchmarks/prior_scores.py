@@ -31,8 +31,26 @@ MODELS = ("gmm", "vae", "ae", "pixelcnn", "gan")
 CONTROLS = ("none", "untrained", "shuffled")
 FIT, MET, FOREIGN, SEED = 4, 4, 8, 10_000
 NOISE = 0.3
-COLUMNS = ("env", "model", "control", "seed", "n_pairs", "median", "mean", "auroc_random", "auroc_noise", "auroc_frozen",
-           "mean_random", "mean_noise", "mean_frozen", "fit_s", "ms_a_step", "machine", "commit", "command")
+COLUMNS = (
+    "env",
+    "model",
+    "control",
+    "seed",
+    "n_pairs",
+    "median",
+    "mean",
+    "auroc_random",
+    "auroc_noise",
+    "auroc_frozen",
+    "mean_random",
+    "mean_noise",
+    "mean_frozen",
+    "fit_s",
+    "ms_a_step",
+    "machine",
+    "commit",
+    "command",
+)
 
 
 class Disturbed:
@@ -83,8 +101,13 @@ def measure(env_id: str, model: str, control: str, seed: int = 0) -> dict[str, A
     start = time.process_time()
     for _ in range(20):
         score(prior, eight)
-    row = {"n_pairs": expert[:FIT].n_pairs, "median": round(float(np.median(own)), 4), "mean": round(float(own.mean()), 4),
-           "fit_s": round(fit_s, 1), "ms_a_step": round((time.process_time() - start) * 50, 2)}
+    row = {
+        "n_pairs": expert[:FIT].n_pairs,
+        "median": round(float(np.median(own)), 4),
+        "mean": round(float(own.mean()), 4),
+        "fit_s": round(fit_s, 1),
+        "ms_a_step": round((time.process_time() - start) * 50, 2),
+    }
     for kind in ("random", "noise", "frozen"):
         other = score(prior, recorded(env_id, kind).transitions())
         labels = np.concatenate([np.ones(len(own)), np.zeros(len(other))])
@@ -118,9 +141,20 @@ def main() -> None:
                     continue
                 row = measure(env_id, model, control, a.seed)
                 print(env_id, model, control, row, flush=True)
-                append_row(CSV, COLUMNS, {"env": env_id, "model": model, "control": control, "seed": a.seed, **row,
-                                          "machine": machine(), "commit": code,
-                                          "command": shlex.join(["python", "benchmarks/prior_scores.py", *sys.argv[1:]])})
+                append_row(
+                    CSV,
+                    COLUMNS,
+                    {
+                        "env": env_id,
+                        "model": model,
+                        "control": control,
+                        "seed": a.seed,
+                        **row,
+                        "machine": machine(),
+                        "commit": code,
+                        "command": shlex.join(["python", "benchmarks/prior_scores.py", *sys.argv[1:]]),
+                    },
+                )
 
 
 if __name__ == "__main__":

@@ -28,8 +28,14 @@ from gail_suite.priors.starts import sample
 CSV = few_demos.CSV.parent / "prior_starts.csv"
 TASKS, N_STARTS, STEPS = ("ant-4x20", "humanoid-1"), 100, 200
 PRIORS: dict[str, dict[str, Any]] = {
-    "demonstrated": {"model": "demonstrated"}, "gmm": {"model": "gmm"}, "vae": {"model": "vae"}, "gan": {"model": "gan"}, "pixelcnn": {"model": "pixelcnn"},
-    "gmm, shuffled": {"model": "gmm", "control": "shuffled"}, "gmm, untrained": {"model": "gmm", "control": "untrained"}}
+    "demonstrated": {"model": "demonstrated"},
+    "gmm": {"model": "gmm"},
+    "vae": {"model": "vae"},
+    "gan": {"model": "gan"},
+    "pixelcnn": {"model": "pixelcnn"},
+    "gmm, shuffled": {"model": "gmm", "control": "shuffled"},
+    "gmm, untrained": {"model": "gmm", "control": "untrained"},
+}
 COLUMNS = ("task", "seed", "prior", "possible", "steps_up", "stays_up", "machine", "commit", "command")
 
 
@@ -49,7 +55,11 @@ def measured(env_id: str, states: np.ndarray) -> dict[str, float]:
         lengths.append(steps if not done else steps - 1)
     venv.close()
     up = np.array(lengths)
-    return {"possible": len(up) / len(states), "steps_up": round(float(up.mean()), 1), "stays_up": round(float((up >= STEPS).mean()), 3)}
+    return {
+        "possible": len(up) / len(states),
+        "steps_up": round(float(up.mean()), 1),
+        "stays_up": round(float((up >= STEPS).mean()), 3),
+    }
 
 
 def run(task: str, seed: int) -> None:
@@ -58,8 +68,19 @@ def run(task: str, seed: int) -> None:
     row, code = ROWS[task], commit()
     for name in (n for n in PRIORS if n not in done):
         prior = fit_prior(few_demos.demonstrations(row, seed), use="start", seed=seed, **PRIORS[name])
-        append_row(CSV, COLUMNS, {"task": task, "seed": seed, "prior": name, **measured(row.env, sample(prior, N_STARTS, seed)), "machine": machine(),
-                                  "commit": code, "command": shlex.join(["python", "benchmarks/prior_starts.py", *sys.argv[1:]])})
+        append_row(
+            CSV,
+            COLUMNS,
+            {
+                "task": task,
+                "seed": seed,
+                "prior": name,
+                **measured(row.env, sample(prior, N_STARTS, seed)),
+                "machine": machine(),
+                "commit": code,
+                "command": shlex.join(["python", "benchmarks/prior_starts.py", *sys.argv[1:]]),
+            },
+        )
 
 
 def table() -> list[list[str]]:
@@ -70,7 +91,9 @@ def table() -> list[list[str]]:
             of = [r for r in read_rows(CSV) if (r["task"], r["prior"]) == (task, name)]
             if of:
                 means = (float(np.mean([float(r[c]) for r in of])) for c in ("possible", "steps_up", "stays_up"))
-                lines.append([task, name, str(len(of)), *(f"{m:.{digits}f}" for m, digits in zip(means, (2, 0, 2), strict=True))])
+                lines.append(
+                    [task, name, str(len(of)), *(f"{m:.{digits}f}" for m, digits in zip(means, (2, 0, 2), strict=True))]
+                )
     return lines
 
 

@@ -48,36 +48,54 @@ def paired(by_arm: dict[str, dict[int, dict[str, str]]], name: str, other: str) 
 
 def priors() -> list[str]:
     """The arms that claim something: the first of each group, but for variants and for arms that are controls alone."""
-    return [n for n, a in ARMS.items() if n == first_of(a.prior) and a.variant_of is None and n not in ("plain", "bc-start")]
+    return [
+        n for n, a in ARMS.items() if n == first_of(a.prior) and a.variant_of is None and n not in ("plain", "bc-start")
+    ]
 
 
 def groups(task: str) -> dict[str, list[Pairing]]:
     """For each prior that was run, what it has to beat; no runs where an arm was not run."""
     by_arm = runs_by_arm(task)
-    return {name: [(other, *paired(by_arm, name, other)) for other in ("plain", *controls(name, task))] for name in priors() if name in by_arm}
+    return {
+        name: [(other, *paired(by_arm, name, other)) for other in ("plain", *controls(name, task))]
+        for name in priors()
+        if name in by_arm
+    }
 
 
 def controls(name: str, task: str) -> list[str]:
     """What a prior has to beat beside plain GAIL."""
     group = [n for n, a in ARMS.items() if a.prior == ARMS[name].prior and n != name]
-    return [n for n in (*group, *ALSO.get(name, ())) if (task, n) != ("ant-4x20", "penalty")]  # which is Ant's plain GAIL
+    return [
+        n for n in (*group, *ALSO.get(name, ())) if (task, n) != ("ant-4x20", "penalty")
+    ]  # which is Ant's plain GAIL
 
 
 def comparison(task: str) -> list[list[str]]:
     """Lines of the table: each prior against plain GAIL and its controls, as far as they were run."""
-    return [[task, name, other, str(len(ours)), *compared(ours, theirs)]
-            for name, pairs in groups(task).items() for other, ours, theirs in pairs if ours]
+    return [
+        [task, name, other, str(len(ours)), *compared(ours, theirs)]
+        for name, pairs in groups(task).items()
+        for other, ours, theirs in pairs
+        if ours
+    ]
 
 
 def summary() -> list[list[str]]:
     """One line a prior: on each task its gain in AUC over plain GAIL, and what its controls leave of it."""
     by_task = {task: groups(task) for task in TASKS}
-    return [[name, *(cell for task in TASKS for cell in verdict(by_task[task].get(name, [])))] for name in priors()
-            if any(name in found for found in by_task.values())]
+    return [
+        [name, *(cell for task in TASKS for cell in verdict(by_task[task].get(name, [])))]
+        for name in priors()
+        if any(name in found for found in by_task.values())
+    ]
 
 
-HEADLINE = {"kl-t-start": "a KL to a mixture's p0(a given s), and half of the environments begin in states drawn from a mixture",
-            "start": "half of the environments begin in states drawn from a mixture", "gmm": "typicality under a mixture is 0.7 of the reward"}
+HEADLINE = {
+    "kl-t-start": "a KL to a mixture's p0(a given s), and half of the environments begin in states drawn from a mixture",
+    "start": "half of the environments begin in states drawn from a mixture",
+    "gmm": "typicality under a mixture is 0.7 of the reward",
+}
 """The priors of README's table, in words."""
 
 
@@ -110,11 +128,19 @@ def verdict(pairs: list[Pairing]) -> tuple[str, str]:
     plain = gains.pop("plain", np.array([]))
     if len(plain) == 0:
         return "-", "not run"
-    lacking = [f"`{other}`" + (f" ({d.mean():+.2f}, {len(d)})" if len(d) else "") for other, d in gains.items() if len(d) < ENOUGH]
+    lacking = [
+        f"`{other}`" + (f" ({d.mean():+.2f}, {len(d)})" if len(d) else "")
+        for other, d in gains.items()
+        if len(d) < ENOUGH
+    ]
     measured = {other: d for other, d in gains.items() if len(d) >= ENOUGH}
     ended = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() <= LEVEL]
-    unsure = [f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() > LEVEL and t_interval(d)[0] <= 0]
-    words = [f"no better than {', '.join(ended)}"] * bool(ended) + [f"not surely ahead of {', '.join(unsure)}"] * bool(unsure)
+    unsure = [
+        f"`{other}` ({d.mean():+.2f})" for other, d in measured.items() if d.mean() > LEVEL and t_interval(d)[0] <= 0
+    ]
+    words = [f"no better than {', '.join(ended)}"] * bool(ended) + [f"not surely ahead of {', '.join(unsure)}"] * bool(
+        unsure
+    )
     words = words or ["ahead of each control that was run"] * bool(measured)
     words += [f"under {ENOUGH} seeds: {', '.join(lacking)}"] * bool(lacking)
     if plain.mean() <= LEVEL:
@@ -129,9 +155,19 @@ def variants() -> list[list[str]]:
         by_arm = runs_by_arm(task)
         for name, arm in ARMS.items():
             if arm.variant_of is not None:
-                lines += [[task, arm.variant_of, name, str(seed), *(f"{float(r['auc']):.3f}" if r else "-" for r in (
-                    ours, by_arm.get(arm.variant_of, {}).get(seed), by_arm.get("plain", {}).get(seed)))]
-                    for seed, ours in sorted(by_arm.get(name, {}).items())]
+                lines += [
+                    [
+                        task,
+                        arm.variant_of,
+                        name,
+                        str(seed),
+                        *(
+                            f"{float(r['auc']):.3f}" if r else "-"
+                            for r in (ours, by_arm.get(arm.variant_of, {}).get(seed), by_arm.get("plain", {}).get(seed))
+                        ),
+                    ]
+                    for seed, ours in sorted(by_arm.get(name, {}).items())
+                ]
     return lines
 
 
@@ -168,10 +204,14 @@ def knowledge() -> list[list[str]]:
     for task in TASKS:
         act_dim = envs.spec(ROWS[task].env).act_dim
         for control in ("shuffled", "untrained"):
-            nats = (mean_of(density, task, prior, "expert") / act_dim for prior in ("gmm, Student's t", f"t, {control}"))
+            nats = (
+                mean_of(density, task, prior, "expert") / act_dim for prior in ("gmm, Student's t", f"t, {control}")
+            )
             up = (mean_of(starts, task, prior, "stays_up") for prior in ("gmm", f"gmm, {control}"))
             pair = paired(runs_by_arm(task), "kl-t-start", f"kl-t-start-{control}")
-            lines.append([task, control, *(f"{v:.1f}" for v in nats), *(f"{v:.2f}" for v in up), interval(differences(*pair))])
+            lines.append(
+                [task, control, *(f"{v:.1f}" for v in nats), *(f"{v:.2f}" for v in up), interval(differences(*pair))]
+            )
     return lines
 
 
@@ -185,27 +225,56 @@ def whole_runs() -> list[list[str]]:
     lines = []
     for task in TASKS:
         row = ROWS[task]
-        plain = {int(r["seed"]): r for r in read_rows(few_demos.CSV)
-                 if (r["env"], r["protocol"], int(r["n_demos"]), r["algo"]) == (row.env, row.protocol, row.n_demos, "gail")}
+        plain = {
+            int(r["seed"]): r
+            for r in read_rows(few_demos.CSV)
+            if (r["env"], r["protocol"], int(r["n_demos"]), r["algo"]) == (row.env, row.protocol, row.n_demos, "gail")
+        }
         for name in ARMS:
             ours = {int(r["seed"]): r for r in rows_of(task) if r["arm"] == name and int(r["env_steps"]) == row.steps}
             seeds = sorted(ours.keys() & plain.keys())
-            pairs = [(every_10k(f"{task}-{name}-{s}-{row.steps}-steps") | {"score": float(ours[s]["score"])},
-                      every_10k(f"{task}-gail-{s}") | {"score": float(plain[s]["score"])}) for s in seeds]
-            lines += [[task, name, str(s), *(f"{side[k]:.3f}" if k in ("score", "mean") else f"{side[k]:,}" for k in WHOLE for side in pair)]
-                      for s, pair in zip(seeds, pairs, strict=True)]
+            pairs = [
+                (
+                    every_10k(f"{task}-{name}-{s}-{row.steps}-steps") | {"score": float(ours[s]["score"])},
+                    every_10k(f"{task}-gail-{s}") | {"score": float(plain[s]["score"])},
+                )
+                for s in seeds
+            ]
+            lines += [
+                [
+                    task,
+                    name,
+                    str(s),
+                    *(f"{side[k]:.3f}" if k in ("score", "mean") else f"{side[k]:,}" for k in WHOLE for side in pair),
+                ]
+                for s, pair in zip(seeds, pairs, strict=True)
+            ]
             if len(pairs) > 1:
-                lines.append([task, name, "mean", *(f"{np.mean([side[k] for side in sides]):{'.3f' if k in ('score', 'mean') else ',.0f'}}"
-                                                    for k in WHOLE for sides in zip(*pairs, strict=True))])
+                lines.append(
+                    [
+                        task,
+                        name,
+                        "mean",
+                        *(
+                            f"{np.mean([side[k] for side in sides]):{'.3f' if k in ('score', 'mean') else ',.0f'}}"
+                            for k in WHOLE
+                            for sides in zip(*pairs, strict=True)
+                        ),
+                    ]
+                )
                 gain = {k: np.array([float(a[k]) - float(b[k]) for a, b in pairs]) for k in WHOLE}
-                lines.append([task, name, "difference (95 %)", *(cell for k in WHOLE for cell in (shown_gain(gain[k], k), ""))])
+                lines.append(
+                    [task, name, "difference (95 %)", *(cell for k in WHOLE for cell in (shown_gain(gain[k], k), ""))]
+                )
     return lines
 
 
 def every_10k(curve: str) -> dict[str, float]:
     """Of a saved curve, its evaluations at whole 10,000 steps alone: their mean, and the first to reach 0.5 and 0.9."""
     found = {r["step"]: r["score"] for r in saved(curve) if "score" in r and r["step"] % 10_000 == 0}
-    return {"mean": float(np.mean(list(found.values())))} | {f"to {level}": min((s for s, score in found.items() if score >= level), default=np.nan) for level in (0.5, 0.9)}
+    return {"mean": float(np.mean(list(found.values())))} | {
+        f"to {level}": min((s for s, score in found.items() if score >= level), default=np.nan) for level in (0.5, 0.9)
+    }
 
 
 def saved(curve: str) -> list[dict]:
@@ -220,11 +289,54 @@ def shown_gain(gains: np.ndarray, name: str) -> str:
 
 
 WHOLE = ("score", "mean", "to 0.5", "to 0.9")
-WHOLE_HEADER = ["task", "prior", "seed", "score", "plain GAIL's", "mean score", "plain GAIL's", "steps to 0.5", "plain GAIL's", "steps to 0.9", "plain GAIL's"]
-SUMMARY = ["prior", *(f"{task}: {against}" for task in TASKS for against in ("gain over plain GAIL", "against its controls"))]
-HEADLINE_HEADER = ["task", "prior", "seeds", f"score after {STEPS // 1000}k steps", "plain GAIL's", "steps to 0.5, each seed", "plain GAIL's"]
-KNOWLEDGE_HEADER = ["task", "control", "p0: nats an action's dimension", "its control's", "starts: share from which the expert stays up", "its control's",
-                    "gain in AUC over the control"]
+WHOLE_HEADER = [
+    "task",
+    "prior",
+    "seed",
+    "score",
+    "plain GAIL's",
+    "mean score",
+    "plain GAIL's",
+    "steps to 0.5",
+    "plain GAIL's",
+    "steps to 0.9",
+    "plain GAIL's",
+]
+SUMMARY = [
+    "prior",
+    *(f"{task}: {against}" for task in TASKS for against in ("gain over plain GAIL", "against its controls")),
+]
+HEADLINE_HEADER = [
+    "task",
+    "prior",
+    "seeds",
+    f"score after {STEPS // 1000}k steps",
+    "plain GAIL's",
+    "steps to 0.5, each seed",
+    "plain GAIL's",
+]
+KNOWLEDGE_HEADER = [
+    "task",
+    "control",
+    "p0: nats an action's dimension",
+    "its control's",
+    "starts: share from which the expert stays up",
+    "its control's",
+    "gain in AUC over the control",
+]
 VARIANT_HEADER = ["task", "prior", "variant", "seed", "AUC", "the prior's", "plain GAIL's"]
-HEADER = ["task", "prior", "against", "seeds", "AUC", "its AUC", "difference (95 %)", "score", "its score", "difference (95 %)",
-          "P(improvement of AUC)", "steps to 0.5", "its steps to 0.5"]
+HEADER = [
+    "task",
+    "prior",
+    "against",
+    "seeds",
+    "AUC",
+    "its AUC",
+    "difference (95 %)",
+    "score",
+    "its score",
+    "difference (95 %)",
+    "P(improvement of AUC)",
+    "steps to 0.5",
+    "its steps to 0.5",
+]

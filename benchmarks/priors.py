@@ -36,8 +36,16 @@ WORK = few_demos.WORK.parent / "priors"
 TASKS = ("ant-4x20", "humanoid-1")
 STEPS = 40_000
 BUDGET = ("loop.eval_every=2500", "loop.eval_episodes=3", "loop.checkpoint_every=10000")
-COLUMNS = (*(c for c in few_demos.COLUMNS if c != "command"), "prior", "arm", "auc", "steps_to_0.5", "bonus_mean", "settings",
-           "command")
+COLUMNS = (
+    *(c for c in few_demos.COLUMNS if c != "command"),
+    "prior",
+    "arm",
+    "auc",
+    "steps_to_0.5",
+    "bonus_mean",
+    "settings",
+    "command",
+)
 
 
 @dataclass(frozen=True)
@@ -68,38 +76,56 @@ for _model in ("gmm", "vae", "ae", "pixelcnn", "gan"):
 # one Gaussian under a wide noise, which ranks a beginner's steps better than the mixture of the largest likelihood; of tails of 0.5 and 1
 # on seed 5 (CHOSEN_ON)
 SOFT = {"model": "gmm", "n_components": 1, "reg_covar": 0.04, "tail": 0.5}
-ARMS |= {"soft": Arm("soft", SOFT, MIXED, variant_of="gmm"), "soft-untrained": Arm("soft", SOFT | {"control": "untrained"}, MIXED)}
+ARMS |= {
+    "soft": Arm("soft", SOFT, MIXED, variant_of="gmm"),
+    "soft-untrained": Arm("soft", SOFT | {"control": "untrained"}, MIXED),
+}
 VAE = {"model": "vae", "use": "bottleneck"}
 ARMS |= {  # plain has the gradient penalty alone, and what is here has it too
     "vail": Arm("vail", settings=("adversary.bottleneck=0.5",)),
-    "vail-open": Arm("vail", settings=("adversary.bottleneck=1000",)),  # its network, which differs from plain's, without a limit
-    "penalty": Arm("vail", settings=("adversary.gradient_penalty=4", "adversary.gradient_penalty_final=0.4")),  # Ant's plain has it already
+    "vail-open": Arm(
+        "vail", settings=("adversary.bottleneck=1000",)
+    ),  # its network, which differs from plain's, without a limit
+    "penalty": Arm(
+        "vail", settings=("adversary.gradient_penalty=4", "adversary.gradient_penalty_final=0.4")
+    ),  # Ant's plain has it already
     "dropout": Arm("vail", settings=("adversary.dropout=0.5",)),
     "vail-vae": Arm("vail-vae", VAE, ("prior.weight=0.5",)),
     "vail-vae-untrained": Arm("vail-vae", VAE | {"control": "untrained"}, ("prior.weight=0.5",)),
-    "vail-vae-shuffled": Arm("vail-vae", VAE | {"control": "shuffled"}, ("prior.weight=0.5",))}
+    "vail-vae-shuffled": Arm("vail-vae", VAE | {"control": "shuffled"}, ("prior.weight=0.5",)),
+}
 for _model in ("ae", "vae"):
     LATENT = {"model": _model, "use": "latent-action"}
     ARMS[f"latent-{_model}"] = Arm(f"latent-{_model}", LATENT, ("prior.weight=0.5",))
     # the wider action alone: a decoder with the weights that it was drawn with
     ARMS[f"latent-{_model}-wider"] = Arm(f"latent-{_model}", LATENT | {"control": "untrained"}, ("prior.weight=0.5",))
     ARMS[f"latent-{_model}-shuffled"] = Arm(f"latent-{_model}", LATENT | {"control": "shuffled"}, ("prior.weight=0.5",))
-FADING, NO_BC_TERM = ("prior.weight=0.02", "prior.weight_final=0"), ("adversary.bc_weight=0", "adversary.bc_weight_final=0")
+FADING, NO_BC_TERM = (
+    ("prior.weight=0.02", "prior.weight_final=0"),
+    ("adversary.bc_weight=0", "adversary.bc_weight_final=0"),
+)
 # Gaussian components, which are as sure of an action far from the demonstrations as among them, and Student's t
 GAUSSIAN, STUDENT = {"model": "gmm", "use": "behaviour", "dof": float("inf")}, {"model": "gmm", "use": "behaviour"}
 AUTOREGRESSIVE = {"model": "pixelcnn", "use": "behaviour"}
 STRONGER = ("prior.weight=0.05", "prior.weight_final=0")  # of 0.02, 0.05 and 0.2 on seed 5 (CHOSEN_ON)
-for _name, KL, _settings in (("kl-gmm", GAUSSIAN, FADING), ("kl-t", STUDENT, STRONGER), ("kl-pixelcnn", AUTOREGRESSIVE, FADING)):
+for _name, KL, _settings in (
+    ("kl-gmm", GAUSSIAN, FADING),
+    ("kl-t", STUDENT, STRONGER),
+    ("kl-pixelcnn", AUTOREGRESSIVE, FADING),
+):
     ARMS[_name] = Arm(_name, KL, _settings)
     ARMS[f"{_name}-untrained"] = Arm(_name, KL | {"control": "untrained"}, _settings)
     ARMS[f"{_name}-shuffled"] = Arm(_name, KL | {"control": "shuffled"}, _settings)
 # half of the environments begin in states of a mixture; its controls begin in those of one that knows less, in the demonstrated states
 # themselves, or as the task does (`reset`), cut after as many steps
 START, HALF = {"model": "gmm", "use": "start"}, ("prior.weight=0.5",)
-ARMS |= {"start": Arm("start", START, HALF), "start-untrained": Arm("start", START | {"control": "untrained"}, HALF),
-         "start-shuffled": Arm("start", START | {"control": "shuffled"}, HALF),
-         "start-reset": Arm("start", START | {"model": "constant"}, HALF),
-         "start-demonstrated": Arm("start", START | {"model": "demonstrated"}, HALF)}
+ARMS |= {
+    "start": Arm("start", START, HALF),
+    "start-untrained": Arm("start", START | {"control": "untrained"}, HALF),
+    "start-shuffled": Arm("start", START | {"control": "shuffled"}, HALF),
+    "start-reset": Arm("start", START | {"model": "constant"}, HALF),
+    "start-demonstrated": Arm("start", START | {"model": "demonstrated"}, HALF),
+}
 # the two uses of one mixture of where the expert goes: episodes begin there, and being there pays
 FROM_STARTS = (*MIXED, "second_prior.weight=0.5")
 ARMS["gmm-start"] = Arm("gmm-start", {"model": "gmm"} | TAIL, FROM_STARTS, START, variant_of="start")
@@ -110,32 +136,57 @@ ARMS["both"] = Arm("both", {"model": "gmm"} | TAIL, BOTH, STUDENT, variant_of="g
 KL_START = (*STRONGER, "second_prior.weight=0.5")
 ARMS["kl-t-start"] = Arm("kl-t-start", STUDENT, KL_START, START)
 for _control in ("untrained", "shuffled"):
-    ARMS[f"kl-t-start-{_control}"] = Arm("kl-t-start", STUDENT | {"control": _control}, KL_START, START | {"control": _control})
-ARMS |= {"kl-t-start-reset": Arm("kl-t-start", STUDENT, KL_START, START | {"model": "constant"}),  # the KL, and episodes cut as often
-         "kl-t-start-demonstrated": Arm("kl-t-start", STUDENT, KL_START, START | {"model": "demonstrated"})}  # no model of the states
+    ARMS[f"kl-t-start-{_control}"] = Arm(
+        "kl-t-start", STUDENT | {"control": _control}, KL_START, START | {"control": _control}
+    )
+ARMS |= {
+    "kl-t-start-reset": Arm(
+        "kl-t-start", STUDENT, KL_START, START | {"model": "constant"}
+    ),  # the KL, and episodes cut as often
+    "kl-t-start-demonstrated": Arm("kl-t-start", STUDENT, KL_START, START | {"model": "demonstrated"}),
+}  # no model of the states
 ARMS["vail-kl-t"] = Arm("vail-kl-t", STUDENT, ("adversary.bottleneck=0.5", *STRONGER), variant_of="kl-t")
 # started from the prior's own actions around the demonstrated states: beside the BC term of plain, and in its place
 WARM = ("prior.warm_start=true",)
-ARMS |= {"kl-t-warm": Arm("kl-t-warm", STUDENT, (*STRONGER, *WARM), variant_of="kl-t"),
-         "kl-gmm-warm-0.1": Arm("kl-gmm-warm-0.1", GAUSSIAN, ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, *WARM), variant_of="kl-gmm")}
+ARMS |= {
+    "kl-t-warm": Arm("kl-t-warm", STUDENT, (*STRONGER, *WARM), variant_of="kl-t"),
+    "kl-gmm-warm-0.1": Arm(
+        "kl-gmm-warm-0.1",
+        GAUSSIAN,
+        ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, *WARM),
+        variant_of="kl-gmm",
+    ),
+}
 ARMS["bc-start"] = Arm("bc-start", settings=NO_BC_TERM)  # BC's initialisation alone
 # how the gain goes with the size and the training of the model and with the weight, and as a potential, which cannot change what is best
-VARIANTS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {f"gmm-k{k}": ("gmm", {"model": "gmm", "n_components": k} | TAIL, MIXED) for k in (1, 4, 16)}
+VARIANTS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    f"gmm-k{k}": ("gmm", {"model": "gmm", "n_components": k} | TAIL, MIXED) for k in (1, 4, 16)
+}
 VARIANTS |= {f"vae-{steps}-steps": ("vae", {"model": "vae", "steps": steps} | TAIL, MIXED) for steps in (20, 200)}
 VARIANTS |= {f"gmm-weight-{w}": ("gmm", {"model": "gmm"} | TAIL, (f"prior.weight={w}",)) for w in ("0.3", "1.0")}
 VARIANTS |= {
     "start-200": ("start", START, (*HALF, "prior.rollout=200")),
     "gmm-potential": ("gmm", {"model": "gmm", "states": True} | TAIL, (*MIXED, "prior.potential=true")),
-    "gmm-exponential": ("gmm", {"model": "gmm"}, ("prior.weight=0.2",))}  # without the tail, a beginner scores 0
+    "gmm-exponential": ("gmm", {"model": "gmm"}, ("prior.weight=0.2",)),
+}  # without the tail, a beginner scores 0
 VARIANTS |= {f"kl-t-{w}": ("kl-t", STUDENT, (f"prior.weight={w}", "prior.weight_final=0")) for w in ("0.02", "0.2")}
 VARIANTS |= {f"vail-{nats}": ("vail", {}, (f"adversary.bottleneck={nats}",)) for nats in ("0.05", "0.1", "0.2")}
 VARIANTS["soft-1.0"] = ("soft", SOFT | {"tail": 1.0}, MIXED)
-ARMS["gmm-start-200"] = Arm("gmm-start-200", {"model": "gmm"} | TAIL, (*FROM_STARTS, "second_prior.rollout=200"), START, variant_of="gmm-start")
+ARMS["gmm-start-200"] = Arm(
+    "gmm-start-200", {"model": "gmm"} | TAIL, (*FROM_STARTS, "second_prior.rollout=200"), START, variant_of="gmm-start"
+)
 # the actor moves after 500 critic updates and not after 3000
-ARMS["kl-t-start-soon"] = Arm("kl-t-start-soon", STUDENT, (*KL_START, "sac.burn_in=500"), START, variant_of="kl-t-start")
+ARMS["kl-t-start-soon"] = Arm(
+    "kl-t-start-soon", STUDENT, (*KL_START, "sac.burn_in=500"), START, variant_of="kl-t-start"
+)
 ARMS |= {name: Arm(name, fit, settings, variant_of=of) for name, (of, fit, settings) in VARIANTS.items()}
-ALSO = {"kl-t-start": ("kl-t", "start", "bc-start"), "vail-vae": ("vail", "dropout"), "kl-gmm": ("bc-start",), "kl-t": ("bc-start",),
-        "kl-pixelcnn": ("bc-start",)}
+ALSO = {
+    "kl-t-start": ("kl-t", "start", "bc-start"),
+    "vail-vae": ("vail", "dropout"),
+    "kl-gmm": ("bc-start",),
+    "kl-t": ("bc-start",),
+    "kl-pixelcnn": ("bc-start",),
+}
 """Arms of other groups that a prior has to beat too."""
 # The first arm of a group is the prior, the others are what it has to beat.
 
@@ -149,12 +200,19 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
     from gail_suite.runs.config import build
 
     if any((r["arm"], int(r["seed"]), int(r["env_steps"])) == (name, seed, steps) for r in rows_of(task)):
-        raise SystemExit(f"{task}, {name}, seed {seed} is in {CSV.name} already: to run it again remove its line, and its folder in {WORK}")
+        raise SystemExit(
+            f"{task}, {name}, seed {seed} is in {CSV.name} already: to run it again remove its line, and its folder in {WORK}"
+        )
     arm, row = ARMS[name], ROWS[task]
     run_dir = WORK / f"{task}-{name}-{seed}" if steps == STEPS else WORK / f"{task}-{name}-{seed}-{steps}-steps"
     shown, code = few_demos.demonstrations(row, seed), commit()
-    settings = (*BUDGET, f"loop.horizon={row.steps}", *row.settings, *arm.settings,
-                *prior_settings(arm, task, seed, shown, run_dir))
+    settings = (
+        *BUDGET,
+        f"loop.horizon={row.steps}",
+        *row.settings,
+        *arm.settings,
+        *prior_settings(arm, task, seed, shown, run_dir),
+    )
     start = time.perf_counter()
     trainer = few_demos.new_or_resumed(gs.GAIL, row, shown, build(gs.GAILConfig(), settings=settings), seed, run_dir)
     policy = trainer.train(steps, eval_episodes=0).policy
@@ -162,15 +220,34 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
     result = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)
     few_demos.save_curve(run_dir)
     reached = few_demos.first_reaching(run_dir, 0.9)
-    append_row(CSV, COLUMNS, reference_columns(row) | {
-        "n_pairs": len(shown.transitions()), "algo": "gail", "seed": seed, "env_steps": trainer.loop.steps,
-        "wall_s": round(wall, 1), "wall_s_to_0.9": reached[0], "steps_to_0.9": reached[1],
-        "score": round(float(result.score), 4), "return_mean": round(float(result.returns.mean()), 1),
-        "return_sd": round(float(result.returns.std(ddof=1)), 1), "length_mean": round(float(result.lengths.mean()), 1),
-        "n_eval": few_demos.N_EVAL, "machine": machine(), "commit": session_commits(run_dir, code), "prior": arm.prior, "arm": name,
-        "auc": round(area(few_demos.metrics(run_dir)), 4), "steps_to_0.5": few_demos.first_reaching(run_dir, 0.5)[1],
-        "bonus_mean": bonus_mean(few_demos.metrics(run_dir)), "settings": " ".join(arm.settings),
-        "command": shlex.join(["python", "benchmarks/priors.py", *sys.argv[1:]])})
+    append_row(
+        CSV,
+        COLUMNS,
+        reference_columns(row)
+        | {
+            "n_pairs": len(shown.transitions()),
+            "algo": "gail",
+            "seed": seed,
+            "env_steps": trainer.loop.steps,
+            "wall_s": round(wall, 1),
+            "wall_s_to_0.9": reached[0],
+            "steps_to_0.9": reached[1],
+            "score": round(float(result.score), 4),
+            "return_mean": round(float(result.returns.mean()), 1),
+            "return_sd": round(float(result.returns.std(ddof=1)), 1),
+            "length_mean": round(float(result.lengths.mean()), 1),
+            "n_eval": few_demos.N_EVAL,
+            "machine": machine(),
+            "commit": session_commits(run_dir, code),
+            "prior": arm.prior,
+            "arm": name,
+            "auc": round(area(few_demos.metrics(run_dir)), 4),
+            "steps_to_0.5": few_demos.first_reaching(run_dir, 0.5)[1],
+            "bonus_mean": bonus_mean(few_demos.metrics(run_dir)),
+            "settings": " ".join(arm.settings),
+            "command": shlex.join(["python", "benchmarks/priors.py", *sys.argv[1:]]),
+        },
+    )
 
 
 def prior_settings(arm: Arm, task: str, seed: int, shown: Any, run_dir: Path) -> tuple[str, ...]:
@@ -203,8 +280,13 @@ def reference_columns(row: few_demos.Row) -> dict[str, Any]:
 
     spec = envs.spec(row.env)
     assert spec.expert_return is not None and spec.random_return is not None
-    return {"env": row.env, "protocol": row.protocol, "n_demos": row.n_demos,
-            "expert_return": round(spec.expert_return.mean, 1), "random_return": round(spec.random_return.mean, 1)}
+    return {
+        "env": row.env,
+        "protocol": row.protocol,
+        "n_demos": row.n_demos,
+        "expert_return": round(spec.expert_return.mean, 1),
+        "random_return": round(spec.random_return.mean, 1),
+    }
 
 
 def area(metrics: list[dict]) -> float:
@@ -229,7 +311,11 @@ def bonus_mean(metrics: list[dict]) -> float | str:
 def rows_of(task: str) -> list[dict[str, str]]:
     """Lines of the CSV of one task."""
     row = ROWS[task]
-    return [r for r in read_rows(CSV) if (r["env"], r["protocol"], int(r["n_demos"])) == (row.env, row.protocol, row.n_demos)]
+    return [
+        r
+        for r in read_rows(CSV)
+        if (r["env"], r["protocol"], int(r["n_demos"])) == (row.env, row.protocol, row.n_demos)
+    ]
 
 
 def whole_rows_of(task: str) -> list[dict[str, str]]:
@@ -245,8 +331,18 @@ def run_all(tasks: Iterable[str], arms: Iterable[str], seeds: int, jobs: int) ->
     failed = 0
     for seed in range(seeds):
         for later in (False, True):
-            wanted = [(t, a) for t in tasks for a in arms if (ARMS[a].constant_of is not None) == later and (t, a, seed) not in done]
-            failed += run_jobs(__file__, [(f"{t}-{a}-{seed}", ["--task", t, "--arm", a, "--seed", str(seed)]) for t, a in wanted], jobs, WORK)
+            wanted = [
+                (t, a)
+                for t in tasks
+                for a in arms
+                if (ARMS[a].constant_of is not None) == later and (t, a, seed) not in done
+            ]
+            failed += run_jobs(
+                __file__,
+                [(f"{t}-{a}-{seed}", ["--task", t, "--arm", a, "--seed", str(seed)]) for t, a in wanted],
+                jobs,
+                WORK,
+            )
     return failed
 
 

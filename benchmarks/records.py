@@ -18,18 +18,32 @@ from typing import Any
 
 def machine() -> str:
     """Processor and number of cores."""
-    name = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                 if line.startswith("model name")), platform.machine()) if Path("/proc/cpuinfo").exists() else platform.machine()
+    name = (
+        next(
+            (
+                line.split(":", 1)[1].strip()
+                for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if line.startswith("model name")
+            ),
+            platform.machine(),
+        )
+        if Path("/proc/cpuinfo").exists()
+        else platform.machine()
+    )
     return f"{name}, {os.cpu_count()} cores"
 
 
 def commit() -> str:
     """Short hash of the working tree's commit, with + where files other than results differ from it."""
-    def git(*args: str) -> str:
-        return subprocess.run(["git", *args], capture_output=True, text=True, check=False,
-                              cwd=Path(__file__).parent).stdout.strip()
 
-    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results") else "")
+    def git(*args: str) -> str:
+        return subprocess.run(
+            ["git", *args], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+        ).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + (
+        "+" if git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results") else ""
+    )
 
 
 def note_session(run_dir: Path, goes_on: bool) -> None:
@@ -73,8 +87,9 @@ def run_jobs(script: str, jobs: Iterable[tuple[str, list[str]]], at_once: int, l
     def one(job: tuple[str, list[str]]) -> bool:
         name, arguments = job
         with open(logs / f"{name}.log", "w") as log:
-            code = subprocess.run([sys.executable, script, "run", *arguments], stdout=log, stderr=subprocess.STDOUT,
-                                  check=False).returncode
+            code = subprocess.run(
+                [sys.executable, script, "run", *arguments], stdout=log, stderr=subprocess.STDOUT, check=False
+            ).returncode
         print(f"{name}: exit {code}", flush=True)
         return code != 0
 
@@ -82,8 +97,13 @@ def run_jobs(script: str, jobs: Iterable[tuple[str, list[str]]], at_once: int, l
         return sum(executor.map(one, jobs))
 
 
-def append_missing(path: Path, columns: Sequence[str], arms: Iterable[str], seeds: Sequence[int],
-                   measure: Callable[[str, int], dict[str, Any]]) -> None:
+def append_missing(
+    path: Path,
+    columns: Sequence[str],
+    arms: Iterable[str],
+    seeds: Sequence[int],
+    measure: Callable[[str, int], dict[str, Any]],
+) -> None:
     """Measures every (arm, seed) that the CSV lacks, one after the other on one thread, and appends a line for each."""
     import torch
 
@@ -104,8 +124,13 @@ def mean_bonus(path: Path, arm: str, seed: int) -> float:
     return found[-1]
 
 
-def measure_tasks(about: str | None, tasks: Iterable[str], run: Callable[[str, int], None], header: list[str],
-                  table: Callable[[], list[list[str]]]) -> None:
+def measure_tasks(
+    about: str | None,
+    tasks: Iterable[str],
+    run: Callable[[str, int], None],
+    header: list[str],
+    table: Callable[[], list[list[str]]],
+) -> None:
     """Command line of a benchmark of several tasks: `run(task, seed)` for --seeds seeds on one thread, then the table."""
     import torch
 

@@ -34,7 +34,17 @@ def markdown(header: list[str], lines: list[list[str]]) -> str:
     return "".join("| " + " | ".join(cells) + " |\n" for cells in rows)
 
 
-ALGORITHMS = ("bc", "gail", "no-expert", "gail-ppo", "gail-trpo", "airl", "imitation-gail", "imitation-airl", "imitation-bc")
+ALGORITHMS = (
+    "bc",
+    "gail",
+    "no-expert",
+    "gail-ppo",
+    "gail-trpo",
+    "airl",
+    "imitation-gail",
+    "imitation-airl",
+    "imitation-bc",
+)
 """Those of the table; any other label is a variant of GAIL that was tried."""
 
 
@@ -49,17 +59,37 @@ def few_demos_table(wanted: Callable[[str], bool] = ALGORITHMS.__contains__) -> 
     for (env, n, protocol, algo), rows in sorted(groups.items()):
         rows.sort(key=lambda r: int(r["seed"]))
         scores = np.array([float(r["score"]) for r in rows])
-        interval = "{:.3f} to {:.3f}".format(*bootstrap_interval(scores, statistic=iqm)) if len(scores) > 1 else "one seed"
+        interval = (
+            "{:.3f} to {:.3f}".format(*bootstrap_interval(scores, statistic=iqm)) if len(scores) > 1 else "one seed"
+        )
         to_09, ours = seconds[env, n, protocol, algo], seconds.get((env, n, protocol, "gail"), [])
         ratio = f", {np.mean(to_09) / np.mean(ours):.1f} x gail's" if to_09 and ours and algo != "gail" else ""
-        lines.append([
-            env, f"{n} ({protocol}, {rows[0]['n_pairs']} pairs)", algo, f"**{iqm(scores):.3f}**",
-            interval, " ".join(f"{s:.3f}" for s in scores), f"{int(rows[0]['env_steps']):,}",
-            f"{np.mean([float(r['wall_s']) for r in rows]) / 60:.1f} min",
-            f"{np.mean(to_09) / 60:.1f} min ({len(to_09)}/{len(rows)}{ratio})" if to_09 else "not reached",
-            ", ".join(sorted({r["commit"] for r in rows}))])
-    header = ["task", "demonstrations", "algorithm", "score (IQM)", "95 % interval", "each seed", "env steps", "wall-clock",
-              "to 0.9", "commit"]
+        lines.append(
+            [
+                env,
+                f"{n} ({protocol}, {rows[0]['n_pairs']} pairs)",
+                algo,
+                f"**{iqm(scores):.3f}**",
+                interval,
+                " ".join(f"{s:.3f}" for s in scores),
+                f"{int(rows[0]['env_steps']):,}",
+                f"{np.mean([float(r['wall_s']) for r in rows]) / 60:.1f} min",
+                f"{np.mean(to_09) / 60:.1f} min ({len(to_09)}/{len(rows)}{ratio})" if to_09 else "not reached",
+                ", ".join(sorted({r["commit"] for r in rows})),
+            ]
+        )
+    header = [
+        "task",
+        "demonstrations",
+        "algorithm",
+        "score (IQM)",
+        "95 % interval",
+        "each seed",
+        "env steps",
+        "wall-clock",
+        "to 0.9",
+        "commit",
+    ]
     return markdown(header, lines)
 
 
@@ -76,7 +106,11 @@ def holding_table() -> str:
         curve = (RESULTS / "curves" / f"{name}-gail-{row['seed']}.jsonl").read_text().splitlines()
         scores = [(r["step"], r["score"]) for r in map(json.loads, curve) if r.get("score") is not None]
         first = next((i for i, (_, score) in enumerate(scores) if score >= 0.9), None)
-        reached = ["-", "-"] if first is None else [f"{scores[first][0] // 1000}k", f"{min(score for _, score in scores[first:]):.2f}"]
+        reached = (
+            ["-", "-"]
+            if first is None
+            else [f"{scores[first][0] // 1000}k", f"{min(score for _, score in scores[first:]):.2f}"]
+        )
         groups[name].append([*reached, f"{float(row['score']):.2f}"])
     lines = [[name, *(" ".join(column) for column in zip(*runs, strict=True))] for name, runs in sorted(groups.items())]
     return markdown(["row", "first at 0.9, each seed", "lowest evaluation from there on", "end, 50 episodes"], lines)
@@ -98,10 +132,12 @@ def stepping_table() -> str:
 
 def plain_table(name: str) -> Callable[[], str]:
     """A CSV as it is, without the columns that only matter to a machine."""
+
     def table() -> str:
         rows = read_rows(RESULTS / f"{name}.csv")
         columns = [c for c in (rows[0] if rows else []) if c not in ("command", "machine")]
         return markdown(columns, [[r[c] for c in columns] for r in rows]) if rows else "(not measured yet)\n"
+
     return table
 
 
@@ -111,9 +147,17 @@ def exploration_choices_table() -> str:
     lines = []
     for arm in dict.fromkeys(r["arm"] for r in rows):
         found = sorted((r for r in rows if r["arm"] == arm), key=lambda r: int(r["seed"]))
-        lines.append([arm, f"{sum(r['steps_to_goal'] != '' for r in found)} of {len(found)}", *(" ".join(r[c] or "-" for r in found) for c in ("steps_to_goal", "cells_seen")),
-                      ", ".join(sorted({r["commit"] for r in found}))])
-    return markdown(["choice", "goal found", "steps to it, each seed", "cells seen until then or the end", "commit"], lines)
+        lines.append(
+            [
+                arm,
+                f"{sum(r['steps_to_goal'] != '' for r in found)} of {len(found)}",
+                *(" ".join(r[c] or "-" for r in found) for c in ("steps_to_goal", "cells_seen")),
+                ", ".join(sorted({r["commit"] for r in found})),
+            ]
+        )
+    return markdown(
+        ["choice", "goal found", "steps to it, each seed", "cells seen until then or the end", "commit"], lines
+    )
 
 
 def ablation_table() -> str:
@@ -125,38 +169,100 @@ def ablation_table() -> str:
         found = sorted((r for r in rows if r["variant"] == variant), key=lambda r: int(r["seed"]))
         scores = [float(r["score"]) for r in found]
         paired = [float(r["score"]) - float(default[r["seed"]]["score"]) for r in found if r["seed"] in default]
-        lines.append([variant, f"`{found[0]['settings']}`" if found[0]["settings"] else "", " ".join(f"{s:.3f}" for s in scores), f"{np.mean(scores):.3f}",
-                      f"{np.mean(paired):+.3f}" if paired and variant != "default" else "",
-                      *(f"{np.mean([float(r[c]) for r in found]):.3f}" for c in ("score_raw", "area")),
-                      f"{np.mean([float(r['wall_s']) for r in found]):.0f}", ", ".join(sorted({r["commit"] for r in found}))])
-    header = ["variant", "settings", "score, each seed", "mean", "against default", "raw actor", "area", "seconds", "commit"]
+        lines.append(
+            [
+                variant,
+                f"`{found[0]['settings']}`" if found[0]["settings"] else "",
+                " ".join(f"{s:.3f}" for s in scores),
+                f"{np.mean(scores):.3f}",
+                f"{np.mean(paired):+.3f}" if paired and variant != "default" else "",
+                *(f"{np.mean([float(r[c]) for r in found]):.3f}" for c in ("score_raw", "area")),
+                f"{np.mean([float(r['wall_s']) for r in found]):.0f}",
+                ", ".join(sorted({r["commit"] for r in found})),
+            ]
+        )
+    header = [
+        "variant",
+        "settings",
+        "score, each seed",
+        "mean",
+        "against default",
+        "raw actor",
+        "area",
+        "seconds",
+        "commit",
+    ]
     return markdown(header, lines) if rows else "(not measured yet)\n"
 
 
 def demo_table() -> str:
     """What `make demo` printed on each machine: expert, BC and GAIL (`runs/demo/summary.json`, kept in the list of results/demo.json)."""
     runs = json.loads((RESULTS / "demo.json").read_text())
-    lines = [[*(f"{run[k]['score']:.3f} ({run[k]['return_mean']:.0f} +- {run[k]['return_sd']:.0f}; {run[k]['length_mean']:.0f} steps)"
-                for k in ("expert", "bc", "gail")), f"{run['gail_wall_s']:.0f} s", f"{run['wall_s']:.0f} s", run["machine"], run["commit"]] for run in runs]
+    lines = [
+        [
+            *(
+                f"{run[k]['score']:.3f} ({run[k]['return_mean']:.0f} +- {run[k]['return_sd']:.0f}; {run[k]['length_mean']:.0f} steps)"
+                for k in ("expert", "bc", "gail")
+            ),
+            f"{run['gail_wall_s']:.0f} s",
+            f"{run['wall_s']:.0f} s",
+            run["machine"],
+            run["commit"],
+        ]
+        for run in runs
+    ]
     s = runs[0]
     header = ["expert: score (return; length)", "bc", "gail", "its training", "whole demo", "machine", "commit"]
-    return markdown(header, lines) + (f"\n`{s['command']}`: {s['env_id']}, {s['n_demos']} demonstrations, {s['steps']:,} steps, {s['n_eval']} episodes each; "
-                                      "timed after installation.\n")
+    return markdown(header, lines) + (
+        f"\n`{s['command']}`: {s['env_id']}, {s['n_demos']} demonstrations, {s['steps']:,} steps, {s['n_eval']} episodes each; "
+        "timed after installation.\n"
+    )
 
 
 def prior_scores_table() -> str:
     """Medians and AUROC of typicality, one line a task, model and control."""
     rows = read_rows(RESULTS / "prior_scores.csv")
-    lines = [[r["env"], r["model"], r["control"], f"{float(r['median']):.3f}", f"{float(r['mean']):.3f}",
-              *(f"{float(r[f'auroc_{kind}']):.3f}" for kind in ("random", "noise", "frozen")), r["fit_s"], r["ms_a_step"]]
-             for r in rows]
-    header = ["task", "model", "control", "median, held-out expert", "mean", "AUROC: random", "noise 0.3", "frozen joint",
-              "fit, CPU s", "ms a step of 8"]
+    lines = [
+        [
+            r["env"],
+            r["model"],
+            r["control"],
+            f"{float(r['median']):.3f}",
+            f"{float(r['mean']):.3f}",
+            *(f"{float(r[f'auroc_{kind}']):.3f}" for kind in ("random", "noise", "frozen")),
+            r["fit_s"],
+            r["ms_a_step"],
+        ]
+        for r in rows
+    ]
+    header = [
+        "task",
+        "model",
+        "control",
+        "median, held-out expert",
+        "mean",
+        "AUROC: random",
+        "noise 0.3",
+        "frozen joint",
+        "fit, CPU s",
+        "ms a step of 8",
+    ]
     return markdown(header, lines) if rows else "(not measured yet)\n"
 
 
-MNIST_FIGURES = ("test_nats", "test_nats_normal_prior", "test_nats_50", "test_bits_per_dim", "variance_floor", "components_used", "test_rmse",
-                 "frechet_samples", "frechet_real", "ndb_samples", "ndb_real")
+MNIST_FIGURES = (
+    "test_nats",
+    "test_nats_normal_prior",
+    "test_nats_50",
+    "test_bits_per_dim",
+    "variance_floor",
+    "components_used",
+    "test_rmse",
+    "frechet_samples",
+    "frechet_real",
+    "ndb_samples",
+    "ndb_real",
+)
 
 
 def mnist_table() -> str:
@@ -164,9 +270,20 @@ def mnist_table() -> str:
     runs: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
     for r in read_rows(RESULTS / "generative.csv"):
         runs[r["model"], r["dataset"], r["seed"], r["commit"]] |= {r["metric"]: r["value"], "train_s": r["train_s"]}
-    lines = [[*run[:3], *(f"{float(found[m]):.5g}" if m in found else "" for m in MNIST_FIGURES), f"{float(found['train_s']) / 60:.0f} min", run[3]]
-             for run, found in sorted(runs.items())]
-    return markdown(["model", "data", "seed", *MNIST_FIGURES, "training", "commit"], lines) if lines else "(not measured yet)\n"
+    lines = [
+        [
+            *run[:3],
+            *(f"{float(found[m]):.5g}" if m in found else "" for m in MNIST_FIGURES),
+            f"{float(found['train_s']) / 60:.0f} min",
+            run[3],
+        ]
+        for run, found in sorted(runs.items())
+    ]
+    return (
+        markdown(["model", "data", "seed", *MNIST_FIGURES, "training", "commit"], lines)
+        if lines
+        else "(not measured yet)\n"
+    )
 
 
 def priors_table() -> str:
@@ -240,7 +357,7 @@ def draw_curves(path: Path) -> None:
     names = sorted({f.stem.rsplit("-gail-", 1)[0] for f in files})
     rows = max(1, -(-len(names) // CURVE_COLUMNS))
     figure, axes = plt.subplots(rows, CURVE_COLUMNS, figsize=(4 * CURVE_COLUMNS, 3 * rows), squeeze=False)
-    for axis in axes.flat[len(names):]:
+    for axis in axes.flat[len(names) :]:
         axis.set_axis_off()
     for axis, name in zip(axes.flat, names, strict=False):
         for file in (f for f in files if f.stem.rsplit("-gail-", 1)[0] == name):
@@ -259,12 +376,25 @@ def draw_curves(path: Path) -> None:
 
 def make(name: str) -> str:
     """The table called `name`."""
-    return {"few_demos": few_demos_table, "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS),
-            "demo": demo_table, "stepping": stepping_table, "prior_scores": prior_scores_table, "priors": priors_table,
-            "priors_summary": priors_summary_table, "priors_whole": priors_whole_table, "priors_variants": priors_variants_table,
-            "priors_headline": priors_headline_table, "priors_knowledge": priors_knowledge_table,
-            "prior_density": prior_density_table, "prior_starts": prior_starts_table,
-            "ablation": ablation_table, "exploration_choices": exploration_choices_table, "holding": holding_table, "mnist": mnist_table}.get(name, plain_table(name))()
+    return {
+        "few_demos": few_demos_table,
+        "variants": lambda: few_demos_table(lambda algo: algo not in ALGORITHMS),
+        "demo": demo_table,
+        "stepping": stepping_table,
+        "prior_scores": prior_scores_table,
+        "priors": priors_table,
+        "priors_summary": priors_summary_table,
+        "priors_whole": priors_whole_table,
+        "priors_variants": priors_variants_table,
+        "priors_headline": priors_headline_table,
+        "priors_knowledge": priors_knowledge_table,
+        "prior_density": prior_density_table,
+        "prior_starts": prior_starts_table,
+        "ablation": ablation_table,
+        "exploration_choices": exploration_choices_table,
+        "holding": holding_table,
+        "mnist": mnist_table,
+    }.get(name, plain_table(name))()
 
 
 def rewritten(text: str) -> str:

@@ -106,13 +106,28 @@ def main() -> None:
             seconds = round(compiled(run), 1) if variant == "compiled" else ""
             for name, (share, call) in parts(run).items():
                 if variant == "as in training" or name.startswith("critics"):
-                    rows.append({"part": name, "per_update": share, "variant": variant, "cpu_ms": round(milliseconds(call), 3),
-                                 "compile_s": seconds})
+                    rows.append(
+                        {
+                            "part": name,
+                            "per_update": share,
+                            "variant": variant,
+                            "cpu_ms": round(milliseconds(call), 3),
+                            "compile_s": seconds,
+                        }
+                    )
                     print(rows[-1], flush=True)
     CSV.unlink(missing_ok=True)
     for row in rows:
-        append_row(CSV, COLUMNS, row | {"machine": machine(), "commit": commit(),
-                                        "command": shlex.join(["python", "benchmarks/update_speed.py"])})
+        append_row(
+            CSV,
+            COLUMNS,
+            row
+            | {
+                "machine": machine(),
+                "commit": commit(),
+                "command": shlex.join(["python", "benchmarks/update_speed.py"]),
+            },
+        )
 
 
 if __name__ == "__main__":

@@ -13,8 +13,13 @@ from demos.interchange import assemble, build, require
 from demos.trajectory import Demonstrations, Trajectory
 
 D4RL_KEYS = ("observations", "actions", "rewards", "terminals")
-D4RL_NAMES = {"ant": "Ant-v5", "halfcheetah": "HalfCheetah-v5", "hopper": "Hopper-v5", "humanoid": "Humanoid-v5",
-              "walker2d": "Walker2d-v5"}
+D4RL_NAMES = {
+    "ant": "Ant-v5",
+    "halfcheetah": "HalfCheetah-v5",
+    "hopper": "Hopper-v5",
+    "humanoid": "Humanoid-v5",
+    "walker2d": "Walker2d-v5",
+}
 
 
 def from_npz(path: str | Path, env_id: str | None = None) -> Demonstrations:
@@ -29,18 +34,31 @@ def from_npz(path: str | Path, env_id: str | None = None) -> Demonstrations:
     source, arrays = str(path), read_npz(path)
     require_keys(source, arrays, ("obs", "acts", "rews"))
     if scalars := [key for key in ("obs", "acts", "rews") if arrays[key].ndim == 0]:
-        raise ValueError(f"{source} has single numbers for {', '.join(scalars)}: see docs/save_format.md for the layout")
+        raise ValueError(
+            f"{source} has single numbers for {', '.join(scalars)}: see docs/save_format.md for the layout"
+        )
     lengths = np.atleast_1d(arrays.get("lengths", len(arrays["acts"])))
     if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 1).any():
-        raise ValueError(f"{source} has lengths of type {lengths.dtype} and shape {lengths.shape}: give each episode's number of "
-                         "steps as an integer of at least 1")
+        raise ValueError(
+            f"{source} has lengths of type {lengths.dtype} and shape {lengths.shape}: give each episode's number of "
+            "steps as an integer of at least 1"
+        )
     obs = split(source, "obs", arrays["obs"], lengths + 1)
     acts, rews = (split(source, key, arrays[key], lengths) for key in ("acts", "rews"))
-    endings = {key: np.broadcast_to(arrays[key], lengths.shape).tolist() for key in ("terminated", "truncated", "seed")
-               if key in arrays}
+    endings = {
+        key: np.broadcast_to(arrays[key], lengths.shape).tolist()
+        for key in ("terminated", "truncated", "seed")
+        if key in arrays
+    }
     trajectories = [
-        build(i, source, obs[i], acts[i], rews[i],
-              **{"terminated": False, "truncated": False, **{key: values[i] for key, values in endings.items()}})
+        build(
+            i,
+            source,
+            obs[i],
+            acts[i],
+            rews[i],
+            **{"terminated": False, "truncated": False, **{key: values[i] for key, values in endings.items()}},
+        )
         for i in range(len(lengths))
     ]
     named = str(arrays["env_id"]) if "env_id" in arrays else None
@@ -78,15 +96,19 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
 def require_keys(source: str, found: Collection[str], keys: tuple[str, ...]) -> None:
     """ValueError naming what is missing and what is there."""
     if missing := [key for key in keys if key not in found]:
-        raise ValueError(f"{source} lacks {', '.join(missing)} and holds {', '.join(sorted(found)) or 'nothing'}: "
-                         "see docs/save_format.md for the layout")
+        raise ValueError(
+            f"{source} lacks {', '.join(missing)} and holds {', '.join(sorted(found)) or 'nothing'}: "
+            "see docs/save_format.md for the layout"
+        )
 
 
 def split(source: str, key: str, array: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
     """A flat array cut into pieces of `lengths`; ValueError if they do not add up."""
     if len(array) != lengths.sum():
-        raise ValueError(f"{source} has {len(array)} rows of {key} where its {len(lengths)} episode lengths need "
-                         f"{lengths.sum()}: each episode has T actions and rewards and T + 1 observations")
+        raise ValueError(
+            f"{source} has {len(array)} rows of {key} where its {len(lengths)} episode lengths need "
+            f"{lengths.sum()}: each episode has T actions and rewards and T + 1 observations"
+        )
     return np.split(array, np.cumsum(lengths)[:-1])
 
 
@@ -122,5 +144,12 @@ def _d4rl_episodes(source: str, arrays: dict[str, np.ndarray]) -> Iterator[Traje
             continue
         final = obs[last] if following is None else following[last - 1]
         terminated = bool(following is not None and terminals[end - 1])
-        yield build(number, source, np.concatenate((obs[start:last], final[None])), acts[start:last], rews[start:last],
-                    terminated=terminated, truncated=not terminated)
+        yield build(
+            number,
+            source,
+            np.concatenate((obs[start:last], final[None])),
+            acts[start:last],
+            rews[start:last],
+            terminated=terminated,
+            truncated=not terminated,
+        )

@@ -27,8 +27,9 @@ def expert_folder(env_id: str) -> Path:
     if env_id not in known:
         near = difflib.get_close_matches(env_id, known, n=1, cutoff=0.3)
         hint = f"did you mean {near[0]!r}?" if near else f"bundled are {', '.join(known)}."
-        raise ValueError(f"no expert is bundled for {env_id!r}: {hint} "
-                         f"Train one: gail-suite expert train --env {env_id}")
+        raise ValueError(
+            f"no expert is bundled for {env_id!r}: {hint} Train one: gail-suite expert train --env {env_id}"
+        )
     return FOLDER / env_id
 
 

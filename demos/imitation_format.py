@@ -35,22 +35,32 @@ def to_imitation(demonstrations: Demonstrations, path: str | Path) -> Path:
     if folder.exists():
         raise ValueError(f"{folder} exists already: choose another path, or remove it first")
     infos = [["{}"] * (len(t) - 1) + [json.dumps({TRUNCATED: t.truncated})] for t in demonstrations]
-    table = pa.table({
-        "obs": _nested(pa, [t.obs for t in demonstrations]),
-        "acts": _nested(pa, [t.acts for t in demonstrations]),
-        "infos": pa.array(infos, pa.list_(pa.string())),
-        "terminal": pa.array([t.terminated or t.truncated for t in demonstrations]),
-        "rews": pa.array([t.rews for t in demonstrations], pa.list_(pa.float32())),
-    }).replace_schema_metadata({META_KEY: json.dumps(demonstrations.meta)})
+    table = pa.table(
+        {
+            "obs": _nested(pa, [t.obs for t in demonstrations]),
+            "acts": _nested(pa, [t.acts for t in demonstrations]),
+            "infos": pa.array(infos, pa.list_(pa.string())),
+            "terminal": pa.array([t.terminated or t.truncated for t in demonstrations]),
+            "rews": pa.array([t.rews for t in demonstrations], pa.list_(pa.float32())),
+        }
+    ).replace_schema_metadata({META_KEY: json.dumps(demonstrations.meta)})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     write_atomic(folder / DATA_FILE, sink.getvalue().to_pybytes())
     write_json(folder / "dataset_info.json", {})
-    write_json(folder / "state.json", {
-        "_data_files": [{"filename": DATA_FILE}], "_fingerprint": "0", "_format_columns": None,
-        "_format_kwargs": {}, "_format_type": None, "_output_all_columns": False, "_split": None,
-    })
+    write_json(
+        folder / "state.json",
+        {
+            "_data_files": [{"filename": DATA_FILE}],
+            "_fingerprint": "0",
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": None,
+        },
+    )
     return folder
 
 
@@ -107,8 +117,15 @@ def _trajectories(source: str, rows: Iterator[dict[str, Any]], horizon: int | No
     for number, row in enumerate(rows):
         steps = len(row["acts"])
         truncated = row["terminal"] and _was_truncated(row.get("infos"), steps == horizon)
-        yield build(number, source, row["obs"], row["acts"], row.get("rews", np.zeros(steps)),
-                    terminated=row["terminal"] and not truncated, truncated=truncated)
+        yield build(
+            number,
+            source,
+            row["obs"],
+            row["acts"],
+            row.get("rews", np.zeros(steps)),
+            terminated=row["terminal"] and not truncated,
+            truncated=truncated,
+        )
 
 
 def _was_truncated(infos: list[str] | None, default: bool) -> bool:

@@ -23,8 +23,9 @@ def require(module: str, purpose: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ValueError(f"{purpose} needs {module.partition('.')[0]}, which cannot be imported ({error}): "
-                         "run make install") from None
+        raise ValueError(
+            f"{purpose} needs {module.partition('.')[0]}, which cannot be imported ({error}): run make install"
+        ) from None
 
 
 def build(number: int, source: str, *arrays: Any, **ending: Any) -> Trajectory:
@@ -55,8 +56,10 @@ def assemble(
     if found != expected:
         old_ant = (env_id, found[0]) == ("Ant-v5", 111)
         hint = " (Ant-v2 data: 27 live entries and 84 contact forces, all zero)" if old_ant else ""
-        raise ValueError(f"{source} has (observation, action) widths {found}{hint} but {env_id} has {expected}: "
-                         "its physics differ too, so record demonstrations in the environment you train in")
+        raise ValueError(
+            f"{source} has (observation, action) widths {found}{hint} but {env_id} has {expected}: "
+            "its physics differ too, so record demonstrations in the environment you train in"
+        )
     demonstrations.meta.update(obs_dim=expected[0], act_dim=expected[1])
     return demonstrations
 
@@ -74,14 +77,24 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) 
     import envs
 
     if not re.search(r"-v\d+$", dataset_id):
-        raise ValueError(f"{dataset_id!r} is no Minari dataset id, which is (namespace/)name-vN: give one such as ant/expert-v0")
+        raise ValueError(
+            f"{dataset_id!r} is no Minari dataset id, which is (namespace/)name-vN: give one such as ant/expert-v0"
+        )
     importlib.import_module("minari.dataset.minari_dataset").parse_dataset_id(dataset_id)  # ValueError if malformed
     if dataset_id in minari.list_local_datasets():
         raise ValueError(f"the Minari dataset {dataset_id} exists already: choose another id, or minari delete it")
     buffer = importlib.import_module("minari.data_collector").EpisodeBuffer
     episodes = [
-        buffer(id=i, seed=t.seed, observations=t.obs, actions=t.acts, rewards=t.rews, infos={},
-               terminations=_only_last(len(t), t.terminated), truncations=_only_last(len(t), t.truncated))
+        buffer(
+            id=i,
+            seed=t.seed,
+            observations=t.obs,
+            actions=t.acts,
+            rewards=t.rews,
+            infos={},
+            terminations=_only_last(len(t), t.terminated),
+            truncations=_only_last(len(t), t.truncated),
+        )
         for i, t in enumerate(demonstrations)
     ]
     first, meta = demonstrations[0], demonstrations.meta
@@ -115,8 +128,16 @@ def from_minari(dataset_id: str, env_id: str | None = None) -> Demonstrations:
     source, storage = f"minari {dataset_id}", dataset.storage
     seeds = [metadata.get("seed") for metadata in storage.get_episode_metadata(dataset.episode_indices)]
     trajectories = [
-        build(e.id, source, e.observations, e.actions, e.rewards,
-              terminated=e.terminations[-1], truncated=e.truncations[-1], seed=seed)
+        build(
+            e.id,
+            source,
+            e.observations,
+            e.actions,
+            e.rewards,
+            terminated=e.terminations[-1],
+            truncated=e.truncations[-1],
+            seed=seed,
+        )
         for e, seed in zip(dataset.iterate_episodes(), seeds, strict=True)
     ]
     spec = dataset.env_spec

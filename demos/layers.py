@@ -37,11 +37,11 @@ class ActionDecoder:
 
     def __call__(self, wide: np.ndarray) -> np.ndarray:
         """Actions (B, A) in [-1, 1] of wide vectors (B, Z + A)."""
-        h = np.ascontiguousarray(wide[:, :self.latent])
+        h = np.ascontiguousarray(wide[:, : self.latent])
         for weight, bias in self._layers[:-1]:
             h = np.maximum(linear(h, weight, bias), 0)
         decoded = np.clip(linear(h, *self._layers[-1]), -1, 1)
-        return np.float32(self.share) * decoded + np.float32(1 - self.share) * wide[:, self.latent:]
+        return np.float32(self.share) * decoded + np.float32(1 - self.share) * wide[:, self.latent :]
 
 
 def decoder_depth(tensors: Mapping[str, np.ndarray]) -> int:

@@ -92,8 +92,10 @@ class MlpPolicy:
         """
         obs = np.asarray(obs, np.float32)
         if obs.ndim not in (1, 2) or obs.shape[-1] != self.obs_dim:
-            raise ValueError(f"observations of shape {obs.shape} given to a policy for {self.meta.get('env_id')} that "
-                             f"reads {self.obs_dim} numbers each: use the environment the policy was made for")
+            raise ValueError(
+                f"observations of shape {obs.shape} given to a policy for {self.meta.get('env_id')} that "
+                f"reads {self.obs_dim} numbers each: use the environment the policy was made for"
+            )
         features = self._features(np.atleast_2d(obs))
         u = linear(features, *self._mean)
         if not deterministic:
@@ -119,8 +121,10 @@ class MlpPolicy:
         folder = Path(folder)
         meta = read_json(folder / "policy.json")
         if meta.get("kind") != "mlp_policy":
-            raise ValueError(f"{folder / 'policy.json'} says kind {meta.get('kind')!r}, not 'mlp_policy': "
-                             "give the folder of a saved policy")
+            raise ValueError(
+                f"{folder / 'policy.json'} says kind {meta.get('kind')!r}, not 'mlp_policy': "
+                "give the folder of a saved policy"
+            )
         source = folder / "policy.safetensors"
         try:
             data = source.read_bytes()
@@ -147,8 +151,10 @@ class MlpPolicy:
         if len(self._noise) == 1:
             return self._noise[0].standard_normal(shape, np.float32)
         if len(self._noise) != shape[0]:
-            raise ValueError(f"{shape[0]} observations but {len(self._noise)} noise streams: seed the policy with one "
-                             "number or with one for each observation")
+            raise ValueError(
+                f"{shape[0]} observations but {len(self._noise)} noise streams: seed the policy with one "
+                "number or with one for each observation"
+            )
         return np.stack([stream.standard_normal(shape[1], np.float32) for stream in self._noise])
 
     def _depth(self) -> int:
@@ -165,8 +171,10 @@ class MlpPolicy:
         shapes = self._shapes(depth) | self._decoder_shapes()
         for name, value in t.items():
             if value.shape != shapes.get(name, value.shape):
-                raise ValueError(f"policy tensor {name} has shape {value.shape} but its neighbours need "
-                                 f"{shapes[name]}: save the policy again from its model")
+                raise ValueError(
+                    f"policy tensor {name} has shape {value.shape} but its neighbours need "
+                    f"{shapes[name]}: save the policy again from its model"
+                )
             if not np.isfinite(value).all():
                 raise ValueError(f"policy tensor {name} holds NaN or Inf: go back to an earlier checkpoint")
         if self.meta["activation"] not in ("relu", "tanh"):
@@ -183,7 +191,9 @@ class MlpPolicy:
         if missing := sorted(names - set(t)):
             raise ValueError(f"policy lacks the tensors {', '.join(missing)}: save it again from its model")
         if not self.meta["squash"]:
-            raise ValueError("a decoder reads actions in [-1, 1], but the policy has squash false: save it again from its model")
+            raise ValueError(
+                "a decoder reads actions in [-1, 1], but the policy has squash false: save it again from its model"
+            )
         widths = [self._latent_dim(), *(t[f"decoder.{i}.bias"].size for i in range(depth - 1)), self.act_dim]
         shapes: dict[str, tuple[int, ...]] = {"decoder.share": (1,)}
         for i, (inputs, outputs) in enumerate(pairwise(widths)):
@@ -201,4 +211,3 @@ class MlpPolicy:
         for name, (inputs, outputs) in layers.items():
             shapes |= {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
         return shapes
-

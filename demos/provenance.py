@@ -70,8 +70,10 @@ def physics_mismatch(meta: dict[str, Any]) -> str | None:
     if here == recorded:
         return None
     there, now = (_named(v) for v in (meta.get("versions", {}), versions()))
-    return (f"the demonstrations were recorded with other physics of {meta['env_id']} ({there}) than this machine's "
-            f"({now}): expert actions may not lead where they led; install those versions or record again")
+    return (
+        f"the demonstrations were recorded with other physics of {meta['env_id']} ({there}) than this machine's "
+        f"({now}): expert actions may not lead where they led; install those versions or record again"
+    )
 
 
 def _named(found: dict[str, str]) -> str:

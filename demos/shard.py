@@ -52,9 +52,16 @@ def _digest(arrays: dict[str, np.ndarray], ending: dict[str, str]) -> str:
 
 def manifest_entry(episode: int, data: bytes, trajectory: Trajectory) -> dict[str, Any]:
     """The manifest line of an episode whose file holds `data`."""
-    return {"episode": episode, "file": shard_name(episode), "sha256": sha256(data), "length": len(trajectory),
-            "return": trajectory.episode_return, "seed": trajectory.seed,
-            "terminated": trajectory.terminated, "truncated": trajectory.truncated}
+    return {
+        "episode": episode,
+        "file": shard_name(episode),
+        "sha256": sha256(data),
+        "length": len(trajectory),
+        "return": trajectory.episode_return,
+        "seed": trajectory.seed,
+        "terminated": trajectory.terminated,
+        "truncated": trajectory.truncated,
+    }
 
 
 def read_shard(folder: Path, episode: int, line: dict[str, Any] | None = None) -> tuple[Trajectory, dict[str, Any]]:
@@ -69,11 +76,15 @@ def read_shard(folder: Path, episode: int, line: dict[str, Any] | None = None) -
     except OSError as error:
         raise ValueError(f"{source} (episode {episode}) cannot be read ({error.strerror}): {REMEDY}") from None
     if line is not None and sha256(data) != line.get("sha256"):
-        raise ValueError(f"{source} (episode {episode}, {len(data)} bytes) does not match its SHA-256 in the manifest, "
-                         f"so it was truncated or changed: {REMEDY}")
+        raise ValueError(
+            f"{source} (episode {episode}, {len(data)} bytes) does not match its SHA-256 in the manifest, "
+            f"so it was truncated or changed: {REMEDY}"
+        )
     trajectory = decode(data, source)
     entry = manifest_entry(episode, data, trajectory)
     if line not in (None, entry):
-        raise ValueError(f"the manifest of {folder} disagrees with {source.name} (episode {episode}): restore "
-                         "manifest.jsonl from a copy, or delete it to have it rebuilt from the episodes")
+        raise ValueError(
+            f"the manifest of {folder} disagrees with {source.name} (episode {episode}): restore "
+            "manifest.jsonl from a copy, or delete it to have it rebuilt from the episodes"
+        )
     return trajectory, entry

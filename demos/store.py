@@ -93,8 +93,10 @@ def read_meta(folder: Path) -> dict[str, Any]:
     if meta.get("format") != FORMAT or not well_formed:
         raise ValueError(f"{folder / META} does not describe demonstrations: give a folder that `record` wrote")
     if meta.get("format_version") != FORMAT_VERSION:
-        raise ValueError(f"{folder} has format version {meta.get('format_version')}, this program reads "
-                         f"{FORMAT_VERSION}: update gail-suite")
+        raise ValueError(
+            f"{folder} has format version {meta.get('format_version')}, this program reads "
+            f"{FORMAT_VERSION}: update gail-suite"
+        )
     return meta
 
 
@@ -112,8 +114,10 @@ def read_manifest(folder: Path) -> dict[int, dict[str, Any]]:
             if line["file"] != shard_name(episode) or episode in lines:
                 raise ValueError("a wrong file name, or an episode listed twice")
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{manifest} line {number} is damaged ({error}): restore it from a copy, or delete the "
-                             "manifest to have it rebuilt from the episodes") from None
+            raise ValueError(
+                f"{manifest} line {number} is damaged ({error}): restore it from a copy, or delete the "
+                "manifest to have it rebuilt from the episodes"
+            ) from None
         lines[episode] = line
     return lines
 
@@ -129,15 +133,23 @@ def width_problem(meta: dict[str, Any], trajectory: Trajectory) -> str | None:
     expected = meta.get("obs_dim", found[0]), meta.get("act_dim", found[1])
     if found == expected:
         return None
-    return (f"has (observation, action) widths {found} but {meta['env_id']} has {expected}: "
-            "record again in the environment you train in")
+    return (
+        f"has (observation, action) widths {found} but {meta['env_id']} has {expected}: "
+        "record again in the environment you train in"
+    )
 
 
 def count_problem(meta: dict[str, Any], found: int) -> str | None:
     """What is wrong with the number of episodes, if anything."""
     finished = meta.get("summary", {}).get("n_episodes", found)
-    return None if found >= finished else (f"held {finished} episodes when it was finished and holds {found} now: "
-                                           "restore the missing files from a copy, or run the recording again")
+    return (
+        None
+        if found >= finished
+        else (
+            f"held {finished} episodes when it was finished and holds {found} now: "
+            "restore the missing files from a copy, or run the recording again"
+        )
+    )
 
 
 class Writer:
@@ -196,8 +208,10 @@ def open_for_writing(folder: Path, meta: dict[str, Any]) -> Iterator[Writer]:
 def _same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     for key in IDENTITY_KEYS:
         if there.get(key) != wanted.get(key):
-            raise ValueError(f"{folder} holds demonstrations with {key} {there.get(key)}, not {wanted.get(key)}: "
-                             "choose another folder")
+            raise ValueError(
+                f"{folder} holds demonstrations with {key} {there.get(key)}, not {wanted.get(key)}: "
+                "choose another folder"
+            )
     return there
 
 

@@ -41,8 +41,10 @@ class Trajectory:
             object.__setattr__(self, name, bool(getattr(self, name)))
         steps = len(self.acts)
         if steps == 0 or len(self.obs) != steps + 1 or len(self.rews) != steps:
-            raise ValueError(f"trajectory has {len(self.obs)} observations, {steps} actions, {len(self.rews)} rewards: "
-                             "T >= 1 actions need T + 1 observations (the final one included) and T rewards")
+            raise ValueError(
+                f"trajectory has {len(self.obs)} observations, {steps} actions, {len(self.rews)} rewards: "
+                "T >= 1 actions need T + 1 observations (the final one included) and T rewards"
+            )
 
     def __len__(self) -> int:
         """T, the number of steps."""
@@ -65,8 +67,10 @@ def _checked(name: str, value: Any, ndim: int) -> np.ndarray:
     bad = ~np.isfinite(array)
     if bad.any():
         step = int(np.argwhere(bad)[0][0])
-        raise ValueError(f"trajectory {name} holds {int(bad.sum())} NaN or Inf, the first at step {step}: "
-                         "leave this episode out or record it again")
+        raise ValueError(
+            f"trajectory {name} holds {int(bad.sum())} NaN or Inf, the first at step {step}: "
+            "leave this episode out or record it again"
+        )
     array.flags.writeable = False
     return array
 
@@ -108,12 +112,16 @@ class Demonstrations(Sequence[Trajectory]):
         if "env_id" not in self.meta:
             raise ValueError("demonstrations need meta['env_id'], the environment they were recorded in")
         if len(self.offsets) != len(self) or self.stride < 1:
-            raise ValueError(f"stride {self.stride} with {len(self.offsets)} offsets for {len(self)} trajectories: "
-                             "the stride is at least 1 and each trajectory has one offset")
+            raise ValueError(
+                f"stride {self.stride} with {len(self.offsets)} offsets for {len(self)} trajectories: "
+                "the stride is at least 1 and each trajectory has one offset"
+            )
         widths = {(t.obs.shape[1], t.acts.shape[1]) for t in self.trajectories}
         if len(widths) > 1:
-            raise ValueError(f"trajectories have different (observation, action) widths {sorted(widths)}: "
-                             "keep those of one environment")
+            raise ValueError(
+                f"trajectories have different (observation, action) widths {sorted(widths)}: "
+                "keep those of one environment"
+            )
 
     def __len__(self) -> int:
         return len(self.trajectories)
@@ -129,9 +137,11 @@ class Demonstrations(Sequence[Trajectory]):
         return self.chosen(range(len(self))[index]) if isinstance(index, slice) else self.trajectories[index]
 
     def __repr__(self) -> str:
-        return (f"Demonstrations({self.env_id}: {len(self)} trajectories, {self.n_pairs} pairs"
-                f"{f' (every {self.stride}th)' if self.stride > 1 else ''}, "
-                f"return {self.returns.mean():.0f} +- {self.returns.std():.0f})")
+        return (
+            f"Demonstrations({self.env_id}: {len(self)} trajectories, {self.n_pairs} pairs"
+            f"{f' (every {self.stride}th)' if self.stride > 1 else ''}, "
+            f"return {self.returns.mean():.0f} +- {self.returns.std():.0f})"
+        )
 
     @property
     def env_id(self) -> str:
@@ -198,5 +208,9 @@ class Demonstrations(Sequence[Trajectory]):
 
     def chosen(self, indices: Sequence[int], **meta: Any) -> Demonstrations:
         """The trajectories of these numbers, in this order, subsampled as they are; `meta` is added to theirs."""
-        return Demonstrations(tuple(self.trajectories[i] for i in indices), {**self.meta, **meta}, self.stride,
-                              tuple(self.offsets[i] for i in indices))
+        return Demonstrations(
+            tuple(self.trajectories[i] for i in indices),
+            {**self.meta, **meta},
+            self.stride,
+            tuple(self.offsets[i] for i in indices),
+        )

@@ -74,8 +74,10 @@ def _check_files(folder: Path, meta: dict[str, Any], report: Report) -> None:
         lines = {}
     unlisted = [episode for episode in stored if episode not in lines]
     if unlisted and not report.problems:
-        report.notes.append(f"{len(unlisted)} episodes are not in {MANIFEST} (killed while recording?) and were "
-                            f"checked by their own digests: {_listed(unlisted)}")
+        report.notes.append(
+            f"{len(unlisted)} episodes are not in {MANIFEST} (killed while recording?) and were "
+            f"checked by their own digests: {_listed(unlisted)}"
+        )
     for episode in sorted({*lines, *stored}):
         try:
             trajectory, _ = read_shard(folder, episode, lines.get(episode))
@@ -113,14 +115,18 @@ def _check_environment(meta: dict[str, Any], report: Report) -> None:
             report.problems.append(problem)
         here = (env.observation_space.shape or ())[0], space.shape[0]
         if (meta.get("obs_dim", here[0]), meta.get("act_dim", here[1])) != here:
-            report.problems.append(f"{META} says (observation, action) widths {meta['obs_dim'], meta['act_dim']} but "
-                                   f"{meta['env_id']} has {here} here: record again in this environment")
+            report.problems.append(
+                f"{META} says (observation, action) widths {meta['obs_dim'], meta['act_dim']} but "
+                f"{meta['env_id']} has {here} here: record again in this environment"
+            )
         for episode, t in report.trajectories.items():
             if t.acts.shape[1] != here[1]:
                 continue
             if outside := int(((t.acts < space.low) | (t.acts > space.high)).any(axis=1).sum()):
-                report.problems.append(f"episode {episode} has {outside} actions outside the bounds of "
-                                       f"{meta['env_id']}: clip them as the environment does, or record again")
+                report.problems.append(
+                    f"episode {episode} has {outside} actions outside the bounds of "
+                    f"{meta['env_id']}: clip them as the environment does, or record again"
+                )
 
 
 def _note_constant_columns(report: Report) -> None:

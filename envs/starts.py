@@ -23,7 +23,9 @@ def put(env: Any, obs: np.ndarray) -> np.ndarray | None:
         return None if env.outside() else env._observation()
     parts = getattr(env, "observation_structure", None) if isinstance(env, MujocoEnv) else None
     if not parts:
-        raise ValueError(f"{type(env).__name__} does not say what of an observation is its state, so no episode can begin in a given one")
+        raise ValueError(
+            f"{type(env).__name__} does not say what of an observation is its state, so no episode can begin in a given one"
+        )
     qpos, qvel = env.init_qpos.copy(), env.init_qvel.copy()
     skipped = len(qpos) - parts["qpos"]
     qpos[:skipped] = 0.0

@@ -6,11 +6,28 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "AIRL": "algorithms.airl", "AIRLConfig": "algorithms.airl", "BC": "algorithms.bc", "BCConfig": "algorithms.bc", "Run": "algorithms.bc", "GAIL": "algorithms.gail", "GAILConfig": "algorithms.gail",
-    "AdversaryConfig": "algorithms.gail_objective", "OnPolicyGAIL": "algorithms.gail_onpolicy", "onpolicy_config": "algorithms.gail_onpolicy", "ExpertTrainer": "algorithms.expert", "ExpertConfig": "algorithms.expert",
-    "SACConfig": "learning.sac", "LoopConfig": "learning.offpolicy", "LearnedPolicy": "learning.policy", "load_policy": "learning.policy",
-    "from_sb3": "learning.policy", "evaluate": "showing.evaluation", "Evaluation": "showing.evaluation", "render": "showing.video",
-    "save_reward": "learning.learned_reward", "load_reward": "learning.learned_reward",
+    "AIRL": "algorithms.airl",
+    "AIRLConfig": "algorithms.airl",
+    "BC": "algorithms.bc",
+    "BCConfig": "algorithms.bc",
+    "Run": "algorithms.bc",
+    "GAIL": "algorithms.gail",
+    "GAILConfig": "algorithms.gail",
+    "AdversaryConfig": "algorithms.gail_objective",
+    "OnPolicyGAIL": "algorithms.gail_onpolicy",
+    "onpolicy_config": "algorithms.gail_onpolicy",
+    "ExpertTrainer": "algorithms.expert",
+    "ExpertConfig": "algorithms.expert",
+    "SACConfig": "learning.sac",
+    "LoopConfig": "learning.offpolicy",
+    "LearnedPolicy": "learning.policy",
+    "load_policy": "learning.policy",
+    "from_sb3": "learning.policy",
+    "evaluate": "showing.evaluation",
+    "Evaluation": "showing.evaluation",
+    "render": "showing.video",
+    "save_reward": "learning.learned_reward",
+    "load_reward": "learning.learned_reward",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605

@@ -17,19 +17,47 @@ if TYPE_CHECKING:
     from generative.vae import VAE
 
 _HOME = {
-    "GenerativeModel": "types", "load": "types",
-    "GaussianMixture": "gmm", "BayesianGaussianMixture": "bayesian_gmm",
-    "AutoEncoder": "autoencoder", "VAE": "vae",
-    "PixelCNN": "pixelcnn", "PixelRNN": "pixelrnn", "GAN": "gan", "DCGAN": "dcgan",
-    "inpaint": "tasks", "denoise": "tasks", "upscale": "tasks", "interpolate": "tasks", "complete": "tasks",
+    "GenerativeModel": "types",
+    "load": "types",
+    "GaussianMixture": "gmm",
+    "BayesianGaussianMixture": "bayesian_gmm",
+    "AutoEncoder": "autoencoder",
+    "VAE": "vae",
+    "PixelCNN": "pixelcnn",
+    "PixelRNN": "pixelrnn",
+    "GAN": "gan",
+    "DCGAN": "dcgan",
+    "inpaint": "tasks",
+    "denoise": "tasks",
+    "upscale": "tasks",
+    "interpolate": "tasks",
+    "complete": "tasks",
     "rank_anomalies": "tasks",
 }
 _MODULES = ("backend", "data", "metrics", "pictures", "tasks")
 
 __all__ = [
-    "DCGAN", "GAN", "VAE", "AutoEncoder", "BayesianGaussianMixture", "GaussianMixture", "GenerativeModel", "PixelCNN",
-    "PixelRNN", "backend", "complete", "data", "denoise", "inpaint", "interpolate", "load", "metrics", "pictures",
-    "rank_anomalies", "tasks", "upscale",
+    "DCGAN",
+    "GAN",
+    "VAE",
+    "AutoEncoder",
+    "BayesianGaussianMixture",
+    "GaussianMixture",
+    "GenerativeModel",
+    "PixelCNN",
+    "PixelRNN",
+    "backend",
+    "complete",
+    "data",
+    "denoise",
+    "inpaint",
+    "interpolate",
+    "load",
+    "metrics",
+    "pictures",
+    "rank_anomalies",
+    "tasks",
+    "upscale",
 ]
 
 

@@ -54,15 +54,34 @@ class AutoEncoder(GenerativeModel):
     net: AENet
     recipe = Recipe(steps=2500, batch_size=64, lr=2e-3, patience=8, precision="fast")
 
-    def __init__(self, latent: int = 16, hidden: int = 256, layers: int = 2, arch: str = "auto", noise: float = 0.0,
-                 bounded: bool = False, mixture: int = 10, lr: float = 2e-3, batch_size: int = 64,
-                 **training: Any) -> None:
+    def __init__(
+        self,
+        latent: int = 16,
+        hidden: int = 256,
+        layers: int = 2,
+        arch: str = "auto",
+        noise: float = 0.0,
+        bounded: bool = False,
+        mixture: int = 10,
+        lr: float = 2e-3,
+        batch_size: int = 64,
+        **training: Any,
+    ) -> None:
         if arch not in ARCHITECTURES:
             raise ValueError(f"arch {arch!r} is none of {', '.join(ARCHITECTURES)}")
         if min(latent, hidden, batch_size) < 1 or min(layers, noise, mixture) < 0:
             raise ValueError("latent, hidden and batch_size must be >= 1; layers, noise and mixture >= 0")
-        super().__init__(latent=latent, hidden=hidden, layers=layers, arch=arch, noise=noise, bounded=bounded,
-                         mixture=mixture, batch_size=batch_size, **check_training(type(self).__name__, {"lr": lr} | training))
+        super().__init__(
+            latent=latent,
+            hidden=hidden,
+            layers=layers,
+            arch=arch,
+            noise=noise,
+            bounded=bounded,
+            mixture=mixture,
+            batch_size=batch_size,
+            **check_training(type(self).__name__, {"lr": lr} | training),
+        )
 
     def _build(self) -> None:
         self.net = AENet(self.config, self.spec)
@@ -95,20 +114,37 @@ class AutoEncoder(GenerativeModel):
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
         if not self.config["mixture"]:
-            raise ValueError("this AutoEncoder was made with mixture=0, so it cannot sample: fit AutoEncoder(mixture=10)")
+            raise ValueError(
+                "this AutoEncoder was made with mixture=0, so it cannot sample: fit AutoEncoder(mixture=10)"
+            )
         codes = self.net.mixture.sample(n, generator)
         return self.decode(codes.clamp(-1, 1) if self.net.bounded else codes)
 
 
-def reproduce(data_path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None, progress: bool = True,
-              ) -> Reproduction:
+def reproduce(
+    data_path: str | Path,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    progress: bool = True,
+) -> Reproduction:
     """The MNIST row: convolutional, 32 codes, a mixture of 50 over them, 10,000 steps of 64 on grey images.
 
     ``test_rmse`` is the root of the mean squared error of a test pixel in [0, 1]; the rest is about samples from the mixture.
     """
     splits = data.load(data_path)
-    model = AutoEncoder(latent=32, arch="conv", mixture=50, lr=1e-3, steps=10_000, patience=0, eval_every=1000,
-                        ema=0.999, precision="bfloat16")
+    model = AutoEncoder(
+        latent=32,
+        arch="conv",
+        mixture=50,
+        lr=1e-3,
+        steps=10_000,
+        patience=0,
+        eval_every=1000,
+        ema=0.999,
+        precision="bfloat16",
+    )
     train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
     rmse = float((model.reconstruct(splits.x_test).cpu() - splits.x_test).square().mean().sqrt())
     return Reproduction({"test_rmse": rmse} | sample_figures(model, splits, data_path), train_s, rate)

@@ -43,16 +43,27 @@ class CausalNet(nn.Module):
     condition: nn.Embedding | None
     head: nn.Sequential
 
-    def __init__(self, shape: tuple[int, int, int], levels: int, n_classes: int, features: int, layers: list[nn.Module],
-                 stem: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        levels: int,
+        n_classes: int,
+        features: int,
+        layers: list[nn.Module],
+        stem: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         channels = shape[0]
         self.shape, self.levels = shape, levels
         self.stem = stem if stem is not None else CausalConv2d(channels, features, 7, "A", channels)
         self.layers = nn.ModuleList(layers)
         self.condition = nn.Embedding(n_classes, features) if n_classes else None
-        self.head = nn.Sequential(nn.ReLU(), Pixelwise(features, features, channels), nn.ReLU(),
-                                  Pixelwise(features, channels * (1 if levels == 2 else levels), channels))
+        self.head = nn.Sequential(
+            nn.ReLU(),
+            Pixelwise(features, features, channels),
+            nn.ReLU(),
+            Pixelwise(features, channels * (1 if levels == 2 else levels), channels),
+        )
 
     def encode(self, x: Tensor) -> Tensor:
         """Level indices to values in [-1, 1]."""
@@ -147,15 +158,22 @@ class AutoregressiveModel(GenerativeModel):
         ``binarize`` draws them, with a ``seed`` the same ones for the same image.
         """
         if self.config["binarize"]:
-            noise = torch.rand_like(x) if seed is None else noise_by_content(
-                x, seed, lambda generator: torch.rand(x.shape[1:], generator=generator, device=x.device))
+            noise = (
+                torch.rand_like(x)
+                if seed is None
+                else noise_by_content(
+                    x, seed, lambda generator: torch.rand(x.shape[1:], generator=generator, device=x.device)
+                )
+            )
             return (noise < x).long()
         scaled = x * (self.spec["levels"] - 1)
         index = scaled.round()
         if not self.spec["quantise"] and bool((scaled - index).abs().max() > 1e-3):
-            raise ValueError(f"this {type(self).__name__} was fitted on {self.spec['levels']} levels (multiples of "
-                             f"1/{self.spec['levels'] - 1}), but the data holds other values: round them, or fit with "
-                             "levels=256 or binarize=True")
+            raise ValueError(
+                f"this {type(self).__name__} was fitted on {self.spec['levels']} levels (multiples of "
+                f"1/{self.spec['levels'] - 1}), but the data holds other values: round them, or fit with "
+                "levels=256 or binarize=True"
+            )
         return index.long()
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
@@ -163,8 +181,7 @@ class AutoregressiveModel(GenerativeModel):
             levels = self._levels(xb)
             return -log_likelihood(self.net(levels, yb).float(), levels).flatten(1).sum(1)
 
-        self.held_out = fit_likelihood(self.net, loss, (x, y), val, options,
-                                       changed(self.recipe, self.config))
+        self.held_out = fit_likelihood(self.net, loss, (x, y), val, options, changed(self.recipe, self.config))
 
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
         levels = self._levels(x, seed=0)
@@ -175,12 +192,20 @@ class AutoregressiveModel(GenerativeModel):
     def _joint(self, levels: Tensor, counted: Tensor) -> Tensor:
         """log p(y) + the sum of log p(x_i | x_<i, y) over the ``counted`` values, for every class y: (B, classes)."""
         frequency = torch.tensor(self.spec["class_weights"], device=levels.device)
-        each = [log_likelihood(self.net(levels, torch.full((len(levels),), k, device=levels.device)), levels)
-                for k in range(len(frequency))]
+        each = [
+            log_likelihood(self.net(levels, torch.full((len(levels),), k, device=levels.device)), levels)
+            for k in range(len(frequency))
+        ]
         return torch.stack([torch.where(counted, e, 0.0).flatten(1).sum(1) for e in each], dim=1) + frequency.log()
 
-    def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None,
-               method: Literal["cached", "plain"] = "cached") -> Tensor:
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int | None = None,
+        y: ArrayLike | int | None = None,
+        method: Literal["cached", "plain"] = "cached",
+    ) -> Tensor:
         """``n`` images, of class ``y`` or of classes as frequent as in training; both methods draw the same images from
         a seed."""
         if method not in ("cached", "plain"):
@@ -197,8 +222,15 @@ class AutoregressiveModel(GenerativeModel):
     def _values(self, levels: Tensor) -> Tensor:
         return levels.to(self.dtype) / (self.spec["levels"] - 1)
 
-    def inpaint(self, x: ArrayLike, mask: ArrayLike, *, y: ArrayLike | int | None = None, seed: int = 0, particles: int = 16,
-                ) -> Tensor:
+    def inpaint(
+        self,
+        x: ArrayLike,
+        mask: ArrayLike,
+        *,
+        y: ArrayLike | int | None = None,
+        seed: int = 0,
+        particles: int = 16,
+    ) -> Tensor:
         """Fill ``x`` (n, C, H, W) where ``mask`` is false (true marks known values), drawing from p(unknown | known).
 
         Exact when the unknown values come last in raster order; otherwise a particle filter whose error falls with

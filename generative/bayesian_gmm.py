@@ -28,25 +28,53 @@ class BayesianGaussianMixture(GaussianMixture):
     density: ClassVar[Literal["exact", "bound", "none"]] = "bound"
     _entropic = True
 
-    def __init__(self, n_components: int = 1, covariance_type: CovarianceType = "full", max_iter: int = 100,
-                 tol: float = 1e-3, *, weight_concentration_prior_type: Literal["dirichlet_process", "dirichlet_distribution"]
-                 = "dirichlet_process", weight_concentration_prior: float | None = None, mean_precision_prior: float = 1.0,
-                 degrees_of_freedom_prior: float | None = None, reg_covar: float = 1e-6, n_init: int = 1,
-                 init_params: str = "kmeans", random_state: int | None = None, **more: Any) -> None:
+    def __init__(
+        self,
+        n_components: int = 1,
+        covariance_type: CovarianceType = "full",
+        max_iter: int = 100,
+        tol: float = 1e-3,
+        *,
+        weight_concentration_prior_type: Literal["dirichlet_process", "dirichlet_distribution"] = "dirichlet_process",
+        weight_concentration_prior: float | None = None,
+        mean_precision_prior: float = 1.0,
+        degrees_of_freedom_prior: float | None = None,
+        reg_covar: float = 1e-6,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        random_state: int | None = None,
+        **more: Any,
+    ) -> None:
         if covariance_type == "mfa":
-            raise ValueError("BayesianGaussianMixture offers full, tied, diag and spherical; for mfa use GaussianMixture")
+            raise ValueError(
+                "BayesianGaussianMixture offers full, tied, diag and spherical; for mfa use GaussianMixture"
+            )
         if weight_concentration_prior_type not in ("dirichlet_process", "dirichlet_distribution"):
-            raise ValueError(f"weight_concentration_prior_type {weight_concentration_prior_type!r} is neither "
-                             "dirichlet_process nor dirichlet_distribution")
+            raise ValueError(
+                f"weight_concentration_prior_type {weight_concentration_prior_type!r} is neither "
+                "dirichlet_process nor dirichlet_distribution"
+            )
         if (weight_concentration_prior is not None and weight_concentration_prior <= 0) or mean_precision_prior <= 0:
             raise ValueError("weight_concentration_prior and mean_precision_prior must be above 0")
         refuse_unknown(type(self), [name for name in more if name not in _UNUSED])
         if any(more.get(name) is not None for name in _UNUSED[1:]):
             raise ValueError(f"BayesianGaussianMixture takes none of {', '.join(_UNUSED[1:])}: start it by init_params")
-        super().__init__(n_components, covariance_type, max_iter, tol, reg_covar=reg_covar, n_init=n_init,
-                         init_params=init_params, random_state=random_state)
-        self._set_config(mean_precision_prior=mean_precision_prior, weight_concentration_prior_type=weight_concentration_prior_type,
-                         weight_concentration_prior=weight_concentration_prior, degrees_of_freedom_prior=degrees_of_freedom_prior)
+        super().__init__(
+            n_components,
+            covariance_type,
+            max_iter,
+            tol,
+            reg_covar=reg_covar,
+            n_init=n_init,
+            init_params=init_params,
+            random_state=random_state,
+        )
+        self._set_config(
+            mean_precision_prior=mean_precision_prior,
+            weight_concentration_prior_type=weight_concentration_prior_type,
+            weight_concentration_prior=weight_concentration_prior,
+            degrees_of_freedom_prior=degrees_of_freedom_prior,
+        )
         self.process = weight_concentration_prior_type == "dirichlet_process"
         self.prior_covariance = torch.zeros(0, dtype=torch.float64)
 
@@ -55,7 +83,9 @@ class BayesianGaussianMixture(GaussianMixture):
         n, d = x.shape
         freedom = self._freedom_prior(d)
         if freedom <= d - 1:
-            raise ValueError(f"degrees_of_freedom_prior={freedom} must be above {d - 1}, the number of columns less one")
+            raise ValueError(
+                f"degrees_of_freedom_prior={freedom} must be above {d - 1}, the number of columns less one"
+            )
         covariance = x.T @ x / max(n - 1, 1)
         variances = covariance.diagonal()
         self.prior_covariance = {"diag": variances, "spherical": variances.mean()}.get(self.kind, covariance)
@@ -85,8 +115,13 @@ class BayesianGaussianMixture(GaussianMixture):
             spread = spread.view(k, -1)
             widths = self.prior_covariance + mass.unsqueeze(1) * (spread + shrink.unsqueeze(1) * square)
             covariance = (widths / freedom.unsqueeze(1)).view(point["covariances"].shape)
-        return {"means": (mass / precision).unsqueeze(1) * centre, "covariances": covariance, "precision": precision,
-                "freedom": freedom, **self._weights(mass)}
+        return {
+            "means": (mass / precision).unsqueeze(1) * centre,
+            "covariances": covariance,
+            "precision": precision,
+            "freedom": freedom,
+            **self._weights(mass),
+        }
 
     def _weights(self, mass: Tensor) -> dict[str, Tensor]:
         """Posterior weight parameters (a, b), their expectations ``weights`` and ``log_weights``."""

@@ -126,8 +126,9 @@ def leading(keep: Tensor) -> Tensor:
     return run.view(n, height, width, channels).permute(0, 3, 1, 2)
 
 
-def inpaint_levels(net: CausalNetwork, x: Tensor, keep: Tensor, y: Tensor | None, particles: int,
-                   generator: torch.Generator) -> Tensor:
+def inpaint_levels(
+    net: CausalNetwork, x: Tensor, keep: Tensor, y: Tensor | None, particles: int, generator: torch.Generator
+) -> Tensor:
     """Fill the pixels of level indices ``x`` (n, C, H, W) where ``keep`` is false, by a particle filter over the rows.
 
     Unknown pixels are drawn from the model given all pixels before them; known ones that follow an unknown one weigh the

@@ -23,8 +23,10 @@ def check_finite(x: Tensor) -> None:
 def check_range(images: Tensor) -> None:
     """ValueError for images outside [0, 1]."""
     if images.min() < 0 or images.max() > 1:
-        raise ValueError(f"images must lie in [0, 1], got [{images.min():.4g}, {images.max():.4g}]: divide by the largest possible "
-                         "value first")
+        raise ValueError(
+            f"images must lie in [0, 1], got [{images.min():.4g}, {images.max():.4g}]: divide by the largest possible "
+            "value first"
+        )
 
 
 def check_sizes(**sizes: int) -> None:
@@ -39,15 +41,19 @@ def as_labels(y: ArrayLike, n: int, device: torch.device, classes: int | None = 
     try:
         given = torch.as_tensor(y)
     except TypeError:
-        raise ValueError(f"labels must be integers >= 0, got {type(y).__name__} of {getattr(y, 'dtype', 'other values')}: number the "
-                         "classes from 0") from None
+        raise ValueError(
+            f"labels must be integers >= 0, got {type(y).__name__} of {getattr(y, 'dtype', 'other values')}: number the "
+            "classes from 0"
+        ) from None
     labels = given.to(device, torch.int64)
     if given.is_floating_point() and bool((given.to(device) != labels).any()):
         raise ValueError("labels must be integers >= 0, got numbers with fractions: number the classes from 0")
     labels = labels.expand(n) if labels.ndim == 0 else labels
     if labels.shape != (n,) or (n and int(labels.min()) < 0):
-        raise ValueError(f"labels must be {n} integers >= 0, one a sample, got shape {tuple(labels.shape)}"
-                         + (f" from {int(labels.min())}" if labels.numel() else ""))
+        raise ValueError(
+            f"labels must be {n} integers >= 0, one a sample, got shape {tuple(labels.shape)}"
+            + (f" from {int(labels.min())}" if labels.numel() else "")
+        )
     if classes and int(labels.max()) >= classes:
         raise ValueError(f"label {int(labels.max())} is outside the {classes} classes seen at fit")
     return labels
@@ -58,5 +64,7 @@ def refuse_unknown(model: type, names: Iterable[str]) -> None:
     known = [name for name, p in inspect.signature(model).parameters.items() if p.kind is not p.VAR_KEYWORD]
     for name in names:
         near = difflib.get_close_matches(name, known, n=1)
-        raise TypeError(f"{model.__name__} has no parameter {name!r}: " +
-                        (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"))
+        raise TypeError(
+            f"{model.__name__} has no parameter {name!r}: "
+            + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}")
+        )

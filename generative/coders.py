@@ -18,26 +18,37 @@ CONV_FROM = 16
 
 
 def resolve_arch(arch: str, event_shape: list[int]) -> str:
-    """"mlp" or "conv"; ValueError for convolutions on vectors or on images under 8 pixels."""
+    """ "mlp" or "conv"; ValueError for convolutions on vectors or on images under 8 pixels."""
     if arch == "auto":
         return "conv" if len(event_shape) == 3 and min(event_shape[1:]) >= CONV_FROM else "mlp"
     if arch == "conv" and (len(event_shape) != 3 or min(event_shape[1:]) < 8):
-        raise ValueError(f"arch='conv' needs images of at least 8x8, got samples of shape {tuple(event_shape)}: use arch='mlp'")
+        raise ValueError(
+            f"arch='conv' needs images of at least 8x8, got samples of shape {tuple(event_shape)}: use arch='mlp'"
+        )
     return arch
 
 
 class Encoder(nn.Module):
     """(B, *event shape) in [-1, 1] or standardised, and condition features (B, E), to (B, n_out)."""
 
-    def __init__(self, event_shape: list[int], n_out: int, hidden: int, layers: int, arch: str, n_extra: int = 0) -> None:
+    def __init__(
+        self, event_shape: list[int], n_out: int, hidden: int, layers: int, arch: str, n_extra: int = 0
+    ) -> None:
         super().__init__()
         self.conv: nn.Module | None = None
         n_in = math.prod(event_shape)
         if arch == "conv":
             channels, height, width = event_shape
-            self.conv = convolutional([nn.Conv2d(channels, 32, 3, padding=1), nn.ReLU(),
-                                      nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.ReLU(),
-                                      nn.Conv2d(64, 64, 3, stride=2, padding=1), nn.ReLU()])
+            self.conv = convolutional(
+                [
+                    nn.Conv2d(channels, 32, 3, padding=1),
+                    nn.ReLU(),
+                    nn.Conv2d(32, 64, 3, stride=2, padding=1),
+                    nn.ReLU(),
+                    nn.Conv2d(64, 64, 3, stride=2, padding=1),
+                    nn.ReLU(),
+                ]
+            )
             n_in = 64 * math.prod(halvings(height, width, 2)[-1])
         self.dense = mlp([n_in + n_extra, *[hidden] * layers, n_out])
 
@@ -58,9 +69,18 @@ class Decoder(nn.Module):
             channels, height, width = event_shape
             (_, middle, small) = halvings(height, width, 2)
             n_out, self.small = 64 * math.prod(small), small
-            self.conv = convolutional([nn.ReLU(), UpTo(middle), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(),
-                                      UpTo((height, width)), nn.Conv2d(64, 32, 3, padding=1), nn.ReLU(),
-                                      nn.Conv2d(32, channels * per_value, 3, padding=1)])
+            self.conv = convolutional(
+                [
+                    nn.ReLU(),
+                    UpTo(middle),
+                    nn.Conv2d(64, 64, 3, padding=1),
+                    nn.ReLU(),
+                    UpTo((height, width)),
+                    nn.Conv2d(64, 32, 3, padding=1),
+                    nn.ReLU(),
+                    nn.Conv2d(32, channels * per_value, 3, padding=1),
+                ]
+            )
         self.dense = mlp([n_in, *[hidden] * layers, n_out])
 
     def forward(self, z: Tensor) -> Tensor:
@@ -114,8 +134,10 @@ class Likelihood(nn.Module):
         off = int(((grid - grid.round()).abs() > 1e-3).sum())
         if off or float(x.min()) < 0 or float(x.max()) > 1:
             wanted = "values 0 and 1" if self.kind == "bernoulli" else f"the {self.levels} levels k / {self.levels - 1}"
-            raise ValueError(f"likelihood={self.kind!r} takes {wanted}, but {off} values in [{float(x.min()):.4g}, "
-                             f"{float(x.max()):.4g}] are not: binarise the data, or use likelihood='gaussian'")
+            raise ValueError(
+                f"likelihood={self.kind!r} takes {wanted}, but {off} values in [{float(x.min()):.4g}, "
+                f"{float(x.max()):.4g}] are not: binarise the data, or use likelihood='gaussian'"
+            )
 
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
         """log p(x | out) summed over the values of a sample; ``x`` (B, *event), ``out`` (S, B, *event, per_value) -> (S, B)."""

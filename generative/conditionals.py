@@ -47,8 +47,9 @@ class Conditional:
         return MixtureSameFamily(Categorical(logits=log_weights), components, validate_args=False)
 
 
-def posterior_mean(weights: Tensor, means: Tensor, covariances: Tensor, y: Tensor, operator: Tensor,
-                   noise: float = 0.0) -> Tensor:
+def posterior_mean(
+    weights: Tensor, means: Tensor, covariances: Tensor, y: Tensor, operator: Tensor, noise: float = 0.0
+) -> Tensor:
     """E[x | y] for y = A x + e, e ~ N(0, noise^2): (B, D) from ``y`` (B, M) and ``operator`` A (M, D).
 
     One formula for filling in (A picks the known entries), denoising (A is the identity) and upscaling (A averages blocks).

@@ -36,8 +36,9 @@ class Splits:
     y_test: Tensor | None
 
 
-def load(source: str | Path | ArrayLike, y: ArrayLike | None = None, *, root: str | Path | None = None,
-         seed: int = 0) -> Splits:
+def load(
+    source: str | Path | ArrayLike, y: ArrayLike | None = None, *, root: str | Path | None = None, seed: int = 0
+) -> Splits:
     """Data by name, path or array, split for training, validation and test.
 
     "digits": scikit-learn's 1797 digits of 8x8 with 17 levels, 1000/350/447 in order. "mnist5k": the 5,000 MNIST digits in
@@ -62,8 +63,10 @@ def load(source: str | Path | ArrayLike, y: ArrayLike | None = None, *, root: st
     if path.suffix in (".npz", ".npy") and path.is_file():
         x, labels = _numpy_file(path)
         return _shuffled(as_images(x), labels if y is None else y, seed)
-    raise ValueError(f"no data at {str(source)!r}: give digits, mnist5k, mnist, a folder of images or IDX files, a .npz or .npy "
-                     "file, or an array")
+    raise ValueError(
+        f"no data at {str(source)!r}: give digits, mnist5k, mnist, a folder of images or IDX files, a .npz or .npy "
+        "file, or an array"
+    )
 
 
 def as_images(x: ArrayLike) -> Tensor:
@@ -74,18 +77,24 @@ def as_images(x: ArrayLike) -> Tensor:
     try:
         data = torch.as_tensor(x)
     except TypeError:
-        raise ValueError(f"data must be numbers, got {type(x).__name__} of {getattr(x, 'dtype', 'other values')}") from None
+        raise ValueError(
+            f"data must be numbers, got {type(x).__name__} of {getattr(x, 'dtype', 'other values')}"
+        ) from None
     scale = 255.0 if data.dtype == torch.uint8 and data.ndim > 2 else 1.0
     if scale > 1 and data.numel() and 0 < int(data.max()) <= FEW_LEVELS:
-        raise ValueError(f"uint8 images must lie in 0..255, but the largest value is {int(data.max())}: divide by the largest "
-                         "possible value first")
+        raise ValueError(
+            f"uint8 images must lie in 0..255, but the largest value is {int(data.max())}: divide by the largest "
+            "possible value first"
+        )
     data = data.to(torch.float32) / scale
     if data.ndim == 3:
         data = data.unsqueeze(1)
     if data.ndim not in (2, 4) or len(data) == 0:
         raise ValueError(f"data must be (N, D), (N, H, W) or (N, C, H, W) with N >= 1, got shape {tuple(data.shape)}")
     if data.ndim == 4 and data.shape[1] not in (1, 3) and data.shape[3] in (1, 3):
-        raise ValueError(f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it")
+        raise ValueError(
+            f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it"
+        )
     check_finite(data)
     if data.ndim == 4:
         check_range(data)
@@ -125,10 +134,17 @@ def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
     if len(sizes) > 1:
         shown = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:4])
         raise ValueError(f"folder {folder} mixes {len(sizes)} image sizes ({shown}): resize them to one size first")
-    x = torch.from_numpy(np.stack(arrays)).unsqueeze(1) if grey else torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+    x = (
+        torch.from_numpy(np.stack(arrays)).unsqueeze(1)
+        if grey
+        else torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+    )
     classes = sorted({p.parent for p in files} - {folder})
-    y = torch.tensor([classes.index(p.parent) for p in files]) if len(classes) > 1 and folder not in {
-        p.parent for p in files} else None
+    y = (
+        torch.tensor([classes.index(p.parent) for p in files])
+        if len(classes) > 1 and folder not in {p.parent for p in files}
+        else None
+    )
     return as_images(x), y
 
 
@@ -138,8 +154,10 @@ def _pixels(image: Any, path: Path) -> np.ndarray:
         return np.asarray(image).astype(np.float32) / 65535
     if image.mode in ("I", "F"):
         low, high = image.getextrema()
-        raise ValueError(f"{path} holds values in [{low:.4g}, {high:.4g}] whose largest possible one is unknown (mode "
-                         f"{image.mode}): save it with 8 or 16 bits a pixel")
+        raise ValueError(
+            f"{path} holds values in [{low:.4g}, {high:.4g}] whose largest possible one is unknown (mode "
+            f"{image.mode}): save it with 8 or 16 bits a pixel"
+        )
     return np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"), dtype=np.float32) / 255
 
 
@@ -179,15 +197,24 @@ def _mnist5k(seed: int) -> Splits:
 
 def _mnist(folder: Path) -> Splits:
     found = {}
-    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+    for name in (
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ):
         options = [folder / name, folder / f"{name}.gz"]
         path = next((p for p in options if p.is_file()), None)
         if path is None:
-            raise ValueError(f"no MNIST file {name}(.gz) in {folder}: pass load('mnist', root=FOLDER) or set GENERATIVE_MNIST")
+            raise ValueError(
+                f"no MNIST file {name}(.gz) in {folder}: pass load('mnist', root=FOLDER) or set GENERATIVE_MNIST"
+            )
         found[name] = torch.from_numpy(read_idx(path))
     images, labels, test_images, test_labels = found.values()
     both = _cut(as_images(images), labels.to(torch.int64), len(images) * 11 // 12, len(images))
-    return Splits(both.x_train, both.y_train, both.x_val, both.y_val, as_images(test_images), test_labels.to(torch.int64))
+    return Splits(
+        both.x_train, both.y_train, both.x_val, both.y_val, as_images(test_images), test_labels.to(torch.int64)
+    )
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -199,8 +226,8 @@ def read_idx(path: Path) -> np.ndarray:
         raise ValueError(f"{path} is damaged: {error}") from None
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
         raise ValueError(f"{path} is not an IDX file of bytes")
-    header, body = raw[4:4 + 4 * raw[3]], raw[4 + 4 * raw[3]:]
-    shape = tuple(int(n) for n in np.frombuffer(header[:len(header) // 4 * 4], ">u4"))
+    header, body = raw[4 : 4 + 4 * raw[3]], raw[4 + 4 * raw[3] :]
+    shape = tuple(int(n) for n in np.frombuffer(header[: len(header) // 4 * 4], ">u4"))
     if len(shape) < raw[3] or len(body) != math.prod(shape):
         raise ValueError(f"{path} is damaged: {len(body)} bytes where shape {shape} needs {math.prod(shape)}")
     return np.frombuffer(body, np.uint8).reshape(shape).copy()
@@ -221,5 +248,7 @@ def _numpy_file(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         raise ValueError(f"{path} cannot be read without pickle: {error}") from None
     x = next((arrays[name] for name in ("x", "data", "images") if name in arrays), None)
     if x is None:
-        raise ValueError(f"{path} holds {', '.join(arrays) or 'nothing'}: name the images x, data or images, and the labels y")
+        raise ValueError(
+            f"{path} holds {', '.join(arrays) or 'nothing'}: name the images x, data or images, and the labels y"
+        )
     return x, next((arrays[name] for name in ("y", "labels", "target") if name in arrays), None)

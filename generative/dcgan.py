@@ -29,17 +29,25 @@ class DCGAN(GAN):
 
     images_only = True
 
-    def __init__(self, latent: int = 64, features: int = 32, r1: float = 0.0, spectral_norm: bool = False,
-                 **training: Any) -> None:
+    def __init__(
+        self, latent: int = 64, features: int = 32, r1: float = 0.0, spectral_norm: bool = False, **training: Any
+    ) -> None:
         check_sizes(latent=latent, features=features)
-        super(GAN, self).__init__(latent=latent, features=features, r1=r1, spectral_norm=spectral_norm,
-                                  **check_training(type(self).__name__, training))
+        super(GAN, self).__init__(
+            latent=latent,
+            features=features,
+            r1=r1,
+            spectral_norm=spectral_norm,
+            **check_training(type(self).__name__, training),
+        )
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         height, width = x.shape[2:]
         if min(height, width) < SMALLEST:
-            raise ValueError(f"DCGAN needs images of at least {SMALLEST}x{SMALLEST}, got {height}x{width}: use GAN, or "
-                             "enlarge the images")
+            raise ValueError(
+                f"DCGAN needs images of at least {SMALLEST}x{SMALLEST}, got {height}x{width}: use GAN, or "
+                "enlarge the images"
+            )
         return super()._infer(x, y)
 
     def _bodies(self, shape: tuple[int, ...], n_inputs: int) -> tuple[nn.Module, nn.Module, int]:
@@ -48,17 +56,25 @@ class DCGAN(GAN):
         sizes = halvings(height, width, stages)
         widths = [self.config["features"] * 2**k for k in range(len(sizes))]
         small = (widths[-1], *sizes[-1])
-        generator: list[nn.Module] = [nn.Linear(n_inputs, small[0] * small[1] * small[2]), nn.Unflatten(1, small),
-                                      nn.BatchNorm2d(small[0]), nn.ReLU()]
+        generator: list[nn.Module] = [
+            nn.Linear(n_inputs, small[0] * small[1] * small[2]),
+            nn.Unflatten(1, small),
+            nn.BatchNorm2d(small[0]),
+            nn.ReLU(),
+        ]
         critic: list[nn.Module] = []
         for k in reversed(range(len(sizes) - 1)):
-            generator += [nn.ConvTranspose2d(widths[k + 1], widths[k], stride_2_kernel(sizes[k]), 2, 1, bias=False),
-                          nn.BatchNorm2d(widths[k]), nn.ReLU()]
+            generator += [
+                nn.ConvTranspose2d(widths[k + 1], widths[k], stride_2_kernel(sizes[k]), 2, 1, bias=False),
+                nn.BatchNorm2d(widths[k]),
+                nn.ReLU(),
+            ]
         generator += [nn.Conv2d(widths[0], channels, 3, padding=1), nn.Tanh()]
         for k in range(len(sizes) - 1):
             normalise = k > 0 and not self.config["spectral_norm"]
-            conv = nn.Conv2d(widths[k] if k else channels, widths[k + 1], stride_2_kernel(sizes[k]), 2, 1,
-                             bias=not normalise)
+            conv = nn.Conv2d(
+                widths[k] if k else channels, widths[k + 1], stride_2_kernel(sizes[k]), 2, 1, bias=not normalise
+            )
             critic += [conv, *([nn.BatchNorm2d(widths[k + 1])] if normalise else []), leaky()]
         for module in (*generator, *critic):
             _start(module)
@@ -72,8 +88,14 @@ def _start(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, 0.02)
 
 
-def reproduce(data_path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None, progress: bool = True,
-              ) -> Reproduction:
+def reproduce(
+    data_path: str | Path,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    progress: bool = True,
+) -> Reproduction:
     """The MNIST row of the DCGAN: 28x28 from 7x7, 32 features, 8,000 steps of batch 64, Adam 2e-4 (0.5, 0.999)."""
     model = DCGAN(latent=64, features=32, steps=8_000, ema=0.9995, precision="bfloat16")
     return adversarial(model, data_path, out, seed=seed, steps=steps, progress=progress)

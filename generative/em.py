@@ -59,7 +59,9 @@ class Data:
         else:
             self.reach = None
 
-    def expect(self, ev: ga.Evaluator | None, entropic: bool, resp: Tensor | None = None) -> tuple[dict[str, Tensor], float]:
+    def expect(
+        self, ev: ga.Evaluator | None, entropic: bool, resp: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], float]:
         """The E step fused with the sums of the M step: (statistics, sum of log p(x)), or with ``entropic`` the entropy of r.
 
         ``resp`` (N, K) replaces the evaluator's responsibilities.
@@ -69,10 +71,10 @@ class Data:
         stored = self.t if ev is None or ev.theta is not None else None
         rows = max(self.rows, 2048) if stored is not None else self.rows
         for i in range(0, len(self.x), rows):
-            chunk, y = self.x[i:i + rows], None
-            t = stored[i:i + rows] if stored is not None else ga.statistic(self.kind, chunk)
+            chunk, y = self.x[i : i + rows], None
+            t = stored[i : i + rows] if stored is not None else ga.statistic(self.kind, chunk)
             if ev is None or resp is not None:
-                r = resp[i:i + rows]  # type: ignore[index]
+                r = resp[i : i + rows]  # type: ignore[index]
             else:
                 logits, y = ev.logits(chunk, t)
                 r, log_p = _normalise(logits)
@@ -129,9 +131,12 @@ def initial_factors(x: Tensor, resp: Tensor, n_factors: int, floor: float) -> ga
     rows = [x[labels == i] if bool((labels == i).any()) else x for i in range(k)]
     parts = [ga.factors_of(r, n_factors, floor) for r in rows]
     mass = torch.bincount(labels, minlength=k).to(x).clamp_min(1)
-    return {"weights": mass / mass.sum(), "means": torch.stack([r.mean(0) for r in rows]),
-            "factors": torch.stack([w for w, _ in parts]), "noise": torch.stack([v for _, v in parts])}
-
+    return {
+        "weights": mass / mass.sum(),
+        "means": torch.stack([r.mean(0) for r in rows]),
+        "factors": torch.stack([w for w, _ in parts]),
+        "noise": torch.stack([v for _, v in parts]),
+    }
 
 
 def without(all_rows: dict[str, Tensor], some: dict[str, Tensor], kind: str) -> dict[str, Tensor]:

@@ -33,16 +33,30 @@ from generative.training import (
 )
 from generative.types import FitOptions
 
-__all__ = ["Recipe", "TrainingDiverged", "changed", "check_training", "fit_adversarial", "fit_likelihood",
-           "held_out_loss"]
+__all__ = [
+    "Recipe",
+    "TrainingDiverged",
+    "changed",
+    "check_training",
+    "fit_adversarial",
+    "fit_likelihood",
+    "held_out_loss",
+]
 
 Loss = Callable[[Tensor, Tensor | None], Tensor]
 """(x, y) -> loss of each sample, shape (B,); noise comes from torch's global generator, which the loop seeds."""
 Labelled = tuple[Tensor, Tensor | None]
 
 
-def fit_likelihood(net: nn.Module, loss: Loss, data: Labelled, val: Labelled, options: FitOptions, recipe: Recipe,
-                   val_loss: Loss | None = None) -> float:
+def fit_likelihood(
+    net: nn.Module,
+    loss: Loss,
+    data: Labelled,
+    val: Labelled,
+    options: FitOptions,
+    recipe: Recipe,
+    val_loss: Loss | None = None,
+) -> float:
     """Minimise the mean of ``loss`` over ``data``, stop early on ``val``, leave the best weights in ``net``.
 
     ``val_loss`` (default ``loss``) is evaluated in float32, in eval mode, with fixed noise. Returns the best held-out
@@ -82,8 +96,16 @@ def fit_likelihood(net: nn.Module, loss: Loss, data: Labelled, val: Labelled, op
     return float(counters["best_loss"])
 
 
-def fit_adversarial(generator: nn.Module, critic: nn.Module, average: nn.Module, critic_loss: Loss,
-                    generator_loss: Loss, data: Labelled, options: FitOptions, recipe: Recipe) -> None:
+def fit_adversarial(
+    generator: nn.Module,
+    critic: nn.Module,
+    average: nn.Module,
+    critic_loss: Loss,
+    generator_loss: Loss,
+    data: Labelled,
+    options: FitOptions,
+    recipe: Recipe,
+) -> None:
     """Alternate one step on the mean of ``critic_loss`` and one on the mean of ``generator_loss``.
 
     ``average`` follows ``generator`` with decay ``recipe.ema`` (0 copies it). There is no held-out criterion, so no
@@ -128,8 +150,9 @@ def held_out_loss(net: nn.Module, loss: Loss, val: Labelled, seed: int, batch_si
     return total / len(val[0])
 
 
-def _keep_best(state: TrainingState, net: nn.Module, average: nn.Module, loss: Loss, val: Labelled, seed: int,
-               recipe: Recipe) -> float:
+def _keep_best(
+    state: TrainingState, net: nn.Module, average: nn.Module, loss: Loss, val: Labelled, seed: int, recipe: Recipe
+) -> float:
     """Evaluate the averaged weights (in ``net``, to which ``loss`` refers) and remember them if they are the best."""
     raw = snapshot(net) if recipe.ema else {}
     if recipe.ema:
@@ -144,8 +167,15 @@ def _keep_best(state: TrainingState, net: nn.Module, average: nn.Module, loss: L
     return held_out
 
 
-def _end_of_step(state: TrainingState, step: int, steps: int, scalars: dict[str, float], options: FitOptions,
-                 recipe: Recipe, meter: Meter) -> None:
+def _end_of_step(
+    state: TrainingState,
+    step: int,
+    steps: int,
+    scalars: dict[str, float],
+    options: FitOptions,
+    recipe: Recipe,
+    meter: Meter,
+) -> None:
     state.counters["step"] = step + 1
     if options.checkpoint and ((step + 1) % recipe.checkpoint_every == 0 or step + 1 == steps):
         state.save(options.checkpoint)
@@ -169,8 +199,10 @@ def _begin(state: TrainingState, options: FitOptions, steps: int) -> dict[str, A
             raise ValueError("resume needs the checkpoint folder of the run to continue: fit(..., checkpoint=FOLDER)")
         state.restore(folder)
     elif folder is not None and (found := sorted(folder.glob("step_*.safetensors"))):
-        raise ValueError(f"{folder} holds {len(found)} checkpoints, the newest {found[-1].name}: continue with resume, or give "
-                         "an empty folder")
+        raise ValueError(
+            f"{folder} holds {len(found)} checkpoints, the newest {found[-1].name}: continue with resume, or give "
+            "an empty folder"
+        )
     return state.counters
 
 

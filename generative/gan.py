@@ -75,17 +75,31 @@ class GAN(GenerativeModel):
 
     density = "none"
     conditional = True
-    recipe: ClassVar[Recipe] = Recipe(steps=5000, batch_size=64, lr=2e-4, final_lr=1.0, warmup=1, betas=(0.5, 0.999),
-                                      clip=math.inf, ema=0.999)
+    recipe: ClassVar[Recipe] = Recipe(
+        steps=5000, batch_size=64, lr=2e-4, final_lr=1.0, warmup=1, betas=(0.5, 0.999), clip=math.inf, ema=0.999
+    )
     net: AdversarialNet
 
-    def __init__(self, latent: int = 64, hidden: int = 256, layers: int = 2, r1: float = 0.0,
-                 spectral_norm: bool = False, **training: Any) -> None:
+    def __init__(
+        self,
+        latent: int = 64,
+        hidden: int = 256,
+        layers: int = 2,
+        r1: float = 0.0,
+        spectral_norm: bool = False,
+        **training: Any,
+    ) -> None:
         check_sizes(latent=latent, hidden=hidden)
         if layers < 0:
             raise ValueError(f"layers must be at least 0, got {layers}")
-        super().__init__(latent=latent, hidden=hidden, layers=layers, r1=r1, spectral_norm=spectral_norm,
-                         **check_training(type(self).__name__, training))
+        super().__init__(
+            latent=latent,
+            hidden=hidden,
+            layers=layers,
+            r1=r1,
+            spectral_norm=spectral_norm,
+            **check_training(type(self).__name__, training),
+        )
 
     # ---- networks ---------------------------------------------------------------------------------------------------
     def _wrap(self, layer: nn.Module) -> nn.Module:
@@ -95,8 +109,11 @@ class GAN(GenerativeModel):
     def _bodies(self, shape: tuple[int, ...], n_inputs: int) -> tuple[nn.Module, nn.Module, int]:
         """The generator's body, the critic's body, and the number of the critic's features."""
         hidden, values = [self.config["hidden"]] * self.config["layers"], math.prod(shape)
-        generator = nn.Sequential(mlp([n_inputs, *hidden, values], leaky),
-                                  nn.Tanh() if len(shape) == 3 else nn.Identity(), nn.Unflatten(1, shape))
+        generator = nn.Sequential(
+            mlp([n_inputs, *hidden, values], leaky),
+            nn.Tanh() if len(shape) == 3 else nn.Identity(),
+            nn.Unflatten(1, shape),
+        )
         layers = [self._wrap(m) if isinstance(m, nn.Linear) else m for m in mlp([values, *hidden], leaky)]
         return generator, nn.Sequential(nn.Flatten(), *layers, leaky()), [values, *hidden][-1]
 
@@ -105,12 +122,17 @@ class GAN(GenerativeModel):
         if self.config["latent"] < 1:
             raise ValueError(f"latent must be at least 1, got {self.config['latent']}")
         generator, critic, features = self._bodies(shape, self.config["latent"] + n_classes)
-        self.net = AdversarialNet(Generator(generator, self.config["latent"], n_classes),
-                                  Critic(critic, features, n_classes, self._wrap), shape)
+        self.net = AdversarialNet(
+            Generator(generator, self.config["latent"], n_classes),
+            Critic(critic, features, n_classes, self._wrap),
+            shape,
+        )
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         if not 0 <= self.config["r1"] < math.inf:  # here, so that old files can be read
-            raise ValueError(f"r1 is the weight of the gradient penalty, a finite number, 0 or more, got {self.config['r1']}")
+            raise ValueError(
+                f"r1 is the weight of the gradient penalty, a finite number, 0 or more, got {self.config['r1']}"
+            )
         return super()._infer(x, y)
 
     # ---- training ---------------------------------------------------------------------------------------------------
@@ -119,8 +141,16 @@ class GAN(GenerativeModel):
         if x.ndim == 2:
             spread = x.std(0, correction=0)
             net.shift, net.scale = x.mean(0), torch.where(spread > 1e-6, spread, 1.0)
-        fit_adversarial(net.generator, net.critic, net.average, self._critic_loss, self._generator_loss, (x, y),
-                        options, changed(self.recipe, self.config))
+        fit_adversarial(
+            net.generator,
+            net.critic,
+            net.average,
+            self._critic_loss,
+            self._generator_loss,
+            (x, y),
+            options,
+            changed(self.recipe, self.config),
+        )
         net.eval()
 
     def _critic_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -131,7 +161,7 @@ class GAN(GenerativeModel):
         on_real = net.critic(real, y)
         loss = F.softplus(-on_real) + F.softplus(net.critic(fake, y))
         if r1 > 0:
-            slope, = torch.autograd.grad(on_real.sum(), real, create_graph=True)
+            (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
             loss = loss + 0.5 * r1 * slope.flatten(1).square().sum(1)
         return loss
 
@@ -157,8 +187,14 @@ class GAN(GenerativeModel):
         return math.log(n_classes) - torch.logsumexp(torch.stack(logits), dim=0)
 
 
-def reproduce(data_path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None, progress: bool = True,
-              ) -> Reproduction:
+def reproduce(
+    data_path: str | Path,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    progress: bool = True,
+) -> Reproduction:
     """The MNIST row of the GAN: 512-512, 20,000 steps of batch 64, Adam 2e-4 (0.5, 0.999), averaged generator."""
     model = GAN(latent=64, hidden=512, layers=2, steps=20_000, ema=0.9995)
     return adversarial(model, data_path, out, seed=seed, steps=steps, progress=progress)

@@ -64,7 +64,7 @@ def statistic(kind: str, x: Tensor, pairs: bool = False) -> Tensor | None:
     out, at = x.new_empty(n, d + d * (d + 1) // 2), d
     out[:, :d] = x
     for i in range(d):
-        torch.mul(x[:, i:i + 1], x[:, i:], out=out[:, at:at + d - i])
+        torch.mul(x[:, i : i + 1], x[:, i:], out=out[:, at : at + d - i])
         at += d - i
     return out
 

@@ -37,13 +37,28 @@ class GaussianMixture(GenerativeModel):
     in_range = False
     batch = 1 << 30
 
-    def __init__(self, n_components: int = 1, covariance_type: CovarianceType = "full", max_iter: int = 100,
-                 tol: float = 1e-3, *, reg_covar: float = 1e-6, n_init: int = 1, init_params: str = "kmeans",
-                 weights_init: Any = None, means_init: Any = None, precisions_init: Any = None,
-                 random_state: int | None = None, n_factors: int = 5, **more: Any) -> None:
+    def __init__(
+        self,
+        n_components: int = 1,
+        covariance_type: CovarianceType = "full",
+        max_iter: int = 100,
+        tol: float = 1e-3,
+        *,
+        reg_covar: float = 1e-6,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        random_state: int | None = None,
+        n_factors: int = 5,
+        **more: Any,
+    ) -> None:
         refuse_unknown(type(self), more)
         if random_state is not None and not isinstance(random_state, Integral):
-            raise TypeError(f"random_state must be an integer or None, which a file can hold, got {type(random_state).__name__}")
+            raise TypeError(
+                f"random_state must be an integer or None, which a file can hold, got {type(random_state).__name__}"
+            )
         if covariance_type not in ga.KINDS:
             raise ValueError(f"covariance_type {covariance_type!r} is none of {', '.join(ga.KINDS)}")
         if init_params not in INIT_PARAMS:
@@ -51,12 +66,29 @@ class GaussianMixture(GenerativeModel):
         if n_components < 1 or max_iter < 1 or n_init < 1 or n_factors < 1 or tol < 0 or reg_covar < 0:
             raise ValueError("n_components, max_iter, n_init and n_factors must be >= 1, tol and reg_covar >= 0")
         if covariance_type == "mfa" and precisions_init is not None:
-            raise ValueError("precisions_init has no meaning for mfa, whose covariances are factors and noise: leave it out")
-        starts = {name: None if value is None else np.asarray(value, dtype=np.float64).tolist() for name, value in
-                  (("weights_init", weights_init), ("means_init", means_init), ("precisions_init", precisions_init))}
-        super().__init__(n_components=n_components, covariance_type=covariance_type, max_iter=max_iter, tol=tol,
-                         reg_covar=reg_covar, n_init=n_init, init_params=init_params, random_state=random_state,
-                         n_factors=n_factors, **starts)
+            raise ValueError(
+                "precisions_init has no meaning for mfa, whose covariances are factors and noise: leave it out"
+            )
+        starts = {
+            name: None if value is None else np.asarray(value, dtype=np.float64).tolist()
+            for name, value in (
+                ("weights_init", weights_init),
+                ("means_init", means_init),
+                ("precisions_init", precisions_init),
+            )
+        }
+        super().__init__(
+            n_components=n_components,
+            covariance_type=covariance_type,
+            max_iter=max_iter,
+            tol=tol,
+            reg_covar=reg_covar,
+            n_init=n_init,
+            init_params=init_params,
+            random_state=random_state,
+            n_factors=n_factors,
+            **starts,
+        )
         self.kind: str = covariance_type
         self.params: ga.Params = {}
         self.offset = torch.zeros(0, dtype=torch.float64)
@@ -112,8 +144,13 @@ class GaussianMixture(GenerativeModel):
         """Free parameters, as scikit-learn counts them; mfa counts D L - L (L - 1) / 2 + D for a covariance."""
         k, d = self._fitted("means").shape
         factors = min(self.config["n_factors"], d)
-        covariance = {"full": k * d * (d + 1) // 2, "tied": d * (d + 1) // 2, "diag": k * d, "spherical": k,
-                      "mfa": k * (d * factors - factors * (factors - 1) // 2 + d)}[self.kind]
+        covariance = {
+            "full": k * d * (d + 1) // 2,
+            "tied": d * (d + 1) // 2,
+            "diag": k * d,
+            "spherical": k,
+            "mfa": k * (d * factors - factors * (factors - 1) // 2 + d),
+        }[self.kind]
         return covariance + k * d + k - 1
 
     def bic(self, x: ArrayLike) -> float:
@@ -134,7 +171,9 @@ class GaussianMixture(GenerativeModel):
             raise ValueError("a mixture fits in one go and keeps no checkpoints: leave out checkpoint and resume")
         flat, k = x.reshape(len(x), -1), self.config["n_components"]
         if k > len(flat):
-            raise ValueError(f"n_components={k} is larger than the {len(flat)} samples: take at most {len(flat)} components")
+            raise ValueError(
+                f"n_components={k} is larger than the {len(flat)} samples: take at most {len(flat)} components"
+            )
         self.offset = flat.mean(0)
         data = Data(self.kind, flat - self.offset, self._columns())
         seed = options.seed if self.config["random_state"] is None else self.config["random_state"]
@@ -144,8 +183,10 @@ class GaussianMixture(GenerativeModel):
             try:
                 found = self._run(data, self._start(data, draws, seed + run), options)
             except torch.linalg.LinAlgError as error:
-                raise ValueError(f"a covariance is singular: raise reg_covar ({self.config['reg_covar']}) or take fewer than "
-                                 f"{k} components") from error
+                raise ValueError(
+                    f"a covariance is singular: raise reg_covar ({self.config['reg_covar']}) or take fewer than "
+                    f"{k} components"
+                ) from error
             if found.bounds[-1] > best or run == 0:
                 self._last, best = found, found.bounds[-1]
         self.params, self.bounds, self.converged_ = self._last.params, self._last.bounds, self._last.converged
@@ -160,7 +201,9 @@ class GaussianMixture(GenerativeModel):
             params = self._maximise(old, stats)
             bounds.append(self._objective(params, value, len(data.x)))
             if not np.isfinite(bounds[-1]):
-                raise ValueError(f"EM iteration {iteration + 1} gave {bounds[-1]}: raise reg_covar ({self.config['reg_covar']})")
+                raise ValueError(
+                    f"EM iteration {iteration + 1} gave {bounds[-1]}: raise reg_covar ({self.config['reg_covar']})"
+                )
             if options.on_step is not None:
                 self.params, self._cached = params, None
                 options.on_step(iteration + 1, {"objective": bounds[-1]})
@@ -201,7 +244,7 @@ class GaussianMixture(GenerativeModel):
         weights = {"weights": mass / mass.sum()}
         if self.kind == "mfa" and "y" in stats:
             return weights | ga.factor_step(old, mass, stats, max(floor, 1e-10))
-        first = stats["t"][:, :len(self.offset)] if "t" in stats else stats["x"]
+        first = stats["t"][:, : len(self.offset)] if "t" in stats else stats["x"]
         means = first / mass.unsqueeze(1)
         return weights | {"means": means, "covariances": ga.scatter(self.kind, mass, means, stats, floor)}
 
@@ -213,15 +256,22 @@ class GaussianMixture(GenerativeModel):
         given = [c["weights_init"], c["means_init"], c["precisions_init"]]
         if any(v is None for v in given):
             resp = initial_responsibilities(c["init_params"], x, c["n_components"], draws, seed)
-            params = initial_factors(x, resp, min(c["n_factors"], x.shape[1]), c["reg_covar"]) if self.kind == "mfa" else \
-                self._maximise({}, data.expect(None, False, resp)[0])
+            params = (
+                initial_factors(x, resp, min(c["n_factors"], x.shape[1]), c["reg_covar"])
+                if self.kind == "mfa"
+                else self._maximise({}, data.expect(None, False, resp)[0])
+            )
         if given[0] is not None:
             params["weights"] = x.new_tensor(given[0])
         if given[1] is not None:
             params["means"] = x.new_tensor(given[1]) - self.offset
         if given[2] is not None:
             precisions = x.new_tensor(given[2])
-            params["covariances"] = ga.regular(torch.linalg.inv(precisions), c["reg_covar"]) if self.kind in ("full", "tied") else 1 / precisions
+            params["covariances"] = (
+                ga.regular(torch.linalg.inv(precisions), c["reg_covar"])
+                if self.kind in ("full", "tied")
+                else 1 / precisions
+            )
         return params
 
     def _check_start(self, d: int) -> None:
@@ -231,10 +281,14 @@ class GaussianMixture(GenerativeModel):
         for name, shape in (("weights_init", (k,)), ("means_init", (k, d)), ("precisions_init", precisions)):
             value = self.config[name]
             if value is not None and np.shape(value) != shape:
-                raise ValueError(f"{name} must have shape {shape} for {k} components of {d} columns, got {np.shape(value)}")
+                raise ValueError(
+                    f"{name} must have shape {shape} for {k} components of {d} columns, got {np.shape(value)}"
+                )
         weights = self.config["weights_init"]
         if weights is not None and (min(weights) < 0 or abs(sum(weights) - 1) > 1e-6):
-            raise ValueError(f"weights_init must be >= 0 and sum to 1, got a sum of {sum(weights):.6g}, least {min(weights):.4g}")
+            raise ValueError(
+                f"weights_init must be >= 0 and sum to 1, got a sum of {sum(weights):.6g}, least {min(weights):.4g}"
+            )
 
     def _calibration_errors(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None]) -> Tensor:
         """On ``val`` where it was given, else on a tenth of the rows under parameters from which they are left out.
@@ -245,7 +299,7 @@ class GaussianMixture(GenerativeModel):
         last = self.__dict__.pop("_last")
         if val[0] is not x or len(x) < 20:
             return self.error(*val)
-        flat = self._flat(x[torch.randperm(len(x))[:min(len(x) // 10, HELD_MOST)].to(x.device)])
+        flat = self._flat(x[torch.randperm(len(x))[: min(len(x) // 10, HELD_MOST)].to(x.device)])
         theirs = Data(self.kind, flat, self._columns()).expect(self._evaluator(last.before), False)[0]
         kept = without(last.stats, theirs, self.kind)
         alone = kept["mass"] < 1e-3 * theirs["mass"]
@@ -261,7 +315,12 @@ class GaussianMixture(GenerativeModel):
         self._need_fit()
         d = len(self.offset)
         columns = torch.as_tensor(given, dtype=torch.int64, device=self.device).reshape(-1)
-        if not 0 < len(columns) < d or len(columns.unique()) < len(columns) or int(columns.min()) < 0 or int(columns.max()) >= d:
+        if (
+            not 0 < len(columns) < d
+            or len(columns.unique()) < len(columns)
+            or int(columns.min()) < 0
+            or int(columns.max()) >= d
+        ):
             raise ValueError(f"given must be 1 to {d - 1} different columns in 0..{d - 1}, got {columns.tolist()}")
         return Conditional(self.weights_, self.means_, ga.dense_covariances(self.kind, self.params), columns)
 

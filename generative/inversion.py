@@ -13,8 +13,13 @@ from generative.types import GenerativeModel
 STEPS, STARTS, PULL = 150, 4, 1e-3
 
 
-def invert(model: GenerativeModel, x: Tensor, y: Tensor | None = None, known: Tensor | None = None, seed: int = 0,
-           ) -> tuple[Tensor, Tensor | None]:
+def invert(
+    model: GenerativeModel,
+    x: Tensor,
+    y: Tensor | None = None,
+    known: Tensor | None = None,
+    seed: int = 0,
+) -> tuple[Tensor, Tensor | None]:
     """Codes z (N, latent) with G(z) close to ``x`` where ``known``: argmin |G(z) - x|^2 + 1e-3 |z|^2 by Adam, best of 4 starts.
 
     Source: AnoGAN (Schlegl et al. 2017), without the feature term. ``model`` is a GAN or a DCGAN. Returned with the codes are
@@ -27,13 +32,17 @@ def invert(model: GenerativeModel, x: Tensor, y: Tensor | None = None, known: Te
     return torch.stack([z for z, _ in tried])[best, torch.arange(len(x), device=x.device)], best
 
 
-def _search(model: GenerativeModel, x: Tensor, y: Tensor | None, known: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
+def _search(
+    model: GenerativeModel, x: Tensor, y: Tensor | None, known: Tensor | None, seed: int
+) -> tuple[Tensor, Tensor]:
     """The codes of ``invert`` for given classes, and what they minimise (N,)."""
     net: Any = model.net
     latent, n = model.config["latent"], len(x)
     labels = None if y is None else y.to(x.device).repeat(STARTS)
     target = ((x - net.shift) / net.scale).repeat(STARTS, *[1] * (x.ndim - 1))
-    weight = torch.ones_like(target) if known is None else known.to(target).expand_as(x).repeat(STARTS, *[1] * (x.ndim - 1))
+    weight = (
+        torch.ones_like(target) if known is None else known.to(target).expand_as(x).repeat(STARTS, *[1] * (x.ndim - 1))
+    )
     z = torch.randn(STARTS * n, latent, generator=seed_generator(seed, x.device), device=x.device).requires_grad_()
     optimiser = torch.optim.Adam([z], lr=0.1)
     frozen = [p for p in net.parameters() if p.requires_grad]

@@ -60,9 +60,17 @@ class Features:
 def train_features(x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, steps: int = 600, seed: int = 0) -> Features:
     """Fit the classifier behind ``frechet_distance`` to images (N, C, H, W); its distances compare only with one another."""
     with seeded(seed, x.device):
-        net = nn.Sequential(nn.Conv2d(x.shape[1], 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 64, 3, stride=2, padding=1),
-                            nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(1024, 64), nn.ReLU(),
-                            nn.Linear(64, int(y.max()) + 1)).to(x.device)
+        net = nn.Sequential(
+            nn.Conv2d(x.shape[1], 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+            nn.Linear(1024, 64),
+            nn.ReLU(),
+            nn.Linear(64, int(y.max()) + 1),
+        ).to(x.device)
         optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-3)
         for _ in range(steps):
             rows = torch.randint(len(x), (64,), device=x.device)
@@ -84,8 +92,10 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     a, b = a.double(), b.double()
     for features in (a, b):
         if features.ndim != 2 or len(features) < 2 or not bool(torch.isfinite(features).all()):
-            raise ValueError(f"features must be (N, F), finite, with N >= 2 for a covariance; got shape {tuple(features.shape)} with "
-                             f"{int((~torch.isfinite(features)).sum())} values that are not finite")
+            raise ValueError(
+                f"features must be (N, F), finite, with N >= 2 for a covariance; got shape {tuple(features.shape)} with "
+                f"{int((~torch.isfinite(features)).sum())} values that are not finite"
+            )
     values, vectors = torch.linalg.eigh(a.T.cov())
     root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
     s_b = b.T.cov()
@@ -112,8 +122,12 @@ def ndb(train: ArrayLike, samples: ArrayLike, bins: int = 100, seed: int = 0, le
     error = (pooled * (1 - pooled) * (1 / len(real) + 1 / len(fake))).sqrt().clamp_min(1e-12)
     limit = math.sqrt(2) * float(torch.erfinv(torch.tensor(1 - level, dtype=torch.float64)))
     middle = 0.5 * (p + q)
-    divergence = 0.5 * (torch.special.xlogy(p, p / middle.clamp_min(1e-300)) +
-                        torch.special.xlogy(q, q / middle.clamp_min(1e-300))).sum()
+    divergence = (
+        0.5
+        * (
+            torch.special.xlogy(p, p / middle.clamp_min(1e-300)) + torch.special.xlogy(q, q / middle.clamp_min(1e-300))
+        ).sum()
+    )
     return int(((p - q).abs() / error > limit).sum()), float(divergence)
 
 
@@ -148,7 +162,10 @@ def kernel_density(x: ArrayLike, bandwidth: float) -> GaussianMixture:
     model = GaussianMixture(len(flat), "spherical")
     model.spec = {"event_shape": list(torch.as_tensor(x).shape[1:]), "value": "real", "levels": 0, "n_classes": 0}
     model.offset = flat.mean(0)
-    model.params = {"weights": torch.full((len(flat),), 1 / len(flat), dtype=torch.float64),
-                    "means": flat - model.offset, "covariances": torch.full((len(flat),), bandwidth**2, dtype=torch.float64)}
+    model.params = {
+        "weights": torch.full((len(flat),), 1 / len(flat), dtype=torch.float64),
+        "means": flat - model.offset,
+        "covariances": torch.full((len(flat),), bandwidth**2, dtype=torch.float64),
+    }
     model.calibration = (0.0, 1.0)
     return model

@@ -15,8 +15,15 @@ FLOOR = 1e-5
 dequantisation noise, 1 / (12 * 256^2): most pixels of a digit's background have no other, so with 1e-3 the floor is all one sees."""
 
 
-def reproduce(data_path: str | Path, out: str | Path, *, bayesian: bool = False, seed: int = 0, steps: int | None = None,
-              progress: bool = True) -> Reproduction:
+def reproduce(
+    data_path: str | Path,
+    out: str | Path,
+    *,
+    bayesian: bool = False,
+    seed: int = 0,
+    steps: int | None = None,
+    progress: bool = True,
+) -> Reproduction:
     """MFA with 50 components of 6 factors, at most 30 EM iterations, or the Bayesian mixture of 100 diagonal components with a
     Dirichlet process, at most 60; noise variance at least 1e-5, on uniformly dequantised MNIST.
 
@@ -24,14 +31,21 @@ def reproduce(data_path: str | Path, out: str | Path, *, bayesian: bool = False,
     ``test_density_nats`` minus the log density of one draw. ``components_used`` hold 99 % of the weight.
     """
     splits, began = data.load(data_path), time.perf_counter()
-    model = (BayesianGaussianMixture(100, "diag", 60, 1e-2, reg_covar=FLOOR) if bayesian else
-             GaussianMixture(50, "mfa", 30, 1e-2, n_factors=6, reg_covar=FLOOR))
+    model = (
+        BayesianGaussianMixture(100, "diag", 60, 1e-2, reg_covar=FLOOR)
+        if bayesian
+        else GaussianMixture(50, "mfa", 30, 1e-2, n_factors=6, reg_covar=FLOOR)
+    )
     model.fit(metrics.dequantise(splits.x_train, 256, seed), steps=steps, seed=seed, progress=progress)
     spent = time.perf_counter() - began
     model.save(Path(out) / "model.safetensors")
     nats = metrics.discrete_nats(model, splits.x_test, 256, draws=4)
     heaviest = model.weights_.sort(descending=True).values.cumsum(0)
-    figures = {"test_nats": nats, "test_bits_per_dim": metrics.bits_per_dim(nats, splits.x_test[0].numel()),
-               "test_density_nats": metrics.nats(model, metrics.dequantise(splits.x_test, 256, seed)), "variance_floor": FLOOR,
-               "components_used": int((heaviest < 0.99).sum()) + 1}
+    figures = {
+        "test_nats": nats,
+        "test_bits_per_dim": metrics.bits_per_dim(nats, splits.x_test[0].numel()),
+        "test_density_nats": metrics.nats(model, metrics.dequantise(splits.x_test, 256, seed)),
+        "variance_floor": FLOOR,
+        "components_used": int((heaviest < 0.99).sum()) + 1,
+    }
     return Reproduction(figures, spent, len(splits.x_train) * model.n_iter_ / spent)

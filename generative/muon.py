@@ -48,7 +48,9 @@ class Muon(torch.optim.AdamW):
                 continue
             state, gradient = self.state[weight], weight.grad
             if not state:
-                state.update(step=torch.zeros(()), momentum=torch.zeros_like(gradient))  # AdamW asks every state for its step
+                state.update(
+                    step=torch.zeros(()), momentum=torch.zeros_like(gradient)
+                )  # AdamW asks every state for its step
             state["step"] += 1
             state["momentum"].lerp_(gradient, 1.0 - self.momentum)
             move = orthogonalised(gradient.lerp(state["momentum"], self.momentum).flatten(1))

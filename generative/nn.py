@@ -135,7 +135,7 @@ class CausalConv2d(nn.Module):
         self.height = self.reach + 1 if height is None else height
         mask = torch.ones(n_out, n_in, self.height, size)
         if kind != "V":
-            mask[:, :, -1, self.reach + 1:] = 0.0
+            mask[:, :, -1, self.reach + 1 :] = 0.0
             out, inp = group_of(n_out, groups)[:, None], group_of(n_in, groups)[None, :]
             mask[:, :, -1, self.reach] = (out > inp if kind == "A" else out >= inp).float()
         self.register_buffer("mask", mask, persistent=False)
@@ -151,7 +151,7 @@ class CausalConv2d(nn.Module):
 
     def start(self, batch: int, width: int) -> ConvState:
         weight = self.weight * self.mask
-        here = weight[:, :, -1, :self.reach + 1].permute(2, 1, 0).flatten(0, 1).contiguous()  # (taps * in, out)
+        here = weight[:, :, -1, : self.reach + 1].permute(2, 1, 0).flatten(0, 1).contiguous()  # (taps * in, out)
         rows = weight.new_zeros(batch, self.height, width + 2 * self.reach, weight.shape[1])
         return ConvState(rows, self.bias.expand(batch, width, -1), (weight[:, :, :-1], here))
 
@@ -167,7 +167,7 @@ class CausalConv2d(nn.Module):
         state.rows[:, -1, j + self.reach] = x
 
     def at(self, state: ConvState, j: int) -> Tensor:
-        window = state.rows[:, -1, j:j + self.reach + 1].flatten(1)
+        window = state.rows[:, -1, j : j + self.reach + 1].flatten(1)
         return torch.addmm(state.above[:, j], window, state.kernel[1])
 
     def whole_row(self, rows: Tensor) -> Tensor:

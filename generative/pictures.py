@@ -13,8 +13,15 @@ from torch import Tensor
 from generative.types import ArrayLike, GenerativeModel
 
 
-def grid(x: ArrayLike, path: str | Path | None = None, *, columns: int | None = None, scale: int | None = None,
-         gap: int = 1, ink: bool = True) -> np.ndarray:
+def grid(
+    x: ArrayLike,
+    path: str | Path | None = None,
+    *,
+    columns: int | None = None,
+    scale: int | None = None,
+    gap: int = 1,
+    ink: bool = True,
+) -> np.ndarray:
     """Images (N, C, H, W) side by side in ``columns``, each pixel ``scale`` wide, as a uint8 array (height, width, C).
 
     ``path`` also writes a PNG. ``ink`` draws grey images dark on light. ``scale`` None makes a tile about 48 pixels high.
@@ -32,7 +39,12 @@ def grid(x: ArrayLike, path: str | Path | None = None, *, columns: int | None = 
     canvas = torch.full((rows * columns, channels, height + gap, width + gap), 0.15 if channels == 1 and ink else light)
     canvas[:, :, :height, :width] = light
     canvas[:n, :, :height, :width] = images
-    canvas = canvas.view(rows, columns, channels, height + gap, width + gap).permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)
+    canvas = (
+        canvas.view(rows, columns, channels, height + gap, width + gap)
+        .permute(0, 3, 1, 4, 2)
+        .flatten(0, 1)
+        .flatten(1, 2)
+    )
     pixels = canvas[:-gap, :-gap] if gap else canvas
     pixels = (255 * (1 - pixels if channels == 1 and ink else pixels)).round().to(torch.uint8)
     array = pixels.repeat_interleave(scale, 0).repeat_interleave(scale, 1).numpy()
@@ -78,8 +90,18 @@ def latent_map(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayL
     return Path(path)
 
 
-def evolution(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayLike | None = None, *, n: int = 16,
-              frames: int = 14, steps: int = 1000, seed: int = 0, **options: Any) -> GenerativeModel:
+def evolution(
+    model: GenerativeModel,
+    x: ArrayLike,
+    path: str | Path,
+    y: ArrayLike | None = None,
+    *,
+    n: int = 16,
+    frames: int = 14,
+    steps: int = 1000,
+    seed: int = 0,
+    **options: Any,
+) -> GenerativeModel:
     """Fit ``model`` to ``x`` and write a GIF of ``n`` samples from a fixed seed, at ``frames`` moments of the training.
 
     Moments are dense at the start and sparse at the end. ``options`` go to ``fit``. Returns the fitted model.
@@ -88,8 +110,17 @@ def evolution(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayLi
     return model
 
 
-def film(model: GenerativeModel, x: ArrayLike, y: ArrayLike | None = None, *, n: int = 16, frames: int = 14,
-         steps: int = 1000, seed: int = 0, **options: Any) -> list[Image.Image]:
+def film(
+    model: GenerativeModel,
+    x: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    n: int = 16,
+    frames: int = 14,
+    steps: int = 1000,
+    seed: int = 0,
+    **options: Any,
+) -> list[Image.Image]:
     """Fit ``model`` as ``evolution`` does and return the pictures."""
     if torch.as_tensor(x).ndim != 4:
         raise ValueError(f"only images (N, C, H, W) can be filmed in training, got shape {tuple(x.shape)}")

@@ -16,8 +16,9 @@ from generative.recipes import Reproduction, likelihood
 class GatedNet(CausalNet):
     """Gated PixelCNN: a vertical and a horizontal stack through all layers; the head reads the horizontal one."""
 
-    def __init__(self, shape: tuple[int, int, int], levels: int, n_classes: int, features: int, depth: int,
-                 size: int = 3) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], levels: int, n_classes: int, features: int, depth: int, size: int = 3
+    ) -> None:
         groups = shape[0]
         layers = [GatedLayer(features, features, size, "B", groups) for _ in range(depth)]
         super().__init__(shape, levels, n_classes, features, list(layers), GatedLayer(groups, features, 7, "A", groups))
@@ -65,29 +66,68 @@ class PixelCNN(AutoregressiveModel):
 
     recipe = Recipe(steps=2000, batch_size=64, lr=2e-3, ema=0.999, precision="bfloat16")
 
-    def __init__(self, gated: bool = True, features: int = 64, layers: int = 8, kernel: int = 3, levels: int | None = None,
-                 binarize: bool = False, **training: Any) -> None:
+    def __init__(
+        self,
+        gated: bool = True,
+        features: int = 64,
+        layers: int = 8,
+        kernel: int = 3,
+        levels: int | None = None,
+        binarize: bool = False,
+        **training: Any,
+    ) -> None:
         if kernel < 1 or kernel % 2 == 0:
             raise ValueError(f"kernel counts columns around a pixel, so it must be odd and positive, got {kernel}")
-        super().__init__(gated=gated, features=features, layers=layers, kernel=kernel, levels=levels, binarize=binarize,
-                         **check_training(type(self).__name__, training))
+        super().__init__(
+            gated=gated,
+            features=features,
+            layers=layers,
+            kernel=kernel,
+            levels=levels,
+            binarize=binarize,
+            **check_training(type(self).__name__, training),
+        )
 
     def _network(self, shape: tuple[int, int, int], levels: int, n_classes: int) -> CausalNet:
-        features, depth, size = rounded_up(self.config["features"], 2 * shape[0]), self.config["layers"], self.config["kernel"]
+        features, depth, size = (
+            rounded_up(self.config["features"], 2 * shape[0]),
+            self.config["layers"],
+            self.config["kernel"],
+        )
         if self.config["gated"]:
             return GatedNet(shape, levels, n_classes, features, depth, size)
-        return CausalNet(shape, levels, n_classes, features,
-                         [ResidualBlock(features, size, shape[0]) for _ in range(depth)])
+        return CausalNet(
+            shape, levels, n_classes, features, [ResidualBlock(features, size, shape[0]) for _ in range(depth)]
+        )
 
 
-def reproduce(data_path: str | Path, out: str | Path, *, gated: bool = False, seed: int = 0, steps: int | None = None,
-              progress: bool = True) -> Reproduction:
+def reproduce(
+    data_path: str | Path,
+    out: str | Path,
+    *,
+    gated: bool = False,
+    seed: int = 0,
+    steps: int | None = None,
+    progress: bool = True,
+) -> Reproduction:
     """The binarised-MNIST row, 12,000 steps: masked, 10 blocks of 64 features with kernels 7 wide; or gated, 8 layers of 32.
 
     Batches of 32, Muon at 5e-3 (masked) or 3e-3 (gated), linear warm-up, one cosine over all steps, averaged weights 0.9995, best
     of the held-out evaluations. Sized for an hour of one core with bfloat16 tiles beside another training.
     """
-    sizes: dict[str, Any] = {"features": 32, "layers": 8, "lr": 3e-3} if gated else {"features": 64, "layers": 10, "kernel": 7, "lr": 5e-3}
-    model = PixelCNN(gated=gated, binarize=True, optimiser="muon", steps=12_000, batch_size=32, warmup=500, ema=0.9995,
-                     eval_every=2000, patience=0, **sizes)
+    sizes: dict[str, Any] = (
+        {"features": 32, "layers": 8, "lr": 3e-3} if gated else {"features": 64, "layers": 10, "kernel": 7, "lr": 5e-3}
+    )
+    model = PixelCNN(
+        gated=gated,
+        binarize=True,
+        optimiser="muon",
+        steps=12_000,
+        batch_size=32,
+        warmup=500,
+        ema=0.9995,
+        eval_every=2000,
+        patience=0,
+        **sizes,
+    )
     return likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)

@@ -134,7 +134,7 @@ class DiagonalLSTM(nn.Module):
 def skew(x: Tensor) -> Tensor:
     """Shift row i of (B, H, W, F) right by i: (B, H, W + H - 1, F), so that diagonals become columns."""
     batch, height, width, features = x.shape
-    padded = F.pad(x, (0, 0, 0, height)).flatten(1, 2)[:, :height * (width + height - 1)]
+    padded = F.pad(x, (0, 0, 0, height)).flatten(1, 2)[:, : height * (width + height - 1)]
     return padded.reshape(batch, height, width + height - 1, features)
 
 
@@ -142,7 +142,7 @@ def unskew(x: Tensor) -> Tensor:
     """The inverse of ``skew``: (B, H, W + H - 1, F) -> (B, H, W, F)."""
     batch, height, wide, features = x.shape
     padded = F.pad(x.flatten(1, 2), (0, 0, 0, height))
-    return padded.reshape(batch, height, wide + 1, features)[:, :, :wide + 1 - height]
+    return padded.reshape(batch, height, wide + 1, features)[:, :, : wide + 1 - height]
 
 
 @dataclass
@@ -213,31 +213,66 @@ class PixelRNN(AutoregressiveModel):
 
     recipe = Recipe(steps=2000, batch_size=64, lr=2e-3, ema=0.999, precision="bfloat16")
 
-    def __init__(self, kind: Literal["row", "diagonal"] = "row", features: int = 64, hidden: int = 64, layers: int = 3,
-                 levels: int | None = None, binarize: bool = False, **training: Any) -> None:
+    def __init__(
+        self,
+        kind: Literal["row", "diagonal"] = "row",
+        features: int = 64,
+        hidden: int = 64,
+        layers: int = 3,
+        levels: int | None = None,
+        binarize: bool = False,
+        **training: Any,
+    ) -> None:
         if kind not in ("row", "diagonal"):
             raise ValueError(f"unknown PixelRNN kind {kind!r}: use 'row' (Row LSTM) or 'diagonal' (Diagonal BiLSTM)")
         check_sizes(hidden=hidden)
-        super().__init__(kind=kind, features=features, hidden=hidden, layers=layers, levels=levels, binarize=binarize,
-                         **check_training(type(self).__name__, training))
+        super().__init__(
+            kind=kind,
+            features=features,
+            hidden=hidden,
+            layers=layers,
+            levels=levels,
+            binarize=binarize,
+            **check_training(type(self).__name__, training),
+        )
 
     def _network(self, shape: tuple[int, int, int], levels: int, n_classes: int) -> CausalNet:
         groups = shape[0]
         features, hidden = rounded_up(self.config["features"], groups), rounded_up(self.config["hidden"], groups)
         layer = RowLSTM if self.config["kind"] == "row" else DiagonalBiLSTM
-        return CausalNet(shape, levels, n_classes, features,
-                         [layer(features, hidden, groups) for _ in range(self.config["layers"])])
+        return CausalNet(
+            shape, levels, n_classes, features, [layer(features, hidden, groups) for _ in range(self.config["layers"])]
+        )
 
 
-def reproduce(data_path: str | Path, out: str | Path, *, kind: Literal["row", "diagonal"] = "row", seed: int = 0,
-              steps: int | None = None, progress: bool = True) -> Reproduction:
+def reproduce(
+    data_path: str | Path,
+    out: str | Path,
+    *,
+    kind: Literal["row", "diagonal"] = "row",
+    seed: int = 0,
+    steps: int | None = None,
+    progress: bool = True,
+) -> Reproduction:
     """The binarised-MNIST row: two Row LSTM layers of 64 units, 8,000 steps; or three Diagonal BiLSTMs of 16, 11,000 steps.
 
     Batches of 32, Muon 5e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995. Sized for less than 150 minutes
     with bfloat16 tiles.
     """
     row = kind == "row"
-    model = PixelRNN(kind, features=64 if row else 32, hidden=64 if row else 16, layers=2 if row else 3, binarize=True,
-                     steps=8_000 if row else 11_000, batch_size=32, optimiser="muon", lr=5e-3, warmup=500, ema=0.9995,
-                     eval_every=2000, patience=0)
+    model = PixelRNN(
+        kind,
+        features=64 if row else 32,
+        hidden=64 if row else 16,
+        layers=2 if row else 3,
+        binarize=True,
+        steps=8_000 if row else 11_000,
+        batch_size=32,
+        optimiser="muon",
+        lr=5e-3,
+        warmup=500,
+        ema=0.9995,
+        eval_every=2000,
+        patience=0,
+    )
     return likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)

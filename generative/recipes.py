@@ -34,8 +34,16 @@ def binarised(path: str | Path, *, seed: int = 0) -> data.Splits:
     return data.Splits(splits.x_train, splits.y_train, fixed[0], splits.y_val, fixed[1], splits.y_test)
 
 
-def train(model: GenerativeModel, splits: data.Splits, out: Path, *, seed: int, steps: int | None, progress: bool,
-          labels: bool = False) -> tuple[float, float]:
+def train(
+    model: GenerativeModel,
+    splits: data.Splits,
+    out: Path,
+    *,
+    seed: int,
+    steps: int | None,
+    progress: bool,
+    labels: bool = False,
+) -> tuple[float, float]:
     """Fit with checkpoints in ``out``, going on from the newest if there is one; return (train_s, examples/s); save the
     model."""
     out.mkdir(parents=True, exist_ok=True)
@@ -50,8 +58,17 @@ def train(model: GenerativeModel, splits: data.Splits, out: Path, *, seed: int, 
 
     held = slice(0, HELD_OUT)
     y, y_val = (splits.y_train, splits.y_val[held]) if labels and splits.y_val is not None else (None, None)
-    model.fit(splits.x_train, y, steps=steps, seed=seed, progress=progress, val=(splits.x_val[held], y_val),
-              on_step=on_step, checkpoint=folder, resume=any(folder.glob("step_*.safetensors")))
+    model.fit(
+        splits.x_train,
+        y,
+        steps=steps,
+        seed=seed,
+        progress=progress,
+        val=(splits.x_val[held], y_val),
+        on_step=on_step,
+        checkpoint=folder,
+        resume=any(folder.glob("step_*.safetensors")),
+    )
     spent = before + time.perf_counter() - began
     clock.write_text(f"{spent:.1f}")
     model.save(out / "model.safetensors")
@@ -60,19 +77,35 @@ def train(model: GenerativeModel, splits: data.Splits, out: Path, *, seed: int, 
     return spent, steps_done * batch / spent
 
 
-def likelihood(model: GenerativeModel, path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,
-               progress: bool = True) -> Reproduction:
+def likelihood(
+    model: GenerativeModel,
+    path: str | Path,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    progress: bool = True,
+) -> Reproduction:
     """Train on dynamically binarised MNIST; nats and bits/dim of the 10,000 test images, binarised with the fixed seed
     0."""
     splits = binarised(path)
     train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
     nats = metrics.nats(model, splits.x_test)
-    return Reproduction({"test_nats": nats, "test_bits_per_dim": metrics.bits_per_dim(nats, splits.x_test[0].numel())},
-                        train_s, rate)
+    return Reproduction(
+        {"test_nats": nats, "test_bits_per_dim": metrics.bits_per_dim(nats, splits.x_test[0].numel())}, train_s, rate
+    )
 
 
-def adversarial(model: GenerativeModel, path: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,
-                progress: bool = True, n: int = 10_000) -> Reproduction:
+def adversarial(
+    model: GenerativeModel,
+    path: str | Path,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    progress: bool = True,
+    n: int = 10_000,
+) -> Reproduction:
     """Train on grey MNIST; the figures of ``n`` samples."""
     splits = data.load(path)
     train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
@@ -91,7 +124,7 @@ def sample_figures(model: GenerativeModel, splits: data.Splits, path: str | Path
     test = features(splits.x_test)
     for name, images in (("samples", samples), ("real", x[:n])):
         figures[f"frechet_{name}"] = metrics.frechet_distance(features(images), test)
-        figures[f"ndb_{name}"], figures[f"js_{name}"] = metrics.ndb(x[n:2 * n], images)
+        figures[f"ndb_{name}"], figures[f"js_{name}"] = metrics.ndb(x[n : 2 * n], images)
     return figures
 
 

@@ -18,7 +18,9 @@ PROJECTIONS = 30
 """Rounds of encode, decode and restoring the known values, for models with a code."""
 
 
-def inpaint(model: GenerativeModel, x: ArrayLike, mask: ArrayLike, *, y: ArrayLike | int | None = None, seed: int = 0) -> Tensor:
+def inpaint(
+    model: GenerativeModel, x: ArrayLike, mask: ArrayLike, *, y: ArrayLike | int | None = None, seed: int = 0
+) -> Tensor:
     """``x`` with the values where ``mask`` is False (unknown) filled in by the model; known values stay as they are.
 
     Mixtures give the conditional mean in closed form; autoregressive models draw from p(unknown | known); models with a
@@ -48,7 +50,9 @@ def denoise(model: GenerativeModel, x: ArrayLike, sigma: float, *, y: ArrayLike 
     """
     model._need_fit()
     if not 0 <= sigma < math.inf:
-        raise ValueError(f"sigma={sigma} must be a number >= 0, the standard deviation of the noise in units of the data")
+        raise ValueError(
+            f"sigma={sigma} must be a number >= 0, the standard deviation of the noise in units of the data"
+        )
     y = model._given_labels(y, len(x))
     noisy = model._tensor(x)
     if isinstance(model, GaussianMixture):
@@ -74,10 +78,16 @@ def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike |
     y = model._given_labels(y, len(x))
     small = torch.as_tensor(x).to(model.device, model.dtype)
     channels, height, width = _image_shape(model)
-    if small.ndim != 4 or list(small.shape[1:]) != [channels, height // factor, width // factor] or \
-            height % factor or width % factor:
-        raise ValueError(f"upscale by {factor} to {channels}x{height}x{width} takes images of {channels}x{height / factor:g}x"
-                         f"{width / factor:g}, got {tuple(small.shape[1:])}")
+    if (
+        small.ndim != 4
+        or list(small.shape[1:]) != [channels, height // factor, width // factor]
+        or height % factor
+        or width % factor
+    ):
+        raise ValueError(
+            f"upscale by {factor} to {channels}x{height}x{width} takes images of {channels}x{height / factor:g}x"
+            f"{width / factor:g}, got {tuple(small.shape[1:])}"
+        )
     check_finite(small)
     check_range(small)
     if isinstance(model, GaussianMixture):
@@ -87,7 +97,7 @@ def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike |
     large = F.interpolate(small, scale_factor=factor, mode="nearest")
     if hasattr(model, "inpaint"):
         mask = torch.zeros(height, width, dtype=torch.bool, device=model.device)
-        mask[factor // 2::factor, factor // 2::factor] = True
+        mask[factor // 2 :: factor, factor // 2 :: factor] = True
         return inpaint(model, _valid(model, large), mask, y=y)
     for _ in range(PROJECTIONS):
         guess = _reconstruct(model, _valid(model, large), y)
@@ -96,7 +106,9 @@ def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike |
     return large
 
 
-def interpolate(model: GenerativeModel, a: ArrayLike, b: ArrayLike, n: int = 8, *, y: ArrayLike | int | None = None) -> Tensor:
+def interpolate(
+    model: GenerativeModel, a: ArrayLike, b: ArrayLike, n: int = 8, *, y: ArrayLike | int | None = None
+) -> Tensor:
     """``n`` samples on the way from each of ``a`` to each of ``b``, through the model's codes: (N, n, *event shape).
 
     Two single samples of the event shape give (n, *event shape). A model with classes and no ``y`` decodes the first half
@@ -112,7 +124,9 @@ def interpolate(model: GenerativeModel, a: ArrayLike, b: ArrayLike, n: int = 8, 
         raise ValueError(f"a and b must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
     y = model._given_labels(y, len(a))
     (start, first), (end, last) = (_encode(model, ends, y, "interpolate") for ends in (a, b))
-    steps = [_decode(model, torch.lerp(start, end, float(t)), first if t < 0.5 else last) for t in torch.linspace(0, 1, n)]
+    steps = [
+        _decode(model, torch.lerp(start, end, float(t)), first if t < 0.5 else last) for t in torch.linspace(0, 1, n)
+    ]
     return torch.stack(steps, dim=1)
 
 
@@ -177,5 +191,7 @@ def _in_range(x: Tensor) -> Tensor:
 def _image_shape(model: GenerativeModel) -> list[int]:
     shape = model.spec.get("event_shape", [])
     if len(shape) != 3:
-        raise ValueError(f"upscale needs a model fitted on images, this one was fitted on samples of shape {tuple(shape)}")
+        raise ValueError(
+            f"upscale needs a model fitted on images, this one was fitted on samples of shape {tuple(shape)}"
+        )
     return shape

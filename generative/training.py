@@ -72,22 +72,36 @@ def check_training(name: str, options: dict[str, Any]) -> dict[str, Any]:
     for option in options:
         if option not in known:
             near = difflib.get_close_matches(option, known, n=1)
-            raise ValueError(f"{name} has no option {option!r}{f': did you mean {near[0]!r}?' if near else ''} "
-                             f"(training options: {', '.join(known)})")
+            raise ValueError(
+                f"{name} has no option {option!r}{f': did you mean {near[0]!r}?' if near else ''} "
+                f"(training options: {', '.join(known)})"
+            )
     hints = get_type_hints(Recipe)
     for option in ("optimiser", "precision"):
         if option in options and options[option] not in get_args(hints[option]):
             raise ValueError(f"unknown {option} {options[option]!r}: use one of {', '.join(get_args(hints[option]))}")
-    check_sizes(**{option: options[option] for option in ("steps", "batch_size", "eval_every", "checkpoint_every") if option in options})
+    check_sizes(
+        **{
+            option: options[option]
+            for option in ("steps", "batch_size", "eval_every", "checkpoint_every")
+            if option in options
+        }
+    )
     for option in ("lr", "final_lr", "warmup", "weight_decay", "patience"):
         if not options.get(option, 0) >= 0:
             raise ValueError(f"{option} must be 0 or more, got {options[option]}")
     if not options.get("clip", 1) > 0:
-        raise ValueError(f"clip is the largest norm of a gradient, above 0 (infinity leaves gradients alone), got {options['clip']}")
+        raise ValueError(
+            f"clip is the largest norm of a gradient, above 0 (infinity leaves gradients alone), got {options['clip']}"
+        )
     if not 0 <= options.get("ema", 0) < 1:
         raise ValueError(f"ema is a decay in [0, 1), got {options['ema']}")
     betas = options.get("betas", (0.9, 0.999))
-    if not (isinstance(betas, list | tuple) and len(betas) == 2 and all(isinstance(b, int | float) and 0 <= b < 1 for b in betas)):
+    if not (
+        isinstance(betas, list | tuple)
+        and len(betas) == 2
+        and all(isinstance(b, int | float) and 0 <= b < 1 for b in betas)
+    ):
         raise ValueError(f"betas are two decays in [0, 1), got {betas}")
     return options
 
@@ -122,7 +136,7 @@ class Batches:
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) & (2**63 - 1))
             self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator)
-        return self._order[k * self.size:(k + 1) * self.size]
+        return self._order[k * self.size : (k + 1) * self.size]
 
 
 @contextlib.contextmanager
@@ -149,22 +163,27 @@ def average_into(average: nn.Module, net: nn.Module, decay: float, step: int) ->
             target.copy_(sources[name])
 
 
-def descend(loss: Tensor, net: nn.Module, optimiser: torch.optim.Optimizer, lr: float, clip: float, x: Tensor,
-            step: int) -> None:
+def descend(
+    loss: Tensor, net: nn.Module, optimiser: torch.optim.Optimizer, lr: float, clip: float, x: Tensor, step: int
+) -> None:
     """One clipped optimiser step on ``loss``; TrainingDiverged, before any weight changes, where a number is not
     finite."""
     if not torch.isfinite(loss):
         place = "the input" if not torch.isfinite(x).all() else "the loss"
-        raise TrainingDiverged(f"step {step}: {place} is not finite; the last good weights are kept. Lower lr (now "
-                               f"{lr:.3g}) or check the data")
+        raise TrainingDiverged(
+            f"step {step}: {place} is not finite; the last good weights are kept. Lower lr (now "
+            f"{lr:.3g}) or check the data"
+        )
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(net.parameters(), clip)
     if not torch.isfinite(norm):
         bad = [name for name, p in net.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
         place = f"parameter {bad[0]}" if bad else "all parameters together (overflow of the norm)"
-        raise TrainingDiverged(f"step {step}: the gradient of {place} is not finite; the last good weights are kept. "
-                               f"Lower lr (now {lr:.3g})")
+        raise TrainingDiverged(
+            f"step {step}: the gradient of {place} is not finite; the last good weights are kept. "
+            f"Lower lr (now {lr:.3g})"
+        )
     for group in optimiser.param_groups:
         group["lr"] = lr
     optimiser.step()
@@ -212,8 +231,10 @@ class TrainingState:
             self._set(tensors)
             self.counters = json.loads(header["counters"])
             return
-        raise ValueError(f"no readable checkpoint in {folder} ({'; '.join(problems) or 'no step_*.safetensors file'}): "
-                         "start without resume")
+        raise ValueError(
+            f"no readable checkpoint in {folder} ({'; '.join(problems) or 'no step_*.safetensors file'}): "
+            "start without resume"
+        )
 
     def _compare(self, run: dict[str, Any], source: Path) -> None:
         """ValueError where the ``run`` that wrote ``source`` is not this one; older checkpoints do not say."""
@@ -221,14 +242,16 @@ class TrainingState:
         differ = [name for name in run.keys() | ours.keys() if run.get(name) != ours.get(name)] if run and ours else []
         if differ:
             shown = ", ".join(f"{name} {run.get(name)} there and {ours.get(name)} here" for name in sorted(differ))
-            raise ValueError(f"{source} is of another run ({shown}): repeat that run's settings and data, or start in an "
-                             "empty folder without resume")
+            raise ValueError(
+                f"{source} is of another run ({shown}): repeat that run's settings and data, or start in an "
+                "empty folder without resume"
+            )
 
     def _set(self, tensors: dict[str, Tensor]) -> None:
         self.best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best/")}
         for key, net in self.nets.items():
             prefix = f"net/{key}/"
-            net.load_state_dict({n[len(prefix):]: t for n, t in tensors.items() if n.startswith(prefix)})
+            net.load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
         for key, optimiser in self.optimisers.items():
             slots: dict[int, dict[str, Tensor]] = {}
             for name, tensor in tensors.items():
@@ -244,8 +267,17 @@ class Meter:
 
     def __init__(self, total: int, start: int, enabled: bool, every_s: float = 5.0) -> None:
         self.total, self.start, self.every_s = total, start, every_s
-        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                             transient=True) if enabled and sys.stderr.isatty() else None
+        self._bar = (
+            Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                transient=True,
+            )
+            if enabled and sys.stderr.isatty()
+            else None
+        )
         self._plain = enabled and self._bar is None
         self._began = self._last = time.monotonic()
 
@@ -256,8 +288,9 @@ class Meter:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -271,5 +304,4 @@ class Meter:
             rate = (done - self.start) / max(1e-9, now - self._began)
             self._last = now
             left = (self.total - done) / max(rate, 1e-9)
-            print(f"step {done}/{self.total} {text} {rate:.1f} steps/s ETA {left:.0f} s",
-                  file=sys.stderr, flush=True)
+            print(f"step {done}/{self.total} {text} {rate:.1f} steps/s ETA {left:.0f} s", file=sys.stderr, flush=True)

@@ -86,7 +86,9 @@ class GenerativeModel:
 
     def _set_config(self, **config: Any) -> None:
         """Keep the constructor's arguments as what a file can hold: NumPy's numbers become Python's."""
-        self.config |= {name: value.item() if isinstance(value, np.generic) else value for name, value in config.items()}
+        self.config |= {
+            name: value.item() if isinstance(value, np.generic) else value for name, value in config.items()
+        }
 
     # ---- what a subclass writes -------------------------------------------------------------------------------------
     def _build(self) -> None:
@@ -118,9 +120,20 @@ class GenerativeModel:
         self.net.eval()
 
     # ---- the interface ----------------------------------------------------------------------------------------------
-    def fit(self, x: ArrayLike, y: ArrayLike | None = None, *, steps: int | None = None, seed: int = 0,
-            device: str | torch.device = "auto", progress: bool = True, val: Any = None, on_step: OnStep | None = None,
-            checkpoint: str | Path | None = None, resume: bool = False) -> Self:
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        device: str | torch.device = "auto",
+        progress: bool = True,
+        val: Any = None,
+        on_step: OnStep | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Fit to ``x`` (N, C, H, W) in [0, 1] or (N, D), with optional labels ``y`` (N,) in 0..classes-1.
 
         ``val`` is held-out data, an array or a pair (x, y); without it a tenth of ``x`` is kept out. ``checkpoint`` is a
@@ -141,8 +154,21 @@ class GenerativeModel:
                 if held is None:
                     data, labels, held = self._hold_out(data, labels)
                 run = self._identity(data, labels, held, seed) if checkpoint else {}
-                self._train(data, labels, held, FitOptions(steps, seed, self.device, progress, on_step,
-                                                           Path(checkpoint) if checkpoint else None, resume, run))
+                self._train(
+                    data,
+                    labels,
+                    held,
+                    FitOptions(
+                        steps,
+                        seed,
+                        self.device,
+                        progress,
+                        on_step,
+                        Path(checkpoint) if checkpoint else None,
+                        resume,
+                        run,
+                    ),
+                )
         except BaseException:
             if self.calibration is None:  # nothing that can be used came of it
                 vars(self).clear()
@@ -180,9 +206,14 @@ class GenerativeModel:
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file (temporary file, fsync, rename) that ``load`` reads without pickle."""
         calibration = self._need_fit()
-        header = {"format": FORMAT, "class": type(self).__name__, "config": json.dumps(self.config),
-                  "spec": json.dumps(self.spec), "calibration": json.dumps(calibration),
-                  "calibration_without_labels": json.dumps(self.calibration_without_labels)}
+        header = {
+            "format": FORMAT,
+            "class": type(self).__name__,
+            "config": json.dumps(self.config),
+            "spec": json.dumps(self.spec),
+            "calibration": json.dumps(calibration),
+            "calibration_without_labels": json.dumps(self.calibration_without_labels),
+        }
         return write_tensors(Path(path), self._tensors(), header)
 
     def to(self, device: str | torch.device) -> Self:
@@ -225,7 +256,9 @@ class GenerativeModel:
             finally:
                 net.train()
 
-    def _batched(self, function: Callable[[Tensor, Tensor | None], Tensor], x: ArrayLike, y: ArrayLike | None) -> Tensor:
+    def _batched(
+        self, function: Callable[[Tensor, Tensor | None], Tensor], x: ArrayLike, y: ArrayLike | None
+    ) -> Tensor:
         """``function`` over chunks of checked data, joined."""
         if not self.spec:
             self._need_fit()
@@ -235,16 +268,24 @@ class GenerativeModel:
     def _chunked(self, function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
         """``function`` of ``batch`` rows of every tensor at a time, joined; None stays None."""
         n = next(len(t) for t in tensors if t is not None)
-        return torch.cat([self._quietly(function, *(None if t is None else t[i:i + self.batch] for t in tensors))
-                          for i in range(0, n, self.batch)])
+        return torch.cat(
+            [
+                self._quietly(function, *(None if t is None else t[i : i + self.batch] for t in tensors))
+                for i in range(0, n, self.batch)
+            ]
+        )
 
-    def _decoded(self, decode: Callable[[Tensor, Tensor | None], Tensor], z: ArrayLike, y: ArrayLike | int | None) -> Tensor:
+    def _decoded(
+        self, decode: Callable[[Tensor, Tensor | None], Tensor], z: ArrayLike, y: ArrayLike | int | None
+    ) -> Tensor:
         """Samples from codes ``z`` (N, latent) and, for a model with classes, labels; images are clamped to [0, 1]."""
         if not self.spec:
             self._need_fit()
         codes, labels = torch.as_tensor(z).to(self.device, self.dtype), self._given_labels(y, len(z))
         if labels is None and self.spec.get("n_classes"):
-            raise ValueError(f"this {type(self).__name__} was fitted with labels: decode(z, y) needs the class of every code")
+            raise ValueError(
+                f"this {type(self).__name__} was fitted with labels: decode(z, y) needs the class of every code"
+            )
         x = self._chunked(decode, codes, labels)
         return x.clamp(0, 1) if x.ndim == 4 else x
 
@@ -256,7 +297,9 @@ class GenerativeModel:
         """Set the scale of ``score`` by the held-out ``errors`` and, where ``val`` has labels, by those without them."""
         self.calibration, self.calibration_without_labels = self._scale(errors), None
         if val[1] is not None:
-            some = val[0][:: -(-len(val[0]) // UNLABELLED)]  # from all of them, which may be in the order of their classes
+            some = val[0][
+                :: -(-len(val[0]) // UNLABELLED)
+            ]  # from all of them, which may be in the order of their classes
             self.calibration_without_labels = self._scale(self.error(some))
 
     def _scale(self, errors: Tensor) -> tuple[float, float]:
@@ -272,8 +315,13 @@ class GenerativeModel:
         data = 0
         for part in (x, y, *val):
             data = data if part is None else zlib.crc32(part.cpu().numpy().tobytes(), data)
-        return {"model": type(self).__name__, "seed": seed, **self.config,
-                **{f"data's {name}": value for name, value in self.spec.items()}, "data's checksum": data}
+        return {
+            "model": type(self).__name__,
+            "seed": seed,
+            **self.config,
+            **{f"data's {name}": value for name, value in self.spec.items()},
+            "data's checksum": data,
+        }
 
     def _given_val(self, x: ArrayLike, y: ArrayLike | None, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Held-out data that ``fit`` was given, checked; ValueError where they have labels and the data have none, or the reverse."""
@@ -289,7 +337,7 @@ class GenerativeModel:
         if not self.holds_out or len(x) < 20:
             return x, y, (x, y)
         order = torch.randperm(len(x), device="cpu").to(x.device)
-        held, kept = order[:len(x) // 10], order[len(x) // 10:]
+        held, kept = order[: len(x) // 10], order[len(x) // 10 :]
         if y is None:
             return x[kept], None, (x[held], None)
         return x[kept], y[kept], (x[held], y[held])
@@ -298,7 +346,9 @@ class GenerativeModel:
         """``_tensor``, or a ValueError for images outside [0, 1]."""
         data = self._tensor(x, first)
         if first and data.ndim == 4 and data.shape[1] > 4 and data.shape[3] in (1, 3):
-            raise ValueError(f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it")
+            raise ValueError(
+                f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it"
+            )
         if data.ndim == 4 and (first or self.in_range):
             check_range(data)
         return data
@@ -314,8 +364,10 @@ class GenerativeModel:
         if not (data.ndim in (2, 4) or (self.any_shape and data.ndim > 2)) or data.numel() == 0:
             raise ValueError(f"data must be (N, D) or (N, C, H, W) with N >= 1, got shape {tuple(data.shape)}")
         if not first and list(data.shape[1:]) != self.spec["event_shape"]:
-            raise ValueError(f"this {type(self).__name__} was fitted on samples of shape {tuple(self.spec['event_shape'])}, "
-                             f"got {tuple(data.shape[1:])}")
+            raise ValueError(
+                f"this {type(self).__name__} was fitted on samples of shape {tuple(self.spec['event_shape'])}, "
+                f"got {tuple(data.shape[1:])}"
+            )
         check_finite(data)
         return data
 
@@ -325,17 +377,22 @@ class GenerativeModel:
         try:
             known = known.expand(data.shape)
         except RuntimeError:
-            raise ValueError(f"mask has shape {tuple(known.shape)}, which does not fit data of shape {tuple(data.shape)}: give "
-                             "one value for every value of a sample") from None
+            raise ValueError(
+                f"mask has shape {tuple(known.shape)}, which does not fit data of shape {tuple(data.shape)}: give "
+                "one value for every value of a sample"
+            ) from None
         return self._check(torch.where(known, data, 0.0)), known
 
     def _given_labels(self, y: ArrayLike | int | None, n: int) -> Tensor | None:
         """``_labels`` for a fitted model; ValueError where it has learned no classes."""
         if y is not None and not self.conditional:
-            raise ValueError(f"{type(self).__name__} has no classes: leave y out, or use a VAE, GAN or PixelCNN fitted with labels")
+            raise ValueError(
+                f"{type(self).__name__} has no classes: leave y out, or use a VAE, GAN or PixelCNN fitted with labels"
+            )
         if y is not None and not self.spec.get("n_classes"):
-            raise ValueError(f"this {type(self).__name__} was fitted without labels, so it has no classes: leave y out, or "
-                             "fit(x, y)")
+            raise ValueError(
+                f"this {type(self).__name__} was fitted without labels, so it has no classes: leave y out, or fit(x, y)"
+            )
         return self._labels(y, n)
 
     def _labels(self, y: ArrayLike | int | None, n: int) -> Tensor | None:
@@ -352,8 +409,13 @@ class GenerativeModel:
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         value, levels = infer_values(x) if x.ndim == 4 else ("real", 0)
         counts = [] if y is None else torch.bincount(y).tolist()
-        return {"event_shape": list(x.shape[1:]), "value": value, "levels": levels, "n_classes": len(counts),
-                "class_weights": [count / len(x) for count in counts]}
+        return {
+            "event_shape": list(x.shape[1:]),
+            "value": value,
+            "levels": levels,
+            "n_classes": len(counts),
+            "class_weights": [count / len(x) for count in counts],
+        }
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeModel:
@@ -365,12 +427,16 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
         model = _class_of(header["class"])(**json.loads(header["config"]))
         model.spec = json.loads(header["spec"])
         model.calibration = tuple(json.loads(header["calibration"]))
-        without_labels = json.loads(header.get("calibration_without_labels", "null"))  # files of before 2026-11-27 have none
+        without_labels = json.loads(
+            header.get("calibration_without_labels", "null")
+        )  # files of before 2026-11-27 have none
         model.calibration_without_labels = None if without_labels is None else tuple(without_labels)
         with torch.random.fork_rng(devices=[]):  # a network is built with random weights first
             model._set_tensors(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{path} is a damaged model: its header and its tensors do not belong together ({str(error).splitlines()[0]})") from error
+        raise ValueError(
+            f"{path} is a damaged model: its header and its tensors do not belong together ({str(error).splitlines()[0]})"
+        ) from error
     return model.to(device)
 
 

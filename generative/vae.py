@@ -89,20 +89,52 @@ class VAE(GenerativeModel):
     net: VAENet
     recipe = Recipe(steps=2500, batch_size=64, lr=2e-3, patience=8, precision="fast")
 
-    def __init__(self, latent: int = 16, hidden: int = 256, layers: int = 2, arch: str = "auto", likelihood: str = "auto",
-                 beta: float = 1.0, free_bits: float = 0.0, objective: str = "elbo", k_train: int = 8, k_eval: int = 64,
-                 prior_components: int = 0, binarize: bool = False, min_sd: float = 0.01, lr: float = 2e-3,
-                 batch_size: int = 64, **training: Any) -> None:
+    def __init__(
+        self,
+        latent: int = 16,
+        hidden: int = 256,
+        layers: int = 2,
+        arch: str = "auto",
+        likelihood: str = "auto",
+        beta: float = 1.0,
+        free_bits: float = 0.0,
+        objective: str = "elbo",
+        k_train: int = 8,
+        k_eval: int = 64,
+        prior_components: int = 0,
+        binarize: bool = False,
+        min_sd: float = 0.01,
+        lr: float = 2e-3,
+        batch_size: int = 64,
+        **training: Any,
+    ) -> None:
         if arch not in ARCHITECTURES or likelihood not in LIKELIHOODS or objective not in ("elbo", "iwae"):
-            raise ValueError(f"arch is one of {', '.join(ARCHITECTURES)}, likelihood one of {', '.join(LIKELIHOODS)}, objective "
-                             f"elbo or iwae; got {arch!r}, {likelihood!r}, {objective!r}")
+            raise ValueError(
+                f"arch is one of {', '.join(ARCHITECTURES)}, likelihood one of {', '.join(LIKELIHOODS)}, objective "
+                f"elbo or iwae; got {arch!r}, {likelihood!r}, {objective!r}"
+            )
         if min(latent, hidden, k_train, k_eval, batch_size) < 1 or min(layers, beta, free_bits, prior_components) < 0:
-            raise ValueError("latent, hidden, k_train, k_eval and batch_size must be >= 1; layers, beta, free_bits and "
-                             "prior_components >= 0")
-        super().__init__(latent=latent, hidden=hidden, layers=layers, arch=arch, likelihood=likelihood, beta=beta,
-                         free_bits=free_bits, objective=objective, k_train=k_train, k_eval=k_eval,
-                         prior_components=prior_components, binarize=binarize, min_sd=min_sd, batch_size=batch_size,
-                         **check_training(type(self).__name__, {"lr": lr} | training))
+            raise ValueError(
+                "latent, hidden, k_train, k_eval and batch_size must be >= 1; layers, beta, free_bits and "
+                "prior_components >= 0"
+            )
+        super().__init__(
+            latent=latent,
+            hidden=hidden,
+            layers=layers,
+            arch=arch,
+            likelihood=likelihood,
+            beta=beta,
+            free_bits=free_bits,
+            objective=objective,
+            k_train=k_train,
+            k_eval=k_eval,
+            prior_components=prior_components,
+            binarize=binarize,
+            min_sd=min_sd,
+            batch_size=batch_size,
+            **check_training(type(self).__name__, {"lr": lr} | training),
+        )
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         if not self.config["min_sd"] > 0:  # here, so that old files can be read
@@ -156,7 +188,7 @@ class VAE(GenerativeModel):
         """One draw of z from q(z | x) for every sample: the aggregate posterior."""
         parts = []
         for i in range(0, len(x), 1024):
-            mean, log_var = self.net.posterior(x[i:i + 1024], None if y is None else y[i:i + 1024])
+            mean, log_var = self.net.posterior(x[i : i + 1024], None if y is None else y[i : i + 1024])
             parts.append(mean + (0.5 * log_var).exp() * torch.randn_like(mean))
         return torch.cat(parts)
 
@@ -197,8 +229,10 @@ class VAE(GenerativeModel):
         bounds = []
         for at in range(0, len(x), rows):
             part = slice(at, at + rows)
-            weights = [self.net.log_weights(x[part], None if y is None else y[part], some[:, part], self._fitted_prior)
-                       for some in noise.split(draws)]
+            weights = [
+                self.net.log_weights(x[part], None if y is None else y[part], some[:, part], self._fitted_prior)
+                for some in noise.split(draws)
+            ]
             bounds.append(torch.logsumexp(torch.cat(weights), 0))
         return torch.cat(bounds) - math.log(len(noise))
 
@@ -221,7 +255,9 @@ class VAE(GenerativeModel):
         y = self.best_class(x) if y is None else y
         return self.decode(self.encode(x, y), y)
 
-    def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None, mean: bool = False) -> Tensor:
+    def sample(
+        self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None, mean: bool = False
+    ) -> Tensor:
         """``n`` samples; with ``mean`` the decoder's mean E[x | z] in place of a draw from p(x | z)."""
         self._mean_only = mean
         return super().sample(n, seed=seed, y=y)
@@ -239,21 +275,47 @@ class VAE(GenerativeModel):
         return x.clamp(0, 1) if x.ndim == 4 else x
 
 
-def reproduce(data_path: str | Path, out: str | Path, *, objective: str = "elbo", seed: int = 0, steps: int | None = None,
-              progress: bool = True) -> Reproduction:
+def reproduce(
+    data_path: str | Path,
+    out: str | Path,
+    *,
+    objective: str = "elbo",
+    seed: int = 0,
+    steps: int | None = None,
+    progress: bool = True,
+) -> Reproduction:
     """The binarised-MNIST rows, convolutional with 40 latents: "elbo", 32,000 steps of 128; "iwae", k = 5, 18,000 steps of 64.
 
     AdamW 1e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995, best of the held-out evaluations, then a
     mixture of 100 Gaussians as prior. ``test_nats`` is the one-sample bound for "elbo" and the 50-sample bound for "iwae",
     ``test_nats_normal_prior`` the same under N(0, I), which training maximises, ``test_nats_50`` the 50-sample bound.
     """
-    sizes: dict[str, Any] = ({"k_eval": 1, "batch_size": 128, "steps": 32_000} if objective == "elbo" else
-                             {"k_eval": 50, "k_train": 5, "batch_size": 64, "steps": 18_000})
-    model = VAE(objective=objective, latent=40, hidden=256, layers=1, arch="conv", prior_components=100, binarize=True, lr=1e-3,
-                warmup=500, ema=0.9995, eval_every=2000, patience=0, precision="bfloat16", **sizes)
+    sizes: dict[str, Any] = (
+        {"k_eval": 1, "batch_size": 128, "steps": 32_000}
+        if objective == "elbo"
+        else {"k_eval": 50, "k_train": 5, "batch_size": 64, "steps": 18_000}
+    )
+    model = VAE(
+        objective=objective,
+        latent=40,
+        hidden=256,
+        layers=1,
+        arch="conv",
+        prior_components=100,
+        binarize=True,
+        lr=1e-3,
+        warmup=500,
+        ema=0.9995,
+        eval_every=2000,
+        patience=0,
+        precision="bfloat16",
+        **sizes,
+    )
     result = likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)
     figures, test = result.metrics, binarised(data_path).x_test
-    figures["test_nats_50"] = figures["test_nats"] if objective == "iwae" else -float(model.log_prob(test, k=50).double().mean())
+    figures["test_nats_50"] = (
+        figures["test_nats"] if objective == "iwae" else -float(model.log_prob(test, k=50).double().mean())
+    )
     model._fitted_prior = False
     figures["test_nats_normal_prior"] = metrics.nats(model, test)
     return result

@@ -2,4 +2,6 @@
 
 import os
 
-os.environ["CUDA_VISIBLE_DEVICES"] = ""  # models fitted with device="auto" are compared with numbers made on the processor
+os.environ["CUDA_VISIBLE_DEVICES"] = (
+    ""  # models fitted with device="auto" are compared with numbers made on the processor
+)

@@ -85,7 +85,11 @@ def test_rooms_import_only_from_rooms_below(room: str) -> None:
 
 
 def test_imitation_is_imported_in_one_place_of_each_package() -> None:
-    allowed = {ROOT / "gail_suite/algorithms/reference.py", ROOT / "demos/interchange.py", ROOT / "demos/imitation_format.py"}
+    allowed = {
+        ROOT / "gail_suite/algorithms/reference.py",
+        ROOT / "demos/interchange.py",
+        ROOT / "demos/imitation_format.py",
+    }
     for file in files("envs", "demos", "generative", "gail_suite"):
         if file not in allowed:
             assert "imitation" not in {name.split(".")[0] for name in imported(file)}, file.relative_to(ROOT)

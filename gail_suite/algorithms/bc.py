@@ -65,8 +65,9 @@ class Run:
     """The run directory."""
 
 
-def clone(actor: Actor, features: Tensor, actions: Tensor, config: BCConfig, generator: torch.Generator,
-          on_step=None) -> dict[str, float]:
+def clone(
+    actor: Actor, features: Tensor, actions: Tensor, config: BCConfig, generator: torch.Generator, on_step=None
+) -> dict[str, float]:
     """Fits the deterministic action to the given ones by least squares, keeping the weights with the least held-out error.
 
     The log standard deviation is set to a constant, since a deterministic expert's would collapse.
@@ -117,8 +118,14 @@ def set_log_std(actor: Actor, value: float) -> None:
 class BC:
     """Behaviour cloning of `demonstrations` on `env_id`."""
 
-    def __init__(self, env_id: str, demonstrations: demos.Demonstrations, config: BCConfig | None = None, seed: int = 0,
-                 run_dir: str | Path | None = None):
+    def __init__(
+        self,
+        env_id: str,
+        demonstrations: demos.Demonstrations,
+        config: BCConfig | None = None,
+        seed: int = 0,
+        run_dir: str | Path | None = None,
+    ):
         keep_freed_memory()
         self.env_id, self.config, self.seed = env_id, config or BCConfig(), seed
         self.run_dir = Path(run_dir) if run_dir is not None else None
@@ -138,8 +145,17 @@ class BC:
             return Run(self.policy(), self._score(eval_episodes), None)
         refuse_used(self.run_dir, resumable=False)
         with RunLog(self.run_dir, config.steps, quiet=quiet) as log, cpu_settings("auto"):
-            write_run_files(self.run_dir, {"algo": "bc", "env_id": self.env_id, "seed": self.seed, "demos": self.demo_meta,
-                                           "n_pairs": len(self.x), "config": dataclasses.asdict(config)})
+            write_run_files(
+                self.run_dir,
+                {
+                    "algo": "bc",
+                    "env_id": self.env_id,
+                    "seed": self.seed,
+                    "demos": self.demo_meta,
+                    "n_pairs": len(self.x),
+                    "config": dataclasses.asdict(config),
+                },
+            )
             log.truncate_to(0)
 
             def on_step(step: int, row: dict[str, float]) -> None:
@@ -158,8 +174,17 @@ class BC:
         """The cloned actor as a policy on observations."""
         mean, scale = self.features.policy_inputs(envs.spec(self.env_id).obs_dim)
         tensors = policy_tensors(self.actor, mean, scale, self.features.columns, *action_bounds(self.env_id))
-        return LearnedPolicy(tensors, {"kind": "mlp_policy", "env_id": self.env_id, "activation": "relu", "squash": True,
-                                       "algo": "bc", "seed": self.seed})
+        return LearnedPolicy(
+            tensors,
+            {
+                "kind": "mlp_policy",
+                "env_id": self.env_id,
+                "activation": "relu",
+                "squash": True,
+                "algo": "bc",
+                "seed": self.seed,
+            },
+        )
 
     def _score(self, episodes: int) -> float | None:
         from gail_suite.showing.evaluation import evaluate

@@ -37,12 +37,21 @@ class ExpertConfig:
     not as fast as it can learns not to fall."""
     warm_start: str | None = None
     """Policy to continue from: bundled, or a folder. Its actor is taken over; the critics start fresh."""
-    sac: SACConfig = field(default_factory=lambda: SACConfig(
-        tune_alpha=True, alpha=1.0, actor_lr=7e-4, lr_final=0.05, decay_start=0.5))
+    sac: SACConfig = field(
+        default_factory=lambda: SACConfig(tune_alpha=True, alpha=1.0, actor_lr=7e-4, lr_final=0.05, decay_start=0.5)
+    )
     """The learner."""
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(
-        updates_per_step=0.25, capacity=1_000_000, warm_up=8000, random_warm_up=True, eval_every=50_000,
-        checkpoint_every=100_000, log_every=10_000))
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(
+            updates_per_step=0.25,
+            capacity=1_000_000,
+            warm_up=8000,
+            random_warm_up=True,
+            eval_every=50_000,
+            checkpoint_every=100_000,
+            log_every=10_000,
+        )
+    )
     """Collection and housekeeping."""
 
 
@@ -64,7 +73,9 @@ class ExpertTrainer:
 
     def _build(self, features: Features) -> None:
         c = self.config
-        self.loop = OffPolicyLoop(self.env_id, features, TaskReward(c.reward_scale, c.reward_cap), c.sac, c.loop, self.seed, self.run_dir)
+        self.loop = OffPolicyLoop(
+            self.env_id, features, TaskReward(c.reward_scale, c.reward_cap), c.sac, c.loop, self.seed, self.run_dir
+        )
 
     @classmethod
     def resume(cls, run_dir: str | Path) -> ExpertTrainer:
@@ -88,8 +99,16 @@ class ExpertTrainer:
         if self.loop.current is None:
             refuse_used(self.run_dir)
         with RunLog(self.run_dir, total, quiet=quiet) as log:
-            write_run_files(self.run_dir, {"algo": "expert", "env_id": self.env_id, "seed": self.seed,
-                                           "total_steps": total, "config": dataclasses.asdict(self.config)})
+            write_run_files(
+                self.run_dir,
+                {
+                    "algo": "expert",
+                    "env_id": self.env_id,
+                    "seed": self.seed,
+                    "total_steps": total,
+                    "config": dataclasses.asdict(self.config),
+                },
+            )
             forget_policy(self.run_dir)
             log.truncate_to(self.loop.steps)
             self.loop.train(total, log)
@@ -130,25 +149,43 @@ def load_actor(actor: Actor, policy: MlpPolicy, features: Features) -> None:
         ValueError: another kind of policy than the actor, layers of other shapes, or a column that the features hide.
     """
     t, linears = policy.tensors, [m for m in actor.trunk if isinstance(m, torch.nn.Linear)]
-    if "log_std.weight" not in t or "decoder.0.weight" in t or policy.meta["activation"] != "relu" or not policy.meta["squash"]:
-        raise ValueError("the policy is no squashed Gaussian of relu layers whose deviation depends on the state, as this learner's is: "
-                         "start from an expert or a policy of off-policy GAIL or BC, or from scratch")
-    widths, wanted = [t[name].shape[0] for name in sorted(t) if re.fullmatch(r"hidden\.\d+\.bias", name)], [m.out_features for m in linears]
+    if (
+        "log_std.weight" not in t
+        or "decoder.0.weight" in t
+        or policy.meta["activation"] != "relu"
+        or not policy.meta["squash"]
+    ):
+        raise ValueError(
+            "the policy is no squashed Gaussian of relu layers whose deviation depends on the state, as this learner's is: "
+            "start from an expert or a policy of off-policy GAIL or BC, or from scratch"
+        )
+    widths, wanted = (
+        [t[name].shape[0] for name in sorted(t) if re.fullmatch(r"hidden\.\d+\.bias", name)],
+        [m.out_features for m in linears],
+    )
     if widths != wanted:
-        raise ValueError(f"the policy's layers are {widths} wide and the learner's {wanted}: set sac.hidden={json.dumps(widths)}")
+        raise ValueError(
+            f"the policy's layers are {widths} wide and the learner's {wanted}: set sac.hidden={json.dumps(widths)}"
+        )
     hidden = np.setdiff1d(np.flatnonzero(t["obs_scale"] * np.abs(t["hidden.0.weight"]).max(0)), features.columns)
     if len(hidden):
-        raise ValueError(f"the policy reads {len(hidden)} observation columns that the learner drops (first: {hidden[0]}): "
-                         "start from a policy trained by this suite, or from scratch")
+        raise ValueError(
+            f"the policy reads {len(hidden)} observation columns that the learner drops (first: {hidden[0]}): "
+            "start from a policy trained by this suite, or from scratch"
+        )
     scaled = (t["hidden.0.weight"] * t["obs_scale"])[:, features.columns]
     shift = scaled @ (features.mean - t["obs_mean"][features.columns])
     values = [(scaled * features.std, t["hidden.0.bias"] + shift)]
     values += [(t[f"hidden.{i}.weight"], t[f"hidden.{i}.bias"]) for i in range(1, len(linears))]
-    values += [(np.concatenate([t["mean.weight"], t["log_std.weight"]]), np.concatenate([t["mean.bias"], t["log_std.bias"]]))]
+    values += [
+        (np.concatenate([t["mean.weight"], t["log_std.weight"]]), np.concatenate([t["mean.bias"], t["log_std.bias"]]))
+    ]
     with torch.no_grad():
         for layer, (weight, bias) in zip([*linears, actor.head], values, strict=True):
             if layer.weight.shape != weight.shape:
-                raise ValueError(f"the policy's layer is {weight.shape} and the learner's {tuple(layer.weight.shape)}: "
-                                 "start from a policy of the same environment")
+                raise ValueError(
+                    f"the policy's layer is {weight.shape} and the learner's {tuple(layer.weight.shape)}: "
+                    "start from a policy of the same environment"
+                )
             layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
             layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))

@@ -49,8 +49,11 @@ class GAILConfig:
     """The warm start."""
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     """Discriminator and reward."""
-    sac: SACConfig = field(default_factory=lambda: SACConfig(
-        burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, decay_start=0.5, average_rate=0.005))
+    sac: SACConfig = field(
+        default_factory=lambda: SACConfig(
+            burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, decay_start=0.5, average_rate=0.005
+        )
+    )
     """The learner."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Collection and housekeeping."""
@@ -63,8 +66,15 @@ class GAILConfig:
 class GAIL:
     """GAIL of `demonstrations` on `env_id`; checkpoints and metrics go to `run_dir` where given."""
 
-    def __init__(self, env_id: str, demonstrations: demos.Demonstrations, config: GAILConfig | None = None, seed: int = 0,
-                 run_dir: str | Path | None = None, device: str = "cpu"):
+    def __init__(
+        self,
+        env_id: str,
+        demonstrations: demos.Demonstrations,
+        config: GAILConfig | None = None,
+        seed: int = 0,
+        run_dir: str | Path | None = None,
+        device: str = "cpu",
+    ):
         self.env_id, self.config, self.seed = env_id, config or GAILConfig(), seed
         self.run_dir = Path(run_dir) if run_dir is not None else None
         features, *expert = demo_pairs(env_id, demonstrations)
@@ -72,7 +82,9 @@ class GAIL:
         self.total_steps = DEFAULT_STEPS
         self.priors = attached(self._prior_configs(), env_id)
         if self._prior("behaviour")[1].warm_start and not self.config.warm_start:
-            raise ValueError("prior.warm_start=true starts from the prior's actions, but warm_start=false starts from nothing: set one of them")
+            raise ValueError(
+                "prior.warm_start=true starts from the prior's actions, but warm_start=false starts from nothing: set one of them"
+            )
         self._build(features, tuple(expert), device)
         if self.loop.bonus is not None:
             self._shape(self.loop.bonus(demonstrations.transitions(), np.zeros(0)))
@@ -88,10 +100,22 @@ class GAIL:
         self.adversary = Adversary(expert, adversary, c.sac.batch_size, c.sac.gamma, net)
         self.adversary.behaviour = behaviour_of(*self._prior("behaviour"), features)
         if self.adversary.behaviour is not None and torch.device(device).type != "cpu":
-            raise ValueError(f"a behaviour prior is evaluated on the processor, the learner would be on {device}: leave out --device")
-        self.loop = OffPolicyLoop(self.env_id, features, self.adversary, c.sac, c.loop, self.seed, self.run_dir, device,
-                                  bonus_of(*self._prior("typicality"), c.sac.gamma), actor_of(*self._prior("latent-action")),
-                                  partial(starts_of, *self._prior("start"), seed=self.seed))
+            raise ValueError(
+                f"a behaviour prior is evaluated on the processor, the learner would be on {device}: leave out --device"
+            )
+        self.loop = OffPolicyLoop(
+            self.env_id,
+            features,
+            self.adversary,
+            c.sac,
+            c.loop,
+            self.seed,
+            self.run_dir,
+            device,
+            bonus_of(*self._prior("typicality"), c.sac.gamma),
+            actor_of(*self._prior("latent-action")),
+            partial(starts_of, *self._prior("start"), seed=self.seed),
+        )
 
     def _prior_configs(self) -> dict[str, PriorConfig]:
         return {"prior": self.config.prior, "second_prior": self.config.second_prior}
@@ -145,9 +169,18 @@ class GAIL:
         if fresh:
             refuse_used(self.run_dir)
         with RunLog(self.run_dir, total, quiet=quiet) as log:
-            write_run_files(self.run_dir, {
-                "algo": "gail", "env_id": self.env_id, "seed": self.seed, "total_steps": total, "demos": self.demo_meta,
-                "n_pairs": len(self.adversary.pairs), "config": dataclasses.asdict(self.config)})
+            write_run_files(
+                self.run_dir,
+                {
+                    "algo": "gail",
+                    "env_id": self.env_id,
+                    "seed": self.seed,
+                    "total_steps": total,
+                    "demos": self.demo_meta,
+                    "n_pairs": len(self.adversary.pairs),
+                    "config": dataclasses.asdict(self.config),
+                },
+            )
             if fresh:
                 keep_copies(self.priors, self.run_dir)
             forget_policy(self.run_dir)

@@ -67,26 +67,48 @@ class AdversaryConfig(LogitConfig):
     def __post_init__(self) -> None:
         has_layers(self)
         at_least(self, 1, "every", "batch_size", "recent")
-        at_least(self, 0, "lr", "gradient_penalty", "gradient_penalty_final", "bc_weight", "bc_weight_final", "termination_cost", "termination_cost_final")
+        at_least(
+            self,
+            0,
+            "lr",
+            "gradient_penalty",
+            "gradient_penalty_final",
+            "bc_weight",
+            "bc_weight_final",
+            "termination_cost",
+            "termination_cost_final",
+        )
         within(self, "expert_share", "expert_share_final")
 
 
 class Adversary:
     """The objective of GAIL: rewards of a discriminator that keeps learning."""
 
-    def __init__(self, expert: tuple[Tensor, ...], config: AdversaryConfig, batch_size: int, gamma: float,
-                 net: BottleneckDiscriminator | None = None):
+    def __init__(
+        self,
+        expert: tuple[Tensor, ...],
+        config: AdversaryConfig,
+        batch_size: int,
+        gamma: float,
+        net: BottleneckDiscriminator | None = None,
+    ):
         """`net` is a discriminator to start from (a prior's); without one it is new."""
         if config.absorbing and (config.termination_cost or config.termination_cost_final):
-            raise ValueError("adversary.absorbing says what a termination is worth, so adversary.termination_cost cannot: set one of them")
+            raise ValueError(
+                "adversary.absorbing says what a termination is worth, so adversary.termination_cost cannot: set one of them"
+            )
         if not gamma < 1:
-            raise ValueError(f"sac.gamma is below 1 here, since critic targets are bounded by what is attainable for ever, got {gamma}")
+            raise ValueError(
+                f"sac.gamma is below 1 here, since critic targets are bounded by what is attainable for ever, got {gamma}"
+            )
         self.config, self.gamma = config, gamma
         self.features, self.actions, self.next_features, self.terminated = expert
         self.pairs = self._pairs(self.features, self.actions)
         self.absorbing_pair = torch.zeros(1, self.pairs.shape[1])
         self.absorbing_pair[:, -1] = 1
-        self.net = net or make_discriminator(self.pairs.shape[1], config.hidden, config.bottleneck, config.latent, config.dropout)
+        self.net = net or make_discriminator(
+            self.pairs.shape[1], config.hidden, config.bottleneck, config.latent, config.dropout
+        )
         self.dual = Dual(config.bottleneck, config.dual_rate) if config.bottleneck > 0 else None
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=config.lr, fused=True)
         self.reward = reward_fn(config.reward, config.reward_clip)
@@ -121,7 +143,9 @@ class Adversary:
         bonus takes its share of it. A termination's cost is counted in rewards as the learner sees them, bonus and all.
         """
         if self.config.absorbing:
-            rewards = rewards + terminated * (self.gamma / (1 - self.gamma) * self.reward(self.net(self.absorbing_pair)))
+            rewards = rewards + terminated * (
+                self.gamma / (1 - self.gamma) * self.reward(self.net(self.absorbing_pair))
+            )
         if self.shaping is not None:
             assert bonus is not None
             rewards = self.shaping(rewards, bonus)
@@ -164,7 +188,11 @@ class Adversary:
         expert, agent = self.pairs[rows], self._pairs(window.features[:, 0], window.actions[:, 0])
         if not c.absorbing:
             return expert, agent, [expert, agent]
-        return expert, agent, [self._followed(expert, self.terminated[rows]), self._followed(agent, window.terminated[:, 0])]
+        return (
+            expert,
+            agent,
+            [self._followed(expert, self.terminated[rows]), self._followed(agent, window.terminated[:, 0])],
+        )
 
     @staticmethod
     def _bottleneck(dual: Dual, nats: Tensor) -> Term:
@@ -222,7 +250,9 @@ class Adversary:
         steps, top = 1 / (1 - self.gamma), self._greatest_return()
         if self.config.reward == "gail":
             low, high = 0.0, top
-        elif self.config.reward == "logd":  # the worst is bounded by the clip alone, since ending pays; a bonus is at most 1
+        elif (
+            self.config.reward == "logd"
+        ):  # the worst is bounded by the clip alone, since ending pays; a bonus is at most 1
             low, high = -self.config.reward_clip * steps, 0.0 if self.shaping is None else steps
         else:  # the expert's mean goes through 0, so it does not bound alone
             high = max(abs(reward), 1.0) * steps
@@ -254,8 +284,12 @@ class Adversary:
     def state(self) -> dict[str, np.ndarray]:
         """Discriminator, optimiser and counters as arrays."""
         counters = {"calls": np.array(self.calls, np.int64), "expert_reward": np.array(self.expert_reward)}
-        arrays = {"features": self.features, "actions": self.actions, "next_features": self.next_features,
-                  "terminated": self.terminated}
+        arrays = {
+            "features": self.features,
+            "actions": self.actions,
+            "next_features": self.next_features,
+            "terminated": self.terminated,
+        }
         if self.shaping is not None:
             arrays["bonus"] = self.shaping.expert
         demos_part = {f"expert.{k}": v.numpy() for k, v in arrays.items()}

@@ -25,5 +25,9 @@ def compare(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> N
     summaries = summarise(runs)
     if out is not None:
         draw(runs, out)
-    following = [] if out is not None or all(s["last"] is None for s in summaries) else [command("compare", *runs, "--out", "compare.png")]
+    following = (
+        []
+        if out is not None or all(s["last"] is None for s in summaries)
+        else [command("compare", *runs, "--out", "compare.png")]
+    )
     output.result({"runs": summaries, "path": None if out is None else str(out)}, table(summaries), following)

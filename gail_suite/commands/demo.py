@@ -57,9 +57,17 @@ def demo(
             say=(lambda text: None) if output.quiet else note,
         )
     except StopRequested:
-        told = [("--env", env, "Ant-v5"), ("--take", demos, 4), ("--steps", steps, None), ("--seed", seed, 0),
-                ("--eval-episodes", eval_episodes, 20), ("--frames", frames, 300)]
-        again = command("demo", "--out", out, *(word for name, value, default in told if value != default for word in (name, value)))
+        told = [
+            ("--env", env, "Ant-v5"),
+            ("--take", demos, 4),
+            ("--steps", steps, None),
+            ("--seed", seed, 0),
+            ("--eval-episodes", eval_episodes, 20),
+            ("--frames", frames, 300),
+        ]
+        again = command(
+            "demo", "--out", out, *(word for name, value, default in told if value != default for word in (name, value))
+        )
         note(f"stopped; the same command goes on: {again}")
         raise
     following = [

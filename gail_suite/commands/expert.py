@@ -69,14 +69,24 @@ def train(
     from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
     if resume is not None:
-        given = {"env": env, "seed": seed or None, "num-envs": num_envs, "out": out, "warm-start": warm_start, "config": config, "set": set or None}
+        given = {
+            "env": env,
+            "seed": seed or None,
+            "num-envs": num_envs,
+            "out": out,
+            "warm-start": warm_start,
+            "config": config,
+            "set": set or None,
+        }
         check_resume(resume, "expert", [name for name, value in given.items() if value is not None])
         trainer, run_dir = ExpertTrainer.resume(resume), resume
     else:
         if env is None:
             raise ValueError("train an expert for which environment? give --env, such as --env Ant-v5")
         pairs = [] if num_envs is None else [f"loop.n_envs={num_envs}"]
-        pairs += [] if warm_start is None else [f"warm_start={json.dumps(str(warm_start))}"]  # quoted, since values are read as YAML
+        pairs += (
+            [] if warm_start is None else [f"warm_start={json.dumps(str(warm_start))}"]
+        )  # quoted, since values are read as YAML
         run_dir = run_folder(out, f"expert-{env}-{seed}", command("expert", "train", "--resume"))
         trainer = ExpertTrainer(env, build(ExpertConfig(), config, [*pairs, *set]), seed=seed, run_dir=run_dir)
     with stop_on_signals():

@@ -7,8 +7,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 Flag = Annotated[bool, Parameter(negative="")]
-PolicyName = Annotated[str, Parameter(
-    name=["--policy", "--run"], help='A run directory, a policy folder, an SB3 zip (with --trust), or "bundled".')]
+PolicyName = Annotated[
+    str,
+    Parameter(
+        name=["--policy", "--run"], help='A run directory, a policy folder, an SB3 zip (with --trust), or "bundled".'
+    ),
+]
 Env = Annotated[str | None, Parameter(help="Environment; a run knows its own.")]
 Episodes = Annotated[int, Parameter(name=["--episodes", "-n"], help="Number of complete episodes.")]
 EpisodeSeed = Annotated[int, Parameter(help="Episode j starts from seed + j.")]

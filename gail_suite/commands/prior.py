@@ -12,8 +12,12 @@ from cyclopts import Parameter
 from gail_suite.commands.common import DEFAULT, Output, command, note, set_values
 
 WEIGHTS: dict[str, tuple[object, ...]] = {
-    "typicality": ("--prior-weight", 0.2), "behaviour": ("--prior-weight", 0.05, "--set", "prior.weight_final=0"),
-    "latent-action": ("--prior-weight", 0.5), "bottleneck": ("--prior-weight", 0.5), "start": ("--prior-weight", 0.5)}
+    "typicality": ("--prior-weight", 0.2),
+    "behaviour": ("--prior-weight", 0.05, "--set", "prior.weight_final=0"),
+    "latent-action": ("--prior-weight", 0.5),
+    "bottleneck": ("--prior-weight", 0.5),
+    "start": ("--prior-weight", 0.5),
+}
 """A first weight to try with each use: a share of the reward, of a nat's worth, of the action, nats, and a share of the environments."""
 
 
@@ -70,10 +74,22 @@ def fit(
         raise ValueError(f"{out} is there already: choose another --out")
     prior = fit_prior(shown, model, use, seed, control, **settings)
     prior.save(out)
-    values = {"out": str(out), "use": use, "model": model, "control": control, "env_id": prior.env_id,
-              "n_pairs": shown.n_pairs, "settings": prior.settings}
+    values = {
+        "out": str(out),
+        "use": use,
+        "model": model,
+        "control": control,
+        "env_id": prior.env_id,
+        "n_pairs": shown.n_pairs,
+        "settings": prior.settings,
+    }
     text = f"{model} for {use} fitted to {shown.n_pairs} pairs of {prior.env_id}, saved as {out}"
-    chosen = [word for name, value in (("--take", take), ("--subsample", subsample)) if value is not None for word in (name, value)]
+    chosen = [
+        word
+        for name, value in (("--take", take), ("--subsample", subsample))
+        if value is not None
+        for word in (name, value)
+    ]
     seeded = ["--seed", seed] if chosen or seed else []
     weight = [*WEIGHTS[use], *(["--prior-potential"] if use == "typicality" and prior.settings.get("states") else [])]
     training = command("train", "gail", "--demos", demos, *chosen, *seeded, "--prior", out, *weight)
@@ -81,8 +97,15 @@ def fit(
     output.result(values, text, [training, *scoring])
 
 
-def score(*, demos: Path, prior: Path | None = None, model: str | None = None, seed: int | None = None,
-          set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (), output: Output = DEFAULT) -> None:
+def score(
+    *,
+    demos: Path,
+    prior: Path | None = None,
+    model: str | None = None,
+    seed: int | None = None,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    output: Output = DEFAULT,
+) -> None:
     """Rank trajectories by how typical a prior finds them, so that foreign ones are found before training.
 
     Without --prior each trajectory is scored by priors fitted to others of the same demonstrations: which of them is the odd one?
@@ -109,18 +132,33 @@ def score(*, demos: Path, prior: Path | None = None, model: str | None = None, s
         check("typicality", model := model or "gmm", None)
         ranked = rank_among(shown, model, seed or 0, **_settings(set_))
     else:
-        given = [f"--{name}" for name, value in (("model", model), ("seed", seed), ("set", set_ or None)) if value is not None]
+        given = [
+            f"--{name}"
+            for name, value in (("model", model), ("seed", seed), ("set", set_ or None))
+            if value is not None
+        ]
         if given:
             raise ValueError(f"{prior} is fitted already: leave out {', '.join(given)}, or --prior to fit one here")
         loaded = load_prior(prior)
         if loaded.use != "typicality":
-            raise ValueError(f"{prior} is a prior for {loaded.use}, which scores nothing: fit one with --use typicality")
+            raise ValueError(
+                f"{prior} is a prior for {loaded.use}, which scores nothing: fit one with --use typicality"
+            )
         ranked = rank(loaded, shown)
         if loaded.provenance.get("demos") == provenance(shown, 0)["demos"]:
-            note(f"{prior} was fitted to {demos} itself, so it finds even a foreign trajectory in there typical: leave out --prior")
-    values = {"prior": None if prior is None else str(prior), "demos": str(demos), "trajectories": [dataclasses.asdict(r) for r in ranked]}
+            note(
+                f"{prior} was fitted to {demos} itself, so it finds even a foreign trajectory in there typical: leave out --prior"
+            )
+    values = {
+        "prior": None if prior is None else str(prior),
+        "demos": str(demos),
+        "trajectories": [dataclasses.asdict(r) for r in ranked],
+    }
     lines = [f"{'trajectory':>10} {'typicality':>10} {'steps':>6} {'return':>10}"]
-    lines += [f"{r.index:>10} {r.mean:>10.3f} {r.length:>6} {r.episode_return:>10.1f}{'  foreign' * r.foreign}" for r in ranked]
+    lines += [
+        f"{r.index:>10} {r.mean:>10.3f} {r.length:>6} {r.episode_return:>10.1f}{'  foreign' * r.foreign}"
+        for r in ranked
+    ]
     good = [] if any(r.foreign for r in ranked) else [command("train", "gail", "--demos", demos)]
     output.result(values, "\n".join(lines), good)
 
@@ -130,5 +168,7 @@ def _settings(pairs: Iterable[str]) -> dict[str, Any]:
     settings = {name.strip(): value for name, value in set_values(pairs)}
     for name in settings:
         if name in ("demonstrations", "model", "use", "seed", "control"):
-            raise ValueError(f"{name} is an option, not a setting: give --{'demos' if name == 'demonstrations' else name}")
+            raise ValueError(
+                f"{name} is an option, not a setting: give --{'demos' if name == 'demonstrations' else name}"
+            )
     return settings

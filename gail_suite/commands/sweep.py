@@ -78,9 +78,19 @@ def sweep(
         raise ValueError(f"behaviour cloning has no generator: leave out --generator {generator}")
     if config is not None and not config.is_file():
         raise ValueError(f"{config} is not a file of settings; gail-suite train {algo} --show-config prints one")
-    given = {"--config": config and config.absolute(), "--generator": generator, "--take": take, "--subsample": subsample, "--steps": steps}
-    options = ["--demos", str(demos.absolute()), *(word for s in set for word in ("--set", s)),
-               *(word for name, value in given.items() if value is not None for word in (name, str(value)))]
+    given = {
+        "--config": config and config.absolute(),
+        "--generator": generator,
+        "--take": take,
+        "--subsample": subsample,
+        "--steps": steps,
+    }
+    options = [
+        "--demos",
+        str(demos.absolute()),
+        *(word for s in set for word in ("--set", s)),
+        *(word for name, value in given.items() if value is not None for word in (name, str(value))),
+    ]
     planned = plan(algo, out, seeds, _values(grid), options, eval_episodes)
     failed = []
     with stop_on_signals():
@@ -91,12 +101,19 @@ def sweep(
             note("stopped; the same command goes on")
             raise StopRequested
     found = summary(planned)
-    lines = [f"{s['settings'] or algo}: " + (f"IQM {s['iqm']:.3f} of {len(s['scores'])} runs" if s["scores"] else "no scores")
-             for s in found]
+    lines = [
+        f"{s['settings'] or algo}: "
+        + (f"IQM {s['iqm']:.3f} of {len(s['scores'])} runs" if s["scores"] else "no scores")
+        for s in found
+    ]
     finished = [job.folder for job in planned if job.is_finished()]
-    output.result({"sweep": found, "out": str(out)}, "\n".join(lines), [command("compare", *finished)] if finished else [])
+    output.result(
+        {"sweep": found, "out": str(out)}, "\n".join(lines), [command("compare", *finished)] if finished else []
+    )
     if failed:
-        raise ValueError(f"{len(failed)} of {len(planned)} runs failed: look at {failed[0].folder}.log, then give the same command again")
+        raise ValueError(
+            f"{len(failed)} of {len(planned)} runs failed: look at {failed[0].folder}.log, then give the same command again"
+        )
 
 
 def _values(grid: tuple[str, ...]) -> dict[str, list[str]]:

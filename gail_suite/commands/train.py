@@ -58,7 +58,9 @@ def bc(*, training: Training = TRAINING, output: Output = DEFAULT) -> None:
     config = _settings(lambda env_id: BCConfig(), training, output)
     if config is not None:
         trainer, run_dir = _fresh("bc", BC, config, training)
-        run = trainer.train(steps=training.steps, eval_episodes=0, quiet=output.quiet)  # too short to be stopped and resumed
+        run = trainer.train(
+            steps=training.steps, eval_episodes=0, quiet=output.quiet
+        )  # too short to be stopped and resumed
         _finish("bc", run, run_dir, trainer.env_id, training, output)
 
 
@@ -99,9 +101,16 @@ def gail(
     resume
         Run directory to go on with; nothing else is needed.
     """
-    given = {"prior": prior, "prior-weight": prior_weight, "prior-potential": prior_potential or None,
-             "second-prior": second_prior, "second-prior-weight": second_prior_weight}
-    settings = _prior_settings(generator, {name: value for name, value in given.items() if value is not None}, resume, training)
+    given = {
+        "prior": prior,
+        "prior-weight": prior_weight,
+        "prior-potential": prior_potential or None,
+        "second-prior": second_prior,
+        "second-prior-weight": second_prior_weight,
+    }
+    settings = _prior_settings(
+        generator, {name: value for name, value in given.items() if value is not None}, resume, training
+    )
     training = replace(training, set=(*settings, *training.set))
     from gail_suite.algorithms.gail import GAIL, GAILConfig
 
@@ -160,9 +169,7 @@ class Recipe:
     settings: tuple[str, ...] = ()
 
 
-def _adversarial(
-    recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output
-) -> None:
+def _adversarial(recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output) -> None:
     if resume is not None:
         from gail_suite.showing.report import read_json
 
@@ -187,8 +194,10 @@ def _prior_settings(generator: str, given: dict[str, Any], resume: Path | None, 
     if resume is not None:
         raise ValueError(f"a resumed run keeps its prior: leave out {options}, or start a new run")
     if generator != "sac":
-        raise ValueError(f"a prior needs the off-policy learner: leave out --generator {generator} (a bottleneck works there without one: "
-                         "--set discriminator.bottleneck=0.5)")
+        raise ValueError(
+            f"a prior needs the off-policy learner: leave out --generator {generator} (a bottleneck works there without one: "
+            "--set discriminator.bottleneck=0.5)"
+        )
     from gail_suite.algorithms.gail import GAILConfig
     from gail_suite.runs.config import build
 
@@ -196,10 +205,18 @@ def _prior_settings(generator: str, given: dict[str, Any], resume: Path | None, 
     for folder, path in (("prior", named.prior.path), ("second-prior", named.second_prior.path)):
         if folder not in given and any(name.startswith(folder) for name in given) and path is None:
             raise ValueError(f"which prior? give --{folder} DIR; fit one with gail-suite prior fit")
-    names = {"prior": "prior.path", "prior-weight": "prior.weight", "prior-potential": "prior.potential",
-             "second-prior": "second_prior.path", "second-prior-weight": "second_prior.weight"}
+    names = {
+        "prior": "prior.path",
+        "prior-weight": "prior.weight",
+        "prior-potential": "prior.potential",
+        "second-prior": "second_prior.path",
+        "second-prior-weight": "second_prior.weight",
+    }
     # paths are quoted, since values are read as YAML
-    return tuple(f"{names[name]}={json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)}" for name, value in given.items())
+    return tuple(
+        f"{names[name]}={json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)}"
+        for name, value in given.items()
+    )
 
 
 def _settings(defaults: Callable[[str | None], Any], training: Training, output: Output) -> Any:

@@ -38,7 +38,9 @@ def run_demo(
 ) -> dict[str, Any]:
     """Run or finish the demo in folder `out`; returns what summary.json holds: scores, seconds and files."""
     if min(n_eval, n_frames) < 1:
-        raise ValueError(f"the demo measures over at least 1 episode and films at least 1 frame, got {n_eval} and {n_frames}")
+        raise ValueError(
+            f"the demo measures over at least 1 episode and films at least 1 frame, got {n_eval} and {n_frames}"
+        )
     start = time.monotonic()
     expert = demos.expert(env_id)
     say(f"1/5 recording {n_demos} episodes of the bundled {env_id} expert")

@@ -64,8 +64,14 @@ class Job:
         return ["train", self.algo, "--out", str(self.folder), "--seed", str(self.seed), *self.options]
 
 
-def plan(algo: str, out: Path, seeds: Sequence[int], grid: Mapping[str, Sequence[str]], options: Sequence[str],
-         eval_episodes: int = 50) -> list[Job]:
+def plan(
+    algo: str,
+    out: Path,
+    seeds: Sequence[int],
+    grid: Mapping[str, Sequence[str]],
+    options: Sequence[str],
+    eval_episodes: int = 50,
+) -> list[Job]:
     """A job for every combination of the grid's values and every seed, the seeds of a combination together.
 
     Raises ValueError where a folder holds a run that was begun with other options.
@@ -122,7 +128,9 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[Outcome]:
     try:
         import ray
     except ImportError as error:
-        raise ImportError("a sweep on a cluster needs Ray: pip install 'gail-suite[cluster]', or leave out --ray") from error
+        raise ImportError(
+            "a sweep on a cluster needs Ray: pip install 'gail-suite[cluster]', or leave out --ray"
+        ) from error
     ray.init(address=address, log_to_driver=False)
     try:
         task = ray.remote(num_cpus=1, max_retries=3, max_calls=1)(_in_worker)  # a fresh process for every job
@@ -151,8 +159,15 @@ def summary(jobs: Sequence[Job]) -> list[dict[str, Any]]:
         measured = [(job.seed, read_json(job.folder / "eval.json").get("score")) for job in group if job.is_finished()]
         scores = np.array([score for _, score in measured if score is not None])
         low, high = bootstrap_interval(scores, statistic=iqm) if len(scores) else (None, None)
-        found.append({"settings": variant, "seeds": [seed for seed, score in measured if score is not None],
-                      "scores": scores.tolist(), "iqm": iqm(scores) if len(scores) else None, "interval": [low, high]})
+        found.append(
+            {
+                "settings": variant,
+                "seeds": [seed for seed, score in measured if score is not None],
+                "scores": scores.tolist(),
+                "iqm": iqm(scores) if len(scores) else None,
+                "interval": [low, high],
+            }
+        )
     return found
 
 
@@ -161,8 +176,14 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
     _note_beginning(job)
     with open(_log(job), "ab") as log:
         # a session of its own, so that a Ctrl-C on the terminal reaches a job once, through us
-        return subprocess.Popen([sys.executable, "-m", "gail_suite", *job.words()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "gail_suite", *job.words()],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
 
 
 def _in_worker(job: Job) -> int:

@@ -61,19 +61,24 @@ class BottleneckDiscriminator(nn.Module):
         return self.head(z).squeeze(-1), gaussian_kl(mean, log_var)
 
 
-def make_discriminator(n_inputs: int, hidden: Sequence[int], bottleneck: float = 0.0, latent: int = 32,
-                       dropout: float = 0.0) -> Discriminator | BottleneckDiscriminator:
+def make_discriminator(
+    n_inputs: int, hidden: Sequence[int], bottleneck: float = 0.0, latent: int = 32, dropout: float = 0.0
+) -> Discriminator | BottleneckDiscriminator:
     """The plain discriminator for bottleneck 0, else one with a bottleneck of `latent` dimensions.
 
     Raises:
         ValueError: a limit that is none, bottleneck and dropout at once, or layers of different widths under a bottleneck.
     """
     if bottleneck < 0 or not 0 <= dropout < 1:
-        raise ValueError(f"bottleneck is in nats, 0 or more, and dropout a share in [0, 1), got {bottleneck} and {dropout}")
+        raise ValueError(
+            f"bottleneck is in nats, 0 or more, and dropout a share in [0, 1), got {bottleneck} and {dropout}"
+        )
     if bottleneck == 0:
         return Discriminator(n_inputs, hidden, dropout=dropout)
     if dropout > 0:
-        raise ValueError(f"bottleneck={bottleneck} and dropout={dropout} both limit the discriminator: set one of them to 0")
+        raise ValueError(
+            f"bottleneck={bottleneck} and dropout={dropout} both limit the discriminator: set one of them to 0"
+        )
     if len(set(hidden)) > 1:
         raise ValueError(f"a bottleneck's encoder has layers of one width, got hidden={tuple(hidden)}: make them equal")
     return BottleneckDiscriminator(n_inputs, latent, hidden[0], len(hidden))

@@ -25,7 +25,9 @@ class Dual:
 
     def __post_init__(self) -> None:
         if self.target <= 0 or self.rate <= 0:
-            raise ValueError(f"a multiplier needs a target and a rate above 0, got target={self.target} nats and rate={self.rate}")
+            raise ValueError(
+                f"a multiplier needs a target and a rate above 0, got target={self.target} nats and rate={self.rate}"
+            )
 
     def step(self, value: float) -> None:
         """Moves beta after `value` was measured."""

@@ -47,8 +47,10 @@ class Features:
         """
         hidden = sorted(set(other.columns.tolist()) - set(self.columns.tolist()))
         if hidden:
-            raise ValueError(f"observation columns {hidden} did not vary in these demonstrations but did where the prior was "
-                             "fitted: fit it to the demonstrations of this run")
+            raise ValueError(
+                f"observation columns {hidden} did not vary in these demonstrations but did where the prior was "
+                "fitted: fit it to the demonstrations of this run"
+            )
         place = {column: i for i, column in enumerate(self.columns.tolist())}
         columns = np.array([place[column] for column in other.columns.tolist()])
         shift = (self.mean[columns] - other.mean) / other.std
@@ -67,11 +69,20 @@ def check_demonstrations(demonstrations: Demonstrations, env_id: str) -> None:
     spec, first = envs.spec(env_id), demonstrations[0]
     widths = first.obs.shape[1], first.acts.shape[1]
     if widths != (spec.obs_dim, spec.act_dim):
-        raise ValueError(f"the demonstrations have {widths[0]} observation and {widths[1]} action entries, "
-                         f"{env_id} has {spec.obs_dim} and {spec.act_dim}: record them on {env_id}")
-    variant = ", ".join(f"{name}={value}" for name, value in (demonstrations.meta.get("env_kwargs") or {}).items() if name != "render_mode")
+        raise ValueError(
+            f"the demonstrations have {widths[0]} observation and {widths[1]} action entries, "
+            f"{env_id} has {spec.obs_dim} and {spec.act_dim}: record them on {env_id}"
+        )
+    variant = ", ".join(
+        f"{name}={value}"
+        for name, value in (demonstrations.meta.get("env_kwargs") or {}).items()
+        if name != "render_mode"
+    )
     if variant:
-        warnings.warn(f"the demonstrations were recorded on {env_id} with {variant}; training and evaluation use {env_id} without", stacklevel=2)
+        warnings.warn(
+            f"the demonstrations were recorded on {env_id} with {variant}; training and evaluation use {env_id} without",
+            stacklevel=2,
+        )
 
 
 def state_columns(env_id: str) -> np.ndarray:
@@ -95,6 +106,8 @@ def fit_features(obs: np.ndarray, columns: np.ndarray) -> Features:
     std = obs.std(0)
     kept = columns[std[columns] > 1e-6]
     if len(kept) == 0:
-        raise ValueError(f"none of the {len(columns)} observation columns varies over {len(obs)} observations: "
-                         "record demonstrations that move")
+        raise ValueError(
+            f"none of the {len(columns)} observation columns varies over {len(obs)} observations: "
+            "record demonstrations that move"
+        )
     return Features(kept, obs[:, kept].mean(0).astype(np.float32), np.maximum(std[kept], STD_FLOOR).astype(np.float32))

@@ -30,8 +30,9 @@ def bernoulli_entropy(logits: Tensor) -> Tensor:
     return (F.softplus(logits) - logits * torch.sigmoid(logits)).mean()
 
 
-def gradient_penalty(logits_fn: Callable[[Tensor], Tensor], expert: Tensor, agent: Tensor, mix: Tensor,
-                     target: float = 1.0) -> Tensor:
+def gradient_penalty(
+    logits_fn: Callable[[Tensor], Tensor], expert: Tensor, agent: Tensor, mix: Tensor, target: float = 1.0
+) -> Tensor:
     """mean (|grad_x logit(x)| - target)^2 on x = mix expert + (1 - mix) agent (Gulrajani et al., 2017).
 
     Args:

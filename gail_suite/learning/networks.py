@@ -107,7 +107,9 @@ class Discriminator(nn.Module):
     it is asked for a reward.
     """
 
-    def __init__(self, n_inputs: int, hidden: Sequence[int] = (128, 128), activation: str = "tanh", dropout: float = 0.0):
+    def __init__(
+        self, n_inputs: int, hidden: Sequence[int] = (128, 128), activation: str = "tanh", dropout: float = 0.0
+    ):
         super().__init__()
         self.dropout = dropout
         self.trunk = mlp([n_inputs, *hidden], activation)
@@ -130,8 +132,14 @@ class Discriminator(nn.Module):
         return self.head(h).squeeze(-1), None
 
 
-def policy_tensors(actor: Actor, obs_mean: np.ndarray, obs_scale: np.ndarray, columns: np.ndarray,
-                   act_low: np.ndarray, act_high: np.ndarray) -> dict[str, np.ndarray]:
+def policy_tensors(
+    actor: Actor,
+    obs_mean: np.ndarray,
+    obs_scale: np.ndarray,
+    columns: np.ndarray,
+    act_low: np.ndarray,
+    act_high: np.ndarray,
+) -> dict[str, np.ndarray]:
     """The actor as tensors of a `demos.policy.MlpPolicy` on full observations: hidden columns get scale and weight 0."""
     linears = [m for m in actor.trunk if isinstance(m, nn.Linear)]
     first = np.zeros((linears[0].out_features, len(obs_mean)), np.float32)
@@ -139,9 +147,15 @@ def policy_tensors(actor: Actor, obs_mean: np.ndarray, obs_scale: np.ndarray, co
     n_act = actor.width
     head_w, head_b = (p.detach().cpu().numpy() for p in (actor.head.weight, actor.head.bias))
     tensors = {
-        "obs_mean": obs_mean, "obs_scale": obs_scale, "act_low": act_low, "act_high": act_high,
-        "mean.weight": head_w[:n_act], "mean.bias": head_b[:n_act],
-        "log_std.weight": head_w[n_act:], "log_std.bias": head_b[n_act:], **actor.policy_extras(),
+        "obs_mean": obs_mean,
+        "obs_scale": obs_scale,
+        "act_low": act_low,
+        "act_high": act_high,
+        "mean.weight": head_w[:n_act],
+        "mean.bias": head_b[:n_act],
+        "log_std.weight": head_w[n_act:],
+        "log_std.bias": head_b[n_act:],
+        **actor.policy_extras(),
     }
     for i, layer in enumerate(linears):
         tensors[f"hidden.{i}.weight"] = first if i == 0 else layer.weight.detach().cpu().numpy()

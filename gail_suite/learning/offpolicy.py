@@ -107,9 +107,20 @@ class Bonus(Protocol):
 class OffPolicyLoop:
     """Environment, replay, learner and objective of one run, with everything needed to go on after a kill."""
 
-    def __init__(self, env_id: str, features: Features, objective: Objective, sac: SACConfig, loop: LoopConfig,
-                 seed: int, run_dir: Path | None, device: str = "cpu", bonus: Bonus | None = None,
-                 make_actor: Callable[..., Actor] = Actor, wrap_env: Callable[[Any], Any] | None = None):
+    def __init__(
+        self,
+        env_id: str,
+        features: Features,
+        objective: Objective,
+        sac: SACConfig,
+        loop: LoopConfig,
+        seed: int,
+        run_dir: Path | None,
+        device: str = "cpu",
+        bonus: Bonus | None = None,
+        make_actor: Callable[..., Actor] = Actor,
+        wrap_env: Callable[[Any], Any] | None = None,
+    ):
         keep_freed_memory()
         self.env_id, self.features, self.objective, self.config = env_id, features, objective, loop
         self.seed, self.bonus = seed, bonus
@@ -130,7 +141,9 @@ class OffPolicyLoop:
         self.obs = np.zeros((loop.n_envs, self.spec.obs_dim))  # what `current` was made of; a bonus may read all of it
         self.returns: deque[float] = deque(maxlen=20)
         self.running = np.zeros(loop.n_envs)
-        self.whole = np.arange(loop.n_envs) >= getattr(self.env, "n_cut", 0)  # whose episodes tell what the task returns
+        self.whole = np.arange(loop.n_envs) >= getattr(
+            self.env, "n_cut", 0
+        )  # whose episodes tell what the task returns
         self.sums: dict[str, list[Tensor]] = defaultdict(list)
 
     # collecting
@@ -153,14 +166,24 @@ class OffPolicyLoop:
         features = self.features(obs)
         next_obs, terminated = true_next_obs(obs, done, infos)
         true_next = self.features(next_obs) if done.any() else features
-        self.replay.add(self.current, actions, true_next, rewards, terminated, done, *self._bonus(actions, next_obs, terminated, done))
+        self.replay.add(
+            self.current,
+            actions,
+            true_next,
+            rewards,
+            terminated,
+            done,
+            *self._bonus(actions, next_obs, terminated, done),
+        )
         self.current, self.obs = features, np.array(obs)
         self.running += rewards
         self.returns.extend(self.running[done & self.whole])
         self.running[done] = 0
         self.steps += self.config.n_envs
 
-    def _bonus(self, actions: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _bonus(
+        self, actions: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray, done: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
         if self.bonus is None:
             return ()
         return (self.bonus(Transitions(self.obs, self._unscaled(actions), next_obs, terminated), done),)
@@ -175,10 +198,12 @@ class OffPolicyLoop:
             self.owed -= 1
             info = self.objective.update(self.replay, self.generator)
             size = self.sac.config.batch_size
-            window = self.replay.sample(size, self.sac.config.n_step, self.generator,
-                                        before_ends=round(self.config.ends_share * size))
-            info |= self.sac.update(window, self.objective.rewards(window), self.generator,
-                                    **self.objective.learner_inputs(self.generator))
+            window = self.replay.sample(
+                size, self.sac.config.n_step, self.generator, before_ends=round(self.config.ends_share * size)
+            )
+            info |= self.sac.update(
+                window, self.objective.rewards(window), self.generator, **self.objective.learner_inputs(self.generator)
+            )
             if window.bonus is not None:
                 info["bonus"] = window.bonus[:, 0].mean()
             for name, value in info.items():
@@ -219,8 +244,10 @@ class OffPolicyLoop:
             row = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}
             row |= {"train_return": float(np.mean(self.returns)) if self.returns else float("nan")}
             if not np.isfinite(row["critic_loss"]):
-                raise FloatingPointError(f"critic loss is {row['critic_loss']} at step {self.steps}: the run has diverged; "
-                                         "start a new run with a lower sac.critic_lr")
+                raise FloatingPointError(
+                    f"critic loss is {row['critic_loss']} at step {self.steps}: the run has diverged; "
+                    "start a new run with a lower sac.critic_lr"
+                )
             self.sums.clear()
         if self._due(self.config.eval_every) or self.steps >= total_steps:
             row |= self.evaluate()
@@ -245,8 +272,18 @@ class OffPolicyLoop:
         """The averaged (or the given) actor as a policy on observations."""
         mean, scale = self.features.policy_inputs(self.spec.obs_dim)
         tensors = policy_tensors(actor or self.sac.averaged, mean, scale, self.features.columns, self.low, self.high)
-        return LearnedPolicy(tensors, {"kind": "mlp_policy", "env_id": self.env_id, "activation": "relu", "squash": True,
-                                       "env_steps": self.steps, "updates": self.sac.updates, "seed": self.seed})
+        return LearnedPolicy(
+            tensors,
+            {
+                "kind": "mlp_policy",
+                "env_id": self.env_id,
+                "activation": "relu",
+                "squash": True,
+                "env_steps": self.steps,
+                "updates": self.sac.updates,
+                "seed": self.seed,
+            },
+        )
 
     # checkpoints
 
@@ -257,11 +294,20 @@ class OffPolicyLoop:
 
     def save(self) -> Path:
         """Writes a checkpoint of everything under run_dir/checkpoints."""
-        parts = {"sac": self.sac.state(), "replay": self.replay.state(), "objective": self.objective.state(),
-                 "features": self.features.state(), "env": self.env.get_state(),
-                 "loop": {"current": self.current, "running": self.running, "returns": np.array(self.returns),
-                          "generator": self.generator.get_state().numpy()},
-                 "policy": self.policy().tensors}
+        parts = {
+            "sac": self.sac.state(),
+            "replay": self.replay.state(),
+            "objective": self.objective.state(),
+            "features": self.features.state(),
+            "env": self.env.get_state(),
+            "loop": {
+                "current": self.current,
+                "running": self.running,
+                "returns": np.array(self.returns),
+                "generator": self.generator.get_state().numpy(),
+            },
+            "policy": self.policy().tensors,
+        }
         if self.bonus is not None:
             parts["bonus"] = self.bonus.state() | {"obs": self.obs}
         tensors = {f"{part}/{k}": np.asarray(v) for part, arrays in parts.items() for k, v in arrays.items()}

@@ -30,8 +30,10 @@ class LearnedPolicy(MlpPolicy):
             ValueError: the policy's actions go through a decoder, which stable-baselines3's actors do not have.
         """
         if self._decoder is not None:
-            raise ValueError("a policy with latent actions cannot be exported: stable-baselines3's actors end in tanh and have "
-                             "no decoder behind it; keep policy.safetensors, which demos.MlpPolicy runs with NumPy alone")
+            raise ValueError(
+                "a policy with latent actions cannot be exported: stable-baselines3's actors end in tanh and have "
+                "no decoder behind it; keep policy.safetensors, which demos.MlpPolicy runs with NumPy alone"
+            )
         model = self._sb3_sac() if self.meta["squash"] else self._sb3_ppo()
         path = Path(path).with_suffix(".zip")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,8 +98,10 @@ def from_sb3(path: str | Path, trust: bool = False):
     """
     path = Path(path)
     if not trust:
-        raise ValueError(f"{path} is an SB3 zip and holds pickled data, which can run code when loaded: "
-                         "pass --trust (trust=True) if you know where it comes from")
+        raise ValueError(
+            f"{path} is an SB3 zip and holds pickled data, which can run code when loaded: "
+            "pass --trust (trust=True) if you know where it comes from"
+        )
     import sb3_contrib
     import stable_baselines3
 
@@ -127,7 +131,9 @@ def load_policy(path: str | Path, trust: bool = False):
             return LearnedPolicy.load(folder)
     if (path / "checkpoints").is_dir():
         return policy_from_checkpoint(path)
-    raise ValueError(f"{path} holds no policy: expected a run directory, a folder with policy.safetensors, or an SB3 .zip")
+    raise ValueError(
+        f"{path} holds no policy: expected a run directory, a folder with policy.safetensors, or an SB3 .zip"
+    )
 
 
 def policy_from_checkpoint(run_dir: Path) -> LearnedPolicy:
@@ -137,6 +143,8 @@ def policy_from_checkpoint(run_dir: Path) -> LearnedPolicy:
     step, tensors, _ = load_checkpoint(run_dir / "checkpoints")
     config = json.loads((run_dir / "config.json").read_text())
     prefix = "policy/"
-    arrays = {k[len(prefix):]: np.array(v) for k, v in tensors.items() if k.startswith(prefix)}
-    return LearnedPolicy(arrays, {"kind": "mlp_policy", "env_id": config["env_id"], "activation": "relu", "squash": True,
-                                  "env_steps": step})
+    arrays = {k[len(prefix) :]: np.array(v) for k, v in tensors.items() if k.startswith(prefix)}
+    return LearnedPolicy(
+        arrays,
+        {"kind": "mlp_policy", "env_id": config["env_id"], "activation": "relu", "squash": True, "env_steps": step},
+    )

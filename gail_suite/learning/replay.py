@@ -90,7 +90,9 @@ class Replay:
         if self.written:
             self.done[(self.written - 1) % self.rows] = 1
 
-    def sample(self, batch: int, n: int, generator: torch.Generator, recent: int | None = None, before_ends: int = 0) -> Window:
+    def sample(
+        self, batch: int, n: int, generator: torch.Generator, recent: int | None = None, before_ends: int = 0
+    ) -> Window:
         """`batch` windows of n steps, uniform over the stored ones (or over the last `recent` transitions).
 
         The first `before_ends` of them start at most `ENDS_REACH` steps before one of the latest terminations, as soon as
@@ -101,7 +103,9 @@ class Replay:
         """
         stored = min(self.written, self.rows)
         if stored < n:
-            raise ValueError(f"cannot draw {n}-step windows from {stored} stored steps: collect at least {n} steps first")
+            raise ValueError(
+                f"cannot draw {n}-step windows from {stored} stored steps: collect at least {n} steps first"
+            )
         span = stored if recent is None else max(n, min(stored, recent // self.n_envs))
         start = self.written - span + torch.randint(span - n + 1, (batch,), generator=generator)
         env = torch.randint(self.n_envs, (batch,), generator=generator)
@@ -136,7 +140,11 @@ class Replay:
         """The filled rows as arrays, for a checkpoint."""
         stored = min(self.written, self.rows)
         arrays = {name: getattr(self, name)[:stored].numpy() for name in self.fields}
-        return {**arrays, "written": np.array(self.written, np.int64), "ends": np.array(self.ends, np.int64).reshape(-1, 2)}
+        return {
+            **arrays,
+            "written": np.array(self.written, np.int64),
+            "ends": np.array(self.ends, np.int64).reshape(-1, 2),
+        }
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Inverse of `state`, into a buffer of the same capacity."""

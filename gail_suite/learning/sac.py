@@ -66,7 +66,9 @@ class SACConfig:
         if max(self.gamma, self.decay_start) > 1:
             raise ValueError(f"settings gamma and decay_start are at most 1, got {self.gamma} and {self.decay_start}")
         if self.tune_alpha and self.alpha == 0:
-            raise ValueError("setting alpha is where the tuned temperature begins, above 0: set it, or tune_alpha=false")
+            raise ValueError(
+                "setting alpha is where the tuned temperature begins, above 0: set it, or tune_alpha=false"
+            )
 
 
 class SAC:
@@ -75,8 +77,14 @@ class SAC:
     Works on standardised features and on actions scaled to [-1, 1].
     """
 
-    def __init__(self, n_features: int, act_dim: int, config: SACConfig, device: str = "cpu",
-                 make_actor: Callable[..., Actor] = Actor):
+    def __init__(
+        self,
+        n_features: int,
+        act_dim: int,
+        config: SACConfig,
+        device: str = "cpu",
+        make_actor: Callable[..., Actor] = Actor,
+    ):
         self.config = config
         self.device = torch.device(device)
         self.actor = make_actor(n_features, act_dim, config.hidden).to(self.device)
@@ -110,9 +118,15 @@ class SAC:
         """Exploring actions (B, A) in (-1, 1)."""
         return self.actor.sample(features.to(self.device), self._noise(len(features), generator))[0].cpu()
 
-    def update(self, window: Window, rewards: Tensor, generator: torch.Generator,
-               target_bounds: tuple[float, float] | None = None, actor_penalty=None,
-               extra: tuple[Tensor, ...] | None = None) -> dict[str, Tensor]:
+    def update(
+        self,
+        window: Window,
+        rewards: Tensor,
+        generator: torch.Generator,
+        target_bounds: tuple[float, float] | None = None,
+        actor_penalty=None,
+        extra: tuple[Tensor, ...] | None = None,
+    ) -> dict[str, Tensor]:
         """One critic step, and an actor step on every `actor_delay`-th call after the burn-in.
 
         Args:
@@ -129,9 +143,11 @@ class SAC:
         features, actions = window.features[:, 0], window.actions[:, 0]
         if extra is not None:
             features, actions, returns, discount, bootstrap = (
-                torch.cat([a, b]) for a, b in zip((features, actions, returns, discount, bootstrap), extra, strict=True))
+                torch.cat([a, b]) for a, b in zip((features, actions, returns, discount, bootstrap), extra, strict=True)
+            )
         features, actions, returns, discount, bootstrap = (
-            part.to(self.device) for part in (features, actions, returns, discount, bootstrap))
+            part.to(self.device) for part in (features, actions, returns, discount, bootstrap)
+        )
         info = self._critic_step(features, actions, returns, discount, bootstrap, generator, target_bounds)
         self.updates += 1
         if self.updates > c.burn_in and self.updates % c.actor_delay == 0:
@@ -186,7 +202,10 @@ class SAC:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything `load_state` needs to go on bit for bit, as arrays."""
-        arrays = {"updates": np.array(self.updates, np.int64), "log_alpha": self.log_alpha.detach().cpu().numpy().copy()}
+        arrays = {
+            "updates": np.array(self.updates, np.int64),
+            "log_alpha": self.log_alpha.detach().cpu().numpy().copy(),
+        }
         for name, module in self.modules().items():
             arrays |= module_arrays(module, name)
         for name, optimiser in self.optimisers.items():
@@ -231,6 +250,6 @@ def load_optimiser_arrays(optimiser: torch.optim.Optimizer, arrays: dict[str, np
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in arrays.items():
         if name.startswith(prefix + "."):
-            index, key = name[len(prefix) + 1:].split(".")
+            index, key = name[len(prefix) + 1 :].split(".")
             state.setdefault(int(index), {})[key] = torch.tensor(np.asarray(value))
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

@@ -46,8 +46,13 @@ class ActionMixture:
             log_probs = -0.5 * distance
         else:
             dof, n = self.dof + self.n_features, actions.shape[1]
-            log_probs = (math.lgamma((dof + n) / 2) - math.lgamma(dof / 2) - 0.5 * n * math.log(dof / 2)
-                         - 0.5 * n * widening.log() - 0.5 * (dof + n) * torch.log1p(distance / (dof * widening)))
+            log_probs = (
+                math.lgamma((dof + n) / 2)
+                - math.lgamma(dof / 2)
+                - 0.5 * n * math.log(dof / 2)
+                - 0.5 * n * widening.log()
+                - 0.5 * (dof + n) * torch.log1p(distance / (dof * widening))
+            )
         return torch.logsumexp(log_weights + self.log_scale + log_probs, 1).to(actions.dtype)
 
     def sample(self, features: Tensor, generator: torch.Generator) -> Tensor:
@@ -62,7 +67,11 @@ class ActionMixture:
             chi = torch.from_numpy(rng.chisquare(dof, len(means)))
             noise = noise * (widening[rows, component] * dof / chi).sqrt().unsqueeze(1)
         chosen = means[rows, component]
-        return (chosen + torch.einsum("bij,bj->bi", self.conditional.scale[component], noise)).clamp(-1, 1).to(features.dtype)
+        return (
+            (chosen + torch.einsum("bij,bj->bi", self.conditional.scale[component], noise))
+            .clamp(-1, 1)
+            .to(features.dtype)
+        )
 
     def moments(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Log weights (B, K), means (B, K, A) and what the squared scales are multiplied with (B, K), None for Gaussian components."""

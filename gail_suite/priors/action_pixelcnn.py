@@ -28,7 +28,9 @@ class ActionPixelCNN(CausalNet):
 
     spacing: Tensor
 
-    def __init__(self, n_features: int, n_actions: int, levels: int = 11, width: int = 32, depth: int = 2, hidden: int = 128):
+    def __init__(
+        self, n_features: int, n_actions: int, levels: int = 11, width: int = 32, depth: int = 2, hidden: int = 128
+    ):
         stem = CausalConv2d(1, width, 2 * n_actions - 1 + 2 * (n_actions == 1), "A", height=1)
         blocks: list[nn.Module] = [ResidualBlock(width, 3, 1) for _ in range(depth)]
         super().__init__((1, 1, n_actions), levels, 0, width, blocks, stem)

@@ -49,9 +49,21 @@ class ActionDensity(Protocol):
         """(B, A)."""
 
 
-def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, control: str | None = None, *,
-        components: int | None = None, noise: float | None = None, dof: float | None = None, levels: int = 11, width: int = 32,
-        depth: int = 2, hidden: int = 128, steps: int = 1500) -> Prior:
+def fit(
+    demonstrations: Demonstrations,
+    model: str = "gmm",
+    seed: int = 0,
+    control: str | None = None,
+    *,
+    components: int | None = None,
+    noise: float | None = None,
+    dof: float | None = None,
+    levels: int = 11,
+    width: int = 32,
+    depth: int = 2,
+    hidden: int = 128,
+    steps: int = 1500,
+) -> Prior:
     """p0(a|s) of the demonstrations; `settings["held_out"]` is its mean log-likelihood on pairs it was not fitted to, nats.
 
     Args:
@@ -65,8 +77,14 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
     Raises:
         ValueError: a size below the least, or noise that is no standard deviation.
     """
-    for name, number, least in (("components", components, 1), ("levels", levels, 2), ("width", width, 1), ("depth", depth, 1),
-                                ("hidden", hidden, 1), ("steps", steps, 1)):
+    for name, number, least in (
+        ("components", components, 1),
+        ("levels", levels, 2),
+        ("width", width, 1),
+        ("depth", depth, 1),
+        ("hidden", hidden, 1),
+        ("steps", steps, 1),
+    ):
         if number is not None and number < least:
             raise ValueError(f"{name}={number} must be at least {least}")
     if noise is not None and not 0 < noise < math.inf:
@@ -79,21 +97,33 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
     truth, n = held, len(features.columns)
     if control == "shuffled":
         train, held = shuffled(train, seed), shuffled(held, seed)
-    made: dict[str, Any] = {"use": "behaviour", "kind": model, "env_id": env_id, "features": features, "control": control,
-                            "provenance": provenance(demonstrations, seed)}
+    made: dict[str, Any] = {
+        "use": "behaviour",
+        "kind": model,
+        "env_id": env_id,
+        "features": features,
+        "control": control,
+        "provenance": provenance(demonstrations, seed),
+    }
     if model == "gmm":
         if control == "untrained":
             generator = torch.Generator().manual_seed(seed)
             train, held = (torch.randn(x.shape, generator=generator) for x in (train, held))
         mixture, dof = _mixture(train, held, n, components, noise, dof, seed)
-        settings = {"components": mixture.config["n_components"], "noise": mixture.config["reg_covar"] ** 0.5,
-                    "dof": None if math.isinf(dof) else dof}  # JSON has no infinity
+        settings = {
+            "components": mixture.config["n_components"],
+            "noise": mixture.config["reg_covar"] ** 0.5,
+            "dof": None if math.isinf(dof) else dof,
+        }  # JSON has no infinity
         prior = Prior(**made, model=mixture, settings=settings)
     else:
         settings = {"levels": levels, "width": width, "depth": depth, "hidden": hidden}
         net = _network(train, held, n, 0 if control == "untrained" else steps, seed, settings)
-        prior = Prior(**made, arrays={f"net.{k}": v.numpy() for k, v in net.state_dict().items()},
-                      settings=settings | {"n_actions": train.shape[1] - n})
+        prior = Prior(
+            **made,
+            arrays={f"net.{k}": v.numpy() for k, v in net.state_dict().items()},
+            settings=settings | {"n_actions": train.shape[1] - n},
+        )
     with torch.no_grad():
         prior.settings["held_out"] = float(density_of(prior).log_prob(truth[:, :n], truth[:, n:]).mean())
     return prior
@@ -157,20 +187,27 @@ def behaviour_of(prior: Prior | None, config: PriorConfig, features: Features) -
 
 def _pairs(features: Features, env_id: str, t: Transitions) -> Tensor:
     """(N, F + A): features, and actions scaled to [-1, 1]."""
-    return torch.from_numpy(np.concatenate([features(t.obs), to_unit(t.acts, *action_bounds(env_id))], 1).astype(np.float32))
+    return torch.from_numpy(
+        np.concatenate([features(t.obs), to_unit(t.acts, *action_bounds(env_id))], 1).astype(np.float32)
+    )
 
 
-def _mixture(train: Tensor, held: Tensor, n: int, components: int | None, noise: float | None, dof: float | None,
-             seed: int) -> tuple[GaussianMixture, float]:
+def _mixture(
+    train: Tensor, held: Tensor, n: int, components: int | None, noise: float | None, dof: float | None, seed: int
+) -> tuple[GaussianMixture, float]:
     """The joint mixture, and its degrees of freedom, whose conditional gives the held-out actions the largest likelihood."""
 
     def candidates() -> Iterator[tuple[GaussianMixture, float]]:
         for k in (components,) if components else [k for k in COMPONENTS if k == 1 or 10 * k <= len(train)]:
             for sd in (noise,) if noise else NOISES:
-                mixture = GaussianMixture(k, max_iter=50, reg_covar=sd**2).fit(train, val=held, seed=seed, device="cpu", progress=False)
+                mixture = GaussianMixture(k, max_iter=50, reg_covar=sd**2).fit(
+                    train, val=held, seed=seed, device="cpu", progress=False
+                )
                 yield from ((mixture, each) for each in ((dof,) if dof else DOFS))
 
-    return max(candidates(), key=lambda m: float(ActionMixture(m[0], n, m[1]).log_prob(held[:, :n], held[:, n:]).mean()))
+    return max(
+        candidates(), key=lambda m: float(ActionMixture(m[0], n, m[1]).log_prob(held[:, :n], held[:, n:]).mean())
+    )
 
 
 def _network(train: Tensor, held: Tensor, n: int, steps: int, seed: int, settings: dict[str, Any]) -> ActionPixelCNN:

@@ -22,8 +22,18 @@ NOT_OF: dict[str, tuple[str, ...]] = {}
 """Settings of other models: there is one."""
 
 
-def fit(demonstrations: Demonstrations, model: str = "vae", seed: int = 0, control: str | None = None, *, latent: int = 32,
-        hidden: int = 128, layers: int = 2, beta: float = 1.0, steps: int = 1500) -> Prior:
+def fit(
+    demonstrations: Demonstrations,
+    model: str = "vae",
+    seed: int = 0,
+    control: str | None = None,
+    *,
+    latent: int = 32,
+    hidden: int = 128,
+    layers: int = 2,
+    beta: float = 1.0,
+    steps: int = 1500,
+) -> Prior:
     """A VAE of the demonstrations' pairs (features, action in [-1, 1]), whose encoder is to start a discriminator.
 
     Args:
@@ -38,10 +48,24 @@ def fit(demonstrations: Demonstrations, model: str = "vae", seed: int = 0, contr
     trained: dict[str, Any] = {"lr": 0.0} if control == "untrained" else {}
     vae = VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.05, batch_size=128, **trained)
     vae.fit(pairs, steps=1 if trained else steps, seed=seed, progress=False, device="cpu")
-    settings = {"latent": latent, "hidden": hidden, "layers": layers, "beta": beta, "steps": steps,
-                "nats": float(gaussian_kl(*vae.net.posterior(pairs, None)).mean().detach())}
-    return Prior("bottleneck", model, demonstrations.env_id, features, vae, control, settings,
-                 provenance=provenance(demonstrations, seed))
+    settings = {
+        "latent": latent,
+        "hidden": hidden,
+        "layers": layers,
+        "beta": beta,
+        "steps": steps,
+        "nats": float(gaussian_kl(*vae.net.posterior(pairs, None)).mean().detach()),
+    }
+    return Prior(
+        "bottleneck",
+        model,
+        demonstrations.env_id,
+        features,
+        vae,
+        control,
+        settings,
+        provenance=provenance(demonstrations, seed),
+    )
 
 
 def discriminator_of(prior: Prior | None, features: Features, n_inputs: int) -> BottleneckDiscriminator | None:
@@ -56,8 +80,10 @@ def discriminator_of(prior: Prior | None, features: Features, n_inputs: int) -> 
     columns, scale, shift = (torch.from_numpy(a) for a in features.into(prior.features))
     n_actions = n_inputs - len(features.columns)
     if n_actions + len(columns) != prior.model.spec["event_shape"][0]:
-        raise ValueError(f"the prior reads pairs of {prior.model.spec['event_shape'][0]} numbers, the discriminator of this run "
-                         f"{n_inputs}: set adversary.absorbing=false, or leave out the prior and set adversary.bottleneck")
+        raise ValueError(
+            f"the prior reads pairs of {prior.model.spec['event_shape'][0]} numbers, the discriminator of this run "
+            f"{n_inputs}: set adversary.absorbing=false, or leave out the prior and set adversary.bottleneck"
+        )
     matrix = torch.zeros(len(features.columns), len(columns))
     matrix[columns, torch.arange(len(columns))] = scale
     whole = torch.block_diag(matrix, torch.eye(n_actions))
@@ -71,10 +97,14 @@ def bottlenecked(config: Any, prior: PriorConfig) -> Any:
         ValueError: dropout beside it, or a weight that is none or does not stay as it is.
     """
     if config.dropout > 0:
-        raise ValueError(f"a bottleneck prior and adversary.dropout={config.dropout} both limit the discriminator: set adversary.dropout=0")
+        raise ValueError(
+            f"a bottleneck prior and adversary.dropout={config.dropout} both limit the discriminator: set adversary.dropout=0"
+        )
     if (config.bottleneck <= 0 and prior.weight <= 0) or prior.weight_final not in (None, prior.weight):
-        raise ValueError(f"a bottleneck is a limit in nats that stays as it is, got weight={prior.weight}, "
-                         f"weight_final={prior.weight_final}: set prior.weight alone")
+        raise ValueError(
+            f"a bottleneck is a limit in nats that stays as it is, got weight={prior.weight}, "
+            f"weight_final={prior.weight_final}: set prior.weight alone"
+        )
     return config if config.bottleneck > 0 else replace(config, bottleneck=prior.weight)
 
 

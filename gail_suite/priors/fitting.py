@@ -67,7 +67,9 @@ def split(demonstrations: Demonstrations) -> tuple[Transitions, Transitions]:
     """
     n = len(demonstrations)
     if demonstrations.n_pairs < LEAST:
-        raise ValueError(f"{demonstrations.n_pairs} pairs are too few to fit a prior and calibrate it: give at least {LEAST}")
+        raise ValueError(
+            f"{demonstrations.n_pairs} pairs are too few to fit a prior and calibrate it: give at least {LEAST}"
+        )
     first = n - max(1, n // 4)
     lengths = [demonstrations[i : i + 1].n_pairs for i in range(n)]
     if min(sum(lengths[:first]), sum(lengths[first:])) >= LEAST:
@@ -84,7 +86,9 @@ def action_range(env_id: str) -> dict[str, np.ndarray]:
     return {"act_low": low, "act_high": high}
 
 
-def fitted_model(model: str, train: Tensor, held: Tensor, seed: int, control: str | None, settings: dict[str, Any]) -> Any:
+def fitted_model(
+    model: str, train: Tensor, held: Tensor, seed: int, control: str | None, settings: dict[str, Any]
+) -> Any:
     if control == "shuffled":
         train, held = shuffled(train, seed), shuffled(held, seed)
     options: dict[str, Any] = {"seed": seed, "progress": False, "device": "cpu"}
@@ -102,7 +106,11 @@ def fitted_model(model: str, train: Tensor, held: Tensor, seed: int, control: st
 
 def _mixture(train: Tensor, held: Tensor, settings: dict[str, Any], options: dict[str, Any]) -> Any:
     """The mixture of the size asked for, or the one that gives held-out rows the largest likelihood."""
-    tried = [settings["n_components"]] if "n_components" in settings else [k for k in COMPONENTS if k == 1 or 10 * k <= len(train)]
+    tried = (
+        [settings["n_components"]]
+        if "n_components" in settings
+        else [k for k in COMPONENTS if k == 1 or 10 * k <= len(train)]
+    )
     found = [_class("gmm")(**settings | {"n_components": k}).fit(train, val=held, **options) for k in tried]
     return max(found, key=lambda m: float(m.log_prob(held).mean()))
 

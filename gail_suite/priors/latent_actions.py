@@ -56,7 +56,7 @@ class ActionDecoder(nn.Module):
         return h.clamp(-1, 1)
 
     def forward(self, wide: Tensor) -> Tensor:
-        return self.share * self.decode(wide[:, :self.latent]) + (1 - self.share) * wide[:, self.latent:]
+        return self.share * self.decode(wide[:, : self.latent]) + (1 - self.share) * wide[:, self.latent :]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The tensors of `demos.layers.ActionDecoder`."""
@@ -88,8 +88,18 @@ class LatentActor(Actor):
         return self.decoder.arrays()
 
 
-def fit(demonstrations: Demonstrations, model: str = "ae", seed: int = 0, control: str | None = None, *,
-        latent: int | None = None, hidden: int = 64, layers: int = 2, beta: float = 0.1, steps: int = 2500) -> Prior:
+def fit(
+    demonstrations: Demonstrations,
+    model: str = "ae",
+    seed: int = 0,
+    control: str | None = None,
+    *,
+    latent: int | None = None,
+    hidden: int = 64,
+    layers: int = 2,
+    beta: float = 0.1,
+    steps: int = 2500,
+) -> Prior:
     """An autoencoder of the demonstrations' actions, without states.
 
     `untrained` is the control with a wider vector alone: a random decoder whose actions have the expert's mean and deviation.
@@ -108,15 +118,35 @@ def fit(demonstrations: Demonstrations, model: str = "ae", seed: int = 0, contro
     latent = max(1, round(actions.shape[1] / 2)) if latent is None else latent
     seen = shuffled(actions, seed) if control == "shuffled" else actions
     trained: dict[str, Any] = {"lr": 0.0} if control == "untrained" else {}
-    coder: Any = (AutoEncoder(latent, hidden, layers, "mlp", bounded=True, mixture=0, **trained) if model == "ae" else
-                  VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.02, **trained))
+    coder: Any = (
+        AutoEncoder(latent, hidden, layers, "mlp", bounded=True, mixture=0, **trained)
+        if model == "ae"
+        else VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.02, **trained)
+    )
     coder.fit(seen, steps=1 if trained else steps, seed=seed, progress=False, device="cpu")
     if trained:
         spread(coder.net.decoder, latent, VAE_REACH if model == "vae" else 1.0, seed)
-    error = (coder.reconstruct(actions) - actions).square().mean() / actions.var(0, correction=0).mean().clamp_min(1e-12)
-    settings = {"latent": latent, "hidden": hidden, "layers": layers, "beta": beta, "steps": steps, "unexplained": float(error)}
-    return Prior("latent-action", model, demonstrations.env_id, features, coder, control, settings,
-                 provenance=provenance(demonstrations, seed))
+    error = (coder.reconstruct(actions) - actions).square().mean() / actions.var(0, correction=0).mean().clamp_min(
+        1e-12
+    )
+    settings = {
+        "latent": latent,
+        "hidden": hidden,
+        "layers": layers,
+        "beta": beta,
+        "steps": steps,
+        "unexplained": float(error),
+    }
+    return Prior(
+        "latent-action",
+        model,
+        demonstrations.env_id,
+        features,
+        coder,
+        control,
+        settings,
+        provenance=provenance(demonstrations, seed),
+    )
 
 
 @torch.no_grad()
@@ -157,6 +187,8 @@ def actor_of(prior: Prior | None, config: PriorConfig) -> Callable[..., Actor]:
     if prior is None or prior.use != "latent-action":
         return Actor
     if not 0 < config.weight <= 1 or config.weight_final not in (None, config.weight):
-        raise ValueError(f"latent actions take a share of the action in (0, 1] that stays as it is, got weight={config.weight}, "
-                         f"weight_final={config.weight_final}: set prior.weight alone")
+        raise ValueError(
+            f"latent actions take a share of the action in (0, 1] that stays as it is, got weight={config.weight}, "
+            f"weight_final={config.weight_final}: set prior.weight alone"
+        )
     return partial(LatentActor, decoder=decoder_of(prior, config.weight))

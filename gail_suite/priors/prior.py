@@ -130,9 +130,18 @@ class Prior:
             write_atomic(folder / "arrays.safetensors", save({k: _laid_out(v) for k, v in arrays.items()}))
             if self.model is not None:
                 self.model.save(folder / "model.safetensors")
-            write_json(folder / "prior.json", {
-                "format": FORMAT, "use": self.use, "model": self.kind, "env_id": self.env_id, "control": self.control,
-                "settings": self.settings, "provenance": self.provenance})
+            write_json(
+                folder / "prior.json",
+                {
+                    "format": FORMAT,
+                    "use": self.use,
+                    "model": self.kind,
+                    "env_id": self.env_id,
+                    "control": self.control,
+                    "settings": self.settings,
+                    "provenance": self.provenance,
+                },
+            )
             folder.rename(target)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -140,8 +149,14 @@ class Prior:
         return target
 
 
-def fit_prior(demonstrations: Demonstrations, model: str = "gmm", use: str = "typicality", seed: int = 0,
-              control: str | None = None, **settings: Any) -> Prior:
+def fit_prior(
+    demonstrations: Demonstrations,
+    model: str = "gmm",
+    use: str = "typicality",
+    seed: int = 0,
+    control: str | None = None,
+    **settings: Any,
+) -> Prior:
     """A prior of `demonstrations` for a use; `settings` are the model's own constants.
 
     Raises:
@@ -194,8 +209,17 @@ def load_prior(path: str | Path) -> Prior:
     except KeyError as error:
         raise ValueError(f"{folder / 'arrays.safetensors'} lacks {error}: fit the prior again") from None
     model = None if (about["use"], about["model"]) in ARRAYS_ALONE else generative.load(folder / "model.safetensors")
-    return Prior(about["use"], about["model"], about["env_id"], features, model, about["control"], about["settings"], arrays,
-                 about["provenance"])
+    return Prior(
+        about["use"],
+        about["model"],
+        about["env_id"],
+        features,
+        model,
+        about["control"],
+        about["settings"],
+        arrays,
+        about["provenance"],
+    )
 
 
 def read_about(folder: str | Path) -> dict[str, Any]:
@@ -205,7 +229,9 @@ def read_about(folder: str | Path) -> dict[str, Any]:
         about = json.loads(file.read_text())
         version = about["format"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(f"{folder} holds no prior: fit one with gail-suite prior fit --demos DIR --out {folder}") from None
+        raise ValueError(
+            f"{folder} holds no prior: fit one with gail-suite prior fit --demos DIR --out {folder}"
+        ) from None
     if version != FORMAT:
         raise ValueError(f"{folder} has format {version}, this version reads format {FORMAT}: fit the prior again")
     lacking = {"use", "model", "env_id", "control", "settings", "provenance"} - about.keys()
@@ -220,27 +246,40 @@ def attached(configs: Mapping[str, PriorConfig], env_id: str, run_dir: Path | No
     Raises:
         ValueError: no prior there, one of another environment, settings that do not go with it, or two that do not go together.
     """
-    found = {name: _attached(name, config, env_id, None if run_dir is None else run_dir / name) for name, config in configs.items()}
+    found = {
+        name: _attached(name, config, env_id, None if run_dir is None else run_dir / name)
+        for name, config in configs.items()
+    }
     priors = {name: prior for name, prior in found.items() if prior is not None}
     uses = [prior.use for prior in priors.values()]
     if len(set(uses)) < len(uses):
-        raise ValueError(f"{' and '.join(priors)} are both for {uses[0]}, of which a run has one: leave one of them out")
+        raise ValueError(
+            f"{' and '.join(priors)} are both for {uses[0]}, of which a run has one: leave one of them out"
+        )
     if {"behaviour", "latent-action"} <= set(uses):
-        raise ValueError("a policy with latent actions knows the density of its wider action, a behaviour prior that of the action: leave out one of the two")
+        raise ValueError(
+            "a policy with latent actions knows the density of its wider action, a behaviour prior that of the action: leave out one of the two"
+        )
     return priors
 
 
 def _attached(name: str, config: PriorConfig, env_id: str, copy: Path | None) -> Prior | None:
     idle = [f"{name}.{f.name}" for f in fields(PriorConfig) if getattr(config, f.name) != f.default]
     if config.path is None and config.weighs and idle and copy is None:
-        raise ValueError(f"{' and '.join(idle)} would do nothing without a prior: give --{name.replace('_', '-')} DIR ({name}.path), "
-                         "the folder that gail-suite prior fit wrote")
-    if config.path is None or (copy is not None and not config.active):  # a run whose prior is switched off keeps no copy
+        raise ValueError(
+            f"{' and '.join(idle)} would do nothing without a prior: give --{name.replace('_', '-')} DIR ({name}.path), "
+            "the folder that gail-suite prior fit wrote"
+        )
+    if config.path is None or (
+        copy is not None and not config.active
+    ):  # a run whose prior is switched off keeps no copy
         return None
     about = read_about(copy or config.path)
     if about["env_id"] != env_id:
-        raise ValueError(f"the prior in {config.path} was fitted to {about['env_id']}, not to {env_id}: fit one to the "
-                         "demonstrations of this run")
+        raise ValueError(
+            f"the prior in {config.path} was fitted to {about['env_id']}, not to {env_id}: fit one to the "
+            "demonstrations of this run"
+        )
     check_config(config, about["use"], name)
     return load_prior(copy or config.path) if config.active else None
 
@@ -253,23 +292,33 @@ def check_config(config: PriorConfig, use: str, name: str = "prior") -> None:
             of = "environments" if use == "start" else "reward"
             allowed = f"a share of the {of} in [0, 1]" if greatest == 1 else "a finite number, 0 or more"
             raise ValueError(f"{name}.{key} of a prior for {use} is {allowed}, got {weight}")
-    for key, belongs, given in (("potential", "typicality", config.potential), ("target_kl", "behaviour", config.target_kl is not None),
-                                ("warm_start", "behaviour", config.warm_start), ("rollout", "start", config.rollout != PriorConfig.rollout),
-                                ("dual_rate", "behaviour", config.dual_rate != PriorConfig.dual_rate)):
+    for key, belongs, given in (
+        ("potential", "typicality", config.potential),
+        ("target_kl", "behaviour", config.target_kl is not None),
+        ("warm_start", "behaviour", config.warm_start),
+        ("rollout", "start", config.rollout != PriorConfig.rollout),
+        ("dual_rate", "behaviour", config.dual_rate != PriorConfig.dual_rate),
+    ):
         if given and use != belongs and config.active:
             raise ValueError(f"{name}.{key} is a setting of priors for {belongs}, this one is for {use}: leave it out")
     if use == "start" and config.active:
         if config.weight_final is not None:
-            raise ValueError(f"{name}.weight_final is not followed by a prior for start, whose share of the environments stays: leave it out")
+            raise ValueError(
+                f"{name}.weight_final is not followed by a prior for start, whose share of the environments stays: leave it out"
+            )
         if config.rollout < 1:
             raise ValueError(f"{name}.rollout is in steps, at least 1, got {config.rollout}")
     if config.target_kl is None and config.dual_rate != PriorConfig.dual_rate and config.active:
-        raise ValueError(f"{name}.dual_rate is the step of the multiplier that holds {name}.target_kl, which is not set: set both or neither")
+        raise ValueError(
+            f"{name}.dual_rate is the step of the multiplier that holds {name}.target_kl, which is not set: set both or neither"
+        )
     if config.target_kl is not None and config.active:
         if not (config.target_kl > 0 and math.isfinite(config.target_kl)):
             raise ValueError(f"{name}.target_kl is in nats, above 0, got {config.target_kl}")
         if config.weight_final is not None:
-            raise ValueError(f"{name}.target_kl sets the weight by itself, so {name}.weight_final cannot: set one of them")
+            raise ValueError(
+                f"{name}.target_kl sets the weight by itself, so {name}.weight_final cannot: set one of them"
+            )
 
 
 def keep_copies(priors: Mapping[str, Prior], run_dir: Path) -> None:
@@ -287,8 +336,16 @@ def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:
     shown, digest = demonstrations.transitions(), hashlib.sha256()
     for array in (shown.obs, shown.acts, shown.next_obs):
         digest.update(array.tobytes())
-    return {"demos": {**meta, "n_trajectories": len(demonstrations), "n_pairs": demonstrations.n_pairs, "sha256": digest.hexdigest()},
-            "seed": seed, "versions": versions()}
+    return {
+        "demos": {
+            **meta,
+            "n_trajectories": len(demonstrations),
+            "n_pairs": demonstrations.n_pairs,
+            "sha256": digest.hexdigest(),
+        },
+        "seed": seed,
+        "versions": versions(),
+    }
 
 
 def known(what: str, name: str, options: Iterable[str]) -> str:

@@ -44,8 +44,17 @@ class PseudoCounts:
         ValueError: more levels than the network sees.
     """
 
-    def __init__(self, low: np.ndarray, high: np.ndarray, levels: int = 6, c: float = 0.1, lr: float = 1e-3, features: int = 16,
-                 layers: int = 2, seed: int = 0):
+    def __init__(
+        self,
+        low: np.ndarray,
+        high: np.ndarray,
+        levels: int = 6,
+        c: float = 0.1,
+        lr: float = 1e-3,
+        features: int = 16,
+        layers: int = 2,
+        seed: int = 0,
+    ):
         from generative.pixelcnn import GatedNet
 
         self.low, self.high, self.levels, self.c = np.asarray(low), np.asarray(high), levels, c
@@ -54,7 +63,9 @@ class PseudoCounts:
             self.net = GatedNet((1, len(self.low), levels), 2, 0, features, layers)
         reach = sum(layer.horizontal.reach for layer in (self.net.stem, *self.net.layers))
         if levels - 1 > reach:
-            raise ValueError(f"{layers} layers see {reach} pixels to the left, a picture of {levels} levels has {levels - 1}: give more layers")
+            raise ValueError(
+                f"{layers} layers see {reach} pixels to the left, a picture of {levels} levels has {levels - 1}: give more layers"
+            )
         self.optimiser = torch.optim.RMSprop(self.net.parameters(), lr=lr)
         self.n = 0
 
@@ -78,7 +89,11 @@ class PseudoCounts:
 
     def state(self) -> dict[str, np.ndarray]:
         """Network, optimiser and step count, for a checkpoint."""
-        return {"n": np.array(self.n, np.int64), **module_arrays(self.net, "net"), **optimiser_arrays(self.optimiser, "optim")}
+        return {
+            "n": np.array(self.n, np.int64),
+            **module_arrays(self.net, "net"),
+            **optimiser_arrays(self.optimiser, "optim"),
+        }
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Inverse of `state`."""

@@ -43,8 +43,14 @@ def toy_frames(obs: np.ndarray) -> np.ndarray:
     return np.exp(-squares / (2 * WIDTH**2)).max(1)[:, None].astype(np.float32)
 
 
-def fit_sight(demonstrations: Demonstrations, render: Render = toy_frames, model: str = "vae", seed: int = 0, steps: int = 600,
-              untrained: bool = False) -> Any:
+def fit_sight(
+    demonstrations: Demonstrations,
+    render: Render = toy_frames,
+    model: str = "vae",
+    seed: int = 0,
+    steps: int = 600,
+    untrained: bool = False,
+) -> Any:
     """A generative model of the expert's frames, calibrated on those of the last trajectories (a fourth, at least one).
 
     Raises:

@@ -26,7 +26,9 @@ TRIES = 20
 """Draws for one episode before it begins as the task does, where all of them would end at once."""
 
 
-def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, control: str | None = None, **settings: Any) -> Prior:
+def fit(
+    demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, control: str | None = None, **settings: Any
+) -> Prior:
     """A model of the expert's states (positions and velocities), to be sampled.
 
     Args:
@@ -40,8 +42,14 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
     """
     shown = demonstrations.transitions()
     features = fit_features(shown.obs, state_columns(demonstrations.env_id))
-    made: dict[str, Any] = {"use": "start", "kind": model, "env_id": demonstrations.env_id, "features": features, "control": control,
-                            "provenance": provenance(demonstrations, seed)}
+    made: dict[str, Any] = {
+        "use": "start",
+        "kind": model,
+        "env_id": demonstrations.env_id,
+        "features": features,
+        "control": control,
+        "provenance": provenance(demonstrations, seed),
+    }
     mean = shown.obs.mean(0).astype(np.float32)
     if model in ("constant", "demonstrated"):
         if control is not None or settings:
@@ -53,8 +61,12 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
     # `inputs` looks at s', so states are given as what transitions lead to
     train, held = (inputs(prior, Transitions(t.obs, t.acts, t.obs, t.terminated)) for t in split(demonstrations))
     fitted = fitted_model(model, train, held, seed, control, sizes)
-    return Prior(**made, model=fitted, settings=prior.settings | sizes | {k: v for k, v in fitted.config.items() if v is not None},
-                 arrays=prior.arrays)
+    return Prior(
+        **made,
+        model=fitted,
+        settings=prior.settings | sizes | {k: v for k, v in fitted.config.items() if v is not None},
+        arrays=prior.arrays,
+    )
 
 
 def sample(prior: Prior, n: int, seed: int = 0) -> np.ndarray:
@@ -135,6 +147,8 @@ def starts_of(prior: Prior | None, config: PriorConfig, venv: VecEnv, seed: int)
         return venv
     count = round(config.weight * venv.num_envs)
     if count == 0:
-        raise ValueError(f"a prior for start with weight {config.weight} has none of {venv.num_envs} environments: give it at least {1 / venv.num_envs}")
+        raise ValueError(
+            f"a prior for start with weight {config.weight} has none of {venv.num_envs} environments: give it at least {1 / venv.num_envs}"
+        )
     states = np.zeros((0, 0)) if prior.kind == "constant" else sample(prior, BANK, seed)
     return Starts(venv, states, count, config.rollout, seed)

@@ -33,8 +33,17 @@ FOLDS = 8
 """Most priors that are fitted to find the odd one among trajectories."""
 
 
-def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, control: str | None = None, *,
-        value: float | None = None, states: bool = False, tail: float | None = None, **settings: Any) -> Prior:
+def fit(
+    demonstrations: Demonstrations,
+    model: str = "gmm",
+    seed: int = 0,
+    control: str | None = None,
+    *,
+    value: float | None = None,
+    states: bool = False,
+    tail: float | None = None,
+    **settings: Any,
+) -> Prior:
     """Typicality of the demonstrations' transitions under a model.
 
     A fourth of the trajectories, at least one, is held out for calibration (every fifth of 50 blocks where there are too few).
@@ -53,18 +62,30 @@ def fit(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, contr
     if tail is not None and not 0 < tail < math.inf:
         raise ValueError(f"tail={tail} must be a number above 0, or the score would not fall far from the expert")
     if value is not None and model != "constant":
-        raise ValueError(f"value={value} is the bonus of a constant prior; {model} finds its own: leave it out, or give --model constant")
+        raise ValueError(
+            f"value={value} is the bonus of a constant prior; {model} finds its own: leave it out, or give --model constant"
+        )
     shown = demonstrations.transitions()
     features = fit_features(shown.obs, state_columns(demonstrations.env_id))
     kept: dict[str, Any] = {"states": states} | {k: v for k, v in (("value", value), ("tail", tail)) if v is not None}
-    made: dict[str, Any] = {"use": "typicality", "kind": model, "env_id": demonstrations.env_id, "features": features, "control": control,
-            "provenance": provenance(demonstrations, seed)}
+    made: dict[str, Any] = {
+        "use": "typicality",
+        "kind": model,
+        "env_id": demonstrations.env_id,
+        "features": features,
+        "control": control,
+        "provenance": provenance(demonstrations, seed),
+    }
     if model == "constant":
         if control is not None or settings or tail is not None:
-            given = ", ".join([f"control={control}"] * (control is not None) + ["tail"] * (tail is not None) + list(settings))
+            given = ", ".join(
+                [f"control={control}"] * (control is not None) + ["tail"] * (tail is not None) + list(settings)
+            )
             raise ValueError(f"a constant prior has nothing but value=V, got {given}: leave it out")
         if value is None or not 0 <= value <= 1:
-            raise ValueError("a constant prior needs value=V with V in [0, 1], the mean of the bonus it is to be compared with")
+            raise ValueError(
+                "a constant prior needs value=V with V in [0, 1], the mean of the bonus it is to be compared with"
+            )
         return Prior(**made, settings=kept)
     arrays = action_range(demonstrations.env_id) if model == "pixelcnn" and not states else {}
     prior = Prior(**made, settings=kept | settings, arrays=arrays)
@@ -128,8 +149,10 @@ def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
         ValueError: demonstrations of another environment.
     """
     if demonstrations.env_id != prior.env_id:
-        raise ValueError(f"the demonstrations are of {demonstrations.env_id}, the prior of {prior.env_id}: fit a prior to "
-                         f"{demonstrations.env_id}")
+        raise ValueError(
+            f"the demonstrations are of {demonstrations.env_id}, the prior of {prior.env_id}: fit a prior to "
+            f"{demonstrations.env_id}"
+        )
     check_demonstrations(demonstrations, prior.env_id)
     least = FOREIGN * prior.settings.get("held_out_mean", 0.0)
     means = [_mean_score(prior, demonstrations[i : i + 1]) for i in range(len(demonstrations))]
@@ -147,11 +170,15 @@ def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0
     """
     n = len(demonstrations)
     if n < 3:
-        raise ValueError(f"{n} {'trajectory has' if n == 1 else 'trajectories have'} no odd one among them: give at least 3, or a prior "
-                         "of other demonstrations")
+        raise ValueError(
+            f"{n} {'trajectory has' if n == 1 else 'trajectories have'} no odd one among them: give at least 3, or a prior "
+            "of other demonstrations"
+        )
     means = np.zeros(n)
     for fold in range(min(n, FOLDS)):
-        prior = fit_prior(demonstrations.chosen([i for i in range(n) if i % FOLDS != fold]), model, "typicality", seed, **settings)
+        prior = fit_prior(
+            demonstrations.chosen([i for i in range(n) if i % FOLDS != fold]), model, "typicality", seed, **settings
+        )
         for i in range(fold, n, FOLDS):
             means[i] = _mean_score(prior, demonstrations[i : i + 1])
     return _ranked(demonstrations, means, [FOREIGN * float(np.median(np.delete(means, i))) for i in range(n)])
@@ -162,8 +189,10 @@ def _mean_score(prior: Prior, demonstrations: Demonstrations) -> float:
 
 
 def _ranked(demonstrations: Demonstrations, means: Iterable[float], least: list[float]) -> list[Ranked]:
-    found = [Ranked(i, float(mean), len(t), t.episode_return, bool(mean < bound))
-             for i, (t, mean, bound) in enumerate(zip(demonstrations, means, least, strict=True))]
+    found = [
+        Ranked(i, float(mean), len(t), t.episode_return, bool(mean < bound))
+        for i, (t, mean, bound) in enumerate(zip(demonstrations, means, least, strict=True))
+    ]
     return sorted(found, key=lambda r: r.mean)
 
 
@@ -176,7 +205,9 @@ class TypicalityBonus:
 
     def __init__(self, prior: Prior, gamma: float, potential: bool = False):
         if potential and not prior.settings["states"]:
-            raise ValueError("a potential is a score of states, but this prior scores transitions: fit it with --set states=true")
+            raise ValueError(
+                "a potential is a score of states, but this prior scores transitions: fit it with --set states=true"
+            )
         self.prior, self.gamma, self.potential = prior, gamma, potential
 
     def __call__(self, transitions: Transitions, done: np.ndarray | None = None) -> np.ndarray:
@@ -204,5 +235,3 @@ def calibration(errors: Tensor) -> tuple[float, float]:
     """Median and 95 % quantile of errors on held-out rows, a little apart where all are equal."""
     s, q = (float(v) for v in torch.quantile(errors.double(), torch.tensor([0.5, 0.95], dtype=torch.float64)))
     return s, max(q, s + 1e-6 * (1 + abs(s)))
-
-

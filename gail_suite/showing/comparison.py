@@ -24,8 +24,14 @@ def compare(runs: Sequence[str | Path]) -> list[Summary]:
     folders = [Path(run) for run in runs]
     configs = [_config(folder) for folder in folders]
     flat = [_flat({"n_pairs": config.get("n_pairs"), **config.get("config", {})}) for config in configs]
-    return [_summary(folder, config, _unlike(own, [f for f, c in zip(flat, configs, strict=True) if c.get("algo") == config.get("algo")]))
-            for folder, config, own in zip(folders, configs, flat, strict=True)]
+    return [
+        _summary(
+            folder,
+            config,
+            _unlike(own, [f for f, c in zip(flat, configs, strict=True) if c.get("algo") == config.get("algo")]),
+        )
+        for folder, config, own in zip(folders, configs, flat, strict=True)
+    ]
 
 
 def table(summaries: Sequence[Summary]) -> str:
@@ -33,7 +39,9 @@ def table(summaries: Sequence[Summary]) -> str:
     header = ("run", "algo", "env", "seed", "steps", "minutes", "best", "last", "score", "what differs")
     lines = [header, *(_cells(summary) for summary in summaries)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def draw(runs: Sequence[str | Path], path: str | Path) -> Path:
@@ -73,10 +81,17 @@ def _config(folder: Path) -> dict[str, Any]:
 def _summary(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> Summary:
     rows, final = read_metrics(folder), read_json(folder / "eval.json")
     scores = series(rows, "score")[1]
-    return {"run": str(folder), **{name: config.get(name) for name in ("algo", "env_id", "seed")},
-            "steps": rows[-1]["step"] if rows else 0, "wall_s": max((r.get("wall_s", 0.0) for r in rows), default=0.0),
-            "best": max(scores, default=None), "last": scores[-1] if scores else None,
-            "score": final.get("score"), "return_mean": final.get("return_mean"), "settings": settings}
+    return {
+        "run": str(folder),
+        **{name: config.get(name) for name in ("algo", "env_id", "seed")},
+        "steps": rows[-1]["step"] if rows else 0,
+        "wall_s": max((r.get("wall_s", 0.0) for r in rows), default=0.0),
+        "best": max(scores, default=None),
+        "last": scores[-1] if scores else None,
+        "score": final.get("score"),
+        "return_mean": final.get("return_mean"),
+        "settings": settings,
+    }
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -100,5 +115,15 @@ def _cells(s: Summary) -> tuple[str, ...]:
         return "-" if value is None else f"{value:.3f}"
 
     differs = " ".join(f"{name}={value}" for name, value in s["settings"].items())
-    return (s["run"], str(s["algo"]), str(s["env_id"]), str(s["seed"]), f"{s['steps']:,}", f"{s['wall_s'] / 60:.1f}",
-            number(s["best"]), number(s["last"]), number(s["score"]), differs)
+    return (
+        s["run"],
+        str(s["algo"]),
+        str(s["env_id"]),
+        str(s["seed"]),
+        f"{s['steps']:,}",
+        f"{s['wall_s'] / 60:.1f}",
+        number(s["best"]),
+        number(s["last"]),
+        number(s["score"]),
+        differs,
+    )

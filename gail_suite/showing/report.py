@@ -80,9 +80,7 @@ def write_report(run_dir: str | Path) -> Path:
 
 
 def _draw_outcome(axes: Any, rows: list[dict[str, Any]], title: str) -> None:
-    name = (
-        "score" if series(rows, "score")[0] else "return_mean" if series(rows, "return_mean")[0] else "train_return"
-    )
+    name = "score" if series(rows, "score")[0] else "return_mean" if series(rows, "return_mean")[0] else "train_return"
     steps, values = series(rows, name)
     start = [(row["step"], row[f"bc_{name}"]) for row in rows if row.get(f"bc_{name}") is not None][:1]
     if start:  # training went on from behaviour cloning

@@ -252,4 +252,8 @@ def _write_mp4(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
         raise OSError(f"cannot write the video: {complaint.splitlines()[-1] if complaint else 'ffmpeg failed'}")
 
 
-WRITERS: dict[str, Callable[[Path, Iterator[np.ndarray], int], None]] = {".mp4": _write_mp4, ".gif": _write_gif, ".npz": _write_npz}
+WRITERS: dict[str, Callable[[Path, Iterator[np.ndarray], int], None]] = {
+    ".mp4": _write_mp4,
+    ".gif": _write_gif,
+    ".npz": _write_npz,
+}

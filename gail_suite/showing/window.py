@@ -14,8 +14,14 @@ import numpy as np
 from envs.common import check_seed
 
 
-def play(policy: Any, env_id: str, episodes: int | None = None, seed: int = 1000, deterministic: bool = True,
-         say: Callable[[str], None] = print) -> list[float]:
+def play(
+    policy: Any,
+    env_id: str,
+    episodes: int | None = None,
+    seed: int = 1000,
+    deterministic: bool = True,
+    say: Callable[[str], None] = print,
+) -> list[float]:
     """Show episodes (endless without a number) from seeds `seed`, `seed` + 1, ...; the returns of the complete ones.
 
     Closing the window or Ctrl-C ends it.
@@ -54,7 +60,9 @@ def _episode(env: Any, policy: Any, seed: int, deterministic: bool) -> tuple[flo
     _follow(env)
     value, steps, over, state = 0.0, 0, False, None
     while not over:
-        action, state = policy.predict(obs[None], state=state, episode_start=np.array([steps == 0]), deterministic=deterministic)
+        action, state = policy.predict(
+            obs[None], state=state, episode_start=np.array([steps == 0]), deterministic=deterministic
+        )
         if _is_closed(env):
             raise _Closed
         obs, reward, terminated, truncated, _ = env.step(action[0])
@@ -91,7 +99,9 @@ def _need_windows() -> None:
         opened = glfw.init()
     if not opened:
         shown = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY")
-        raise ValueError(f"the display {shown} cannot be opened: set DISPLAY to one that can, or film the policy with gail-suite render")
+        raise ValueError(
+            f"the display {shown} cannot be opened: set DISPLAY to one that can, or film the policy with gail-suite render"
+        )
 
 
 def _need_display() -> None:

@@ -12,8 +12,11 @@ from gail_suite.learning.sac import SACConfig
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import few_demos
 
-CONFIG = GAILConfig(warm_start=False, sac=SACConfig(hidden=(16,), batch_size=16),
-                    loop=LoopConfig(n_envs=4, warm_up=40, eval_every=1000, checkpoint_every=40))
+CONFIG = GAILConfig(
+    warm_start=False,
+    sac=SACConfig(hidden=(16,), batch_size=16),
+    loop=LoopConfig(n_envs=4, warm_up=40, eval_every=1000, checkpoint_every=40),
+)
 ROW = few_demos.Row(envs.TOY_ID, 4, 1, 80, 4)
 
 

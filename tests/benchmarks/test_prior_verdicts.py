@@ -17,21 +17,35 @@ def against(other, *gains):
 AHEAD, UNSURE, LEVEL = (0.20, 0.21, 0.19), (0.3, 0.0, 0.1), (0.05, -0.05, 0.0)
 
 
-@pytest.mark.parametrize(("controls", "words"), [
-    ([], ""),
-    ([against("a", *AHEAD)], "ahead of each control that was run"),
-    ([against("a", *AHEAD), against("b", *UNSURE)], "not surely ahead of `b` (+0.13)"),
-    ([against("a", *LEVEL), against("b", *UNSURE)], "no better than `a` (+0.00); not surely ahead of `b` (+0.13)"),
-    ([against("a", *AHEAD), against("b", 0.4, 0.2), against("c")], "ahead of each control that was run; under 3 seeds: `b` (+0.30, 2), `c`"),
-])
+@pytest.mark.parametrize(
+    ("controls", "words"),
+    [
+        ([], ""),
+        ([against("a", *AHEAD)], "ahead of each control that was run"),
+        ([against("a", *AHEAD), against("b", *UNSURE)], "not surely ahead of `b` (+0.13)"),
+        ([against("a", *LEVEL), against("b", *UNSURE)], "no better than `a` (+0.00); not surely ahead of `b` (+0.13)"),
+        (
+            [against("a", *AHEAD), against("b", 0.4, 0.2), against("c")],
+            "ahead of each control that was run; under 3 seeds: `b` (+0.30, 2), `c`",
+        ),
+    ],
+)
 def test_controls_decide_in_words(controls, words):
-    assert prior_verdicts.verdict([against("plain", *AHEAD), *controls]) == ("+0.20 (+0.18 to +0.22; 3 seeds)", words)  # 0.01 * 4.303 / sqrt(3) = 0.025
+    assert prior_verdicts.verdict([against("plain", *AHEAD), *controls]) == (
+        "+0.20 (+0.18 to +0.22; 3 seeds)",
+        words,
+    )  # 0.01 * 4.303 / sqrt(3) = 0.025
 
 
 def test_what_is_behind_plain_gail_says_so_before_its_controls():
-    assert prior_verdicts.verdict([against("plain", -0.1), against("a", *LEVEL), against("b", 0.1)]) == \
-        ("-0.10 (one seed)", "behind plain GAIL; no better than `a` (+0.00); under 3 seeds: `b` (+0.10, 1)")
-    assert prior_verdicts.verdict([against("plain", 0.01), against("a", *AHEAD)])[1] == "no better than plain GAIL; ahead of each control that was run"
+    assert prior_verdicts.verdict([against("plain", -0.1), against("a", *LEVEL), against("b", 0.1)]) == (
+        "-0.10 (one seed)",
+        "behind plain GAIL; no better than `a` (+0.00); under 3 seeds: `b` (+0.10, 1)",
+    )
+    assert (
+        prior_verdicts.verdict([against("plain", 0.01), against("a", *AHEAD)])[1]
+        == "no better than plain GAIL; ahead of each control that was run"
+    )
     assert prior_verdicts.verdict([against("plain")]) == prior_verdicts.verdict([]) == ("-", "not run")
 
 
@@ -47,8 +61,11 @@ def test_every_arm_is_a_prior_a_control_of_one_or_a_variant_of_one():
         if arm.variant_of is not None:
             assert arm.variant_of in priors.ARMS, name
         elif name not in ("plain", "bc-start"):
-            assert name in claims or any(name in prior_verdicts.controls(c, t) for c in claims for t in priors.TASKS) or \
-                priors.ARMS[priors.first_of(arm.prior)].variant_of is not None, name
+            assert (
+                name in claims
+                or any(name in prior_verdicts.controls(c, t) for c in claims for t in priors.TASKS)
+                or priors.ARMS[priors.first_of(arm.prior)].variant_of is not None
+            ), name
 
 
 def test_an_arm_that_weighs_a_prior_fits_one():

@@ -10,9 +10,12 @@ import envs
 def flat(shown):
     """The .npz layout of demonstrations."""
     return {
-        "obs": np.concatenate([t.obs for t in shown]), "acts": np.concatenate([t.acts for t in shown]),
-        "rews": np.concatenate([t.rews for t in shown]), "lengths": shown.lengths,
-        "terminated": [t.terminated for t in shown], "truncated": [t.truncated for t in shown],
+        "obs": np.concatenate([t.obs for t in shown]),
+        "acts": np.concatenate([t.acts for t in shown]),
+        "rews": np.concatenate([t.rews for t in shown]),
+        "lengths": shown.lengths,
+        "terminated": [t.terminated for t in shown],
+        "truncated": [t.truncated for t in shown],
         "seed": [t.seed for t in shown],
     }
 
@@ -21,7 +24,8 @@ def d4rl(shown, next_obs=True):
     """D4RL's layout: no episode objects, no final observation but in next_observations."""
     last = [np.arange(len(t)) == len(t) - 1 for t in shown]
     arrays = {
-        "observations": np.concatenate([t.obs[:-1] for t in shown]), "actions": np.concatenate([t.acts for t in shown]),
+        "observations": np.concatenate([t.obs[:-1] for t in shown]),
+        "actions": np.concatenate([t.acts for t in shown]),
         "rewards": np.concatenate([t.rews for t in shown]),
         "terminals": np.concatenate([end & t.terminated for end, t in zip(last, shown, strict=True)]),
         "timeouts": np.concatenate([end & t.truncated for end, t in zip(last, shown, strict=True)]),

@@ -18,10 +18,13 @@ def test_every_bundled_expert_fits_its_environment_and_has_a_record():
         np.testing.assert_array_equal(policy.tensors["act_high"], with_bounds.high)
 
 
-@pytest.mark.parametrize("env_id, hint", [
-    ("Ant-v4", r"did you mean 'Ant-v5'\? Train one: gail-suite expert train --env Ant-v4"),
-    ("zzz", r"bundled are Ant-v5, Humanoid-v5\. Train one"),
-])
+@pytest.mark.parametrize(
+    "env_id, hint",
+    [
+        ("Ant-v4", r"did you mean 'Ant-v5'\? Train one: gail-suite expert train --env Ant-v4"),
+        ("zzz", r"bundled are Ant-v5, Humanoid-v5\. Train one"),
+    ],
+)
 def test_unknown_expert_is_answered_with_the_nearest(env_id, hint):
     with pytest.raises(ValueError, match=f"no expert is bundled for '{env_id}': {hint}"):
         demos.expert(env_id)

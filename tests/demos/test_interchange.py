@@ -97,12 +97,14 @@ def test_foreign_imitation_folder(tmp_path, recorded):
     whole, short = recorded[:1], recorded[0]
     path = demos.to_imitation(whole, tmp_path / "x")
     steps = 100  # the toy's limit
-    table = pa.table({
-        "obs": [np.zeros((steps + 1, 3)).tolist(), short.obs.tolist()],
-        "acts": [np.zeros((steps, 2)).tolist(), short.acts.tolist()],
-        "infos": [[json.dumps({"py/object": "os.system"})] * steps, ["{}"] * len(short)],
-        "terminal": [True, len(short) < steps],
-    })
+    table = pa.table(
+        {
+            "obs": [np.zeros((steps + 1, 3)).tolist(), short.obs.tolist()],
+            "acts": [np.zeros((steps, 2)).tolist(), short.acts.tolist()],
+            "infos": [[json.dumps({"py/object": "os.system"})] * steps, ["{}"] * len(short)],
+            "terminal": [True, len(short) < steps],
+        }
+    )
     with pa.ipc.new_stream(str(path / "data-00000-of-00001.arrow"), table.schema) as stream:
         stream.write_table(table)
     with pytest.raises(ValueError, match="does not say which environment"):
@@ -119,8 +121,11 @@ def test_older_imitation_npz(tmp_path, recorded, same):
     lengths = recorded.lengths
     np.savez(
         tmp_path / "old.npz",
-        obs=np.concatenate([t.obs for t in recorded]), acts=np.concatenate([t.acts for t in recorded]),
-        rews=np.concatenate([t.rews for t in recorded]), indices=np.cumsum(lengths)[:-1], terminal=np.ones(3, bool),
+        obs=np.concatenate([t.obs for t in recorded]),
+        acts=np.concatenate([t.acts for t in recorded]),
+        rews=np.concatenate([t.rews for t in recorded]),
+        indices=np.cumsum(lengths)[:-1],
+        terminal=np.ones(3, bool),
         infos=np.array([{}] * lengths.sum(), object),
     )
     again = demos.from_imitation(tmp_path / "old.npz", env_id=envs.TOY_ID)
@@ -133,8 +138,11 @@ def test_older_imitation_npz(tmp_path, recorded, same):
 def test_missing_libraries_are_named_with_the_remedy(tmp_path, recorded, monkeypatch):
     for name in ("h5py", "pyarrow"):
         monkeypatch.setitem(sys.modules, name, None)
-    calls = [(lambda: demos.from_minari("a-v0"), "h5py"), (lambda: demos.to_minari(recorded, "a-v0"), "h5py"),
-             (lambda: demos.to_imitation(recorded, tmp_path / "x"), "pyarrow")]
+    calls = [
+        (lambda: demos.from_minari("a-v0"), "h5py"),
+        (lambda: demos.to_minari(recorded, "a-v0"), "h5py"),
+        (lambda: demos.to_imitation(recorded, tmp_path / "x"), "pyarrow"),
+    ]
     for call, library in calls:
         with pytest.raises(ValueError, match=f"needs {library}, which cannot be imported .*: run make install"):
             call()

@@ -9,9 +9,16 @@ from demos.policy import MlpPolicy
 def tiny(squash=True, **changes):
     """Two inputs (the second hidden), one hidden unit, one action in [-2, 4]."""
     tensors = {
-        "obs_mean": [1.0, 5.0], "obs_scale": [2.0, 0.0], "hidden.0.weight": [[0.5, 9.0]], "hidden.0.bias": [0.25],
-        "mean.weight": [[2.0]], "mean.bias": [-1.0], "log_std.weight": [[0.0]], "log_std.bias": [-30.0],
-        "act_low": [-2.0], "act_high": [4.0],
+        "obs_mean": [1.0, 5.0],
+        "obs_scale": [2.0, 0.0],
+        "hidden.0.weight": [[0.5, 9.0]],
+        "hidden.0.bias": [0.25],
+        "mean.weight": [[2.0]],
+        "mean.bias": [-1.0],
+        "log_std.weight": [[0.0]],
+        "log_std.bias": [-30.0],
+        "act_low": [-2.0],
+        "act_high": [4.0],
     }
     tensors = {k: np.array(v, np.float32) for k, v in {**tensors, **changes}.items()}
     return MlpPolicy(tensors, {"env_id": "Toy-v0", "squash": squash})
@@ -20,9 +27,16 @@ def tiny(squash=True, **changes):
 def random_policy(obs_dim=60, act_dim=3, width=64, seed=0, activation="tanh"):
     rng = np.random.default_rng(seed)
     shapes = {
-        "obs_mean": (obs_dim,), "obs_scale": (obs_dim,), "hidden.0.weight": (width, obs_dim), "hidden.0.bias": (width,),
-        "hidden.1.weight": (width, width), "hidden.1.bias": (width,), "mean.weight": (act_dim, width),
-        "mean.bias": (act_dim,), "log_std.weight": (act_dim, width), "log_std.bias": (act_dim,),
+        "obs_mean": (obs_dim,),
+        "obs_scale": (obs_dim,),
+        "hidden.0.weight": (width, obs_dim),
+        "hidden.0.bias": (width,),
+        "hidden.1.weight": (width, width),
+        "hidden.1.bias": (width,),
+        "mean.weight": (act_dim, width),
+        "mean.bias": (act_dim,),
+        "log_std.weight": (act_dim, width),
+        "log_std.bias": (act_dim,),
     }
     tensors = {k: rng.standard_normal(s, np.float32) * 0.3 for k, s in shapes.items()}
     bounds = {"act_low": -np.ones(act_dim, np.float32), "act_high": np.ones(act_dim, np.float32)}
@@ -88,11 +102,14 @@ def test_save_and_load(tmp_path):
         np.testing.assert_array_equal(value, again.tensors[name])
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"mean.weight": [[1.0, 2.0]]}, "policy tensor mean.weight has shape (1, 2) but its neighbours need (1, 1)"),
-    ({"mean.bias": [np.nan]}, "policy tensor mean.bias holds NaN or Inf"),
-    ({"obs_scale": [1.0]}, "policy tensor obs_scale has shape (1,) but its neighbours need (2,)"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"mean.weight": [[1.0, 2.0]]}, "policy tensor mean.weight has shape (1, 2) but its neighbours need (1, 1)"),
+        ({"mean.bias": [np.nan]}, "policy tensor mean.bias holds NaN or Inf"),
+        ({"obs_scale": [1.0]}, "policy tensor obs_scale has shape (1,) but its neighbours need (2,)"),
+    ],
+)
 def test_bad_tensors_are_named(changes, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         tiny(**changes)

@@ -109,8 +109,11 @@ def test_manifest_torn_at_any_byte_is_repaired(folder, make_demos, same):
 def test_truncated_episode(folder, keep):
     file = folder / "episode_00001.safetensors"
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"episode_00001.safetensors \(episode 1, \d+ bytes\) does not match .*"
-                                         "restore it from a copy, or delete it and record the episode again") as caught:
+    with pytest.raises(
+        ValueError,
+        match=r"episode_00001.safetensors \(episode 1, \d+ bytes\) does not match .*"
+        "restore it from a copy, or delete it and record the episode again",
+    ) as caught:
         demos.load(folder)
     assert "\n" not in str(caught.value)
 
@@ -132,15 +135,21 @@ def test_missing_files(folder, tmp_path):
         demos.load(tmp_path)
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"format": "other"}, "does not describe demonstrations"),
-    ({"env_id": 3}, "does not describe demonstrations"),
-    ({"summary": []}, "does not describe demonstrations"),
-    ({"format_version": 2}, "has format version 2, this program reads 1: update gail-suite"),
-    ({"pairs": {"stride": 2}}, r"meta.json has damaged pairs {'stride': 2} \('offsets'\): restore it"),
-    ({"pairs": {"stride": 2, "offsets": [0]}}, r"damaged pairs .*stride 2 with 1 offsets for 3 trajectories"),
-    ({"obs_dim": 7}, r"episode_00000.safetensors has \(observation, action\) widths \(4, 2\) but Toy-v0 has \(7, 2\)"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"format": "other"}, "does not describe demonstrations"),
+        ({"env_id": 3}, "does not describe demonstrations"),
+        ({"summary": []}, "does not describe demonstrations"),
+        ({"format_version": 2}, "has format version 2, this program reads 1: update gail-suite"),
+        ({"pairs": {"stride": 2}}, r"meta.json has damaged pairs {'stride': 2} \('offsets'\): restore it"),
+        ({"pairs": {"stride": 2, "offsets": [0]}}, r"damaged pairs .*stride 2 with 1 offsets for 3 trajectories"),
+        (
+            {"obs_dim": 7},
+            r"episode_00000.safetensors has \(observation, action\) widths \(4, 2\) but Toy-v0 has \(7, 2\)",
+        ),
+    ],
+)
 def test_meta_is_checked(folder, change, message):
     file = folder / "meta.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))

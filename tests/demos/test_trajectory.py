@@ -28,16 +28,19 @@ def test_arrays_are_float32_and_read_only():
     obs[0, 0] = 1  # the caller's own array stays writable
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"obs": np.zeros((2, 3))}, "has 2 observations, 2 actions, 2 rewards: T >= 1 actions need T + 1 observations"),
-    ({"rews": np.zeros(3)}, "has 3 observations, 2 actions, 3 rewards"),
-    ({"obs": np.zeros((1, 3)), "acts": np.zeros((0, 1)), "rews": []}, "has 1 observations, 0 actions, 0 rewards"),
-    ({"acts": np.zeros(2)}, "trajectory acts has shape (2,): it must have 2 dimensions"),
-    ({"rews": np.array([0, np.nan])}, "trajectory rews holds 1 NaN or Inf, the first at step 1"),
-    ({"obs": np.full((3, 3), 1e300)}, "trajectory obs holds 9 NaN or Inf, the first at step 0"),
-    ({"acts": np.array([["a"], ["b"]])}, "trajectory acts has type <U1: it must hold real numbers"),
-    ({"acts": np.zeros((2, 1), object)}, "trajectory acts has type object"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"obs": np.zeros((2, 3))}, "has 2 observations, 2 actions, 2 rewards: T >= 1 actions need T + 1 observations"),
+        ({"rews": np.zeros(3)}, "has 3 observations, 2 actions, 3 rewards"),
+        ({"obs": np.zeros((1, 3)), "acts": np.zeros((0, 1)), "rews": []}, "has 1 observations, 0 actions, 0 rewards"),
+        ({"acts": np.zeros(2)}, "trajectory acts has shape (2,): it must have 2 dimensions"),
+        ({"rews": np.array([0, np.nan])}, "trajectory rews holds 1 NaN or Inf, the first at step 1"),
+        ({"obs": np.full((3, 3), 1e300)}, "trajectory obs holds 9 NaN or Inf, the first at step 0"),
+        ({"acts": np.array([["a"], ["b"]])}, "trajectory acts has type <U1: it must hold real numbers"),
+        ({"acts": np.zeros((2, 1), object)}, "trajectory acts has type object"),
+    ],
+)
 def test_bad_trajectories_are_refused(change, message):
     good = {"obs": np.zeros((3, 3)), "acts": np.zeros((2, 1)), "rews": np.zeros(2)}
     with pytest.raises(ValueError, match=re.escape(message)):

@@ -37,10 +37,13 @@ def test_all_problems_in_one_pass(recorded):
     assert not report.ok and report.n_episodes == 1
     text = "\n".join(report.problems)
     for expected in (
-        "episode_00000.safetensors (episode 0", "truncated or changed",
+        "episode_00000.safetensors (episode 0",
+        "truncated or changed",
         "episode_00001.safetensors (episode 1) cannot be read",
         "held 3 episodes when it was finished and holds 2 now",
-        "episode_00002.safetensors has (observation, action) widths (3, 2)", "meta.json says", "other physics",
+        "episode_00002.safetensors has (observation, action) widths (3, 2)",
+        "meta.json says",
+        "other physics",
     ):
         assert expected in text
     assert all("\n" not in problem for problem in report.problems)

@@ -17,7 +17,10 @@ def walked(env_id: str, engine: str, steps: int = 8):
     return venv, obs
 
 
-@pytest.mark.parametrize(("env_id", "engine"), [("Ant-v5", "batch"), ("Humanoid-v5", "batch"), ("Ant-v5", "gymnasium"), (envs.TOY_ID, "gymnasium")])
+@pytest.mark.parametrize(
+    ("env_id", "engine"),
+    [("Ant-v5", "batch"), ("Humanoid-v5", "batch"), ("Ant-v5", "gymnasium"), (envs.TOY_ID, "gymnasium")],
+)
 def test_an_episode_begins_in_the_state_that_was_shown_and_goes_on_from_there(env_id, engine):
     venv, obs = walked(env_id, engine)
     parts = getattr(venv.get_attr("observation_structure")[0] if env_id != envs.TOY_ID else None, "get", lambda *_: 0)

@@ -34,6 +34,7 @@ def toy_demos():
 @pytest.fixture
 def killed():
     """A function that trains until the first checkpoint at or after `step`, and then loses the process."""
+
     def train(trainer, total_steps, step=0, **options):
         save = trainer.loop.save
 
@@ -46,4 +47,5 @@ def killed():
         trainer.loop.save = save_then_die
         with pytest.raises(SystemExit):
             trainer.train(total_steps, **options)
+
     return train

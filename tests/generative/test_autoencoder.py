@@ -17,7 +17,9 @@ def line(n: int = 400, seed: int = 0) -> torch.Tensor:
 
 
 def fit(x: torch.Tensor, steps: int = 200, **config) -> g.AutoEncoder:
-    return g.AutoEncoder(**{"latent": 1, "hidden": 32, "layers": 1, "mixture": 3, "lr": 0.01, **config}).fit(x, steps=steps, progress=False)
+    return g.AutoEncoder(**{"latent": 1, "hidden": 32, "layers": 1, "mixture": 3, "lr": 0.01, **config}).fit(
+        x, steps=steps, progress=False
+    )
 
 
 def test_reconstructs_a_line_from_one_number_and_flags_what_is_off_it():
@@ -87,7 +89,9 @@ def test_one_sample_is_enough(model, shape):
 @pytest.mark.parametrize("model", [g.AutoEncoder, g.VAE])
 def test_every_field_of_the_recipe_can_be_set(model, tmp_path):
     x, seen = torch.rand(40, 3, generator=seed_generator(0)), []
-    fitted = model(latent=2, hidden=4, steps=7, ema=0.9, patience=0).fit(x, progress=False, on_step=lambda n, s: seen.append(n))
+    fitted = model(latent=2, hidden=4, steps=7, ema=0.9, patience=0).fit(
+        x, progress=False, on_step=lambda n, s: seen.append(n)
+    )
     assert seen == list(range(1, 8))
     assert torch.equal(g.load(fitted.save(tmp_path / "m.safetensors")).score(x), fitted.score(x))
     with pytest.raises(ValueError, match="has no option 'emma': did you mean 'ema'"):

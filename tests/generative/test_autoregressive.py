@@ -32,8 +32,9 @@ def images(n: int, shape: tuple[int, int, int], levels: int, seed: int = 0) -> t
     return x / (levels - 1)
 
 
-def fitted(name: str, shape=(1, 3, 4), levels: int = 2, classes: int = 0, steps: int = 20,
-           **more) -> AutoregressiveModel:
+def fitted(
+    name: str, shape=(1, 3, 4), levels: int = 2, classes: int = 0, steps: int = 20, **more
+) -> AutoregressiveModel:
     x = images(64, shape, levels)
     return MODELS[name](**more).fit(x, torch.arange(64) % classes if classes else None, steps=steps, progress=False)
 
@@ -45,8 +46,9 @@ def all_images(shape: tuple[int, int, int], levels: int) -> torch.Tensor:
 
 @every_model
 @pytest.mark.parametrize(("shape", "levels", "classes"), [((1, 3, 4), 2, 0), ((2, 1, 3), 3, 2)])
-def test_probabilities_of_all_images_sum_to_one(name: str, shape: tuple[int, int, int], levels: int,
-                                                classes: int) -> None:
+def test_probabilities_of_all_images_sum_to_one(
+    name: str, shape: tuple[int, int, int], levels: int, classes: int
+) -> None:
     model = fitted(name, shape, levels, classes)
     everything = all_images(shape, levels)
     assert model.log_prob(everything).double().exp().sum().item() == pytest.approx(1.0, abs=1e-5)
@@ -211,7 +213,10 @@ def test_mistakes_are_answered() -> None:
         (lambda: PixelCNN(batchsize=3), r"PixelCNN has no option 'batchsize': did you mean 'batch_size'\?"),
         (lambda: PixelCNN(layers=-1), r"layers must be at least 0, got -1"),
         (lambda: PixelRNN("column"), r"unknown PixelRNN kind 'column': use 'row' \(Row LSTM\) or 'diagonal'"),
-        (lambda: model.fit(x, [0, 1, 0, 1], val=x), r"the data have labels, but val has none: give fit\(x, y, val=\(x, y\)\)"),
+        (
+            lambda: model.fit(x, [0, 1, 0, 1], val=x),
+            r"the data have labels, but val has none: give fit\(x, y, val=\(x, y\)\)",
+        ),
     ]:
         with pytest.raises(ValueError, match=message):
             call()

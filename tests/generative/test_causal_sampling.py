@@ -22,13 +22,17 @@ def conditional(model: PixelCNN, known: dict[int, int]) -> dict[int, float]:
     return dict(zip(codes, p.tolist(), strict=True))
 
 
-@pytest.mark.parametrize(("known", "particles", "slack"), [
-    ({0: 1, 1: 0}, 1, 0.0),  # raster suffix unknown: exact with one particle
-    ({3: 1}, 64, 0.02),  # the last pixel known: exact only in the limit of many particles
-    ({0: 0, 3: 1}, 64, 0.02),
-])
-def test_inpainting_draws_from_the_conditional(model: PixelCNN, known: dict[int, int], particles: int,
-                                                 slack: float) -> None:
+@pytest.mark.parametrize(
+    ("known", "particles", "slack"),
+    [
+        ({0: 1, 1: 0}, 1, 0.0),  # raster suffix unknown: exact with one particle
+        ({3: 1}, 64, 0.02),  # the last pixel known: exact only in the limit of many particles
+        ({0: 0, 3: 1}, 64, 0.02),
+    ],
+)
+def test_inpainting_draws_from_the_conditional(
+    model: PixelCNN, known: dict[int, int], particles: int, slack: float
+) -> None:
     n = 2000
     x, mask = torch.zeros(n, 1, 2, 2), torch.zeros(1, 1, 2, 2, dtype=torch.bool)
     for k, v in known.items():
@@ -49,13 +53,17 @@ def test_one_particle_ignores_later_pixels_and_many_do_not(model: PixelCNN) -> N
     assert abs(few - prior) < 0.06 and abs(many - posterior) < 0.06
 
 
-@pytest.mark.parametrize(("known", "particles", "slack"), [
-    ({0: 1, 1: 1}, 1, 0.0),  # raster suffix unknown: exact, labels too
-    ({3: 1}, 64, 0.02),
-    ({0: 0, 3: 1}, 64, 0.02),
-])
-def test_labels_of_an_inpainting_are_drawn_given_what_is_known(known: dict[int, int], particles: int,
-                                                               slack: float) -> None:
+@pytest.mark.parametrize(
+    ("known", "particles", "slack"),
+    [
+        ({0: 1, 1: 1}, 1, 0.0),  # raster suffix unknown: exact, labels too
+        ({3: 1}, 64, 0.02),
+        ({0: 0, 3: 1}, 64, 0.02),
+    ],
+)
+def test_labels_of_an_inpainting_are_drawn_given_what_is_known(
+    known: dict[int, int], particles: int, slack: float
+) -> None:
     """Class 0 is mostly white, class 1, half as frequent, mostly black; codes by enumeration over both classes."""
     generator = torch.Generator().manual_seed(0)
     y = (torch.arange(300) % 3 == 0).long()

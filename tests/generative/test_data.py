@@ -28,8 +28,12 @@ def idx(array: np.ndarray) -> bytes:
 
 def mnist_folder(folder, compress: bool):
     rng = np.random.default_rng(0)
-    for name, shape in (("train-images-idx3", (24, 5, 4)), ("train-labels-idx1", (24,)), ("t10k-images-idx3", (6, 5, 4)),
-                        ("t10k-labels-idx1", (6,))):
+    for name, shape in (
+        ("train-images-idx3", (24, 5, 4)),
+        ("train-labels-idx1", (24,)),
+        ("t10k-images-idx3", (6, 5, 4)),
+        ("t10k-labels-idx1", (6,)),
+    ):
         raw = idx(rng.integers(0, 256 if "images" in name else 10, shape, dtype=np.uint8))
         path = folder / f"{name}-ubyte{'.gz' if compress else ''}"
         path.write_bytes(gzip.compress(raw) if compress else raw)
@@ -93,7 +97,9 @@ def test_grey_images_of_16_bits_are_not_cut_off(tmp_path):
     np.testing.assert_allclose(x[0, 0].numpy(), values / 65535, rtol=1e-6)
     for array, mode in ((np.array([[0, 70_000]], np.int32), "I"), (np.array([[0.0, 2.5]], np.float32), "F")):
         Image.fromarray(array).save(tmp_path / "a.tif")
-        with pytest.raises(ValueError, match=rf"a\.tif holds values in \[0, .*\] .* \(mode {mode}\): save it with 8 or 16 bits"):
+        with pytest.raises(
+            ValueError, match=rf"a\.tif holds values in \[0, .*\] .* \(mode {mode}\): save it with 8 or 16 bits"
+        ):
             data.image_folder(tmp_path)
 
 
@@ -111,7 +117,9 @@ def test_numpy_files(tmp_path):
     np.savez(tmp_path / "d.npz", data=x, y=np.arange(30))
     np.save(tmp_path / "d.npy", (x * 255).astype(np.uint8))
     s = data.load(tmp_path / "d.npz")
-    assert s.x_train.shape == (24, 1, 4, 4) and sorted(torch.cat([s.y_train, s.y_val, s.y_test]).tolist()) == list(range(30))
+    assert s.x_train.shape == (24, 1, 4, 4) and sorted(torch.cat([s.y_train, s.y_val, s.y_test]).tolist()) == list(
+        range(30)
+    )
     assert float(data.load(tmp_path / "d.npy").x_train.max()) <= 1
     np.save(tmp_path / "p.npy", np.array([{"a": 1}], dtype=object))
     with pytest.raises(ValueError, match="cannot be read without pickle"):
@@ -123,9 +131,13 @@ def test_numpy_files(tmp_path):
     with pytest.raises(ValueError, match="holds nothing: name the images x"):
         data.load(tmp_path / "none.npz")
     whole = (tmp_path / "d.npz").read_bytes()
-    for name, content, message in (("empty.npz", b"", "is no .npz file"), ("torn.npz", whole[:200], "is no .npz file"),
-                                   ("text.npz", b"not a zip", "is no .npz file"), ("empty.npy", b"", "is damaged"),
-                                   ("crc.npz", whole[:300] + b"!!!" + whole[303:], "is damaged: Bad CRC-32")):
+    for name, content, message in (
+        ("empty.npz", b"", "is no .npz file"),
+        ("torn.npz", whole[:200], "is no .npz file"),
+        ("text.npz", b"not a zip", "is no .npz file"),
+        ("empty.npy", b"", "is damaged"),
+        ("crc.npz", whole[:300] + b"!!!" + whole[303:], "is damaged: Bad CRC-32"),
+    ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match=f"{name} {message}"):
             data.load(tmp_path / name)
@@ -140,7 +152,9 @@ def test_arrays_are_checked():
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got \[0, 2\]"):
         data.load(np.array([0.0, 2.0]).reshape(2, 1, 1))
     for most in (1, 16):
-        with pytest.raises(ValueError, match=f"uint8 images must lie in 0..255, but the largest value is {most}: divide"):
+        with pytest.raises(
+            ValueError, match=f"uint8 images must lie in 0..255, but the largest value is {most}: divide"
+        ):
             data.load(np.arange(16, dtype=np.uint8).reshape(1, 4, 4) % 2 * most)
     assert float(data.as_images(np.full((1, 2, 2), 17, np.uint8)).max()) == pytest.approx(17 / 255)
     with pytest.raises(ValueError, match="looks like"):
@@ -160,17 +174,32 @@ def test_binarize_draws_with_the_grey_value_as_probability():
         data.binarize(x, "hard")
 
 
-@pytest.mark.parametrize("model, options", [("vae", {"objective": "elbo"}), ("vae", {"objective": "iwae"}), ("mixture_recipe", {}),
-                                            ("mixture_recipe", {"bayesian": True}), ("autoencoder", {}), ("gan", {})])
+@pytest.mark.parametrize(
+    "model, options",
+    [
+        ("vae", {"objective": "elbo"}),
+        ("vae", {"objective": "iwae"}),
+        ("mixture_recipe", {}),
+        ("mixture_recipe", {"bayesian": True}),
+        ("autoencoder", {}),
+        ("gan", {}),
+    ],
+)
 def test_mnist_recipes_run_from_idx_files(tmp_path, monkeypatch, model, options):
     """Two steps of each recipe on 120 images of 10x10; the same again goes on from the end and finds the same."""
     import importlib
 
     monkeypatch.setattr(metrics, "train_features", functools.partial(metrics.train_features, steps=5))
     rng = np.random.default_rng(0)
-    for name, shape in (("train-images-idx3", (120, 10, 10)), ("train-labels-idx1", (120,)), ("t10k-images-idx3", (8, 10, 10)),
-                        ("t10k-labels-idx1", (8,))):
-        (tmp_path / f"{name}-ubyte").write_bytes(idx(rng.integers(0, 256 if "images" in name else 10, shape, dtype=np.uint8)))
+    for name, shape in (
+        ("train-images-idx3", (120, 10, 10)),
+        ("train-labels-idx1", (120,)),
+        ("t10k-images-idx3", (8, 10, 10)),
+        ("t10k-labels-idx1", (8,)),
+    ):
+        (tmp_path / f"{name}-ubyte").write_bytes(
+            idx(rng.integers(0, 256 if "images" in name else 10, shape, dtype=np.uint8))
+        )
     run = importlib.import_module(f"generative.{model}").reproduce
     found = run(tmp_path, tmp_path / "out", steps=2, progress=False, **options)
     assert run(tmp_path, tmp_path / "out", steps=2, progress=False, **options).metrics == found.metrics
@@ -180,7 +209,10 @@ def test_mnist_recipes_run_from_idx_files(tmp_path, monkeypatch, model, options)
         assert found.metrics["test_bits_per_dim"] == pytest.approx(found.metrics["test_nats"] / (100 * np.log(2)))
 
 
-@pytest.mark.parametrize(("y", "message"), [(np.array(["a"] * 20), "of <U1"), (np.arange(20) * 0.5, "fractions"), (np.full(20, -1), "from -1")])
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [(np.array(["a"] * 20), "of <U1"), (np.arange(20) * 0.5, "fractions"), (np.full(20, -1), "from -1")],
+)
 def test_labels_are_checked_where_they_are_read(y, message, tmp_path):
     x = np.random.default_rng(0).random((20, 3))
     np.savez(tmp_path / "s.npz", x=x, y=y)

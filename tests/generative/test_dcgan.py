@@ -7,8 +7,9 @@ import generative as g
 from generative.dcgan import DCGAN
 
 
-@pytest.mark.parametrize(("size", "base"),
-                         [((8, 8), (4, 4)), ((9, 13), (5, 7)), ((28, 28), (7, 7)), ((17, 33), (5, 9))])
+@pytest.mark.parametrize(
+    ("size", "base"), [((8, 8), (4, 4)), ((9, 13), (5, 7)), ((28, 28), (7, 7)), ((17, 33), (5, 9))]
+)
 def test_images_keep_their_size(size: tuple[int, int], base: tuple[int, int]) -> None:
     model = DCGAN(latent=4, features=4).fit(torch.rand(12, 3, *size), steps=1, progress=False)
     x = model.sample(3, seed=0)
@@ -38,8 +39,10 @@ def test_every_parameter_gets_a_gradient(more: dict) -> None:
 
 
 def test_spectral_norm_replaces_batch_normalisation_and_bounds_layers() -> None:
-    plain, spectral = (DCGAN(features=4, spectral_norm=s).fit(torch.rand(12, 1, 28, 28), steps=3, progress=False)
-                       for s in (False, True))
+    plain, spectral = (
+        DCGAN(features=4, spectral_norm=s).fit(torch.rand(12, 1, 28, 28), steps=3, progress=False)
+        for s in (False, True)
+    )
     kinds = [{type(m).__name__ for m in model.net.critic.modules()} for model in (plain, spectral)]
     assert "BatchNorm2d" in kinds[0] and "BatchNorm2d" not in kinds[1]
     largest = torch.linalg.matrix_norm(spectral.net.critic.out.weight, ord=2).item()

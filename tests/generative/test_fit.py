@@ -21,8 +21,9 @@ def network() -> nn.Module:
 
 
 def options(**changes) -> FitOptions:
-    given = FitOptions(None, seed=3, device=torch.device("cpu"), progress=False, on_step=None, checkpoint=None,
-                       resume=False)
+    given = FitOptions(
+        None, seed=3, device=torch.device("cpu"), progress=False, on_step=None, checkpoint=None, resume=False
+    )
     return replace(given, **changes)
 
 
@@ -39,6 +40,7 @@ def stop_at(step: int):
     def on_step(now: int, scalars: dict[str, float]) -> None:
         if now == step:
             raise Stop
+
     return on_step
 
 
@@ -48,11 +50,13 @@ def test_likelihood_resume_equals_the_uninterrupted_run_bit_for_bit(optimiser: s
     best = fit_likelihood(whole, denoising(whole), (X, None), (X[:8], None), options(), recipe)
     net = network()
     with pytest.raises(Stop):
-        fit_likelihood(net, denoising(net), (X, None), (X[:8], None),
-                       options(checkpoint=tmp_path, on_step=stop_at(12)), recipe)
+        fit_likelihood(
+            net, denoising(net), (X, None), (X[:8], None), options(checkpoint=tmp_path, on_step=stop_at(12)), recipe
+        )
     net = network()
-    resumed = fit_likelihood(net, denoising(net), (X, None), (X[:8], None),
-                             options(checkpoint=tmp_path, resume=True), recipe)
+    resumed = fit_likelihood(
+        net, denoising(net), (X, None), (X[:8], None), options(checkpoint=tmp_path, resume=True), recipe
+    )
     assert resumed == best
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), net.state_dict().values(), strict=True))
 
@@ -65,9 +69,16 @@ def adversaries() -> tuple[nn.Module, nn.Module, nn.Module]:
 def play(nets, given: FitOptions) -> dict[str, torch.Tensor]:
     generator, critic, average = nets
     softplus = nn.functional.softplus
-    fit_adversarial(generator, critic, average,
-                    lambda x, y: softplus(-critic(x)) + softplus(critic(generator(torch.randn(len(x), 2)).detach())),
-                    lambda x, y: softplus(-critic(generator(torch.randn(len(x), 2)))), (X, None), given, RECIPE)
+    fit_adversarial(
+        generator,
+        critic,
+        average,
+        lambda x, y: softplus(-critic(x)) + softplus(critic(generator(torch.randn(len(x), 2)).detach())),
+        lambda x, y: softplus(-critic(generator(torch.randn(len(x), 2)))),
+        (X, None),
+        given,
+        RECIPE,
+    )
     return {f"{k}{name}": t for k, net in enumerate(nets) for name, t in net.state_dict().items()}
 
 
@@ -99,7 +110,9 @@ def test_a_folder_with_checkpoints_is_continued_by_the_same_run_alone(tmp_path: 
         return model.fit(x, progress=False, checkpoint=tmp_path, **{"steps": 4, **more})
 
     fit(g.AutoEncoder(latent=2, hidden=4, mixture=0))
-    with pytest.raises(ValueError, match=r"holds 1 checkpoints, the newest step_000000004\.safetensors: continue with resume"):
+    with pytest.raises(
+        ValueError, match=r"holds 1 checkpoints, the newest step_000000004\.safetensors: continue with resume"
+    ):
         fit(g.AutoEncoder(latent=2, hidden=4, mixture=0))
     same = fit(g.AutoEncoder(latent=2, hidden=4, mixture=0), resume=True)
     assert same.calibration is not None
@@ -147,11 +160,14 @@ def test_resume_without_a_folder_is_refused() -> None:
         fit_likelihood(net, denoising(net), (X, None), (X, None), options(resume=True), RECIPE)
 
 
-@pytest.mark.parametrize(("place", "message"), [
-    ("loss", r"step 4: the loss is not finite; the last good weights are kept"),
-    ("input", r"step 4: the input is not finite"),
-    ("gradient", r"step 4: the gradient of parameter 3\.weight is not finite"),
-])
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("loss", r"step 4: the loss is not finite; the last good weights are kept"),
+        ("input", r"step 4: the input is not finite"),
+        ("gradient", r"step 4: the gradient of parameter 3\.weight is not finite"),
+    ],
+)
 def test_a_number_that_is_not_finite_stops_training_and_names_its_place(place: str, message: str) -> None:
     net, data, calls = network(), X.clone(), [0]
 
@@ -182,10 +198,12 @@ def test_early_stop_keeps_the_best_weights() -> None:
         return (net.weight.sum() - (5.0 if net.training else 1.0)).square().expand(len(x))
 
     nn.init.zeros_(net.weight)
-    recipe = Recipe(steps=2000, batch_size=4, lr=0.05, warmup=1, final_lr=1.0, eval_every=1, patience=5,
-                    precision="float32")
-    best = fit_likelihood(net, loss, (X[:, :1], None), (X[:4, :1], None),
-                          options(on_step=lambda step, scalars: seen.append(step)), recipe)
+    recipe = Recipe(
+        steps=2000, batch_size=4, lr=0.05, warmup=1, final_lr=1.0, eval_every=1, patience=5, precision="float32"
+    )
+    best = fit_likelihood(
+        net, loss, (X[:, :1], None), (X[:4, :1], None), options(on_step=lambda step, scalars: seen.append(step)), recipe
+    )
     assert best < 0.01 and abs(net.weight.item() - 1.0) < 0.1  # within one learning-rate step of the optimum
     assert 20 <= seen[-1] <= 30  # about 1 / 0.05 = 20 Adam steps to get there, then five without improvement
 

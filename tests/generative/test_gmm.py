@@ -17,12 +17,21 @@ KINDS = ("full", "tied", "diag", "spherical")
 
 def blobs(n: int = 1200, d: int = 4, k: int = 3, seed: int = 0, spread: float = 4.0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + spread * rng.normal(size=(k, d))[rng.integers(k, size=n)] + 50
+    return (
+        rng.normal(size=(n, d)) @ rng.normal(size=(d, d))
+        + spread * rng.normal(size=(k, d))[rng.integers(k, size=n)]
+        + 50
+    )
 
 
 def start(x: np.ndarray, kind: str, k: int) -> dict:
     d = x.shape[1]
-    precisions = {"full": np.tile(np.eye(d), (k, 1, 1)), "tied": np.eye(d), "diag": np.ones((k, d)), "spherical": np.ones(k)}
+    precisions = {
+        "full": np.tile(np.eye(d), (k, 1, 1)),
+        "tied": np.eye(d),
+        "diag": np.ones((k, d)),
+        "spherical": np.ones(k),
+    }
     return {"weights_init": np.ones(k) / k, "means_init": x[:k], "precisions_init": precisions[kind]}
 
 
@@ -129,11 +138,15 @@ def test_condition_is_joint_over_marginal():
 
 def test_condition_on_a_single_gaussian_by_hand():
     """cov [[2, 1], [1, 3]], mean (1, -1), a = x_0 = 2: mean -1 + 1/2 (2 - 1) = -0.5, variance 3 - 1/2 = 2.5."""
-    model = g.GaussianMixture(1, means_init=[[1.0, -1.0]], weights_init=[1.0],
-                              precisions_init=np.linalg.inv([[[2.0, 1.0], [1.0, 3.0]]]))
+    model = g.GaussianMixture(
+        1, means_init=[[1.0, -1.0]], weights_init=[1.0], precisions_init=np.linalg.inv([[[2.0, 1.0], [1.0, 3.0]]])
+    )
     model.fit(blobs(50, d=2))
-    model.params = {"weights": torch.ones(1).double(), "means": torch.tensor([[1.0, -1.0]]).double() - model.offset,
-                    "covariances": torch.tensor([[[2.0, 1.0], [1.0, 3.0]]]).double()}
+    model.params = {
+        "weights": torch.ones(1).double(),
+        "means": torch.tensor([[1.0, -1.0]]).double() - model.offset,
+        "covariances": torch.tensor([[[2.0, 1.0], [1.0, 3.0]]]).double(),
+    }
     found = model.condition([0])(torch.tensor([[2.0]]))
     assert float(found.mean) == pytest.approx(-0.5) and float(found.variance) == pytest.approx(2.5)
     filled = model.impute(torch.tensor([[2.0, np.nan]]), torch.tensor([[True, False]]))
@@ -155,7 +168,11 @@ def test_columns_of_every_scale_are_filled_in():
 def test_posterior_mean_denoises_as_wiener():
     """One Gaussian of variance 4 and mean 0, noise sd 2: E[x | y] = y / 2."""
     model = g.GaussianMixture(1, "spherical").fit(torch.randn(50, 2, generator=seed_generator(0)))
-    model.params = {"weights": torch.ones(1).double(), "means": -model.offset.view(1, 2), "covariances": torch.tensor([4.0]).double()}
+    model.params = {
+        "weights": torch.ones(1).double(),
+        "means": -model.offset.view(1, 2),
+        "covariances": torch.tensor([4.0]).double(),
+    }
     y = torch.tensor([[1.0, -3.0]]).double()
     torch.testing.assert_close(model.posterior_mean(y, torch.eye(2).double(), 2.0), y / 2, atol=1e-6, rtol=0)
 
@@ -182,8 +199,18 @@ def awkward(name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ga.KINDS)
-@pytest.mark.parametrize("name", ["float32", "duplicate rows", "all rows equal", "constant column", "collinear", "huge scale",
-                                  "one row a component"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "float32",
+        "duplicate rows",
+        "all rows equal",
+        "constant column",
+        "collinear",
+        "huge scale",
+        "one row a component",
+    ],
+)
 def test_degenerate_data_give_a_regular_model(kind, name):
     x = awkward(name)
     model = g.GaussianMixture(5, kind, n_factors=2).fit(x)
@@ -230,8 +257,9 @@ def test_both_evaluations_of_full_covariances_agree():
     fast = ga.evaluator("full", params, x.abs().amax(0))
     safe = ga.evaluator("full", params)
     assert fast.theta is not None and safe.theta is None
-    torch.testing.assert_close(fast.logits(x, ga.statistic("full", x, pairs=True))[0], safe.logits(x, None)[0],
-                               rtol=1e-10, atol=1e-9)
+    torch.testing.assert_close(
+        fast.logits(x, ga.statistic("full", x, pairs=True))[0], safe.logits(x, None)[0], rtol=1e-10, atol=1e-9
+    )
     tight = params | {"covariances": params["covariances"] * 1e-9}
     assert ga.evaluator("full", tight, x.abs().amax(0)).theta is None
 
@@ -283,8 +311,14 @@ def test_wrong_inputs_are_answered():
         (lambda: model.impute(x, np.ones(3)), r"mask has shape \(3,\), which does not fit data of shape \(60, 4\)"),
         (lambda: model.impute(np.array([[np.nan, 1, 1, 1]]), np.ones(4)), "data holds 1 values that are NaN"),
         (lambda: g.GaussianMixture(2, means_init=x[:3]).fit(x), r"means_init must have shape \(2, 4\) .* got \(3, 4\)"),
-        (lambda: g.GaussianMixture(2, "diag", precisions_init=np.ones(2)).fit(x), r"precisions_init must have shape \(2, 4\)"),
-        (lambda: g.GaussianMixture(2, weights_init=[0.5, 0.6]).fit(x), "weights_init must be >= 0 and sum to 1, got a sum of 1.1"),
+        (
+            lambda: g.GaussianMixture(2, "diag", precisions_init=np.ones(2)).fit(x),
+            r"precisions_init must have shape \(2, 4\)",
+        ),
+        (
+            lambda: g.GaussianMixture(2, weights_init=[0.5, 0.6]).fit(x),
+            "weights_init must be >= 0 and sum to 1, got a sum of 1.1",
+        ),
     ]:
         with pytest.raises(ValueError, match=message):
             call()

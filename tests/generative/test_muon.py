@@ -11,7 +11,9 @@ from generative.muon import Muon, orthogonalised
 
 def network() -> nn.ModuleDict:
     torch.manual_seed(0)
-    return nn.ModuleDict({"kernel": nn.Conv2d(3, 8, 3), "matrix": nn.Linear(5, 4), "row": nn.Linear(4, 1), "table": nn.Embedding(3, 4)})
+    return nn.ModuleDict(
+        {"kernel": nn.Conv2d(3, 8, 3), "matrix": nn.Linear(5, 4), "row": nn.Linear(4, 1), "table": nn.Embedding(3, 4)}
+    )
 
 
 def with_gradients(net: nn.Module, scale: float = 1.0) -> nn.Module:

@@ -35,10 +35,10 @@ def test_masked_convolution_depends_exactly_on_the_permitted_taps(kind: str, gro
             for o in range(n):
                 expected = torch.zeros(H, W, n, dtype=torch.bool)
                 if rows_above and i > 0:
-                    expected[i - 1, max(0, j - 1):j + 2] = True
-                expected[i, max(0, j - 1):j] = True
+                    expected[i - 1, max(0, j - 1) : j + 2] = True
+                expected[i, max(0, j - 1) : j] = True
                 g = o // 2
-                expected[i, j, :2 * (g + (kind == "B"))] = True
+                expected[i, j, : 2 * (g + (kind == "B"))] = True
                 assert torch.equal(found[i, j, o], expected), (i, j, o)
 
 

@@ -27,8 +27,10 @@ def test_lstm_cell_keeps_groups_apart() -> None:
 
 def test_row_lstm_sees_a_triangle_and_diagonal_bilstm_everything() -> None:
     x = torch.randn(1, 3, 7, 2, dtype=torch.float64)
-    for layer, seen in [(RowLSTM(2, 2, 1), [range(6), range(1, 5), range(2, 4)]),
-                        (DiagonalBiLSTM(2, 2, 1), [range(7), range(7), range(4)])]:
+    for layer, seen in [
+        (RowLSTM(2, 2, 1), [range(6), range(1, 5), range(2, 4)]),
+        (DiagonalBiLSTM(2, 2, 1), [range(7), range(7), range(4)]),
+    ]:
         jacobian = torch.autograd.functional.jacobian(layer.double(), x)[0, 2, 3, :, 0]
         found = (jacobian != 0).any(0).any(-1)
         assert [torch.nonzero(row)[:, 0].tolist() for row in found] == [list(r) for r in seen]

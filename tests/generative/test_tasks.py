@@ -101,13 +101,16 @@ def test_conditional_models_choose_the_class_where_none_is_given(kind, tmp_path,
     monkeypatch.setattr(inversion, "STEPS", 30)
     y = torch.arange(120) % 2
     x = (0.1 + 0.8 * y.view(-1, 1, 1, 1) + 0.02 * torch.rand(120, 1, 4, 4, generator=seed_generator(0))).clamp(0, 1)
-    model = (g.VAE(latent=2, hidden=32, lr=1e-2) if kind == "vae" else g.GAN(latent=2, hidden=32, lr=2e-3, ema=0.98))
+    model = g.VAE(latent=2, hidden=32, lr=1e-2) if kind == "vae" else g.GAN(latent=2, hidden=32, lr=2e-3, ema=0.98)
     model.fit(x, y, steps=150, progress=False)
     with pytest.raises(ValueError, match=r"decode\(z, y\) needs the class of every code"):
         model.decode(torch.zeros(2, 2))
     assert torch.equal(model.decode(torch.zeros(2, 2), np.array([0, 1])), model.decode(torch.zeros(2, 2), y[:2]))
-    restored = [g.inpaint(model, x[:2], torch.arange(16).view(4, 4) < 12), g.denoise(model, x[:2], 0.05),
-                g.upscale(model, F.avg_pool2d(x[:2], 2), 2)]
+    restored = [
+        g.inpaint(model, x[:2], torch.arange(16).view(4, 4) < 12),
+        g.denoise(model, x[:2], 0.05),
+        g.upscale(model, F.avg_pool2d(x[:2], 2), 2),
+    ]
     walk = g.interpolate(model, x[:1], x[1:2], 4)[0]
     for found in (*restored, walk[[0, -1]]):
         assert float(found[0].mean()) < 0.35 and float(found[1].mean()) > 0.65
@@ -119,7 +122,9 @@ def test_conditional_models_choose_the_class_where_none_is_given(kind, tmp_path,
 
 def test_denoising_counts_an_offset_as_error():
     """An autoencoder that says 0 for what is 3 with noise of 1: variance 9, so x is kept to 9/10; one column is enough."""
-    model = g.AutoEncoder(latent=1, hidden=4).fit(torch.randn(50, 1, generator=seed_generator(0)), steps=1, progress=False)
+    model = g.AutoEncoder(latent=1, hidden=4).fit(
+        torch.randn(50, 1, generator=seed_generator(0)), steps=1, progress=False
+    )
     model.decode = lambda z: torch.zeros(len(z), 1)
     x = torch.tensor([[10.0**0.5], [0.5]])
     torch.testing.assert_close(g.denoise(model, x, 1.0), torch.tensor([[0.9 * 10.0**0.5], [0.0]]))
@@ -171,7 +176,9 @@ def test_pictures_are_written(models, tmp_path):
         pictures.latent_map(models["mixture"], x, tmp_path / "no.png")
 
 
-@pytest.mark.parametrize("model", [g.VAE(latent=2, hidden=8), g.GAN(hidden=8), g.GaussianMixture(3, "diag", tol=0, init_params="random")])
+@pytest.mark.parametrize(
+    "model", [g.VAE(latent=2, hidden=8), g.GAN(hidden=8), g.GaussianMixture(3, "diag", tol=0, init_params="random")]
+)
 def test_evolution_is_a_gif_and_leaves_the_fit_as_it_is(model, tmp_path):
     x, _ = bars(60)
     pictures.evolution(model, x, tmp_path / "e.gif", n=4, frames=5, steps=8, progress=False)
@@ -198,7 +205,13 @@ def test_commands(tmp_path, capsys, monkeypatch):
     gen.info(tmp_path / "m.st")
     out = capsys.readouterr().out
     assert "RMSE" in out and "density: bound" in out and "next: gail-suite gen sample" in out
-    assert {p.name for p in tmp_path.glob("*.png")} == {"inpaint.png", "denoise.png", "upscale.png", "interpolate.png", "score.png"}
+    assert {p.name for p in tmp_path.glob("*.png")} == {
+        "inpaint.png",
+        "denoise.png",
+        "upscale.png",
+        "interpolate.png",
+        "score.png",
+    }
     with pytest.raises(ValueError, match="unknown model 'vea': did you mean VAE"):
         gen.fit("vea", "bars.npz")
     with pytest.raises(ValueError, match="unknown option of VAE 'laten': did you mean latent"):
@@ -220,33 +233,39 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("words, message", [
-    ("fit VAE bars.npz --set latent=abc", "--set latent=abc must be int, got str"),
-    ("fit VAE bars.npz --set latent=2.5", "--set latent=2.5 must be int, got float"),
-    ("fit VAE bars.npz --set latent=true", "--set latent=True must be int, got bool"),
-    ("fit VAE bars.npz --set lr=quick", "--set lr=quick must be float, got str"),
-    ("fit PixelCNN bars.npz --set levels=abc", "--set levels=abc must be int, got str"),
-    ("fit GaussianMixture bars.npz --set n_components=abc", "--set n_components=abc must be int, got str"),
-    ("fit GaussianMixture bars.npz --set lr=0.1", "unknown option of GaussianMixture 'lr'"),
-    ("fit GAN bars.npz --set training=1", "unknown option of GAN 'training'"),
-    ("fit GaussianMixture bars.npz --by-class", "GaussianMixture has no classes: leave out --by-class"),
-    ("fit VAE bars.npz --steps 0", "steps=0 must be at least 1"),
-    ("fit VAE bars.npz --out .", ". is a folder: name a file in it"),
-    ("fit VAE bars.npz --gif a.png", "a.png must end in .gif"),
-    ("fit VAE rows.npz --gif new/x.gif", "only images (N, C, H, W) can be filmed in training, got shape (48, 3)"),
-    ("fit VAE none.npz", "N >= 1, got shape (0, 1, 6, 6)"),
-    ("sample images.st -n 0", "n=0 must be at least 1"),
-    ("sample images.st -n -3", "n=-3 must be at least 1"),
-    ("sample images.st --out s.jpg", "s.jpg must end in .png, .npz or .npy"),
-    ("sample images.st --label 1", "this VAE was fitted without labels"),
-    ("inpaint images.st bars.npz -n 0", "-n 0 must be at least 1"),
-    ("inpaint vectors.st rows.npz", "vectors.st was fitted on samples of shape (3,): only images have parts to restore"),
-    ("upscale vectors.st rows.npz", "only images have parts to restore"),
-    ("upscale images.st bars.npz --factor 0", "--factor 0 must divide the images' 6x6 pixels"),
-    ("upscale images.st bars.npz --factor 16", "--factor 16 must divide the images' 6x6 pixels"),
-    ("interpolate images.st bars.npz --pairs 0", "--pairs 0 must be at least 1"),
-    ("score images.st bars.npz --worst 0", "--worst 0 must be at least 1"),
-])
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("fit VAE bars.npz --set latent=abc", "--set latent=abc must be int, got str"),
+        ("fit VAE bars.npz --set latent=2.5", "--set latent=2.5 must be int, got float"),
+        ("fit VAE bars.npz --set latent=true", "--set latent=True must be int, got bool"),
+        ("fit VAE bars.npz --set lr=quick", "--set lr=quick must be float, got str"),
+        ("fit PixelCNN bars.npz --set levels=abc", "--set levels=abc must be int, got str"),
+        ("fit GaussianMixture bars.npz --set n_components=abc", "--set n_components=abc must be int, got str"),
+        ("fit GaussianMixture bars.npz --set lr=0.1", "unknown option of GaussianMixture 'lr'"),
+        ("fit GAN bars.npz --set training=1", "unknown option of GAN 'training'"),
+        ("fit GaussianMixture bars.npz --by-class", "GaussianMixture has no classes: leave out --by-class"),
+        ("fit VAE bars.npz --steps 0", "steps=0 must be at least 1"),
+        ("fit VAE bars.npz --out .", ". is a folder: name a file in it"),
+        ("fit VAE bars.npz --gif a.png", "a.png must end in .gif"),
+        ("fit VAE rows.npz --gif new/x.gif", "only images (N, C, H, W) can be filmed in training, got shape (48, 3)"),
+        ("fit VAE none.npz", "N >= 1, got shape (0, 1, 6, 6)"),
+        ("sample images.st -n 0", "n=0 must be at least 1"),
+        ("sample images.st -n -3", "n=-3 must be at least 1"),
+        ("sample images.st --out s.jpg", "s.jpg must end in .png, .npz or .npy"),
+        ("sample images.st --label 1", "this VAE was fitted without labels"),
+        ("inpaint images.st bars.npz -n 0", "-n 0 must be at least 1"),
+        (
+            "inpaint vectors.st rows.npz",
+            "vectors.st was fitted on samples of shape (3,): only images have parts to restore",
+        ),
+        ("upscale vectors.st rows.npz", "only images have parts to restore"),
+        ("upscale images.st bars.npz --factor 0", "--factor 0 must divide the images' 6x6 pixels"),
+        ("upscale images.st bars.npz --factor 16", "--factor 16 must divide the images' 6x6 pixels"),
+        ("interpolate images.st bars.npz --pairs 0", "--pairs 0 must be at least 1"),
+        ("score images.st bars.npz --worst 0", "--worst 0 must be at least 1"),
+    ],
+)
 def test_mistakes_at_the_command_line_are_answered_in_one_line(words, message, folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
     assert main(["gen", *words.split()]) == 1
@@ -256,12 +275,23 @@ def test_mistakes_at_the_command_line_are_answered_in_one_line(words, message, f
 
 def test_every_trained_model_takes_the_recipe_and_files_go_to_new_folders(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
-    for model, size in (("PixelCNN", "layers=1"), ("PixelRNN", "layers=1"), ("GAN", "hidden=4"), ("AutoEncoder", "hidden=4")):
+    for model, size in (
+        ("PixelCNN", "layers=1"),
+        ("PixelRNN", "layers=1"),
+        ("GAN", "hidden=4"),
+        ("AutoEncoder", "hidden=4"),
+    ):
         words = f"fit {model} bars.npz --steps 1 -q --set {size} --set lr=1e-2 --set ema=0 --out new/m.st"
         assert main(["gen", *words.split()]) == 0
         assert g.load(folder / "new/m.st").config["lr"] == 0.01
-    for verb in ("fit VAE bars.npz --by-class --steps 3 --set hidden=4 --gif film/v.gif", "sample new/v.st -n 2 --label 1",
-                 "score new/v.st bars.npz", "denoise new/v.st bars.npz -n 2", "inpaint new/v.st bars.npz -n 2", "interpolate new/v.st bars.npz --pairs 1"):
+    for verb in (
+        "fit VAE bars.npz --by-class --steps 3 --set hidden=4 --gif film/v.gif",
+        "sample new/v.st -n 2 --label 1",
+        "score new/v.st bars.npz",
+        "denoise new/v.st bars.npz -n 2",
+        "inpaint new/v.st bars.npz -n 2",
+        "interpolate new/v.st bars.npz --pairs 1",
+    ):
         target = "new/v.st" if verb.startswith("fit") else f"deep/{verb.split()[0]}.png"
         assert main(["gen", *verb.split(), "--device", "cpu", "-q", "--out", target]) == 0, capsys.readouterr().err
         assert (folder / target).is_file()

@@ -55,7 +55,9 @@ def test_save_and_load_are_bit_equal(tmp_path):
     copy = g.load(path)
     x = vectors(50, seed=2)
     assert copy.config == model.config and copy.calibration == model.calibration
-    assert torch.equal(copy.log_prob(x), model.log_prob(x)) and torch.equal(copy.sample(20, seed=3), model.sample(20, seed=3))
+    assert torch.equal(copy.log_prob(x), model.log_prob(x)) and torch.equal(
+        copy.sample(20, seed=3), model.sample(20, seed=3)
+    )
     assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
 
 
@@ -73,7 +75,9 @@ def test_load_reads_every_header_length(tmp_path):
 def test_a_header_that_does_not_fit_its_tensors_is_named(tmp_path):
     from generative.files import read_tensors, write_tensors
 
-    header, tensors = read_tensors(g.VAE(latent=1, hidden=4).fit(vectors(), steps=1, progress=False).save(tmp_path / "m.safetensors"))
+    header, tensors = read_tensors(
+        g.VAE(latent=1, hidden=4).fit(vectors(), steps=1, progress=False).save(tmp_path / "m.safetensors")
+    )
     for name, value in (("spec", "{}"), ("config", '{"latent": 2, "hidden": 4}'), ("calibration", "null")):
         path = write_tensors(tmp_path / "bad.safetensors", tensors, header | {name: value})
         with pytest.raises(ValueError, match="is a damaged model"):
@@ -93,12 +97,19 @@ def test_a_file_that_was_cut_is_damaged_and_no_pickle(tmp_path):
     raise AssertionError("no file began with the byte of a pickle")
 
 
-@pytest.mark.parametrize(("option", "value", "message"), [
-    ("patience", -1, "patience must be 0 or more"), ("clip", 0, "clip is the largest norm of a gradient"),
-    ("ema", 2, r"ema is a decay in \[0, 1\)"), ("precision", "float64", "unknown precision 'float64'"),
-    ("betas", 0.9, "betas are two decays"), ("optimiser", "sgd", "unknown optimiser 'sgd'"), ("steps", 0, "steps must be at least 1"),
-    ("lr", float("nan"), "lr must be 0 or more"),
-])
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("patience", -1, "patience must be 0 or more"),
+        ("clip", 0, "clip is the largest norm of a gradient"),
+        ("ema", 2, r"ema is a decay in \[0, 1\)"),
+        ("precision", "float64", "unknown precision 'float64'"),
+        ("betas", 0.9, "betas are two decays"),
+        ("optimiser", "sgd", "unknown optimiser 'sgd'"),
+        ("steps", 0, "steps must be at least 1"),
+        ("lr", float("nan"), "lr must be 0 or more"),
+    ],
+)
 def test_training_that_cannot_work_is_refused(option, value, message):
     with pytest.raises(ValueError, match=message):
         g.VAE(**{option: value})
@@ -117,8 +128,16 @@ LABELS = np.arange(60) % 2
 STRIPES = np.stack([np.eye(4)[[k] * 4] * 0.5 + 0.25 for k in LABELS])[:, None].astype(np.float32)
 
 
-@pytest.mark.parametrize("refused", [
-    {"val": np.zeros((9, 1, 3, 3))}, {"val": (STRIPES[:9], LABELS[:9])}, {"y": LABELS, "val": STRIPES[:9]}, {"resume": True}, {"device": "abacus"}])
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"val": np.zeros((9, 1, 3, 3))},
+        {"val": (STRIPES[:9], LABELS[:9])},
+        {"y": LABELS, "val": STRIPES[:9]},
+        {"resume": True},
+        {"device": "abacus"},
+    ],
+)
 def test_whatever_fit_refuses_leaves_what_was_fitted(refused):
     model = g.VAE(latent=2, hidden=8).fit(STRIPES, steps=3, progress=False)
     before = model.sample(3, seed=0), model.score(STRIPES[:5])
@@ -130,23 +149,33 @@ def test_whatever_fit_refuses_leaves_what_was_fitted(refused):
 def test_labels_of_held_out_data_are_refused_before_training_where_the_data_have_none():
     seen = []
     with pytest.raises(ValueError, match=r"val has labels, but the data have none: give fit\(x, y, val=\(x, y\)\)"):
-        g.GAN(latent=2, hidden=8).fit(STRIPES, steps=3, progress=False, val=(STRIPES, LABELS), on_step=lambda step, _: seen.append(step))
+        g.GAN(latent=2, hidden=8).fit(
+            STRIPES, steps=3, progress=False, val=(STRIPES, LABELS), on_step=lambda step, _: seen.append(step)
+        )
     assert not seen
 
 
 @pytest.mark.parametrize("kind", [g.VAE, g.GAN, g.PixelCNN])
 def test_scores_of_a_conditional_model_have_a_scale_with_labels_and_one_without(kind, tmp_path):
     rng = np.random.default_rng(0)
-    x = (rng.random((300, 1, 4, 4)) < np.repeat(STRIPES[:2], 150, 0)).astype(np.float32)  # classes side by side, both drawn from anew
+    x = (rng.random((300, 1, 4, 4)) < np.repeat(STRIPES[:2], 150, 0)).astype(
+        np.float32
+    )  # classes side by side, both drawn from anew
     y, order = np.repeat([0, 1], 150), rng.permutation(300)
-    x, y = np.concatenate([x[order[:200]], x[np.sort(order[200:])]]), np.concatenate([y[order[:200]], y[np.sort(order[200:])]])
+    x, y = (
+        np.concatenate([x[order[:200]], x[np.sort(order[200:])]]),
+        np.concatenate([y[order[:200]], y[np.sort(order[200:])]]),
+    )
     sizes = {"hidden": 16} if kind is not g.PixelCNN else {"features": 4, "layers": 1}
     model = kind(**sizes).fit(x[:200], y[:200], steps=30, progress=False, val=(x[200:], y[200:]))
     for labels in (y[200:], None):
         score = model.score(x[200:], labels)
         assert (score == 1).float().mean() >= 0.5 and 0.01 <= (score < np.exp(-1) + 1e-6).float().mean() <= 0.12
     again = g.load(model.save(tmp_path / "model.safetensors"))
-    assert torch.equal(again.score(x[200:]), model.score(x[200:])) and again.calibration_without_labels == model.calibration_without_labels
+    assert (
+        torch.equal(again.score(x[200:]), model.score(x[200:]))
+        and again.calibration_without_labels == model.calibration_without_labels
+    )
 
 
 def test_the_scale_without_labels_is_of_all_classes(monkeypatch):
@@ -162,13 +191,21 @@ def test_seeds_and_settings_may_be_numpys(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 2))
     a, b = (g.GaussianMixture(2).fit(x, seed=s) for s in (np.int64(3), 3))
     assert torch.equal(a.sample(4, seed=np.int64(1)), b.sample(4, seed=1))
-    model = g.BayesianGaussianMixture(2, degrees_of_freedom_prior=np.int64(5), weight_concentration_prior=np.float32(0.5)).fit(x)
+    model = g.BayesianGaussianMixture(
+        2, degrees_of_freedom_prior=np.int64(5), weight_concentration_prior=np.float32(0.5)
+    ).fit(x)
     assert g.load(model.save(tmp_path / "m.safetensors")).config["degrees_of_freedom_prior"] == 5
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: g.PixelCNN(levels=16, binarize=True), "binarize makes 2 levels, got levels=16"), (lambda: g.GAN(r1=-1), "0 or more, got -1"),
-    (lambda: g.DCGAN(r1=float("nan")), "0 or more, got nan"), (lambda: g.VAE(min_sd=-1), "min_sd must be above 0, got -1")])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: g.PixelCNN(levels=16, binarize=True), "binarize makes 2 levels, got levels=16"),
+        (lambda: g.GAN(r1=-1), "0 or more, got -1"),
+        (lambda: g.DCGAN(r1=float("nan")), "0 or more, got nan"),
+        (lambda: g.VAE(min_sd=-1), "min_sd must be above 0, got -1"),
+    ],
+)
 def test_settings_that_would_do_nothing_or_harm_are_refused_before_training(make, message):
     with pytest.raises(ValueError, match=message):
         make().fit(np.random.default_rng(0).random((20, 1, 8, 8)), steps=1, progress=False)
@@ -195,18 +232,23 @@ def test_a_mixture_of_images_knows_its_own_samples():
         assert torch.isfinite(model.log_prob(drawn)).all() and model.score(drawn).min() > 0
 
 
-@pytest.mark.parametrize("labels, message", [(np.arange(60) * 0.5, "numbers with fractions"), (np.array(["a"] * 60), "of <U1"),
-                                             (np.full(60, -1), "from -1")])
+@pytest.mark.parametrize(
+    "labels, message",
+    [(np.arange(60) * 0.5, "numbers with fractions"), (np.array(["a"] * 60), "of <U1"), (np.full(60, -1), "from -1")],
+)
 def test_labels_that_are_no_numbers_of_classes_are_refused(labels, message):
     with pytest.raises(ValueError, match=message):
         g.VAE(hidden=4).fit(torch.rand(60, 3), labels, steps=1, progress=False)
 
 
-@pytest.mark.parametrize("content, message", [
-    (pickle.dumps({"a": 1}), "is a pickle or torch.save archive"),
-    (b"PK\x03\x04rest", "is a pickle or torch.save archive"),
-    (b"hello", "not a readable safetensors file"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (pickle.dumps({"a": 1}), "is a pickle or torch.save archive"),
+        (b"PK\x03\x04rest", "is a pickle or torch.save archive"),
+        (b"hello", "not a readable safetensors file"),
+    ],
+)
 def test_load_refuses_other_files(tmp_path, content, message):
     path = tmp_path / "model.bin"
     path.write_bytes(content)
@@ -247,9 +289,14 @@ def test_labels_are_refused_where_they_would_be_ignored():
     y = torch.zeros(200, dtype=torch.int64)
     model = g.GaussianMixture(2).fit(vectors(), y)
     assert model.spec["n_classes"] == 0
-    for call in (lambda: model.sample(2, y=1), lambda: model.log_prob(vectors(), y), lambda: model.score(vectors(), y),
-                 lambda: g.complete(model, vectors(), torch.ones(3), 0), lambda: g.inpaint(model, vectors(), torch.ones(3), y=y),
-                 lambda: g.denoise(model, vectors(), 0.1, y=y)):
+    for call in (
+        lambda: model.sample(2, y=1),
+        lambda: model.log_prob(vectors(), y),
+        lambda: model.score(vectors(), y),
+        lambda: g.complete(model, vectors(), torch.ones(3), 0),
+        lambda: g.inpaint(model, vectors(), torch.ones(3), y=y),
+        lambda: g.denoise(model, vectors(), 0.1, y=y),
+    ):
         with pytest.raises(ValueError, match="GaussianMixture has no classes: leave y out"):
             call()
     plain = g.VAE(latent=1, hidden=4).fit(vectors(), steps=1, progress=False)
@@ -269,8 +316,9 @@ def test_a_fit_forgets_the_one_before_and_takes_numpy_numbers(tmp_path):
     assert g.GaussianMixture(np.int64(3)).fit(vectors()).save(tmp_path / "m.safetensors").is_file()
 
 
-@pytest.mark.parametrize("levels, expected", [(2, ("binary", 2)), (17, ("categorical", 17)), (64, ("categorical", 64)),
-                                              (256, ("grey", 256))])
+@pytest.mark.parametrize(
+    "levels, expected", [(2, ("binary", 2)), (17, ("categorical", 17)), (64, ("categorical", 64)), (256, ("grey", 256))]
+)
 def test_value_type_is_inferred(levels, expected):
     x = (torch.randint(levels, (500, 1, 4, 4), generator=seed_generator(0)) / (levels - 1)).float()
     assert infer_values(x) == expected

@@ -30,14 +30,17 @@ def fit(model: g.VAE, x: torch.Tensor, y: torch.Tensor | None = None, steps: int
 
 def linear_gaussian() -> tuple[g.VAE, torch.distributions.MultivariateNormal, torch.Tensor]:
     """A VAE with linear coders has the exact density N(b, W W^T + diag(sd^2)), in standardised units times the scale."""
-    x = torch.randn(400, 3, generator=seed_generator(0)) @ torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, -0.7], [0.0, 0.0, 0.4]])
+    x = torch.randn(400, 3, generator=seed_generator(0)) @ torch.tensor(
+        [[1.0, 0.5, 0.0], [0.0, 1.0, -0.7], [0.0, 0.0, 0.4]]
+    )
     model = fit(g.VAE(latent=2, layers=0, likelihood="gaussian", lr=0.02), x, steps=250)
     dense, likelihood = model.net.decoder.dense[0], model.net.likelihood
     root = torch.diag(likelihood.scale)
     w, sd = root @ dense.weight, likelihood._sd() * likelihood.scale
     covariance = w @ w.T + torch.diag(sd**2)
-    exact = torch.distributions.MultivariateNormal((dense.bias * likelihood.scale + likelihood.centre).double().detach(),
-                                                   covariance.double().detach())
+    exact = torch.distributions.MultivariateNormal(
+        (dense.bias * likelihood.scale + likelihood.centre).double().detach(), covariance.double().detach()
+    )
     return model, exact, x[:100]
 
 
@@ -63,7 +66,9 @@ def test_bernoulli_decoder_normalises():
     images = torch.tensor([[b >> i & 1 for i in range(4)] for b in range(16)]).float().view(16, 1, 2, 2)
     with torch.no_grad():
         out = model.net.decode(torch.randn(4000, 2, generator=seed_generator(0)), None)
-        total = torch.stack([model.net.likelihood.log_prob(i[None], out.unsqueeze(1)).exp().mean() for i in images]).sum()
+        total = torch.stack(
+            [model.net.likelihood.log_prob(i[None], out.unsqueeze(1)).exp().mean() for i in images]
+        ).sum()
     assert float(total) == pytest.approx(1.0, abs=1e-4)
 
 
@@ -72,7 +77,9 @@ def test_likelihood_draws_have_its_mean(kind, levels):
     likelihood = Likelihood(kind, {"event_shape": [1, 2, 2], "levels": levels}, 0.1)
     out = torch.randn(1, 1, 2, 2, likelihood.per_value, generator=seed_generator(1)).detach()
     with torch.no_grad():
-        draws = likelihood.draw(out.expand(20_000, -1, -1, -1, -1), likelihood.noise((20_000, 1, 2, 2), seed_generator(2)))
+        draws = likelihood.draw(
+            out.expand(20_000, -1, -1, -1, -1), likelihood.noise((20_000, 1, 2, 2), seed_generator(2))
+        )
         torch.testing.assert_close(draws.mean(0), likelihood.mean(out)[0], atol=0.02, rtol=0)
 
 
@@ -99,13 +106,24 @@ def test_every_parameter_gets_a_gradient(arch, size, likelihood, labelled):
     assert missing == []
 
 
-@pytest.mark.parametrize("config", [{}, {"objective": "iwae", "k_train": 4}, {"beta": 0.5}, {"free_bits": 0.5},
-                                    {"prior_components": 3}, {"binarize": True}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"objective": "iwae", "k_train": 4},
+        {"beta": 0.5},
+        {"free_bits": 0.5},
+        {"prior_components": 3},
+        {"binarize": True},
+    ],
+)
 def test_options_fit_save_and_load(tmp_path, config):
     x = rand(80, 1, 4, 4) if config.get("binarize") else binary(80)
     model = fit(small(**config), x)
     copy = g.load(model.save(tmp_path / "vae.safetensors"))
-    assert torch.equal(copy.log_prob(x), model.log_prob(x)) and torch.equal(copy.sample(9, seed=1), model.sample(9, seed=1))
+    assert torch.equal(copy.log_prob(x), model.log_prob(x)) and torch.equal(
+        copy.sample(9, seed=1), model.sample(9, seed=1)
+    )
     assert set(model.sample(9, seed=1).unique().tolist()) <= {0.0, 1.0}
     again = fit(small(**config), x)
     assert torch.equal(again.log_prob(x), model.log_prob(x))
@@ -126,7 +144,9 @@ def test_log_prob_and_sample_agree():
     """Samples are as likely as the data the model was fitted to, for a model that fits well."""
     x = binary(1000)
     model = fit(small(), x, steps=120)
-    assert float(model.log_prob(model.sample(1000, seed=0)).mean()) == pytest.approx(float(model.log_prob(x).mean()), abs=0.3)
+    assert float(model.log_prob(model.sample(1000, seed=0)).mean()) == pytest.approx(
+        float(model.log_prob(x).mean()), abs=0.3
+    )
 
 
 def test_class_conditional_sums_over_its_classes():
@@ -160,7 +180,9 @@ def test_the_mixture_is_of_codes_of_drawn_images_and_not_of_grey_ones():
 
 def test_mistakes_are_answered():
     grey = rand(40, 1, 4, 4)
-    with pytest.raises(ValueError, match=r"likelihood='bernoulli' takes values 0 and 1, but \d+ values in \[.*\] are not"):
+    with pytest.raises(
+        ValueError, match=r"likelihood='bernoulli' takes values 0 and 1, but \d+ values in \[.*\] are not"
+    ):
         fit(small(likelihood="bernoulli"), grey)
     model = fit(small(), binary(40), steps=2)
     with pytest.raises(ValueError, match="takes values 0 and 1"):
@@ -197,5 +219,3 @@ def test_samples_and_bounds_do_not_depend_on_the_slices(monkeypatch):
     torch.testing.assert_close(model.log_prob(x, y), bounds, rtol=0, atol=1e-4)
     torch.testing.assert_close(model.decode(torch.zeros(50, 2), y=1), codes)
     assert torch.equal(model.sample(50, seed=1), samples)
-
-

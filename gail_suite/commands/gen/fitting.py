@@ -66,7 +66,9 @@ def fit(
     if by_class and not getattr(g, name).conditional:
         raise ValueError(f"{name} has no classes: leave out --by-class, or fit a VAE, GAN, DCGAN, PixelCNN or PixelRNN")
     if gif is not None and (checkpoint is not None or resume):
-        raise ValueError("--gif trains in parts and keeps no checkpoints: leave out --checkpoint and --resume, or --gif")
+        raise ValueError(
+            "--gif trains in parts and keeps no checkpoints: leave out --checkpoint and --resume, or --gif"
+        )
     fitted = getattr(g, name)(**options(getattr(g, name), set_ or []))
     if root is not None and data != "mnist":
         raise ValueError(f"--root is the folder of mnist's files, but the data are {data}: leave it out")

@@ -68,7 +68,9 @@ def interpolate(
         raise ValueError(f"--pairs {pairs} must be at least 1")
     model, x = model_and_test(file, data, 2 * pairs, root, device)
     if len(x) < 2 * pairs:
-        raise ValueError(f"{pairs} walks need {2 * pairs} test samples and {data} has {len(x)}: lower --pairs to {len(x) // 2}")
+        raise ValueError(
+            f"{pairs} walks need {2 * pairs} test samples and {data} has {len(x)}: lower --pairs to {len(x) // 2}"
+        )
     walks = g.interpolate(model, x[:pairs], x[pairs : 2 * pairs], n)
     if out.suffix == ".png":
         g.pictures.grid(walks.flatten(0, 1), out, columns=n)

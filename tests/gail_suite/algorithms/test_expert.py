@@ -17,10 +17,27 @@ from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import SACConfig
 
 SMALL = ExpertConfig(
-    sac=SACConfig(hidden=(64, 64), batch_size=64, gamma=0.95, actor_lr=1e-3, critic_lr=1e-3, tau=0.02, actor_delay=1,
-                  average_rate=0.05),
-    loop=LoopConfig(n_envs=4, warm_up=200, capacity=5000, eval_every=10_000, eval_episodes=2, checkpoint_every=400,
-                    log_every=200, random_warm_up=True))
+    sac=SACConfig(
+        hidden=(64, 64),
+        batch_size=64,
+        gamma=0.95,
+        actor_lr=1e-3,
+        critic_lr=1e-3,
+        tau=0.02,
+        actor_delay=1,
+        average_rate=0.05,
+    ),
+    loop=LoopConfig(
+        n_envs=4,
+        warm_up=200,
+        capacity=5000,
+        eval_every=10_000,
+        eval_episodes=2,
+        checkpoint_every=400,
+        log_every=200,
+        random_warm_up=True,
+    ),
+)
 
 
 def test_features_standardise_drop_constants_and_floor_the_deviation():
@@ -46,7 +63,9 @@ def test_positions_and_velocities_are_seen(env_id, n):
 def test_a_loaded_actor_acts_as_the_policy_under_another_input_map():
     expert = demos.expert("Ant-v5")
     obs = observations("Ant-v5", 0, expert, n_steps=20, n_envs=2)
-    features = Features(np.arange(27), np.linspace(-1, 1, 27, dtype=np.float32), np.linspace(0.5, 3, 27, dtype=np.float32))
+    features = Features(
+        np.arange(27), np.linspace(-1, 1, 27, dtype=np.float32), np.linspace(0.5, 3, 27, dtype=np.float32)
+    )
     actor = Actor(27, 8)
     load_actor(actor, expert, features)
     with torch.no_grad():
@@ -61,7 +80,9 @@ def test_a_policy_that_reads_hidden_columns_is_refused():
 
 
 def test_the_tasks_reward_is_scaled():
-    window = Window(*(torch.ones(2, 3, 1) for _ in range(3)), torch.full((2, 3), 4.0), *(torch.zeros(2, 3) for _ in range(2)))
+    window = Window(
+        *(torch.ones(2, 3, 1) for _ in range(3)), torch.full((2, 3), 4.0), *(torch.zeros(2, 3) for _ in range(2))
+    )
     assert torch.equal(TaskReward(0.25).rewards(window), torch.ones(2, 3))
 
 
@@ -79,7 +100,9 @@ def test_learns_the_toy_and_resumes(tmp_path):
 
 
 def test_reward_is_folded_at_the_cap_before_it_is_scaled():
-    window = Window(*(torch.zeros(1, 3, 2) for _ in range(3)), torch.tensor([[-1.0, 4.0, 9.0]]), torch.zeros(1, 3), torch.ones(1, 3))
+    window = Window(
+        *(torch.zeros(1, 3, 2) for _ in range(3)), torch.tensor([[-1.0, 4.0, 9.0]]), torch.zeros(1, 3), torch.ones(1, 3)
+    )
     torch.testing.assert_close(TaskReward(0.1, 5.0).rewards(window), torch.tensor([[-0.1, 0.4, 0.1]]))
     torch.testing.assert_close(TaskReward(0.1).rewards(window), torch.tensor([[-0.1, 0.4, 0.9]]))
 
@@ -87,18 +110,24 @@ def test_reward_is_folded_at_the_cap_before_it_is_scaled():
 def test_a_resumed_run_needs_nothing_of_the_policy_that_it_began_with(tmp_path):
     first = ExpertTrainer(envs.TOY_ID, SMALL, 0, tmp_path / "first").train(400, quiet=True)
     start = first.save(tmp_path / "start")
-    ExpertTrainer(envs.TOY_ID, dataclasses.replace(SMALL, warm_start=str(start)), 0, tmp_path / "second").train(400, quiet=True)
+    ExpertTrainer(envs.TOY_ID, dataclasses.replace(SMALL, warm_start=str(start)), 0, tmp_path / "second").train(
+        400, quiet=True
+    )
     shutil.rmtree(start)
     assert ExpertTrainer.resume(tmp_path / "second").loop.steps == 400
     with pytest.raises(ValueError, match="holds a run already"):
         ExpertTrainer(envs.TOY_ID, SMALL, 1, tmp_path / "second").train(400, quiet=True)
 
 
-@pytest.mark.parametrize(("changes", "meta", "hidden", "message"), [
-    ({}, {}, (256,), r"layers are \[256, 256\] wide and the learner's \[256\]: set sac.hidden=\[256, 256\]"),
-    ({}, {}, (256, 256, 256), "wide and the learner's"),
-    ({}, {"activation": "tanh"}, (256, 256), "no squashed Gaussian of relu layers"),
-    ({"log_std": np.zeros(8)}, {}, (256, 256), "no squashed Gaussian of relu layers")])
+@pytest.mark.parametrize(
+    ("changes", "meta", "hidden", "message"),
+    [
+        ({}, {}, (256,), r"layers are \[256, 256\] wide and the learner's \[256\]: set sac.hidden=\[256, 256\]"),
+        ({}, {}, (256, 256, 256), "wide and the learner's"),
+        ({}, {"activation": "tanh"}, (256, 256), "no squashed Gaussian of relu layers"),
+        ({"log_std": np.zeros(8)}, {}, (256, 256), "no squashed Gaussian of relu layers"),
+    ],
+)
 def test_a_policy_that_the_learner_cannot_hold_is_refused(changes, meta, hidden, message):
     expert = demos.expert("Ant-v5")
     tensors = {k: v for k, v in expert.tensors.items() if not (changes and k.startswith("log_std"))} | changes

@@ -20,12 +20,23 @@ from gail_suite.runs.config import build, recorded
 from gail_suite.runs.runlog import RunLocked, RunLog, read_metrics
 
 SMALL = GAILConfig(
-    bc=BCConfig(hidden=(64, 64), steps=100), warm_start=False,
+    bc=BCConfig(hidden=(64, 64), steps=100),
+    warm_start=False,
     adversary=AdversaryConfig(hidden=(32,), batch_size=64, recent=5000, lr=1e-3, every=1, gradient_penalty=1.0),
-    sac=SACConfig(hidden=(64, 64), batch_size=64, gamma=0.95, actor_lr=1e-3, critic_lr=1e-3, tau=0.02, actor_delay=1,
-                  average_rate=0.05),
-    loop=LoopConfig(n_envs=4, warm_up=200, capacity=5000, eval_every=1000, eval_episodes=2, checkpoint_every=400,
-                    log_every=200))
+    sac=SACConfig(
+        hidden=(64, 64),
+        batch_size=64,
+        gamma=0.95,
+        actor_lr=1e-3,
+        critic_lr=1e-3,
+        tau=0.02,
+        actor_delay=1,
+        average_rate=0.05,
+    ),
+    loop=LoopConfig(
+        n_envs=4, warm_up=200, capacity=5000, eval_every=1000, eval_episodes=2, checkpoint_every=400, log_every=200
+    ),
+)
 
 
 def weights(gail):
@@ -70,7 +81,9 @@ def test_a_horizon_makes_a_short_run_the_beginning_of_a_long_one(toy_demos, tmp_
     killed(GAIL(envs.TOY_ID, toy_demos, decaying, 0, tmp_path / "long"), 800, 400, eval_episodes=1)
     digests = {}
     for horizon in (0, 800):
-        short = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(decaying, loop=dataclasses.replace(SMALL.loop, horizon=horizon)))
+        short = GAIL(
+            envs.TOY_ID, toy_demos, dataclasses.replace(decaying, loop=dataclasses.replace(SMALL.loop, horizon=horizon))
+        )
         short.train(400, eval_episodes=0)
         digests[horizon] = weights(short)
     assert weights(GAIL.resume(tmp_path / "long")) == digests[800] != digests[0]
@@ -94,9 +107,15 @@ def test_expert_rows_share_discount_and_bound():
     assert inputs["target_bounds"] == pytest.approx((0.0, 5.0))
 
 
-@pytest.mark.parametrize("reward, expert_reward, bounds", [
-    ("logd", -0.7, (-50.0, 0.0)),  # clipped at 5 a step, and ending costs nothing
-    ("airl", 0.2, (-10.0, 10.0)), ("airl", 3.0, (-30.0, 30.0)), ("fairl", -2.0, (-20.0, 20.0))])
+@pytest.mark.parametrize(
+    "reward, expert_reward, bounds",
+    [
+        ("logd", -0.7, (-50.0, 0.0)),  # clipped at 5 a step, and ending costs nothing
+        ("airl", 0.2, (-10.0, 10.0)),
+        ("airl", 3.0, (-30.0, 30.0)),
+        ("fairl", -2.0, (-20.0, 20.0)),
+    ],
+)
 def test_bounds_of_rewards_that_may_be_negative(reward, expert_reward, bounds):
     a = adversary(reward=reward)
     a.expert_reward = expert_reward
@@ -126,7 +145,9 @@ def test_terminated_expert_pairs_do_not_bootstrap():
 
 def test_reward_is_the_softplus_of_the_logit_and_is_clipped():
     a = adversary(reward_clip=0.7)
-    window = Window(torch.randn(5, 3, 2), torch.randn(5, 3, 1), torch.randn(5, 3, 2), *(torch.zeros(5, 3) for _ in range(3)))
+    window = Window(
+        torch.randn(5, 3, 2), torch.randn(5, 3, 1), torch.randn(5, 3, 2), *(torch.zeros(5, 3) for _ in range(3))
+    )
     logits = a.net(torch.cat([window.features, window.actions], -1))
     expected = torch.nn.functional.softplus(logits).clamp(max=0.7)
     torch.testing.assert_close(a.rewards(window), expected.detach())
@@ -154,15 +175,23 @@ def test_resume_of_an_on_policy_run_gives_its_own_trainer(tmp_path, toy_demos):
     from gail_suite.algorithms.gail_onpolicy import OnPolicyGAIL, onpolicy_config
 
     config = onpolicy_config("ppo")
-    config = dataclasses.replace(config, learner=dataclasses.replace(config.learner, n_envs=4, batch_steps=256, epochs=1))
+    config = dataclasses.replace(
+        config, learner=dataclasses.replace(config.learner, n_envs=4, batch_steps=256, epochs=1)
+    )
     OnPolicyGAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path).train(256, eval_episodes=0)
     assert isinstance(GAIL.resume(tmp_path), OnPolicyGAIL)
 
 
 def test_absorbing_state_pays_for_ever_after_a_termination():
     a = adversary(absorbing=True, reward_clip=5.0)
-    window = Window(torch.randn(4, 2, 2), torch.randn(4, 2, 1), torch.randn(4, 2, 2), torch.zeros(4, 2),
-                    torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]), torch.ones(4, 2))
+    window = Window(
+        torch.randn(4, 2, 2),
+        torch.randn(4, 2, 1),
+        torch.randn(4, 2, 2),
+        torch.zeros(4, 2),
+        torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]),
+        torch.ones(4, 2),
+    )
     with torch.no_grad():
         plain = a.reward(a.net(torch.cat([window.features, window.actions, torch.zeros(4, 2, 1)], -1)))
         end = a.reward(a.net(torch.tensor([[0.0, 0.0, 0.0, 1.0]])))
@@ -174,7 +203,9 @@ def test_discriminator_learns_from_an_absorbing_pair_for_each_fall():
     a = adversary(absorbing=True, lr=1e-2)
     replay = Replay(100, 2, 2, 1)
     for i in range(10):
-        replay.add(np.zeros((2, 2)), np.zeros((2, 1)), np.zeros((2, 2)), np.zeros(2), np.full(2, i % 2), np.full(2, i % 2))
+        replay.add(
+            np.zeros((2, 2)), np.zeros((2, 1)), np.zeros((2, 2)), np.zeros(2), np.full(2, i % 2), np.full(2, i % 2)
+        )
     generator = torch.Generator().manual_seed(0)
     before = float(a.net(a.absorbing_pair).detach())
     for _ in range(200):
@@ -192,8 +223,14 @@ def test_learns_the_toy_with_absorbing_states(toy_demos):
 def test_a_termination_costs_more_and_more_of_the_attainable_return():
     a = adversary(termination_cost=1.0, termination_cost_final=3.0)
     a.expert_reward = 0.5
-    window = Window(torch.randn(1, 2, 2), torch.randn(1, 2, 1), torch.randn(1, 2, 2), torch.zeros(1, 2),
-                    torch.tensor([[0.0, 1.0]]), torch.ones(1, 2))
+    window = Window(
+        torch.randn(1, 2, 2),
+        torch.randn(1, 2, 1),
+        torch.randn(1, 2, 2),
+        torch.zeros(1, 2),
+        torch.tensor([[0.0, 1.0]]),
+        torch.ones(1, 2),
+    )
     plain = adversary().rewards(window)  # the same network
     # half way the cost is (1 + 3) / 2 = 2 returns of 0.5 / (1 - 0.9) = 5 each, at the step that ends
     a.set_progress(0.5)
@@ -240,6 +277,7 @@ def test_a_refused_process_changes_nothing_in_the_run(toy_demos, tmp_path):
 @pytest.fixture(scope="module")
 def pendulum():
     """A task of Gymnasium that is none of MuJoCo's, with a policy that does nothing for expert."""
+
     def nothing(obs, state=None, episode_start=None, deterministic=False):
         return np.zeros((len(obs), 1), np.float32), state
 
@@ -253,10 +291,14 @@ def test_a_task_whose_simulator_cannot_be_read_goes_on_with_new_episodes(pendulu
     resumed = GAIL.resume(tmp_path / "run")
     assert resumed.loop.steps == 400 and (resumed.loop.running == 0).all()
     replay = resumed.loop.replay
-    assert replay.done[replay.written - 1].all() and not replay.terminated[replay.written - 1].any()  # windows end, values go on
+    assert (
+        replay.done[replay.written - 1].all() and not replay.terminated[replay.written - 1].any()
+    )  # windows end, values go on
     resumed.train(800, eval_episodes=0)
     assert (tmp_path / "run" / "policy" / "policy.json").is_file()
-    assert replay.done[: replay.written, 0].nonzero().flatten().tolist() == [99]  # of 200 rows: an episode takes 200 steps
+    assert replay.done[: replay.written, 0].nonzero().flatten().tolist() == [
+        99
+    ]  # of 200 rows: an episode takes 200 steps
 
 
 def test_a_new_run_does_not_mix_with_another(toy_demos, tmp_path, killed):
@@ -282,12 +324,24 @@ def test_cadences_of_zero_leave_the_end_alone(toy_demos, tmp_path):
     assert [r["step"] for r in read_metrics(tmp_path)] == [800] and len(checkpoints(tmp_path / "checkpoints")) == 1
 
 
-@pytest.mark.parametrize(("setting", "message"), [
-    ("loop.n_envs=0", "n_envs must be at least 1, got 0"), ("loop.log_every=0", "log_every must be at least 1"), ("loop.ends_share=2", "at most 1, got 2"),
-    ("adversary.every=0", "every must be at least 1"), ("adversary.expert_share=1", r"expert_share must be in \[0, 1\), got 1"),
-    ("adversary.termination_cost=-1", "termination_cost must be at least 0"),
-    ("sac.gamma=.nan", "gamma must be at least 0, got nan"), ("sac.decay_start=1.5", "at most 1"), ("sac.hidden=[]", "at least one layer"), ("bc.hidden=[8, 0]", "at least one layer"),
-    ("sac.n_step=0", "n_step must be at least 1"), ("sac.alpha=0", "where the tuned temperature begins"), ("bc.steps=0", "steps must be at least 1")])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("loop.n_envs=0", "n_envs must be at least 1, got 0"),
+        ("loop.log_every=0", "log_every must be at least 1"),
+        ("loop.ends_share=2", "at most 1, got 2"),
+        ("adversary.every=0", "every must be at least 1"),
+        ("adversary.expert_share=1", r"expert_share must be in \[0, 1\), got 1"),
+        ("adversary.termination_cost=-1", "termination_cost must be at least 0"),
+        ("sac.gamma=.nan", "gamma must be at least 0, got nan"),
+        ("sac.decay_start=1.5", "at most 1"),
+        ("sac.hidden=[]", "at least one layer"),
+        ("bc.hidden=[8, 0]", "at least one layer"),
+        ("sac.n_step=0", "n_step must be at least 1"),
+        ("sac.alpha=0", "where the tuned temperature begins"),
+        ("bc.steps=0", "steps must be at least 1"),
+    ],
+)
 def test_settings_that_cannot_work_are_one_line(setting, message):
     with pytest.raises(ValueError, match=message):
         build(GAILConfig(), None, [setting])
@@ -306,6 +360,8 @@ def test_a_length_below_one_step_is_refused(toy_demos):
 
 
 def test_demonstrations_of_a_variant_of_the_task_are_told(toy_demos):
-    variant = dataclasses.replace(toy_demos, meta={**toy_demos.meta, "env_kwargs": {"max_episode_steps": 20, "render_mode": "rgb_array"}})
+    variant = dataclasses.replace(
+        toy_demos, meta={**toy_demos.meta, "env_kwargs": {"max_episode_steps": 20, "render_mode": "rgb_array"}}
+    )
     with pytest.warns(UserWarning, match="recorded on .* with max_episode_steps=20; training and evaluation use"):
         BC(envs.TOY_ID, variant)

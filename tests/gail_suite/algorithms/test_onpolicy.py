@@ -16,7 +16,7 @@ from stable_baselines3 import PPO
 import demos
 import envs
 import gail_suite as gs
-from gail_suite.algorithms.airl import AIRL, AIRLConfig, ShapedReward, load_reward, save_reward
+from gail_suite.algorithms.airl import AIRL, AIRLConfig, ShapedReward
 from gail_suite.algorithms.gail_onpolicy import (
     DiscriminatorConfig,
     OnPolicyGAIL,
@@ -24,6 +24,7 @@ from gail_suite.algorithms.gail_onpolicy import (
     PairDiscriminator,
     onpolicy_config,
 )
+from gail_suite.learning.learned_reward import load_reward, save_reward
 from gail_suite.learning.onpolicy import Cadence, Pairs
 from gail_suite.learning.reward_env import RewardVecEnv
 from gail_suite.learning.sb3 import OnPolicyConfig, learned_policy, make_learner, trpo_paper
@@ -242,7 +243,9 @@ def test_damaged_reward_is_refused(shown: demos.Demonstrations, tmp_path: Path) 
         load_reward(tmp_path)
 
 
-def test_a_new_run_does_not_mix_with_another_and_the_clock_is_no_length(shown: demos.Demonstrations, tmp_path: Path) -> None:
+def test_a_new_run_does_not_mix_with_another_and_the_clock_is_no_length(
+    shown: demos.Demonstrations, tmp_path: Path
+) -> None:
     OnPolicyGAIL(envs.TOY_ID, shown, gail_config("ppo"), run_dir=tmp_path).train(budget_s=0.01, eval_episodes=0)
     assert json.loads((tmp_path / "config.json").read_text())["total_steps"] == OnPolicyGAIL.default_steps
     with pytest.raises(ValueError, match="holds a run already"):
@@ -254,7 +257,9 @@ def test_a_new_run_does_not_mix_with_another_and_the_clock_is_no_length(shown: d
 
 
 def test_a_task_whose_simulator_cannot_be_read_goes_on_with_new_episodes(tmp_path: Path) -> None:
-    spin = type("Spin", (), {"predict": staticmethod(lambda obs, state=None, **_: (np.ones((len(obs), 1), np.float32), state))})()
+    spin = type(
+        "Spin", (), {"predict": staticmethod(lambda obs, state=None, **_: (np.ones((len(obs), 1), np.float32), state))}
+    )()
     pendulum = demos.record(spin, "Pendulum-v1", 2, seed=0)
     OnPolicyGAIL("Pendulum-v1", pendulum, gail_config("ppo"), run_dir=tmp_path).train(512, eval_episodes=0)
     resumed = OnPolicyGAIL.resume(tmp_path)

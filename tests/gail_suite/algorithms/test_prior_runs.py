@@ -23,13 +23,23 @@ TINY = GAILConfig(
     bc=BCConfig(hidden=(16, 16), steps=20),
     adversary=AdversaryConfig(hidden=(16,), batch_size=16, every=1),
     sac=SACConfig(hidden=(16, 16), batch_size=16, actor_delay=1, tune_alpha=True),
-    loop=LoopConfig(n_envs=4, warm_up=40, capacity=2000, eval_every=1000, eval_episodes=1, checkpoint_every=80, log_every=40))
+    loop=LoopConfig(
+        n_envs=4, warm_up=40, capacity=2000, eval_every=1000, eval_episodes=1, checkpoint_every=80, log_every=40
+    ),
+)
 """A run of a second."""
-SIZES = {"bottleneck": {"latent": 3, "hidden": 16, "layers": 1, "steps": 20}, "latent-action": {"hidden": 8, "layers": 1, "steps": 20},
-         "behaviour": {"components": 2, "noise": 0.1}, "start": {"n_components": 1}}
+SIZES = {
+    "bottleneck": {"latent": 3, "hidden": 16, "layers": 1, "steps": 20},
+    "latent-action": {"hidden": 8, "layers": 1, "steps": 20},
+    "behaviour": {"components": 2, "noise": 0.1},
+    "start": {"n_components": 1},
+}
 USES: dict[str, tuple[str, dict]] = {
-    "bottleneck": ("vae", {}), "latent-action": ("ae", {}), "behaviour": ("gmm", {"target_kl": 1.0, "warm_start": True}),
-    "start": ("gmm", {"rollout": 7})}
+    "bottleneck": ("vae", {}),
+    "latent-action": ("ae", {}),
+    "behaviour": ("gmm", {"target_kl": 1.0, "warm_start": True}),
+    "start": ("gmm", {"rollout": 7}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +81,11 @@ def test_weight_zero_is_plain_gail(toy_demos, priors, plain, tmp_path, use):
 def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, plain, tmp_path, use, killed):
     first, second = ("behaviour", "bottleneck") if use == "two at once" else (use, None)
     borrowed = shutil.copytree(priors[first], tmp_path / "prior")
-    config = dataclasses.replace(TINY, prior=PriorConfig(str(borrowed), 0.5, **USES[first][1]),
-                                 second_prior=PriorConfig() if second is None else PriorConfig(str(priors[second]), 0.5))
+    config = dataclasses.replace(
+        TINY,
+        prior=PriorConfig(str(borrowed), 0.5, **USES[first][1]),
+        second_prior=PriorConfig() if second is None else PriorConfig(str(priors[second]), 0.5),
+    )
     whole = train(toy_demos, config, tmp_path / "whole", 120)
     assert rows(tmp_path / "whole") != plain
     part = GAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path / "part")
@@ -87,10 +100,14 @@ def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, 
     assert rows(tmp_path / "part") == rows(tmp_path / "whole")
     obs = np.random.default_rng(0).standard_normal((5, envs.spec(envs.TOY_ID).obs_dim))
     saved, learned = load_policy(tmp_path / "part"), whole.loop.policy()
-    np.testing.assert_array_equal(saved.predict(obs, deterministic=True)[0], learned.predict(obs, deterministic=True)[0])
+    np.testing.assert_array_equal(
+        saved.predict(obs, deterministic=True)[0], learned.predict(obs, deterministic=True)[0]
+    )
     shutil.rmtree(tmp_path / "part" / "policy")  # the newest checkpoint holds it too
     again = load_policy(tmp_path / "part")
-    np.testing.assert_array_equal(again.predict(obs, deterministic=True)[0], learned.predict(obs, deterministic=True)[0])
+    np.testing.assert_array_equal(
+        again.predict(obs, deterministic=True)[0], learned.predict(obs, deterministic=True)[0]
+    )
 
 
 def test_a_run_stopped_in_its_warm_start_clones_once(toy_demos, priors, tmp_path, monkeypatch):
@@ -108,7 +125,9 @@ def test_a_run_stopped_in_its_warm_start_clones_once(toy_demos, priors, tmp_path
 
 
 def test_returns_are_told_of_whole_episodes_alone(toy_demos, priors):
-    gail = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(TINY, prior=PriorConfig(str(priors["start"]), 0.5, rollout=7)), 0)
+    gail = GAIL(
+        envs.TOY_ID, toy_demos, dataclasses.replace(TINY, prior=PriorConfig(str(priors["start"]), 0.5, rollout=7)), 0
+    )
     seen = []
     step = gail.loop.env.step
     gail.loop.env.step = lambda actions: seen.append(step(actions)) or seen[-1]
@@ -119,14 +138,21 @@ def test_returns_are_told_of_whole_episodes_alone(toy_demos, priors):
 
 
 def test_a_policy_with_latent_actions_has_no_distance_from_a_behaviour_prior(toy_demos, priors):
-    config = dataclasses.replace(TINY, prior=PriorConfig(str(priors["latent-action"]), 0.5), second_prior=PriorConfig(str(priors["behaviour"]), 0.5))
+    config = dataclasses.replace(
+        TINY,
+        prior=PriorConfig(str(priors["latent-action"]), 0.5),
+        second_prior=PriorConfig(str(priors["behaviour"]), 0.5),
+    )
     with pytest.raises(ValueError, match="leave out one of the two"):
         GAIL(envs.TOY_ID, toy_demos, config, 0)
 
 
 def test_the_actor_pays_for_its_distance_from_the_prior(toy_demos, priors):
-    config = dataclasses.replace(TINY, adversary=dataclasses.replace(TINY.adversary, bc_weight=0.0, bc_weight_final=0.0),
-                                 prior=PriorConfig(str(priors["behaviour"]), 0.5))
+    config = dataclasses.replace(
+        TINY,
+        adversary=dataclasses.replace(TINY.adversary, bc_weight=0.0, bc_weight_final=0.0),
+        prior=PriorConfig(str(priors["behaviour"]), 0.5),
+    )
     gail = GAIL(envs.TOY_ID, toy_demos, config, 0)
     inputs = gail.adversary.learner_inputs(torch.Generator().manual_seed(0))
     x, noise = gail.adversary.features[:8], torch.zeros(8, 2)
@@ -140,7 +166,11 @@ def test_the_actor_pays_for_its_distance_from_the_prior(toy_demos, priors):
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_a_warm_start_clones_what_the_prior_would_do_where_that_is_asked(toy_demos, priors, asked):
-    config = dataclasses.replace(TINY, bc=BCConfig(hidden=(16, 16), steps=300), prior=PriorConfig(str(priors["behaviour"]), 0.5, warm_start=asked))
+    config = dataclasses.replace(
+        TINY,
+        bc=BCConfig(hidden=(16, 16), steps=300),
+        prior=PriorConfig(str(priors["behaviour"]), 0.5, warm_start=asked),
+    )
     gail = GAIL(envs.TOY_ID, toy_demos, config, 0)
     seen = []
 
@@ -164,4 +194,6 @@ def test_a_discriminator_reads_the_runs_units_as_the_priors(toy_demos, priors):
     actions = torch.from_numpy(t.acts.astype(np.float32))
     net = discriminator_of(prior, run, 5)
     expected = prior.model.net.posterior(torch.cat([torch.from_numpy(prior.features(t.obs)), actions], 1), None)[0]
-    torch.testing.assert_close(net.posterior(torch.cat([torch.from_numpy(run(t.obs)), actions], 1))[0], expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        net.posterior(torch.cat([torch.from_numpy(run(t.obs)), actions], 1))[0], expected, rtol=1e-3, atol=1e-4
+    )

@@ -85,7 +85,10 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) ->
 def cpu_seconds(code: str, *words: str) -> tuple[float, str, str]:
     """Processor time of a program in a fresh interpreter, the least of three: others may be using the machine; stdout, stderr."""
     code += "\nimport time; print(time.process_time(), file=sys.stderr)"
-    runs = [subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True) for _ in range(3)]
+    runs = [
+        subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+        for _ in range(3)
+    ]
     return min(float(r.stderr.split()[-1]) for r in runs), runs[0].stdout, runs[0].stderr
 
 
@@ -177,7 +180,11 @@ def test_gail_leaves_a_complete_run(recorded: Path, tmp_path: Path, shell: Shell
     fails(shell(*words), 1, "holds a run already: go on with gail-suite train gail --resume")
     fails(shell("train", "gail", "--resume", run, "--take", 1), 1, "leave out --take")
     fails(shell("train", "gail", "--resume", run, "--num-envs", 2), 1, "leave out --num-envs")
-    fails(shell("train", "gail", "--resume", run, "--seed", 5, "--show-config", "--strict"), 1, "leave out --seed, --show-config, --strict")
+    fails(
+        shell("train", "gail", "--resume", run, "--seed", 5, "--show-config", "--strict"),
+        1,
+        "leave out --seed, --show-config, --strict",
+    )
     fails(shell("train", "gail", "--resume", run, "--generator", "ppo"), 1, "leave out --generator ppo")
     fails(shell("train", "gail", "--resume", run, "--steps", 0), 1, "at least 1 step, got 0")
     fails(shell("expert", "train", "--resume", run), 1, "is a run of gail, not of expert")
@@ -197,9 +204,20 @@ def test_settings_can_be_printed_and_read_back(recorded: Path, tmp_path: Path, s
 
 
 @pytest.mark.parametrize("algo", ["gail", "airl"])
-def test_an_on_policy_run_can_be_repeated_from_its_settings(algo: str, recorded: Path, tmp_path: Path, shell: Shell) -> None:
+def test_an_on_policy_run_can_be_repeated_from_its_settings(
+    algo: str, recorded: Path, tmp_path: Path, shell: Shell
+) -> None:
     words = ("train", algo, "--demos", recorded, "--steps", 64, "--eval-episodes", 0, "-q")
-    small = ("--set", "learner.batch_steps=64", "--set", "learner.minibatch=32", "--set", "learner.n_envs=4", "--set", "cadence.eval_episodes=1")
+    small = (
+        "--set",
+        "learner.batch_steps=64",
+        "--set",
+        "learner.minibatch=32",
+        "--set",
+        "learner.n_envs=4",
+        "--set",
+        "cadence.eval_episodes=1",
+    )
     assert shell(*words, "--generator", "trpo", *small, "--out", tmp_path / "first")[0] == 0
     generator = ("--generator", "trpo") if algo == "gail" else ()
     assert shell(*words, *generator, "--config", tmp_path / "first/config.json", "--out", tmp_path / "second")[0] == 0
@@ -369,13 +387,29 @@ def test_runs_can_be_compared_and_the_machine_looked_at(trained: Path, shell: Sh
 
 
 def test_an_expert_is_trained_and_recorded(tmp_path: Path, shell: Shell) -> None:
-    small = ("--set", "loop.warm_up=40", "--set", "loop.capacity=2000", "--set", "sac.hidden=[16]", "--set", "loop.eval_every=0", "--set", "loop.eval_episodes=1")
+    small = (
+        "--set",
+        "loop.warm_up=40",
+        "--set",
+        "loop.capacity=2000",
+        "--set",
+        "sac.hidden=[16]",
+        "--set",
+        "loop.eval_every=0",
+        "--set",
+        "loop.eval_episodes=1",
+    )
     words = ("expert", "train", "--env", TOY, "--steps", 160, *small, "--out", tmp_path / "expert", "-q")
     assert shell(*words)[0] == 0
     fails(shell(*words), 1, "holds a run already: go on with gail-suite expert train --resume")
     fails(shell("expert", "train", "--resume", tmp_path / "expert", "--seed", 3), 1, "leave out --seed")
-    fails(shell("expert", "train", "--env", TOY, "--warm-start", "2026-11-27", "--out", tmp_path / "x"), 1, "2026-11-27")  # a folder's name and no date
-    assert shell("record", "--env", TOY, "--expert", tmp_path / "expert", "-n", 1, "--out", tmp_path / "shown", "-q")[0] == 0
+    fails(
+        shell("expert", "train", "--env", TOY, "--warm-start", "2026-11-27", "--out", tmp_path / "x"), 1, "2026-11-27"
+    )  # a folder's name and no date
+    assert (
+        shell("record", "--env", TOY, "--expert", tmp_path / "expert", "-n", 1, "--out", tmp_path / "shown", "-q")[0]
+        == 0
+    )
 
 
 def test_only_the_runs_own_protocol_goes_into_its_folder(trained: Path, shell: Shell) -> None:
@@ -385,25 +419,44 @@ def test_only_the_runs_own_protocol_goes_into_its_folder(trained: Path, shell: S
     assert (trained / "eval.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("words", [("record", "--env", TOY, "--out", "{new}", "--seed", "-5"), ("eval", "{run}", "--seed", "-5"),
-                                   ("train", "gail", "--demos", "{demos}", "--out", "{new}", "--seed", "-1")])
-def test_seeds_below_zero_are_one_line(words: tuple[str, ...], recorded: Path, trained: Path, tmp_path: Path, shell: Shell) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("record", "--env", TOY, "--out", "{new}", "--seed", "-5"),
+        ("eval", "{run}", "--seed", "-5"),
+        ("train", "gail", "--demos", "{demos}", "--out", "{new}", "--seed", "-1"),
+    ],
+)
+def test_seeds_below_zero_are_one_line(
+    words: tuple[str, ...], recorded: Path, trained: Path, tmp_path: Path, shell: Shell
+) -> None:
     places = {"{new}": str(tmp_path / "new"), "{run}": str(trained), "{demos}": str(recorded)}
     fails(shell(*(places.get(word, word) for word in words)), 1, "seeds of at least 0")
 
 
-@pytest.mark.parametrize(("words", "says"), [
-    (("train", "bc", "--demos", "{demos}", "--eval-episodes", "-3"), "--eval-episodes is -3"),
-    (("train", "airl", "--demos", "{demos}", "--set", "updates=0"), "updates must be at least 1"),
-    (("train", "gail", "--demos", "{demos}", "--generator", "ppo", "--set", "learner.minibatch=1"), "minibatch must be at least 2"),
-    (("train", "gail", "--demos", "{demos}", "--set", "loop.matmul=floot32"), "choose one of auto, float32, bfloat16"),
-    (("train", "gail", "--demos", "{demos}", "--device", "mps"), "none that this suite computes on"),
-    (("sweep", "bc", "--demos", "{demos}", "--out", "{new}", "--seeds"), "--seeds"),
-    (("demo", "--out", "{new}", "--frames", "0"), "at least 1 frame"),
-    (("gen", "fit", "VAE", "digits", "--root", "x"), "--root is the folder of mnist's files"),
-    (("gen", "fit", "VAE", "digits", "--set", "betas=[a,b]", "--out", "{new}"), "betas are two decays"),
-])
-def test_more_mistakes_are_one_line(words: tuple[str, ...], says: str, recorded: Path, tmp_path: Path, shell: Shell) -> None:
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("train", "bc", "--demos", "{demos}", "--eval-episodes", "-3"), "--eval-episodes is -3"),
+        (("train", "airl", "--demos", "{demos}", "--set", "updates=0"), "updates must be at least 1"),
+        (
+            ("train", "gail", "--demos", "{demos}", "--generator", "ppo", "--set", "learner.minibatch=1"),
+            "minibatch must be at least 2",
+        ),
+        (
+            ("train", "gail", "--demos", "{demos}", "--set", "loop.matmul=floot32"),
+            "choose one of auto, float32, bfloat16",
+        ),
+        (("train", "gail", "--demos", "{demos}", "--device", "mps"), "none that this suite computes on"),
+        (("sweep", "bc", "--demos", "{demos}", "--out", "{new}", "--seeds"), "--seeds"),
+        (("demo", "--out", "{new}", "--frames", "0"), "at least 1 frame"),
+        (("gen", "fit", "VAE", "digits", "--root", "x"), "--root is the folder of mnist's files"),
+        (("gen", "fit", "VAE", "digits", "--set", "betas=[a,b]", "--out", "{new}"), "betas are two decays"),
+    ],
+)
+def test_more_mistakes_are_one_line(
+    words: tuple[str, ...], says: str, recorded: Path, tmp_path: Path, shell: Shell
+) -> None:
     places = {"{new}": str(tmp_path / "new"), "{demos}": str(recorded)}
     status, out, err = shell(*(places.get(word, word) for word in words))
     assert status in (1, 2) and out == "" and err.count("\n") == 1 and says in err

@@ -27,7 +27,10 @@ def fitted(folder):
 
 def test_fit_says_what_it_did_and_what_comes_next(folder, capsys):
     out = folder.parent / "another"
-    assert main(["prior", "fit", "--demos", str(folder), "--out", str(out), "--model", "constant", "--set", "value=0.5"]) == 0
+    assert (
+        main(["prior", "fit", "--demos", str(folder), "--out", str(out), "--model", "constant", "--set", "value=0.5"])
+        == 0
+    )
     text = capsys.readouterr().out
     assert "constant for typicality fitted to 400 pairs" in text
     assert f"next: gail-suite train gail --demos '{folder}' --prior '{out}' --prior-weight 0.2" in text
@@ -47,18 +50,26 @@ def test_a_prior_says_that_it_cannot_judge_what_it_was_fitted_to(folder, fitted,
     said = capsys.readouterr()
     assert "was fitted to" in said.err and "leave out --prior" in said.err
     shown = demos.load(folder)
-    others = demos.Demonstrations(tuple(dataclasses.replace(t, obs=t.obs + 0.01) for t in shown), shown.meta).save(folder.parent / "others")
+    others = demos.Demonstrations(tuple(dataclasses.replace(t, obs=t.obs + 0.01) for t in shown), shown.meta).save(
+        folder.parent / "others"
+    )
     assert main(["prior", "score", "--prior", str(fitted), "--demos", str(others)]) == 0
     assert not capsys.readouterr().err
     assert main(["prior", "score", "--demos", str(folder), "--set", "n_components=2"]) == 0
     said = capsys.readouterr()
-    assert not said.err and f"next: gail-suite train gail --demos '{folder}'\n" in said.out and said.out.count("\n") == 6
+    assert (
+        not said.err and f"next: gail-suite train gail --demos '{folder}'\n" in said.out and said.out.count("\n") == 6
+    )
 
 
-@pytest.mark.parametrize(("use", "model"), [("bottleneck", "vae"), ("latent-action", "ae"), ("behaviour", "gmm"), ("start", "gmm")])
+@pytest.mark.parametrize(
+    ("use", "model"), [("bottleneck", "vae"), ("latent-action", "ae"), ("behaviour", "gmm"), ("start", "gmm")]
+)
 def test_what_comes_next_repeats_what_was_chosen(folder, capsys, use, model):
     out = folder.parent / f"next-{use}"
-    small = {"behaviour": ["components=1", "noise=0.1"], "start": ["n_components=1"]}.get(use, ["steps=5", "hidden=8", "layers=1"])
+    small = {"behaviour": ["components=1", "noise=0.1"], "start": ["n_components=1"]}.get(
+        use, ["steps=5", "hidden=8", "layers=1"]
+    )
     words = ["prior", "fit", "--demos", str(folder), "--use", use, "--take", "2", "--seed", "3", "--out", str(out)]
     assert main(words + [w for s in small for w in ("--set", s)]) == 0
     text = capsys.readouterr().out
@@ -69,8 +80,25 @@ def test_what_comes_next_repeats_what_was_chosen(folder, capsys, use, model):
 
 def test_train_takes_a_prior(folder, fitted, capsys):
     run = folder.parent / "run"
-    words = ["train", "gail", "--demos", str(folder), "--prior", str(fitted), "--steps", "80", "--out", str(run),
-             "--eval-episodes", "0", "-q", "--set", "warm_start=false", "--set", "loop.capacity=400"]
+    words = [
+        "train",
+        "gail",
+        "--demos",
+        str(folder),
+        "--prior",
+        str(fitted),
+        "--steps",
+        "80",
+        "--out",
+        str(run),
+        "--eval-episodes",
+        "0",
+        "-q",
+        "--set",
+        "warm_start=false",
+        "--set",
+        "loop.capacity=400",
+    ]
     assert main(words) == 0
     config = json.loads((run / "config.json").read_text())["config"]["prior"]
     assert config["path"] == str(fitted) and config["weight"] == 0.2 and not config["potential"]
@@ -79,34 +107,96 @@ def test_train_takes_a_prior(folder, fitted, capsys):
 
 def test_train_takes_two_priors(folder, fitted, capsys):
     starts, run = folder.parent / "starts \N{OWL}", folder.parent / "two"
-    assert main(["prior", "fit", "--demos", str(folder), "--use", "start", "--set", "n_components=1", "--out", str(starts), "-q"]) == 0
-    words = ["train", "gail", "--demos", str(folder), "--out", str(run), "--steps", "80", "--eval-episodes", "0", "--set", "warm_start=false"]
-    assert main([*words, "-q", "--prior", str(fitted), "--second-prior", str(starts), "--second-prior-weight", "0.5"]) == 0
+    assert (
+        main(
+            [
+                "prior",
+                "fit",
+                "--demos",
+                str(folder),
+                "--use",
+                "start",
+                "--set",
+                "n_components=1",
+                "--out",
+                str(starts),
+                "-q",
+            ]
+        )
+        == 0
+    )
+    words = [
+        "train",
+        "gail",
+        "--demos",
+        str(folder),
+        "--out",
+        str(run),
+        "--steps",
+        "80",
+        "--eval-episodes",
+        "0",
+        "--set",
+        "warm_start=false",
+    ]
+    assert (
+        main([*words, "-q", "--prior", str(fitted), "--second-prior", str(starts), "--second-prior-weight", "0.5"]) == 0
+    )
     config = json.loads((run / "config.json").read_text())["config"]["second_prior"]
     assert config["path"] == str(starts) and config["weight"] == 0.5 and (run / "second_prior" / "prior.json").is_file()
 
 
-@pytest.mark.parametrize(("words", "says"), [
-    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--use", "behavior"], "did you mean 'behaviour'"),
-    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--use", "bottleneck", "--model", "gmm"], "choose one of vae"),
-    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "componets=3"], "did you mean"),
-    (["prior", "fit", "--demos", "{demos}", "--out", "{prior}"], "is there already"),
-    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "seed=3"], "seed is an option, not a setting: give --seed"),
-    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "n_components=2.5"], "expected int"),
-    (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "n_components=[1"], "n_components' is '[1', expected int"),
-    (["prior", "score", "--prior", "{demos}", "--demos", "{demos}"], "holds no prior"),
-    (["prior", "score", "--prior", "{prior}", "--demos", "{demos}", "--model", "vae", "--seed", "0"], "is fitted already: leave out --model, --seed"),
-    (["prior", "score", "--demos", "{demos}", "--set", "tail=abc"], "setting 'tail' is 'abc', expected float"),
-    (["prior", "score", "--demos", "{demos}", "--set", "states=maybe"], "expected bool"),
-    (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "1.5"], "a share of the reward in [0, 1], got 1.5"),
-    (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "nan"], "got nan"),
-    (["train", "gail", "--demos", "{demos}", "--prior-weight", "0.2"], "which prior? give --prior DIR"),
-    (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--second-prior-weight", "0.2"], "which prior? give --second-prior DIR"),
-    (["train", "gail", "--demos", "{demos}", "--set", "prior.weight=0.3"], "prior.weight would do nothing without a prior: give --prior DIR"),
-    (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--second-prior", "{prior}"], "are both for typicality"),
-    (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--generator", "ppo"], "leave out --generator ppo"),
-    (["train", "gail", "--resume", "{demos}", "--prior", "{prior}"], "leave out --prior"),
-])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["prior", "fit", "--demos", "{demos}", "--out", "x", "--use", "behavior"], "did you mean 'behaviour'"),
+        (
+            ["prior", "fit", "--demos", "{demos}", "--out", "x", "--use", "bottleneck", "--model", "gmm"],
+            "choose one of vae",
+        ),
+        (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "componets=3"], "did you mean"),
+        (["prior", "fit", "--demos", "{demos}", "--out", "{prior}"], "is there already"),
+        (
+            ["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "seed=3"],
+            "seed is an option, not a setting: give --seed",
+        ),
+        (["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "n_components=2.5"], "expected int"),
+        (
+            ["prior", "fit", "--demos", "{demos}", "--out", "x", "--set", "n_components=[1"],
+            "n_components' is '[1', expected int",
+        ),
+        (["prior", "score", "--prior", "{demos}", "--demos", "{demos}"], "holds no prior"),
+        (
+            ["prior", "score", "--prior", "{prior}", "--demos", "{demos}", "--model", "vae", "--seed", "0"],
+            "is fitted already: leave out --model, --seed",
+        ),
+        (["prior", "score", "--demos", "{demos}", "--set", "tail=abc"], "setting 'tail' is 'abc', expected float"),
+        (["prior", "score", "--demos", "{demos}", "--set", "states=maybe"], "expected bool"),
+        (
+            ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "1.5"],
+            "a share of the reward in [0, 1], got 1.5",
+        ),
+        (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "nan"], "got nan"),
+        (["train", "gail", "--demos", "{demos}", "--prior-weight", "0.2"], "which prior? give --prior DIR"),
+        (
+            ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--second-prior-weight", "0.2"],
+            "which prior? give --second-prior DIR",
+        ),
+        (
+            ["train", "gail", "--demos", "{demos}", "--set", "prior.weight=0.3"],
+            "prior.weight would do nothing without a prior: give --prior DIR",
+        ),
+        (
+            ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--second-prior", "{prior}"],
+            "are both for typicality",
+        ),
+        (
+            ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--generator", "ppo"],
+            "leave out --generator ppo",
+        ),
+        (["train", "gail", "--resume", "{demos}", "--prior", "{prior}"], "leave out --prior"),
+    ],
+)
 def test_mistakes_are_one_line(folder, fitted, capsys, words, says):
     words = [w.replace("{demos}", str(folder)).replace("{prior}", str(fitted)) for w in words]
     assert main(words) == 1
@@ -126,7 +216,21 @@ def test_a_weight_needs_a_prior_that_the_command_or_its_config_file_names(folder
 
 def test_the_prior_of_subsampled_demonstrations_sees_only_what_is_shown(folder, capsys):
     out = folder.parent / "few"
-    words = ["prior", "fit", "--demos", str(folder), "--take", "2", "--subsample", "5", "--out", str(out), "--seed", "1", "-q"]
+    words = [
+        "prior",
+        "fit",
+        "--demos",
+        str(folder),
+        "--take",
+        "2",
+        "--subsample",
+        "5",
+        "--out",
+        str(out),
+        "--seed",
+        "1",
+        "-q",
+    ]
     assert main(words) == 0
     shown = demos.load(folder).take(2, seed=1).subsample(5, seed=1).transitions()
     np.testing.assert_allclose(load_prior(out).features.mean, shown.obs.mean(0), rtol=1e-5)

@@ -18,10 +18,27 @@ from gail_suite.jobs.sweep import Job, plan, run_here, summary
 def test_every_combination_meets_every_seed(tmp_path: Path) -> None:
     jobs = plan("gail", tmp_path, (0, 1), {"sac.tau": ["0.1", "0.2"], "sac.hidden": ["[8,8]"]}, ("--demos", "d"))
     assert [job.folder.name for job in jobs] == [
-        "sac.tau=0.1,sac.hidden=[8,8],seed=0", "sac.tau=0.1,sac.hidden=[8,8],seed=1",
-        "sac.tau=0.2,sac.hidden=[8,8],seed=0", "sac.tau=0.2,sac.hidden=[8,8],seed=1"]
-    assert jobs[3].words() == ["train", "gail", "--out", str(jobs[3].folder), "--seed", "1", "--demos", "d",
-                               "--set", "sac.tau=0.2", "--set", "sac.hidden=[8,8]", "--eval-episodes", "50"]
+        "sac.tau=0.1,sac.hidden=[8,8],seed=0",
+        "sac.tau=0.1,sac.hidden=[8,8],seed=1",
+        "sac.tau=0.2,sac.hidden=[8,8],seed=0",
+        "sac.tau=0.2,sac.hidden=[8,8],seed=1",
+    ]
+    assert jobs[3].words() == [
+        "train",
+        "gail",
+        "--out",
+        str(jobs[3].folder),
+        "--seed",
+        "1",
+        "--demos",
+        "d",
+        "--set",
+        "sac.tau=0.2",
+        "--set",
+        "sac.hidden=[8,8]",
+        "--eval-episodes",
+        "50",
+    ]
     assert [job.folder.name for job in plan("bc", tmp_path, (4, 4), {}, ())] == ["seed=4"]  # once is enough
 
 
@@ -74,7 +91,9 @@ def test_finished_runs_are_not_run_again_and_statuses_come_back(tmp_path: Path, 
 
 def test_a_stop_reaches_the_processes_and_starts_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = plan("gail", tmp_path, (0, 1), {}, ())
-    monkeypatch.setattr(sweep, "_start", lambda job: subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+    monkeypatch.setattr(
+        sweep, "_start", lambda job: subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    )
     asked = iter([False, False])
     monkeypatch.setattr(sweep, "stop_requested", lambda: next(asked, True))
     assert list(run_here(jobs, 1)) == [(jobs[0], -signal.SIGTERM)]
@@ -89,13 +108,25 @@ def test_scores_are_gathered_by_setting(tmp_path: Path) -> None:
     assert first["scores"] == [0.2, 0.4, 0.9] and first["iqm"] == pytest.approx(0.5)  # 3 // 4 = 0 are cut off
     assert second["seeds"] == [0] and second["interval"] == [0.5, 0.5]
     assert summary(plan("bc", tmp_path / "none", (0,), {}, ())) == [
-        {"settings": "", "seeds": [], "scores": [], "iqm": None, "interval": [None, None]}]
+        {"settings": "", "seeds": [], "scores": [], "iqm": None, "interval": [None, None]}
+    ]
 
 
 def test_the_command_trains_and_says_what_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = tmp_path / "demos"
     demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=3, seed=0, out=shown)
-    words = ["sweep", "bc", "--demos", str(shown), "--out", str(tmp_path / "sweep"), "--seeds", "3", "--eval-episodes", "2"]
+    words = [
+        "sweep",
+        "bc",
+        "--demos",
+        str(shown),
+        "--out",
+        str(tmp_path / "sweep"),
+        "--seeds",
+        "3",
+        "--eval-episodes",
+        "2",
+    ]
     assert main([*words, "--steps", "50", "--json"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)["sweep"]
     assert entry["seeds"] == [3] and entry["scores"][0] is not None
@@ -113,7 +144,20 @@ def test_learner_and_settings_file_reach_every_run(tmp_path: Path, capsys: pytes
     shown, file = tmp_path / "demos", tmp_path / "settings.yaml"
     demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=3, seed=0, out=shown)
     file.write_text("learner: {batch_steps: 64, n_envs: 2}\n")
-    words = ["sweep", "gail", "--demos", str(shown), "--out", str(tmp_path / "sweep"), "--seeds", "0", "--steps", "128", "--eval-episodes", "2"]
+    words = [
+        "sweep",
+        "gail",
+        "--demos",
+        str(shown),
+        "--out",
+        str(tmp_path / "sweep"),
+        "--seeds",
+        "0",
+        "--steps",
+        "128",
+        "--eval-episodes",
+        "2",
+    ]
     assert main([*words, "--generator", "ppo", "--config", str(file), "--json"]) == 0
     saved = json.loads((tmp_path / "sweep" / "seed=0" / "config.json").read_text())["config"]["learner"]
     assert saved["generator"] == "ppo" and saved["batch_steps"] == 64

@@ -13,8 +13,9 @@ def test_squashed_log_prob_agrees_with_torch_distributions():
     mean, log_std, noise = (0.5 * torch.randn(50, 3, dtype=torch.float64) for _ in range(3))
     pre = mean + log_std.exp() * noise
     reference = TransformedDistribution(Normal(mean, log_std.exp()), TanhTransform(cache_size=1))
-    torch.testing.assert_close(squashed_log_prob(pre, noise, log_std), reference.log_prob(torch.tanh(pre)).sum(-1),
-                               rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        squashed_log_prob(pre, noise, log_std), reference.log_prob(torch.tanh(pre)).sum(-1), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_squashed_log_prob_is_finite_where_tanh_is_one():
@@ -42,10 +43,13 @@ def test_twin_critic_equals_two_networks_by_hand(layer_norm):
         torch.testing.assert_close(critic(x, a)[k], h[:, 0], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("net, inputs", [
-    (TwinCritic(3, 2, (8, 8)), (torch.randn(5, 3), torch.randn(5, 2))),
-    (Discriminator(5, (8, 8)), (torch.randn(5, 5),)),
-])
+@pytest.mark.parametrize(
+    "net, inputs",
+    [
+        (TwinCritic(3, 2, (8, 8)), (torch.randn(5, 3), torch.randn(5, 2))),
+        (Discriminator(5, (8, 8)), (torch.randn(5, 5),)),
+    ],
+)
 def test_every_parameter_gets_a_gradient(net, inputs):
     net(*inputs).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())

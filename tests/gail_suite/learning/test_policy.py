@@ -20,7 +20,9 @@ def squashed() -> LearnedPolicy:
 
 def clipped() -> LearnedPolicy:
     tensors = {k: v for k, v in squashed().tensors.items() if not k.startswith("log_std")}
-    return LearnedPolicy(tensors | {"log_std": np.zeros(2)}, {"env_id": envs.TOY_ID, "activation": "tanh", "squash": False})
+    return LearnedPolicy(
+        tensors | {"log_std": np.zeros(2)}, {"env_id": envs.TOY_ID, "activation": "tanh", "squash": False}
+    )
 
 
 @pytest.mark.parametrize("policy, algorithm", [(squashed(), "SAC"), (clipped(), "PPO")])
@@ -62,5 +64,6 @@ def test_bundled_experts_export(env_id, tmp_path):
     env = envs.make(env_id)
     obs = np.stack([env.reset(seed=i)[0] for i in range(5)])
     env.close()
-    np.testing.assert_allclose(model.predict(obs, deterministic=True)[0], expert.predict(obs, deterministic=True)[0],
-                               atol=1e-3)
+    np.testing.assert_allclose(
+        model.predict(obs, deterministic=True)[0], expert.predict(obs, deterministic=True)[0], atol=1e-3
+    )

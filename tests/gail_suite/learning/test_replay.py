@@ -9,7 +9,9 @@ def window(rewards, terminated, alive, gamma_features=0.0):
     n = len(rewards)
     next_features = torch.arange(1.0, n + 1).view(1, n, 1)
     zeros = torch.zeros(1, n, 1)
-    return Window(zeros, zeros, next_features, torch.tensor([rewards]), torch.tensor([terminated]), torch.tensor([alive]))
+    return Window(
+        zeros, zeros, next_features, torch.tensor([rewards]), torch.tensor([terminated]), torch.tensor([alive])
+    )
 
 
 def test_full_window_by_hand():
@@ -49,7 +51,9 @@ def test_windows_are_contiguous_and_stop_at_episode_ends(rows):
     assert t.min() >= max(0, rows - 32) and t.max() <= rows - 1
     # by hand: step k is alive unless an earlier step of the window has (t + 1) % 5 == 0
     ends = (t + 1) % 5 == 0
-    assert torch.equal(w.alive, torch.stack([torch.ones(500), (~ends[:, 0]).float(), (~ends[:, 0] & ~ends[:, 1]).float()], 1))
+    assert torch.equal(
+        w.alive, torch.stack([torch.ones(500), (~ends[:, 0]).float(), (~ends[:, 0] & ~ends[:, 1]).float()], 1)
+    )
 
 
 def test_recent_restricts_to_the_newest():

@@ -9,9 +9,14 @@ from gail_suite.learning.sac import SAC, SACConfig, bc_loss
 
 def random_window(n=1, batch=32, features=3, actions=2, terminated=0.0):
     g = torch.Generator().manual_seed(0)
-    return Window(torch.randn(batch, n, features, generator=g), torch.rand(batch, n, actions, generator=g) * 2 - 1,
-                  torch.randn(batch, n, features, generator=g), torch.ones(batch, n), torch.full((batch, n), terminated),
-                  torch.ones(batch, n))
+    return Window(
+        torch.randn(batch, n, features, generator=g),
+        torch.rand(batch, n, actions, generator=g) * 2 - 1,
+        torch.randn(batch, n, features, generator=g),
+        torch.ones(batch, n),
+        torch.full((batch, n), terminated),
+        torch.ones(batch, n),
+    )
 
 
 def small(**kwargs):
@@ -55,7 +60,11 @@ def test_target_network_moves_by_tau():
 
 
 def test_temperature_falls_while_the_entropy_is_above_its_target():
-    sac, window, generator = small(tune_alpha=True, target_entropy=-20.0), random_window(), torch.Generator().manual_seed(0)
+    sac, window, generator = (
+        small(tune_alpha=True, target_entropy=-20.0),
+        random_window(),
+        torch.Generator().manual_seed(0),
+    )
     for _ in range(10):
         info = sac.update(window, window.rewards, generator)
     assert info.get("alpha", sac.log_alpha.exp()).item() < 0.02
@@ -91,7 +100,9 @@ def test_actor_penalty_pulls_towards_the_expert():
     x, a = window.features[:, 0], torch.full((32, 2), 0.5)
     before = bc_loss(sac.actor, x, a).item()
     for _ in range(100):
-        sac.update(window, 0 * window.rewards, generator, actor_penalty=lambda actor, sample: (10 * bc_loss(actor, x, a), {}))
+        sac.update(
+            window, 0 * window.rewards, generator, actor_penalty=lambda actor, sample: (10 * bc_loss(actor, x, a), {})
+        )
     assert bc_loss(sac.actor, x, a).item() < 0.1 * before
 
 
@@ -108,5 +119,7 @@ def test_state_round_trip_goes_on_bit_for_bit():
     for _ in range(5):
         first.update(window, window.rewards, generator)
         second.update(window, window.rewards, clone)
-    assert all(torch.equal(torch.as_tensor(a), torch.as_tensor(b))
-               for a, b in zip(first.state().values(), second.state().values(), strict=True))
+    assert all(
+        torch.equal(torch.as_tensor(a), torch.as_tensor(b))
+        for a, b in zip(first.state().values(), second.state().values(), strict=True)
+    )

@@ -61,7 +61,9 @@ def student(dof):
 def test_conditional_of_students_t_against_numerical_integration(state):
     model, density = student(5.0)
     x, a = torch.tensor([state], dtype=torch.float64), torch.tensor([[0.2]], dtype=torch.float64)
-    angle = torch.linspace(-math.pi / 2, math.pi / 2, 200_001, dtype=torch.float64)[1:-1]  # a = tan(angle) reaches both tails
+    angle = torch.linspace(-math.pi / 2, math.pi / 2, 200_001, dtype=torch.float64)[
+        1:-1
+    ]  # a = tan(angle) reaches both tails
     along = torch.cat([x.expand(len(angle), -1), angle.tan()[:, None]], 1)
     evidence = (torch.from_numpy(density(along)) / angle.cos() ** 2).sum() * (angle[1] - angle[0])
     expected = math.log(density(torch.cat([x, a], 1))) - evidence.log()
@@ -72,20 +74,28 @@ def test_many_degrees_of_freedom_are_gaussian_and_few_widen_far_away():
     model, a = mixture(2), torch.zeros(1, 1, dtype=torch.float64)
     near, far = (torch.tensor([[v, v]], dtype=torch.float64) for v in (0.1, 30.0))
     gaussian = ActionMixture(model, 2)
-    assert ActionMixture(model, 2, 1e9).log_prob(near, a).item() == pytest.approx(gaussian.log_prob(near, a).item(), abs=1e-5)
-    spread = [ActionMixture(model, 2, dof).sample(far.expand(4000, -1), torch.Generator().manual_seed(0)).std().item()
-              for dof in (math.inf, 2.0)]
+    assert ActionMixture(model, 2, 1e9).log_prob(near, a).item() == pytest.approx(
+        gaussian.log_prob(near, a).item(), abs=1e-5
+    )
+    spread = [
+        ActionMixture(model, 2, dof).sample(far.expand(4000, -1), torch.Generator().manual_seed(0)).std().item()
+        for dof in (math.inf, 2.0)
+    ]
     assert spread[1] > 2 * spread[0]
 
 
 def test_draws_of_students_t_have_its_density():
     p0, x = ActionMixture(mixture(1), 2, 3.0), torch.tensor([[3.0, -2.0]], dtype=torch.float64)
     draws = p0.sample(x.expand(20_000, -1), torch.Generator().manual_seed(0)).flatten()
-    grid = torch.linspace(-0.995, 0.995, 200, dtype=torch.float64)  # middles of cells of [-1, 1], at whose ends draws are cut
+    grid = torch.linspace(
+        -0.995, 0.995, 200, dtype=torch.float64
+    )  # middles of cells of [-1, 1], at whose ends draws are cut
     density = p0.log_prob(x.expand(200, -1), grid[:, None]).exp()
     for low, high in ((-1.0, 0.0), (0.0, 0.8), (0.8, 1.0)):
         inside = (grid > low) & (grid < high)
-        assert ((draws > low) & (draws < high)).double().mean() == pytest.approx(0.01 * density[inside].sum().item(), abs=0.015)
+        assert ((draws > low) & (draws < high)).double().mean() == pytest.approx(
+            0.01 * density[inside].sum().item(), abs=0.015
+        )
 
 
 def test_the_mixture_draws_what_it_says():
@@ -115,7 +125,9 @@ def test_the_density_between_the_levels_integrates_to_one():
 
 def test_a_dimension_sees_those_before_it_and_the_state_feeds_all():
     net, x = tiny_net(n_actions=4), torch.randn(1, 2)
-    jacobian = torch.autograd.functional.jacobian(lambda a: net.log_levels(x, a)[0].square().sum(-1), torch.rand(1, 4))[:, 0]
+    jacobian = torch.autograd.functional.jacobian(lambda a: net.log_levels(x, a)[0].square().sum(-1), torch.rand(1, 4))[
+        :, 0
+    ]
     seen = jacobian.abs() > 1e-7
     assert torch.equal(seen, torch.ones(4, 4).tril(-1).bool())
     by_state = torch.autograd.functional.jacobian(lambda s: net.log_levels(s, torch.zeros(1, 4))[0].square().sum(-1), x)
@@ -171,8 +183,10 @@ def test_other_units_of_the_run_change_nothing():
     run = Features(np.array([1, 0]), np.array([1.0, 2.0], np.float32), np.array([2.0, 4.0], np.float32))
     prior = Prior("behaviour", "gmm", "X", PLAIN, mixture())
     obs, actions = np.random.default_rng(0).standard_normal((9, 2)), torch.zeros(9, 1)
-    terms = [Behaviour(prior, PriorConfig("p", 1.0), f).penalty(0.0, (torch.from_numpy(f(obs)), actions, torch.zeros(9)))[0]
-             for f in (run, PLAIN)]
+    terms = [
+        Behaviour(prior, PriorConfig("p", 1.0), f).penalty(0.0, (torch.from_numpy(f(obs)), actions, torch.zeros(9)))[0]
+        for f in (run, PLAIN)
+    ]
     torch.testing.assert_close(*terms, rtol=1e-4, atol=1e-4)
     narrow = Features(np.array([1]), np.zeros(1, np.float32), np.ones(1, np.float32))
     with pytest.raises(ValueError, match=r"columns \[0\] did not vary"):
@@ -199,7 +213,10 @@ def test_the_term_pulls_the_policy_to_the_prior_and_the_multiplier_holds_the_dis
 def reactive_demos():
     """Two trajectories of random observations, answered by an action that depends on them."""
     obs = np.random.default_rng(0).standard_normal((2, 151, 3)).astype(np.float32)
-    shown = [Trajectory(o, np.clip(0.6 * o[:-1, 1:], -1, 1), np.zeros(150, np.float32), False, True, i) for i, o in enumerate(obs)]
+    shown = [
+        Trajectory(o, np.clip(0.6 * o[:-1, 1:], -1, 1), np.zeros(150, np.float32), False, True, i)
+        for i, o in enumerate(obs)
+    ]
     return Demonstrations(tuple(shown), {"env_id": envs.TOY_ID})
 
 

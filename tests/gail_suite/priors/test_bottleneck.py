@@ -64,13 +64,31 @@ class Drawn:
 
 def test_both_trainers_hold_the_information_at_its_limit():
     shift, generator = torch.zeros(2000, 10).index_fill_(1, torch.tensor([0]), 1.0), torch.Generator().manual_seed(0)
-    features, actions, limit = shift + torch.randn(2000, 10, generator=generator), torch.randn(2000, 2, generator=generator), 0.3
+    features, actions, limit = (
+        shift + torch.randn(2000, 10, generator=generator),
+        torch.randn(2000, 2, generator=generator),
+        0.3,
+    )
     expert = (features, actions, features, torch.zeros(2000))
     torch.manual_seed(0)
-    off_policy = Adversary(expert, AdversaryConfig(hidden=(32,), latent=4, lr=3e-3, batch_size=64, every=1, bottleneck=limit, gradient_penalty=0.0), 64, 0.9)
-    config = DiscriminatorConfig(hidden=(32,), latent=4, lr=3e-3, batch_size=64, updates=1, bottleneck=limit, gradient_penalty=0.0)
+    off_policy = Adversary(
+        expert,
+        AdversaryConfig(
+            hidden=(32,), latent=4, lr=3e-3, batch_size=64, every=1, bottleneck=limit, gradient_penalty=0.0
+        ),
+        64,
+        0.9,
+    )
+    config = DiscriminatorConfig(
+        hidden=(32,), latent=4, lr=3e-3, batch_size=64, updates=1, bottleneck=limit, gradient_penalty=0.0
+    )
     on_policy = PairDiscriminator(Pairs(*expert), config, seed=0)
-    agent = Pairs(torch.randn(2000, 10, generator=generator), torch.randn(2000, 2, generator=generator), features, torch.zeros(2000))
+    agent = Pairs(
+        torch.randn(2000, 10, generator=generator),
+        torch.randn(2000, 2, generator=generator),
+        features,
+        torch.zeros(2000),
+    )
     for update in (lambda: off_policy.update(Drawn(), generator), lambda: on_policy.update(agent, None)):
         nats = [float(update()["disc_nats"]) for _ in range(800)]
         assert np.mean(nats[-300:]) == pytest.approx(limit, rel=0.1)
@@ -83,7 +101,9 @@ def test_a_controls_vae_is_not_the_priors(toy_demos, control):
     pairs = torch.randn(50, 5)
     means = [p.model.net.posterior(pairs, None)[0] for p in (prior, other)]
     assert (means[0] - means[1]).abs().max() > 0.1
-    if control == "untrained":  # nothing moved: it does not tell one pair from another by more than its weights as drawn do
+    if (
+        control == "untrained"
+    ):  # nothing moved: it does not tell one pair from another by more than its weights as drawn do
         again = fit_prior(toy_demos, "vae", "bottleneck", control=control, **sizes | {"steps": 20})
         assert torch.equal(again.model.net.posterior(pairs, None)[0], means[1])
 
@@ -112,7 +132,9 @@ def test_an_encoder_from_a_vae_is_its_posterior():
     # the run sees the same columns in another order and other units: x = y @ matrix + shift
     matrix, shift = torch.eye(6)[[5, 0, 1, 2, 3, 4]] * 2, torch.arange(6.0)
     net = discriminator_from_vae(vae, matrix, shift)
-    for ours, theirs in zip(net.posterior((x - shift) @ torch.linalg.inv(matrix)), vae.net.posterior(x, None), strict=True):
+    for ours, theirs in zip(
+        net.posterior((x - shift) @ torch.linalg.inv(matrix)), vae.net.posterior(x, None), strict=True
+    ):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
@@ -146,12 +168,16 @@ def test_a_bottleneck_prior_gives_its_weight_as_the_limit_and_refuses_what_it_wo
 
 def pairs(n, seed):
     g = torch.Generator().manual_seed(seed)
-    return Pairs(torch.randn(n, 3, generator=g) + seed, torch.rand(n, 2, generator=g), torch.zeros(n, 3), torch.zeros(n))
+    return Pairs(
+        torch.randn(n, 3, generator=g) + seed, torch.rand(n, 2, generator=g), torch.zeros(n, 3), torch.zeros(n)
+    )
 
 
 def on_policy(**settings):
     torch.manual_seed(0)
-    return PairDiscriminator(pairs(50, 0), DiscriminatorConfig(hidden=(16, 16), updates=20, latent=3, **settings), seed=0)
+    return PairDiscriminator(
+        pairs(50, 0), DiscriminatorConfig(hidden=(16, 16), updates=20, latent=3, **settings), seed=0
+    )
 
 
 @pytest.mark.parametrize("settings", [{"bottleneck": 0.5}, {"dropout": 0.3}])
@@ -172,7 +198,15 @@ def test_an_on_policy_discriminator_goes_on_bit_for_bit(settings):
 def test_a_reward_behind_a_bottleneck_is_saved_and_loaded(tmp_path):
     features = Features(np.arange(3), np.zeros(3, np.float32), np.ones(3, np.float32))
     net = make_discriminator(5, (16, 16), 0.5, 4)
-    meta = {"form": "gail", "clip": 5.0, "hidden": [16, 16], "activation": "tanh", "state_only": False, "bottleneck": 0.5, "latent": 4}
+    meta = {
+        "form": "gail",
+        "clip": 5.0,
+        "hidden": [16, 16],
+        "activation": "tanh",
+        "state_only": False,
+        "bottleneck": 0.5,
+        "latent": 4,
+    }
     reward = LearnedReward(net, features, -np.ones(2, np.float32), np.ones(2, np.float32), meta)
     x, a = np.random.default_rng(0).standard_normal((7, 3)), np.zeros((7, 2), np.float32)
     again = load_reward(save_reward(reward, tmp_path / "reward"))

@@ -90,7 +90,9 @@ def test_a_prior_of_actions_keeps_its_decoder_when_saved(toy_demos, tmp_path, mo
     wide = torch.cat([z, torch.zeros(9, 2)], 1)
     assert torch.equal(decoder_of(prior, 1.0)(wide), decoder_of(again, 1.0)(wide))
     code = 2 * z if model == "vae" else z
-    torch.testing.assert_close(decoder_of(prior, 1.0)(wide), prior.model.decode(code).clamp(-1, 1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        decoder_of(prior, 1.0)(wide), prior.model.decode(code).clamp(-1, 1), rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("model", ["ae", "vae"])
@@ -104,8 +106,13 @@ def test_the_untrained_decoder_spreads_as_the_expert_does(toy_demos, model):
 
 def test_an_autoencoder_of_shuffled_actions_knows_less_of_them(toy_demos):
     swing = np.sin(np.arange(100) / 3)
-    moved = Demonstrations(tuple(dataclasses.replace(t, acts=np.stack([swing, -swing], 1)[: len(t)]) for t in toy_demos), toy_demos.meta)  # two actions, one number
-    lost = {c: fit_prior(moved, "ae", "latent-action", control=c, steps=300, hidden=16, layers=1).settings["unexplained"] for c in (None, "shuffled")}
+    moved = Demonstrations(
+        tuple(dataclasses.replace(t, acts=np.stack([swing, -swing], 1)[: len(t)]) for t in toy_demos), toy_demos.meta
+    )  # two actions, one number
+    lost = {
+        c: fit_prior(moved, "ae", "latent-action", control=c, steps=300, hidden=16, layers=1).settings["unexplained"]
+        for c in (None, "shuffled")
+    }
     assert lost[None] < 0.2 and lost["shuffled"] > 2 * lost[None]
 
 

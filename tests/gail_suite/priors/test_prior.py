@@ -20,10 +20,20 @@ from gail_suite.priors.typicality import rank, rank_among, score
 from gail_suite.runs.runlog import read_metrics
 
 SMALL = GAILConfig(
-    warm_start=False, adversary=AdversaryConfig(hidden=(16,), batch_size=32, every=1),
+    warm_start=False,
+    adversary=AdversaryConfig(hidden=(16,), batch_size=32, every=1),
     sac=SACConfig(hidden=(32, 32), batch_size=32, gamma=0.95, actor_delay=1),
-    loop=LoopConfig(n_envs=4, warm_up=200, capacity=2000, updates_per_step=0.2, eval_every=600, eval_episodes=1,
-                    checkpoint_every=400, log_every=200))
+    loop=LoopConfig(
+        n_envs=4,
+        warm_up=200,
+        capacity=2000,
+        updates_per_step=0.2,
+        eval_every=600,
+        eval_episodes=1,
+        checkpoint_every=400,
+        log_every=200,
+    ),
+)
 
 
 def weights(gail):
@@ -55,13 +65,19 @@ def test_a_prior_survives_its_folder(prior, toy_demos, tmp_path):
         loaded.save(prior)
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    ({"model": "gan", "use": "behaviour"}, "a prior for behaviour cannot be made of 'gan': choose one of gmm, pixelcnn"),
-    ({"use": "typicalty"}, "unknown use 'typicalty': did you mean 'typicality'"),
-    ({"control": "untraind"}, "did you mean 'untrained'"),
-    ({"model": "vae", "latnt": 3}, "unknown setting 'latnt': did you mean 'latent'"),
-    ({"model": "constant"}, "needs value=V"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            {"model": "gan", "use": "behaviour"},
+            "a prior for behaviour cannot be made of 'gan': choose one of gmm, pixelcnn",
+        ),
+        ({"use": "typicalty"}, "unknown use 'typicalty': did you mean 'typicality'"),
+        ({"control": "untraind"}, "did you mean 'untrained'"),
+        ({"model": "vae", "latnt": 3}, "unknown setting 'latnt': did you mean 'latent'"),
+        ({"model": "constant"}, "needs value=V"),
+    ],
+)
 def test_mistakes_are_one_clear_line(toy_demos, arguments, words):
     with pytest.raises(ValueError, match=words.replace("(", r"\(")):
         fit_prior(toy_demos, **arguments)
@@ -85,7 +101,10 @@ def test_no_prior_in_a_folder_and_a_prior_of_another_task(prior, toy_demos, tmp_
 
 def test_settings_without_a_prior_are_refused_and_weight_zero_is_none():
     lone = {"prior": PriorConfig(), "second_prior": PriorConfig(weight=0.5, rollout=20)}
-    with pytest.raises(ValueError, match=r"second_prior\.weight and second_prior\.rollout would do nothing without a prior: give --second-prior DIR"):
+    with pytest.raises(
+        ValueError,
+        match=r"second_prior\.weight and second_prior\.rollout would do nothing without a prior: give --second-prior DIR",
+    ):
         attached(lone, envs.TOY_ID)
     with pytest.raises(ValueError, match=r"prior\.weight and prior\.weight_final would do nothing"):
         attached({"prior": PriorConfig(weight=0, weight_final=0.1)}, envs.TOY_ID)
@@ -102,13 +121,21 @@ def test_two_priors_are_for_two_uses(prior):
 def test_weight_is_linear_in_the_run():
     assert [PriorConfig(weight=0.4, weight_final=0.0).at(f) for f in (0.0, 0.5, 1.0)] == pytest.approx([0.4, 0.2, 0.0])
     assert PriorConfig(weight=0.4).at(0.7) == 0.4
-    assert not PriorConfig(weight=0.4).active and not PriorConfig(path="p", weight=0).active and PriorConfig(path="p").active
+    assert (
+        not PriorConfig(weight=0.4).active
+        and not PriorConfig(path="p", weight=0).active
+        and PriorConfig(path="p").active
+    )
     assert PriorConfig(path="p", weight_final=0.1).active
 
 
 def test_weight_zero_is_plain_gail_to_the_last_bit_and_another_weight_is_not(prior, toy_demos, tmp_path):
     seen = {}
-    for name, config in (("plain", SMALL), ("zero", with_prior(prior, weight=0)), ("some", with_prior(prior, weight=0.3))):
+    for name, config in (
+        ("plain", SMALL),
+        ("zero", with_prior(prior, weight=0)),
+        ("some", with_prior(prior, weight=0.3)),
+    ):
         gail = GAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path / name)
         gail.train(600, eval_episodes=0)
         seen[name] = weights(gail), rows(tmp_path / name)
@@ -158,7 +185,9 @@ def test_a_bonus_sees_ends_and_not_what_follows_them_and_actions_in_the_environm
     trainer = OffPolicyLoop(env_id, features, TaskReward(1.0), SMALL.sac, loop, 0, None, bonus=recorder)
     trainer.evaluate = dict  # of no interest
     trainer.train(480)
-    acts, after, terminated = (np.concatenate([getattr(t, name) for t, _ in recorder.asked]) for name in ("acts", "next_obs", "terminated"))
+    acts, after, terminated = (
+        np.concatenate([getattr(t, name) for t, _ in recorder.asked]) for name in ("acts", "next_obs", "terminated")
+    )
     done = np.concatenate([d for _, d in recorder.asked])
     assert done.sum() >= 4
     low, high = envs.make(env_id).action_space.low, envs.make(env_id).action_space.high
@@ -166,7 +195,9 @@ def test_a_bonus_sees_ends_and_not_what_follows_them_and_actions_in_the_environm
     # the step into an end is as long as any other; one to where the next episode starts would not be what the simulator did
     replay = trainer.replay
     np.testing.assert_allclose(replay.next_features[: replay.written].flatten(0, 1), after, rtol=1e-5, atol=1e-5)
-    starts = np.concatenate([recorder.asked[i + 1][0].obs[d] for i, (_, d) in enumerate(recorder.asked[:-1]) if d.any()])
+    starts = np.concatenate(
+        [recorder.asked[i + 1][0].obs[d] for i, (_, d) in enumerate(recorder.asked[:-1]) if d.any()]
+    )
     ends = np.concatenate([t.next_obs[d] for t, d in recorder.asked[:-1] if d.any()])
     assert (np.abs(starts - ends).max(1) > 0.05).all()
     assert not terminated[~done].any()
@@ -174,20 +205,23 @@ def test_a_bonus_sees_ends_and_not_what_follows_them_and_actions_in_the_environm
         assert terminated[done].all()
 
 
-@pytest.mark.parametrize(("use", "settings", "words"), [
-    ("typicality", {"weight": 1.5}, r"a share of the reward in \[0, 1\], got 1.5"),
-    ("typicality", {"weight": 0.2, "weight_final": -1.0}, "prior.weight_final of a prior for typicality"),
-    ("typicality", {"weight": float("nan")}, "got nan"),
-    ("typicality", {"weight": 0.2, "target_kl": 1.0}, "prior.target_kl is a setting of priors for behaviour"),
-    ("behaviour", {"weight": -1.0}, "a finite number, 0 or more, got -1.0"),
-    ("behaviour", {"weight": 0.1, "potential": True}, "prior.potential is a setting of priors for typicality"),
-    ("behaviour", {"weight": 0.1, "target_kl": -2.0}, "in nats, above 0, got -2.0"),
-    ("behaviour", {"weight": 0.1, "target_kl": 2.0, "weight_final": 0.0}, "set one of them"),
-    ("typicality", {"weight": 0.2, "rollout": 7}, "prior.rollout is a setting of priors for start"),
-    ("typicality", {"weight": 0.2, "dual_rate": 0.1}, "prior.dual_rate is a setting of priors for behaviour"),
-    ("behaviour", {"weight": 0.1, "dual_rate": 0.1}, "holds prior.target_kl, which is not set"),
-    ("bottleneck", {"weight": 0.5, "warm_start": True}, "prior.warm_start is a setting of priors for behaviour"),
-])
+@pytest.mark.parametrize(
+    ("use", "settings", "words"),
+    [
+        ("typicality", {"weight": 1.5}, r"a share of the reward in \[0, 1\], got 1.5"),
+        ("typicality", {"weight": 0.2, "weight_final": -1.0}, "prior.weight_final of a prior for typicality"),
+        ("typicality", {"weight": float("nan")}, "got nan"),
+        ("typicality", {"weight": 0.2, "target_kl": 1.0}, "prior.target_kl is a setting of priors for behaviour"),
+        ("behaviour", {"weight": -1.0}, "a finite number, 0 or more, got -1.0"),
+        ("behaviour", {"weight": 0.1, "potential": True}, "prior.potential is a setting of priors for typicality"),
+        ("behaviour", {"weight": 0.1, "target_kl": -2.0}, "in nats, above 0, got -2.0"),
+        ("behaviour", {"weight": 0.1, "target_kl": 2.0, "weight_final": 0.0}, "set one of them"),
+        ("typicality", {"weight": 0.2, "rollout": 7}, "prior.rollout is a setting of priors for start"),
+        ("typicality", {"weight": 0.2, "dual_rate": 0.1}, "prior.dual_rate is a setting of priors for behaviour"),
+        ("behaviour", {"weight": 0.1, "dual_rate": 0.1}, "holds prior.target_kl, which is not set"),
+        ("bottleneck", {"weight": 0.5, "warm_start": True}, "prior.warm_start is a setting of priors for behaviour"),
+    ],
+)
 def test_settings_that_a_prior_cannot_follow_are_refused(use, settings, words):
     with pytest.raises(ValueError, match=words):
         check_config(PriorConfig("p", **settings), use)
@@ -201,25 +235,36 @@ def test_a_prior_that_is_switched_off_must_still_be_one(prior, tmp_path, toy_dem
     with pytest.raises(ValueError, match="holds no prior"):
         GAIL(envs.TOY_ID, toy_demos, with_prior(tmp_path / "none", weight=0), 0)
     with pytest.raises(ValueError, match="starts from nothing"):
-        GAIL(envs.TOY_ID, toy_demos, with_prior(fit_prior(toy_demos, "gmm", "behaviour", components=1, noise=0.1).save(tmp_path / "b"),
-                                                weight=0.1, warm_start=True), 0)
+        GAIL(
+            envs.TOY_ID,
+            toy_demos,
+            with_prior(
+                fit_prior(toy_demos, "gmm", "behaviour", components=1, noise=0.1).save(tmp_path / "b"),
+                weight=0.1,
+                warm_start=True,
+            ),
+            0,
+        )
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    ({"use": "behaviour", "noise": -0.1}, "noise=-0.1 is a standard deviation"),
-    ({"use": "behaviour", "components": 0}, "components=0 must be at least 1"),
-    ({"use": "behaviour", "dof": 0.0}, "dof=0.0 must be degrees of freedom above 0"),
-    ({"use": "behaviour", "model": "pixelcnn", "levels": 1}, "levels=1 must be at least 2"),
-    ({"use": "behaviour", "model": "pixelcnn", "noise": 0.1}, "unknown setting 'noise'"),
-    ({"use": "latent-action", "model": "ae", "beta": 2.0}, "unknown setting 'beta'"),
-    ({"model": "gmm", "n_components": "abc"}, "setting 'n_components' is 'abc', expected int"),
-    ({"model": "gmm", "states": "maybe"}, "setting 'states' is 'maybe', expected bool"),
-    ({"model": "gmm", "tail": float("nan")}, "tail=nan must be a number above 0"),
-    ({"model": "gmm", "value": 0.5}, "value=0.5 is the bonus of a constant prior"),
-    ({"model": "constant", "value": 0.5, "vaule": 1}, "nothing but value=V, got vaule"),
-    ({"model": "constant", "value": 0.5, "control": "shuffled"}, "nothing but value=V, got control=shuffled"),
-    ({"model": "pixelcnn", "levels": 32}, "pictures have 16 greys"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"use": "behaviour", "noise": -0.1}, "noise=-0.1 is a standard deviation"),
+        ({"use": "behaviour", "components": 0}, "components=0 must be at least 1"),
+        ({"use": "behaviour", "dof": 0.0}, "dof=0.0 must be degrees of freedom above 0"),
+        ({"use": "behaviour", "model": "pixelcnn", "levels": 1}, "levels=1 must be at least 2"),
+        ({"use": "behaviour", "model": "pixelcnn", "noise": 0.1}, "unknown setting 'noise'"),
+        ({"use": "latent-action", "model": "ae", "beta": 2.0}, "unknown setting 'beta'"),
+        ({"model": "gmm", "n_components": "abc"}, "setting 'n_components' is 'abc', expected int"),
+        ({"model": "gmm", "states": "maybe"}, "setting 'states' is 'maybe', expected bool"),
+        ({"model": "gmm", "tail": float("nan")}, "tail=nan must be a number above 0"),
+        ({"model": "gmm", "value": 0.5}, "value=0.5 is the bonus of a constant prior"),
+        ({"model": "constant", "value": 0.5, "vaule": 1}, "nothing but value=V, got vaule"),
+        ({"model": "constant", "value": 0.5, "control": "shuffled"}, "nothing but value=V, got control=shuffled"),
+        ({"model": "pixelcnn", "levels": 32}, "pictures have 16 greys"),
+    ],
+)
 def test_settings_of_the_wrong_kind_are_refused(toy_demos, arguments, words):
     with pytest.raises(ValueError, match=words):
         fit_prior(toy_demos, **arguments)
@@ -231,7 +276,10 @@ def test_demonstrations_of_another_width_are_refused(toy_demos, prior, use, colu
     def as_wide(array, width):
         return np.tile(array, 2)[:, :width]
 
-    other = Demonstrations(tuple(dataclasses.replace(t, obs=as_wide(t.obs, columns), acts=as_wide(t.acts, actions)) for t in toy_demos), toy_demos.meta)
+    other = Demonstrations(
+        tuple(dataclasses.replace(t, obs=as_wide(t.obs, columns), acts=as_wide(t.acts, actions)) for t in toy_demos),
+        toy_demos.meta,
+    )
     words = f"have {columns} observation and {actions} action entries, gail_suite/PointToy-v0 has 3 and 2"
     with pytest.raises(ValueError, match=words):
         fit_prior(other, USES[use][1][0], use)
@@ -246,8 +294,11 @@ def test_a_damaged_prior_says_what_it_lacks(prior, tmp_path):
 
     from safetensors.numpy import save_file
 
-    for name, words in (("model.safetensors", "model.safetensors"), ("settings", "lacks settings: fit the prior again"),
-                        ("features", "arrays.safetensors lacks 'features.columns': fit the prior again")):
+    for name, words in (
+        ("model.safetensors", "model.safetensors"),
+        ("settings", "lacks settings: fit the prior again"),
+        ("features", "arrays.safetensors lacks 'features.columns': fit the prior again"),
+    ):
         folder = shutil.copytree(prior, tmp_path / name)
         if name == "settings":
             about = json.loads((folder / "prior.json").read_text())
@@ -282,8 +333,13 @@ def mixed(potential):
 
 def test_mixed_reward_and_its_bound_by_hand():
     a = mixed(potential=False)
-    window = Window(torch.randn(3, 2, 2), torch.randn(3, 2, 1), torch.randn(3, 2, 2), *(torch.zeros(3, 2) for _ in range(3)),
-                    bonus=torch.full((3, 2), 0.8))
+    window = Window(
+        torch.randn(3, 2, 2),
+        torch.randn(3, 2, 1),
+        torch.randn(3, 2, 2),
+        *(torch.zeros(3, 2) for _ in range(3)),
+        bonus=torch.full((3, 2), 0.8),
+    )
     with torch.no_grad():
         plain = a.reward(a.net(torch.cat([window.features, window.actions], -1)))
     torch.testing.assert_close(a.rewards(window), 0.75 * plain + 0.25 * 0.8)
@@ -306,8 +362,15 @@ def test_a_termination_costs_what_the_learner_sees_and_not_the_discriminators_sh
     a = mixed(potential=False)
     a.config = dataclasses.replace(a.config, termination_cost=0.5, termination_cost_final=0.5)
     zeros = torch.zeros(3, 1)
-    window = Window(torch.randn(3, 1, 2), torch.randn(3, 1, 1), torch.randn(3, 1, 2), zeros, torch.tensor([[1.0], [0.0], [0.0]]), zeros,
-                    bonus=torch.full((3, 1), 0.8))
+    window = Window(
+        torch.randn(3, 1, 2),
+        torch.randn(3, 1, 1),
+        torch.randn(3, 1, 2),
+        zeros,
+        torch.tensor([[1.0], [0.0], [0.0]]),
+        zeros,
+        bonus=torch.full((3, 1), 0.8),
+    )
     with torch.no_grad():
         plain = a.reward(a.net(torch.cat([window.features, window.actions], -1)))
     expected = 0.75 * plain + 0.25 * 0.8

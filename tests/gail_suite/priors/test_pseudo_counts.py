@@ -56,7 +56,9 @@ def test_the_last_level_of_a_row_is_judged_by_all_the_others():
 
 
 def test_a_picture_wider_than_the_network_sees_is_refused():
-    with pytest.raises(ValueError, match="2 layers see 5 pixels to the left, a picture of 10 levels has 9: give more layers"):
+    with pytest.raises(
+        ValueError, match="2 layers see 5 pixels to the left, a picture of 10 levels has 9: give more layers"
+    ):
         PseudoCounts(np.zeros(2), np.ones(2), levels=10)
 
 
@@ -72,7 +74,9 @@ def test_counting_leaves_the_global_generator_alone_and_goes_on_from_its_state()
 
 
 def loop(bonus, run_dir=None):
-    config = LoopConfig(n_envs=4, updates_per_step=0.1, warm_up=100, capacity=2000, eval_every=10_000, checkpoint_every=100)
+    config = LoopConfig(
+        n_envs=4, updates_per_step=0.1, warm_up=100, capacity=2000, eval_every=10_000, checkpoint_every=100
+    )
     features = Features(np.arange(2), np.full(2, 0.5, np.float32), np.full(2, 0.3, np.float32))
     sac = SACConfig(hidden=(16,), batch_size=16)
     return OffPolicyLoop(envs.SPARSE_ID, features, ExploringReward(1.0, 0.5), sac, config, 0, run_dir, bonus=bonus)
@@ -106,7 +110,9 @@ def test_curiosity_fades():
     reward = ExploringReward(2.0, 0.5, 0.1)
     reward.set_progress(0.5)
     zeros = torch.zeros(1, 1, 1)
-    w = Window(zeros, zeros, zeros, torch.ones(1, 1), torch.zeros(1, 1), torch.ones(1, 1), bonus=torch.full((1, 1), 2.0))
+    w = Window(
+        zeros, zeros, zeros, torch.ones(1, 1), torch.zeros(1, 1), torch.ones(1, 1), bonus=torch.full((1, 1), 2.0)
+    )
     # 2 * 1 + (0.5 + 0.1) / 2 * 2 = 2.6
     torch.testing.assert_close(reward.rewards(w), torch.full((1, 1), 2.6))
 

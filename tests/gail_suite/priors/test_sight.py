@@ -12,7 +12,7 @@ def test_a_frame_shows_place_and_motion():
     still, fast, high, rising = frames[:, 0]
     assert fast.sum() > 2 * still.sum()  # a streak
     assert still.max(1).argmax() > high.max(1).argmax()  # up is y
-    assert rising[SIZE[0] // 2 + 1:].sum() > fast[SIZE[0] // 2 + 1:].sum()  # it comes from below
+    assert rising[SIZE[0] // 2 + 1 :].sum() > fast[SIZE[0] // 2 + 1 :].sum()  # it comes from below
 
 
 def test_sight_knows_the_expert_from_a_point_that_dawdles_or_drifts(toy_demos):

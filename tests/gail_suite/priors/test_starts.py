@@ -70,7 +70,9 @@ def test_the_same_seed_draws_the_same_and_a_saved_one_goes_on():
     np.testing.assert_array_equal(steps(other, 20), expected)
 
 
-@pytest.mark.parametrize(("model", "settings"), [("gmm", {}), ("vae", {"steps": 300}), ("gan", {"steps": 300}), ("pixelcnn", {"steps": 60})])
+@pytest.mark.parametrize(
+    ("model", "settings"), [("gmm", {}), ("vae", {"steps": 300}), ("gan", {"steps": 300}), ("pixelcnn", {"steps": 60})]
+)
 def test_samples_are_like_the_experts_states(toy_demos, model, settings):
     shown = toy_demos.transitions().obs
     drawn = sample(fit_prior(toy_demos, model, "start", seed=0, **settings), 2000, seed=0)
@@ -78,7 +80,9 @@ def test_samples_are_like_the_experts_states(toy_demos, model, settings):
     np.testing.assert_allclose(drawn.mean(0), shown.mean(0), atol=0.5 * shown.std(0).max())
     spread, its_spread = (np.quantile(x[:, 1], 0.9) - np.quantile(x[:, 1], 0.1) for x in (drawn, shown))
     assert 0.6 * its_spread < spread < 2.5 * its_spread  # untrained, the GAN has 0.2 times it and PixelCNN 3 times
-    if model != "pixelcnn":  # whose 16 greys are wider than what goes together here; without training or company it is above -0.1
+    if (
+        model != "pixelcnn"
+    ):  # whose 16 greys are wider than what goes together here; without training or company it is above -0.1
         assert np.corrcoef(drawn[:, 0], drawn[:, 2])[0, 1] < -0.2 > np.corrcoef(shown[:, 0], shown[:, 2])[0, 1]
 
 
@@ -87,7 +91,9 @@ def test_a_mixture_keeps_what_goes_together_and_shuffled_columns_do_not(toy_demo
         return np.corrcoef(states[:, 0], states[:, 2])[0, 1]
 
     shown = toy_demos.transitions().obs
-    kept, lost = (sample(fit_prior(toy_demos, "gmm", "start", control=c, n_components=1), 4000) for c in (None, "shuffled"))
+    kept, lost = (
+        sample(fit_prior(toy_demos, "gmm", "start", control=c, n_components=1), 4000) for c in (None, "shuffled")
+    )
     assert abs(correlation(kept) - correlation(shown)) < 0.15
     assert abs(correlation(lost)) < 0.15 < abs(correlation(shown))
 
@@ -106,17 +112,26 @@ def test_demonstrated_starts_are_demonstrated_states_and_constant_ones_the_tasks
     assert [own.step(np.zeros((3, 2)))[2].all() for _ in range(5)] == [False] * 4 + [True]
 
 
-@pytest.mark.parametrize(("settings", "words"), [
-    ({"control": "shuffled"}, "demonstrated starts have no model"), ({"n_components": 2}, "demonstrated starts have no model")])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"control": "shuffled"}, "demonstrated starts have no model"),
+        ({"n_components": 2}, "demonstrated starts have no model"),
+    ],
+)
 def test_starts_without_a_model_have_neither_control_nor_settings(toy_demos, settings, words):
     with pytest.raises(ValueError, match=words):
         fit_prior(toy_demos, "demonstrated", "start", **settings)
 
 
-@pytest.mark.parametrize(("settings", "words"), [
-    ({"weight": 1.5}, r"prior.weight of a prior for start is a share of the environments in \[0, 1\], got 1.5"),
-    ({"rollout": 0}, "prior.rollout is in steps, at least 1, got 0"),
-    ({"weight_final": 0.0}, "prior.weight_final is not followed by a prior for start")])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"weight": 1.5}, r"prior.weight of a prior for start is a share of the environments in \[0, 1\], got 1.5"),
+        ({"rollout": 0}, "prior.rollout is in steps, at least 1, got 0"),
+        ({"weight_final": 0.0}, "prior.weight_final is not followed by a prior for start"),
+    ],
+)
 def test_settings_that_cannot_work_are_one_line(settings, words):
     with pytest.raises(ValueError, match=words):
         check_config(PriorConfig(path="p", **settings), "start")

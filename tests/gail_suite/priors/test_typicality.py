@@ -9,8 +9,13 @@ from gail_suite.priors.fitting import LEAST, inputs, picture, shuffled, split
 from gail_suite.priors.prior import fit_prior
 from gail_suite.priors.typicality import TypicalityBonus, calibration, rank, rank_among, score
 
-QUICK = {"gmm": {"n_components": 4}, "ae": {"steps": 80, "latent": 4}, "vae": {"steps": 150, "latent": 4}, "gan": {"steps": 100},
-         "pixelcnn": {"steps": 40, "features": 8, "layers": 2}}
+QUICK = {
+    "gmm": {"n_components": 4},
+    "ae": {"steps": 80, "latent": 4},
+    "vae": {"steps": 150, "latent": 4},
+    "gan": {"steps": 100},
+    "pixelcnn": {"steps": 40, "features": 8, "layers": 2},
+}
 
 
 def foreign(toy_demos, seed=0):
@@ -76,8 +81,11 @@ def test_shuffled_keeps_each_column_and_breaks_rows():
 def test_controls_know_the_expert_less(toy_demos, control):
     held = split(toy_demos)[1]
     off = dataclasses.replace(held, next_obs=held.next_obs + 0.15 * np.array([1, -1, 1], np.float32))
-    gap = {c: score(p, held).mean() - score(p, off).mean()
-           for c in (None, control) for p in [fit_prior(toy_demos, "gmm", n_components=4, control=c)]}
+    gap = {
+        c: score(p, held).mean() - score(p, off).mean()
+        for c in (None, control)
+        for p in [fit_prior(toy_demos, "gmm", n_components=4, control=c)]
+    }
     assert gap[control] < 0.5 * gap[None]
     # the scale is the same: calibrated on the true rows
     assert np.median(score(fit_prior(toy_demos, "gmm", n_components=4, control=control), held)) >= 0.99
@@ -115,8 +123,13 @@ def test_a_constant_scores_everything_the_same(toy_demos):
 def test_rank_finds_the_foreign_trajectory(toy_demos):
     prior = fit_prior(toy_demos, "gmm", n_components=4)
     shaken = toy_demos[1]
-    shaken = Trajectory(shaken.obs + 0.5 * np.random.default_rng(0).standard_normal(shaken.obs.shape), shaken.acts, shaken.rews,
-                        False, True)
+    shaken = Trajectory(
+        shaken.obs + 0.5 * np.random.default_rng(0).standard_normal(shaken.obs.shape),
+        shaken.acts,
+        shaken.rews,
+        False,
+        True,
+    )
     mixed = Demonstrations((toy_demos[0], shaken, toy_demos[2]), toy_demos.meta)
     ranked = rank(prior, mixed)
     assert ranked[0].index == 1 and [r.foreign for r in ranked] == [True, False, False]
@@ -126,7 +139,9 @@ def test_rank_finds_the_foreign_trajectory(toy_demos):
 
 @pytest.mark.parametrize("place", [0, 2, 4])
 def test_the_odd_one_is_found_among_the_demonstrations_themselves(toy_demos, place):
-    odd = dataclasses.replace(toy_demos[0], obs=toy_demos[0].obs + 0.2 * np.random.default_rng(0).standard_normal(toy_demos[0].obs.shape))
+    odd = dataclasses.replace(
+        toy_demos[0], obs=toy_demos[0].obs + 0.2 * np.random.default_rng(0).standard_normal(toy_demos[0].obs.shape)
+    )
     several = list(toy_demos)
     several.insert(place, odd)
     mixed = Demonstrations(tuple(several), toy_demos.meta)
@@ -155,7 +170,9 @@ def test_a_split_counts_the_pairs_that_are_shown(toy_demos):
     assert LEAST <= few.n_pairs < 2 * LEAST
     assert all(len(part) >= few.n_pairs // 6 for part in split(few))
     held = split(few)[1]
-    assert {tuple(row) for row in held.obs} != {tuple(row) for row in few[3:].transitions().obs}  # blocks of all, not the last trajectory
+    assert {tuple(row) for row in held.obs} != {
+        tuple(row) for row in few[3:].transitions().obs
+    }  # blocks of all, not the last trajectory
 
 
 def test_a_split_that_leaves_a_side_without_rows_is_made_by_blocks(toy_demos):

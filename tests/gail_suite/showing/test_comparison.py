@@ -11,7 +11,10 @@ from gail_suite.showing.comparison import compare, draw, table
 
 
 def make_run(folder: Path, gamma: float, scores: tuple[float, ...], algo: str = "gail") -> Path:
-    write_run_files(folder, {"algo": algo, "env_id": "Ant-v5", "seed": 3, "config": {"steps": 7, "sac": {"gamma": gamma, "tau": 0.1}}})
+    write_run_files(
+        folder,
+        {"algo": algo, "env_id": "Ant-v5", "seed": 3, "config": {"steps": 7, "sac": {"gamma": gamma, "tau": 0.1}}},
+    )
     with RunLog(folder, quiet=True) as log:
         for i, score in enumerate(scores):
             log.log(100 * (i + 1), score=score, return_mean=1000 * score)

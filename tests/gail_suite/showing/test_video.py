@@ -168,7 +168,9 @@ def test_frames_become_data_for_the_generative_models(tmp_path: Path) -> None:
     splits = data.load(path)
     assert splits.x_train.shape == (16, 3, 21, 28) and 0.2 < float(splits.x_train.mean()) < 0.9
     first = next(iter(np.load(path).values()))[0].transpose(1, 2, 0)
-    drawn = video.render(Still(), "Ant-v5", tmp_path / "ant.gif", n_frames=1, renderer="raycast", width=96, height=72, overlay=False)
+    drawn = video.render(
+        Still(), "Ant-v5", tmp_path / "ant.gif", n_frames=1, renderer="raycast", width=96, height=72, overlay=False
+    )
     with Image.open(drawn) as film:
         small = np.asarray(film.convert("RGB").resize((28, 21), Image.Resampling.BOX), float)
     assert abs(small - first).mean() < 12  # the same picture, drawn small
