@@ -27,24 +27,26 @@ def from_npz(path: str | Path, env_id: str | None = None) -> Demonstrations:
 
     Keys: `obs` (all T + 1 observations of each episode, one episode after the other), `acts`, `rews`, `lengths` (n,),
     the T of each (left out: one episode), `terminated` and `truncated` (n,) (left out: False), `seed` (n,), `env_id`.
+    Without `acts` they are observations only.
 
     Raises:
         ValueError: unreadable, pickled, a key is missing, sizes disagree, NaN, or other widths than the environment's.
     """
     source, arrays = str(path), read_npz(path)
-    require_keys(source, arrays, ("obs", "acts", "rews"))
-    if scalars := [key for key in ("obs", "acts", "rews") if arrays[key].ndim == 0]:
+    require_keys(source, arrays, ("obs", "rews"))
+    if scalars := [key for key in ("obs", "acts", "rews") if key in arrays and arrays[key].ndim == 0]:
         raise ValueError(
             f"{source} has single numbers for {', '.join(scalars)}: see docs/save_format.md for the layout"
         )
-    lengths = np.atleast_1d(arrays.get("lengths", len(arrays["acts"])))
+    lengths = np.atleast_1d(arrays.get("lengths", len(arrays["rews"])))
     if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 1).any():
         raise ValueError(
             f"{source} has lengths of type {lengths.dtype} and shape {lengths.shape}: give each episode's number of "
             "steps as an integer of at least 1"
         )
     obs = split(source, "obs", arrays["obs"], lengths + 1)
-    acts, rews = (split(source, key, arrays[key], lengths) for key in ("acts", "rews"))
+    rews = split(source, "rews", arrays["rews"], lengths)
+    acts = split(source, "acts", arrays["acts"], lengths) if "acts" in arrays else [None] * len(lengths)
     endings = {
         key: np.broadcast_to(arrays[key], lengths.shape).tolist()
         for key in ("terminated", "truncated", "seed")

@@ -16,7 +16,7 @@ import numpy as np
 
 from demos.arrays import read_npz, require_keys, split
 from demos.files import read_json, write_atomic, write_json
-from demos.interchange import META_KEY, assemble, build, require
+from demos.interchange import META_KEY, all_actions, assemble, build, require
 from demos.trajectory import Demonstrations, Trajectory
 
 DATA_FILE = "data-00000-of-00001.arrow"
@@ -34,11 +34,12 @@ def to_imitation(demonstrations: Demonstrations, path: str | Path) -> Path:
     folder = Path(path)
     if folder.exists():
         raise ValueError(f"{folder} exists already: choose another path, or remove it first")
+    actions = all_actions(demonstrations, "imitation")
     infos = [["{}"] * (len(t) - 1) + [json.dumps({TRUNCATED: t.truncated})] for t in demonstrations]
     table = pa.table(
         {
             "obs": _nested(pa, [t.obs for t in demonstrations]),
-            "acts": _nested(pa, [t.acts for t in demonstrations]),
+            "acts": _nested(pa, actions),
             "infos": pa.array(infos, pa.list_(pa.string())),
             "terminal": pa.array([t.terminated or t.truncated for t in demonstrations]),
             "rews": pa.array([t.rews for t in demonstrations], pa.list_(pa.float32())),

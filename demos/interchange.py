@@ -36,6 +36,17 @@ def build(number: int, source: str, *arrays: Any, **ending: Any) -> Trajectory:
         raise ValueError(f"{source} episode {number}: {error}") from None
 
 
+def all_actions(demonstrations: Demonstrations, format: str) -> list[np.ndarray]:
+    """The actions of every trajectory; ValueError where there are none, as `format` cannot hold such data."""
+    actions = [t.acts for t in demonstrations if t.acts is not None]
+    if len(actions) < len(demonstrations):
+        raise ValueError(
+            f"{format} stores an action with every step, and these demonstrations hold observations only: "
+            "keep them as a demonstrations folder (save)"
+        )
+    return actions
+
+
 def assemble(
     trajectories: Iterable[Trajectory], source: str, env_id: str | None, meta: dict[str, Any]
 ) -> Demonstrations:
@@ -52,8 +63,8 @@ def assemble(
     demonstrations = Demonstrations(tuple(trajectories), {"source": source, **meta, "env_id": env_id})
     with closing(envs.make(env_id, **meta.get("env_kwargs", {}))) as env:
         expected = (env.observation_space.shape or ())[0], (env.action_space.shape or ())[0]
-    found = demonstrations[0].obs.shape[1], demonstrations[0].acts.shape[1]
-    if found != expected:
+    found = demonstrations[0].widths
+    if found not in (expected, (expected[0], None)):
         old_ant = (env_id, found[0]) == ("Ant-v5", 111)
         hint = " (Ant-v2 data: 27 live entries and 84 contact forces, all zero)" if old_ant else ""
         raise ValueError(
@@ -84,12 +95,13 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) 
     if dataset_id in minari.list_local_datasets():
         raise ValueError(f"the Minari dataset {dataset_id} exists already: choose another id, or minari delete it")
     buffer = importlib.import_module("minari.data_collector").EpisodeBuffer
+    actions = all_actions(demonstrations, "Minari")
     episodes = [
         buffer(
             id=i,
             seed=t.seed,
             observations=t.obs,
-            actions=t.acts,
+            actions=actions[i],
             rewards=t.rews,
             infos={},
             terminations=_only_last(len(t), t.terminated),
@@ -105,7 +117,7 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) 
             episodes,
             env=env,
             observation_space=_box(first.obs.shape[1]),
-            action_space=_box(first.acts.shape[1]),
+            action_space=_box(actions[0].shape[1]),
             **{"algorithm_name": meta.get("expert", {}).get("class", "unknown"), **metadata},
         )
     dataset.storage.update_metadata({META_KEY: json.dumps(meta)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def record(
     out: str | Path | None = None,
     env_kwargs: dict[str, Any] | None = None,
     progress: Callable[[int, Trajectory], None] | None = None,
+    actions: bool = True,
 ) -> Demonstrations:
     """Records `n_episodes` complete episodes of `policy`; episode j starts from the environment's seed `seed + j`.
 
@@ -32,7 +34,7 @@ def record(
     result does not depend on `n_envs` for an `MlpPolicy`, stochastic or not; the arithmetic of other policies may round
     differently in batches of another size. With `out`, each episode is stored as it ends, and a folder of the same
     expert, environment and seed is continued: its finished episodes are kept and the missing ones recorded.
-    `progress(episode, trajectory)` is called for each episode recorded.
+    `progress(episode, trajectory)` is called for each episode recorded. With `actions` False only observations are kept.
 
     Raises:
         ValueError: n_episodes or n_envs < 1, an unknown environment, an action that is not finite, or `out` holds other
@@ -41,6 +43,8 @@ def record(
     if n_episodes < 1 or n_envs < 1:
         raise ValueError(f"cannot record {n_episodes} episodes in {n_envs} environments: ask for at least 1 of each")
     meta = {**environment(env_id, env_kwargs), "expert": identity(policy), "deterministic": deterministic, "seed": seed}
+    if not actions:
+        meta["observations_only"] = True
     waves = [range(first, min(first + n_envs, n_episodes)) for first in range(0, n_episodes, n_envs)]
 
     def missing(done: Container[int]) -> Iterator[tuple[int, Trajectory]]:
@@ -50,7 +54,7 @@ def record(
             # an unfinished wave is run whole, so that a resumed recording equals an undisturbed one
             for episode, trajectory in _wave(wave, policy, env_id, seed, deterministic, env_kwargs or {}):
                 if episode not in done:
-                    yield episode, trajectory
+                    yield episode, trajectory if actions else replace(trajectory, acts=None)
                     if progress:
                         progress(episode, trajectory)
 

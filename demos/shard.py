@@ -14,6 +14,7 @@ from demos.trajectory import Trajectory
 
 REMEDY = "restore it from a copy, or delete it and record the episode again"
 ARRAYS, ENDING = ("obs", "acts", "rews"), ("terminated", "truncated", "seed")
+OPTIONAL = {"acts"}
 
 
 def shard_name(episode: int) -> str:
@@ -22,9 +23,9 @@ def shard_name(episode: int) -> str:
 
 
 def encode(trajectory: Trajectory) -> bytes:
-    """The file of one trajectory: obs, acts, rews; the header holds seed, ending and a SHA-256 of the content."""
+    """The file of one trajectory: obs, acts where there are actions, rews; the header holds seed, ending and a SHA-256 of the content."""
     ending = {key: json.dumps(getattr(trajectory, key)) for key in ENDING}
-    arrays = {key: getattr(trajectory, key) for key in ARRAYS}
+    arrays = {key: value for key in ARRAYS if (value := getattr(trajectory, key)) is not None}
     return tensor_bytes(arrays, {**ending, "digest": _digest(arrays, ending)})
 
 
@@ -33,11 +34,11 @@ def decode(data: bytes, source: Path) -> Trajectory:
     arrays = parse_tensors(data, source)
     header = parse_header(data)
     digest = header.pop("digest", None)
-    if set(arrays) != set(ARRAYS) or set(header) != set(ENDING) or digest != _digest(arrays, header):
+    if set(arrays) | OPTIONAL != set(ARRAYS) or set(header) != set(ENDING) or digest != _digest(arrays, header):
         raise ValueError(f"{source} does not match the digest in its own header: {REMEDY}")
     ending = {key: json.loads(value) for key, value in header.items()}
     try:
-        return Trajectory(arrays["obs"], arrays["acts"], arrays["rews"], **ending)
+        return Trajectory(arrays["obs"], arrays.get("acts"), arrays["rews"], **ending)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
 

@@ -29,7 +29,7 @@ FORMAT, FORMAT_VERSION = "gail-suite demonstrations", 1
 META, MANIFEST = "meta.json", "manifest.jsonl"
 SHARD = re.compile(r"episode_(\d+)\.safetensors")
 STORAGE_KEYS = ("format", "format_version", "summary", "pairs")
-IDENTITY_KEYS = ("env_id", "env_kwargs", "expert", "deterministic", "seed", "physics_fingerprint")
+IDENTITY_KEYS = ("env_id", "env_kwargs", "expert", "deterministic", "seed", "physics_fingerprint", "observations_only")
 
 
 def load(path: str | Path, strict: bool = False) -> Demonstrations:
@@ -129,9 +129,9 @@ def stored_episodes(folder: Path) -> list[int]:
 
 def width_problem(meta: dict[str, Any], trajectory: Trajectory) -> str | None:
     """What is wrong with the widths of a trajectory, if anything."""
-    found = trajectory.obs.shape[1], trajectory.acts.shape[1]
+    found = trajectory.widths
     expected = meta.get("obs_dim", found[0]), meta.get("act_dim", found[1])
-    if found == expected:
+    if found in (expected, (expected[0], None)):
         return None
     return (
         f"has (observation, action) widths {found} but {meta['env_id']} has {expected}: "

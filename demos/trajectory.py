@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """One episode: T + 1 observations, T actions and rewards, and how it ended.
+    """One episode: T + 1 observations, T actions and rewards, and how it ended; without actions, what a camera would see.
 
     Arrays are kept as read-only float32. `terminated` (the task ended: value 0 beyond) and `truncated` (cut by a limit:
     the value goes on) stay apart; both are False for a fragment that simply stops.
@@ -23,8 +23,8 @@ class Trajectory:
 
     obs: np.ndarray
     """(T+1, O), with the true final observation."""
-    acts: np.ndarray
-    """(T, A), as given to the environment."""
+    acts: np.ndarray | None
+    """(T, A), as given to the environment; None where only observations were recorded."""
     rews: np.ndarray
     """(T,), the environment's own reward; never used in training."""
     terminated: bool
@@ -36,19 +36,26 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         for name, ndim in (("obs", 2), ("acts", 2), ("rews", 1)):
-            object.__setattr__(self, name, _checked(name, getattr(self, name), ndim))
+            if name != "acts" or self.acts is not None:
+                object.__setattr__(self, name, _checked(name, getattr(self, name), ndim))
         for name in ("terminated", "truncated"):
             object.__setattr__(self, name, bool(getattr(self, name)))
-        steps = len(self.acts)
+        steps = len(self.rews) if self.acts is None else len(self.acts)
         if steps == 0 or len(self.obs) != steps + 1 or len(self.rews) != steps:
+            actions = "no" if self.acts is None else len(self.acts)
             raise ValueError(
-                f"trajectory has {len(self.obs)} observations, {steps} actions, {len(self.rews)} rewards: "
-                "T >= 1 actions need T + 1 observations (the final one included) and T rewards"
+                f"trajectory has {len(self.obs)} observations, {actions} actions, {len(self.rews)} rewards: "
+                "T >= 1 steps need T + 1 observations (the final one included), T rewards, and T actions or none"
             )
 
     def __len__(self) -> int:
         """T, the number of steps."""
-        return len(self.acts)
+        return len(self.rews)
+
+    @property
+    def widths(self) -> tuple[int, int | None]:
+        """Entries of an observation and of an action (None without actions)."""
+        return self.obs.shape[1], None if self.acts is None else self.acts.shape[1]
 
     @property
     def episode_return(self) -> float:
@@ -77,15 +84,31 @@ def _checked(name: str, value: Any, ndim: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Transitions:
-    """State-action pairs, flat: obs (N, O), acts (N, A), next_obs (N, O), terminated (N,) bool."""
+    """State-action pairs, flat: obs (N, O), acts (N, A) or None, next_obs (N, O), terminated (N,) bool."""
 
     obs: np.ndarray
-    acts: np.ndarray
+    acts: np.ndarray | None
     next_obs: np.ndarray
     terminated: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.acts)
+        return len(self.obs)
+
+    def rows(self, chosen: np.ndarray) -> Transitions:
+        """Those of these numbers, in this order."""
+        acts = None if self.acts is None else self.acts[chosen]
+        return Transitions(self.obs[chosen], acts, self.next_obs[chosen], self.terminated[chosen])
+
+    @property
+    def actions(self) -> np.ndarray:
+        """acts (N, A), for those who cannot do without; ValueError where only observations were recorded."""
+        if self.acts is None:
+            raise ValueError(
+                f"these {len(self)} pairs hold observations only, without actions: behaviour cloning, and whatever "
+                "compares state-action pairs, learns from the expert's actions; give demonstrations that have them, "
+                "or learn from observations"
+            )
+        return self.acts
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +139,11 @@ class Demonstrations(Sequence[Trajectory]):
                 f"stride {self.stride} with {len(self.offsets)} offsets for {len(self)} trajectories: "
                 "the stride is at least 1 and each trajectory has one offset"
             )
-        widths = {(t.obs.shape[1], t.acts.shape[1]) for t in self.trajectories}
+        widths = {t.widths for t in self.trajectories}
         if len(widths) > 1:
             raise ValueError(
-                f"trajectories have different (observation, action) widths {sorted(widths)}: "
-                "keep those of one environment"
+                f"trajectories have different (observation, action) widths {sorted(widths, key=str)}: "
+                "keep those of one environment, all with actions or all without"
             )
 
     def __len__(self) -> int:
@@ -147,6 +170,11 @@ class Demonstrations(Sequence[Trajectory]):
     def env_id(self) -> str:
         """The environment they were recorded in."""
         return str(self.meta["env_id"])
+
+    @property
+    def has_actions(self) -> bool:
+        """Actions were recorded; False for observations only."""
+        return self.trajectories[0].acts is not None
 
     @property
     def returns(self) -> np.ndarray:
@@ -189,13 +217,17 @@ class Demonstrations(Sequence[Trajectory]):
         meta = {**self.meta, "subsample": {"k": k, "seed": seed}}
         return replace(self, meta=meta, stride=k, offsets=offsets)
 
+    def observations_only(self) -> Demonstrations:
+        """The same without their actions, as if only the states had been seen (Torabi et al., 2018)."""
+        return replace(self, trajectories=tuple(replace(t, acts=None) for t in self))
+
     def transitions(self) -> Transitions:
         """The shown pairs of all trajectories, in order; `terminated` is True only where the task ended."""
         keep = [np.arange(offset, len(t), self.stride) for offset, t in zip(self.offsets, self, strict=True)]
         pairs = list(zip(self, keep, strict=True))
         return Transitions(
             obs=np.concatenate([t.obs[i] for t, i in pairs]),
-            acts=np.concatenate([t.acts[i] for t, i in pairs]),
+            acts=np.concatenate([t.acts[i] for t, i in pairs if t.acts is not None]) if self.has_actions else None,
             next_obs=np.concatenate([t.obs[i + 1] for t, i in pairs]),
             terminated=np.concatenate([(i == len(t) - 1) & t.terminated for t, i in pairs]),
         )

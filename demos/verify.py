@@ -62,6 +62,8 @@ def verify(path: str | Path) -> Report:
     _check_duplicates(report)
     _check_environment(meta, report)
     _note_constant_columns(report)
+    if without := [episode for episode, t in report.trajectories.items() if t.acts is None]:
+        report.notes.append(f"{len(without)} episodes hold observations only, without actions: {_listed(without)}")
     return report
 
 
@@ -96,7 +98,7 @@ def _check_files(folder: Path, meta: dict[str, Any], report: Report) -> None:
 def _check_duplicates(report: Report) -> None:
     first: dict[tuple[bytes, bytes], int] = {}
     for episode, t in report.trajectories.items():
-        same = first.setdefault((t.obs.tobytes(), t.acts.tobytes()), episode)
+        same = first.setdefault((t.obs.tobytes(), b"" if t.acts is None else t.acts.tobytes()), episode)
         if same != episode:
             report.problems.append(f"episodes {same} and {episode} are identical: remove one of them")
 
@@ -120,7 +122,7 @@ def _check_environment(meta: dict[str, Any], report: Report) -> None:
                 f"{meta['env_id']} has {here} here: record again in this environment"
             )
         for episode, t in report.trajectories.items():
-            if t.acts.shape[1] != here[1]:
+            if t.acts is None or t.acts.shape[1] != here[1]:
                 continue
             if outside := int(((t.acts < space.low) | (t.acts > space.high)).any(axis=1).sum()):
                 report.problems.append(

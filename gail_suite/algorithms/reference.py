@@ -99,7 +99,7 @@ def _transitions(demonstrations: demos.Demonstrations) -> Any:
 
     shown = demonstrations.transitions()
     infos = np.array([{} for _ in range(len(shown))])
-    return Transitions(shown.obs, shown.acts, infos, shown.next_obs, shown.terminated)
+    return Transitions(shown.obs, shown.actions, infos, shown.next_obs, shown.terminated)
 
 
 def _policy_kwargs() -> dict[str, Any]:

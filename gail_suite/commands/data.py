@@ -30,8 +30,8 @@ def show(path: Path, *, output: Output = DEFAULT) -> None:
         "return_sd": float(d.returns.std()),
         "length_mean": float(d.lengths.mean()),
         "terminated": sum(t.terminated for t in d),
-        "obs_dim": d[0].obs.shape[1],
-        "act_dim": d[0].acts.shape[1],
+        "obs_dim": d[0].widths[0],
+        "act_dim": d[0].widths[1],
         "meta": d.meta,
     }
     lines = [f"{name:<12} {value}" for name, value in values.items() if name != "meta"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gail_suite.commands.common import DEFAULT, Output, command, find_policy, note
-from gail_suite.commands.parameters import Episodes, EpisodeSeed, Stochastic, Trust
+from gail_suite.commands.parameters import Episodes, EpisodeSeed, Flag, Stochastic, Trust
 
 
 def record(
@@ -17,6 +17,7 @@ def record(
     seed: EpisodeSeed = 0,
     num_envs: int = 8,
     stochastic: Stochastic = False,
+    observations_only: Flag = False,
     trust: Trust = False,
     output: Output = DEFAULT,
 ) -> None:
@@ -32,6 +33,8 @@ def record(
         "bundled", a run directory, a policy folder, or an SB3 zip (with --trust).
     num_envs
         Environments stepped together.
+    observations_only
+        Keep no actions, as if only the states had been seen.
     """
     import demos
 
@@ -44,6 +47,7 @@ def record(
         n_envs=num_envs,
         deterministic=not stochastic,
         out=out,
+        actions=not observations_only,
         progress=None
         if output.quiet
         else lambda j, t: note(f"episode {j}  steps {len(t)}  return {t.episode_return:.0f}"),

@@ -67,8 +67,8 @@ def check_demonstrations(demonstrations: Demonstrations, env_id: str) -> None:
     Warns where they were recorded in a variant of the task (`env_kwargs`), since everything here is done in the task itself.
     """
     spec, first = envs.spec(env_id), demonstrations[0]
-    widths = first.obs.shape[1], first.acts.shape[1]
-    if widths != (spec.obs_dim, spec.act_dim):
+    widths = first.widths
+    if widths not in ((spec.obs_dim, spec.act_dim), (spec.obs_dim, None)):
         raise ValueError(
             f"the demonstrations have {widths[0]} observation and {widths[1]} action entries, "
             f"{env_id} has {spec.obs_dim} and {spec.act_dim}: record them on {env_id}"

@@ -19,7 +19,7 @@ def demo_pairs(env_id: str, demonstrations) -> tuple[Features, Tensor, Tensor, T
     check_demonstrations(demonstrations, env_id)
     t = demonstrations.transitions()
     features = fit_features(t.obs, state_columns(env_id))
-    actions = to_unit(t.acts, *action_bounds(env_id))
+    actions = to_unit(t.actions, *action_bounds(env_id))
     x, a, y, end = (
         torch.as_tensor(np.asarray(array), dtype=torch.float32)
         for array in (features(t.obs), actions, features(t.next_obs), t.terminated)

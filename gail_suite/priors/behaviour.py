@@ -188,7 +188,7 @@ def behaviour_of(prior: Prior | None, config: PriorConfig, features: Features) -
 def _pairs(features: Features, env_id: str, t: Transitions) -> Tensor:
     """(N, F + A): features, and actions scaled to [-1, 1]."""
     return torch.from_numpy(
-        np.concatenate([features(t.obs), to_unit(t.acts, *action_bounds(env_id))], 1).astype(np.float32)
+        np.concatenate([features(t.obs), to_unit(t.actions, *action_bounds(env_id))], 1).astype(np.float32)
     )
 
 

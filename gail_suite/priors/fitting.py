@@ -41,7 +41,7 @@ def inputs(prior: Prior, t: Transitions) -> Tensor:
         return torch.from_numpy(np.concatenate(rows, 1))
     if not prior.settings["states"]:
         low, high = prior.arrays["act_low"], prior.arrays["act_high"]
-        actions = REACH * to_unit(t.acts, low, high)
+        actions = REACH * to_unit(t.actions, low, high)
         rows = [np.concatenate(pair, 1) for pair in zip(rows, (actions, np.zeros_like(actions)), strict=True)]
     return picture(np.stack(rows, 1))
 
@@ -77,7 +77,7 @@ def split(demonstrations: Demonstrations) -> tuple[Transitions, Transitions]:
     block = max(1, demonstrations.n_pairs // 50)  # whole blocks, since neighbours are alike
     held = np.arange(demonstrations.n_pairs) // block % 5 == 4
     t = demonstrations.transitions()
-    return _rows(t, ~held), _rows(t, held)
+    return t.rows(~held), t.rows(held)
 
 
 def action_range(env_id: str) -> dict[str, np.ndarray]:
@@ -144,7 +144,3 @@ def checked_settings(model: str, settings: dict[str, Any]) -> dict[str, Any]:
     for name in settings:
         known("setting", name, names)
     return SIZES[model] | {name: converted(value, hints[name], name) for name, value in settings.items()}
-
-
-def _rows(t: Transitions, rows: np.ndarray) -> Transitions:
-    return Transitions(t.obs[rows], t.acts[rows], t.next_obs[rows], t.terminated[rows])

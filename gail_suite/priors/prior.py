@@ -335,7 +335,8 @@ def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:
     meta = {k: demonstrations.meta[k] for k in ("expert", "seed", "take", "subsample") if k in demonstrations.meta}
     shown, digest = demonstrations.transitions(), hashlib.sha256()
     for array in (shown.obs, shown.acts, shown.next_obs):
-        digest.update(array.tobytes())
+        if array is not None:
+            digest.update(array.tobytes())
     return {
         "demos": {
             **meta,

@@ -82,7 +82,9 @@ def within(config: Any, *names: str) -> None:
 def has_layers(config: Any) -> None:
     """ValueError for a setting `hidden` without layers, or with an empty one."""
     if min(config.hidden, default=0) < 1:
-        raise ValueError(f"setting hidden holds the widths of at least one layer, each at least 1, got {list(config.hidden)}")
+        raise ValueError(
+            f"setting hidden holds the widths of at least one layer, each at least 1, got {list(config.hidden)}"
+        )
 
 
 def length(asked: int | None, default: int) -> int:

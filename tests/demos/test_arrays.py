@@ -47,6 +47,14 @@ def test_npz_round_trip(tmp_path, shown, same):
     same(demos.load(again.save(tmp_path / "folder")), shown)
 
 
+def test_npz_without_actions(tmp_path, shown):
+    arrays = {key: value for key, value in flat(shown).items() if key != "acts"}
+    np.savez(tmp_path / "x.npz", **arrays)
+    found = demos.from_npz(tmp_path / "x.npz", envs.TOY_ID)
+    assert not found.has_actions and found.lengths.tolist() == shown.lengths.tolist()
+    np.testing.assert_array_equal(found[0].obs, shown[0].obs)
+
+
 def test_npz_of_one_bare_episode(tmp_path, shown):
     np.savez(tmp_path / "one.npz", obs=shown[0].obs, acts=shown[0].acts, rews=shown[0].rews)
     (trajectory,) = demos.from_npz(tmp_path / "one.npz", env_id=envs.TOY_ID)

@@ -135,6 +135,13 @@ def test_older_imitation_npz(tmp_path, recorded, same):
         demos.from_imitation(tmp_path / "old.pkl", env_id=envs.TOY_ID)
 
 
+def test_formats_that_need_actions_say_so(minari_root, tmp_path, recorded):
+    for write, name in ((demos.to_minari, "toy/seen-v0"), (demos.to_imitation, tmp_path / "x")):
+        with pytest.raises(ValueError, match="stores an action with every step, and these demonstrations hold observ"):
+            write(recorded.observations_only(), name)
+    assert not (tmp_path / "x").exists()
+
+
 def test_missing_libraries_are_named_with_the_remedy(tmp_path, recorded, monkeypatch):
     for name in ("h5py", "pyarrow"):
         monkeypatch.setitem(sys.modules, name, None)

@@ -133,6 +133,16 @@ def test_sb3_policies_record_and_have_an_identity(same):
     assert identity["class"] == "stable_baselines3.ppo.ppo.PPO" and len(identity["sha256"]) == 64
 
 
+def test_recording_observations_only(tmp_path, toy_policy):
+    seen = demos.record(toy_policy, envs.TOY_ID, 2, out=tmp_path / "seen", actions=False)
+    whole = demos.record(toy_policy, envs.TOY_ID, 2)
+    assert not seen.has_actions and seen.meta["observations_only"]
+    for a, b in zip(seen, whole, strict=True):
+        np.testing.assert_array_equal(a.obs, b.obs)
+    with pytest.raises(ValueError, match="holds demonstrations with observations_only True, not None"):
+        demos.record(toy_policy, envs.TOY_ID, 3, out=tmp_path / "seen")
+
+
 def test_bad_requests(toy_policy):
     with pytest.raises(ValueError, match="cannot record 0 episodes in 8 environments: ask for at least 1"):
         demos.record(toy_policy, envs.TOY_ID, 0)

@@ -164,6 +164,20 @@ def test_meta_that_is_no_json(folder):
             demos.load(folder)
 
 
+def test_observations_only_are_stored_and_verified(tmp_path, make_demos, same):
+    seen = make_demos(obs_dim=3, env_id=envs.TOY_ID).observations_only()
+    folder = seen.save(tmp_path / "seen")
+    found = demos.load(folder)
+    assert found.has_actions is False and all(t.acts is None for t in found)
+    np.testing.assert_array_equal(found[1].obs, seen[1].obs)
+    assert found.returns.tolist() == seen.returns.tolist() and found[1].truncated
+    report = demos.verify(folder)
+    assert report.ok and "3 episodes hold observations only, without actions: 0, 1, 2" in report.notes
+    shard = folder / "episode_00001.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-1] + bytes([shard.read_bytes()[-1] ^ 1]))
+    assert not demos.verify(folder).ok  # the digest covers what is there
+
+
 def test_save_never_overwrites(folder, make_demos):
     with pytest.raises(ValueError, match="exists already: choose another folder"):
         make_demos().save(folder)

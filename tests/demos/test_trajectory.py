@@ -119,6 +119,34 @@ def test_take_laws(n, seed):
     assert chosen.meta["take"]["n"] == n and [whole[i] for i in chosen.meta["take"]["episodes"]] == list(chosen)
 
 
+def test_observations_only():
+    whole = toy(2, 3)
+    seen = whole.observations_only()
+    pairs, full = seen.transitions(), whole.transitions()
+    assert (whole.has_actions, seen.has_actions) == (True, False)
+    assert pairs.acts is None and len(pairs) == 5 and seen.lengths.tolist() == [2, 3] and seen[0].widths == (1, None)
+    for name in ("obs", "next_obs", "terminated"):
+        np.testing.assert_array_equal(getattr(pairs, name), getattr(full, name))
+    np.testing.assert_array_equal(seen.returns, whole.returns)
+    assert seen.take(1).subsample(2, seed=0).transitions().acts is None
+    with pytest.raises(ValueError, match="5 pairs hold observations only, without actions: behaviour cloning"):
+        _ = pairs.actions
+    np.testing.assert_array_equal(full.actions, full.acts)
+    with pytest.raises(
+        ValueError, match=r"widths \[\(1, 1\), \(1, None\)\]: keep those of one environment, all with actions"
+    ):
+        Demonstrations((whole[0], seen[1]), whole.meta)
+    with pytest.raises(ValueError, match="3 observations, no actions, 1 rewards"):
+        Trajectory(np.zeros((3, 1)), None, np.zeros(1), True, False)
+
+
+def test_rows_of_transitions():
+    pairs = toy(2, 3).transitions().rows(np.array([4, 0]))
+    assert pairs.obs[:, 0].tolist() == [102, 0] and pairs.actions[:, 0].tolist() == [102.5, 0.5]
+    assert pairs.terminated.tolist() == [True, False]
+    assert toy(2).observations_only().transitions().rows(np.array([1])).acts is None
+
+
 def test_take_refuses():
     with pytest.raises(ValueError, match="cannot take 3 of 2 trajectories: choose 1 to 2, or record more"):
         toy(3, 4).take(3)

@@ -365,3 +365,8 @@ def test_demonstrations_of_a_variant_of_the_task_are_told(toy_demos):
     )
     with pytest.warns(UserWarning, match="recorded on .* with max_episode_steps=20; training and evaluation use"):
         BC(envs.TOY_ID, variant)
+
+
+def test_observations_without_actions_are_no_food_for_cloning(toy_demos):
+    with pytest.raises(ValueError, match="hold observations only, without actions: behaviour cloning"):
+        BC(envs.TOY_ID, toy_demos.observations_only())

@@ -1,0 +1,1 @@
+"""What a run leaves behind: settings, logs, checkpoints, versions."""
