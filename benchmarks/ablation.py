@@ -1,8 +1,8 @@
 """Ablation of GAIL's defaults on Ant-v5 with one full trajectory: one change at a time, 30k environment steps.
 
-    python benchmarks/ablation.py run --variant default --seed 0
-    python benchmarks/ablation.py all --seeds 2 --jobs 2            # everything that the CSV lacks
-    python benchmarks/ablation.py list
+    python -m benchmarks.ablation run --variant default --seed 0
+    python -m benchmarks.ablation all --seeds 2 --jobs 2            # everything that the CSV lacks
+    python -m benchmarks.ablation list
 
 Demonstrations, evaluation and seeds are those of few_demos.py; the final policy is measured, averaged and raw actor both.
 A killed run goes on from its checkpoint.
@@ -11,13 +11,11 @@ A killed run goes on from its checkpoint.
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import few_demos
-from records import append_row, commit, machine, read_rows, run_jobs, session_commits
+import numpy as np
+
+from benchmarks import curves, few_demos
+from benchmarks.records import append_row, command, commit, machine, markdown, read_rows, run_jobs, session_commits
 
 CSV = few_demos.CSV.parent / "ablation.csv"
 ROW, STEPS = "ant-1", 30_000
@@ -94,7 +92,7 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
     )
     rows = few_demos.metrics(run_dir)
     during = [r["score"] for r in rows if "score" in r]
-    few_demos.save_curve(run_dir)
+    curves.save("ablation", run_dir.name, rows)
     append_row(
         CSV,
         COLUMNS,
@@ -117,7 +115,7 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
             "n_eval": few_demos.N_EVAL,
             "machine": machine(),
             "commit": session_commits(run_dir, code),
-            "command": shlex.join(["python", "benchmarks/ablation.py", *sys.argv[1:]]),
+            "command": command(),
         },
     )
 
@@ -127,7 +125,7 @@ def run_all(variants: list[str], seeds: int, jobs: int) -> None:
     done = {(r["variant"], int(r["seed"])) for r in read_rows(CSV)}
     few_demos.pool(few_demos.ROWS[ROW].env, few_demos.ROWS[ROW].recorded)
     run_jobs(
-        __file__,
+        "benchmarks.ablation",
         [
             (f"{slug(v)}-{s}", ["--variant", v, "--seed", str(s)])
             for s in range(seeds)
@@ -137,6 +135,43 @@ def run_all(variants: list[str], seeds: int, jobs: int) -> None:
         jobs,
         few_demos.WORK / "ablation",
     )
+
+
+HEADER = [
+    "variant",
+    "settings",
+    "score, each seed",
+    "mean",
+    "against default",
+    "raw actor",
+    "area",
+    "seconds",
+    "commit",
+]
+
+
+def table() -> str:
+    """Each change of GAIL's defaults: score at the end, its paired difference from the defaults, area under the curve, seconds."""
+    rows = read_rows(CSV)
+    default = {r["seed"]: r for r in rows if r["variant"] == "default"}
+    lines = []
+    for variant in dict.fromkeys(r["variant"] for r in rows):
+        found = sorted((r for r in rows if r["variant"] == variant), key=lambda r: int(r["seed"]))
+        scores = [float(r["score"]) for r in found]
+        paired = [float(r["score"]) - float(default[r["seed"]]["score"]) for r in found if r["seed"] in default]
+        lines.append(
+            [
+                variant,
+                f"`{found[0]['settings']}`" if found[0]["settings"] else "",
+                " ".join(f"{s:.3f}" for s in scores),
+                f"{np.mean(scores):.3f}",
+                f"{np.mean(paired):+.3f}" if paired and variant != "default" else "",
+                *(f"{np.mean([float(r[c]) for r in found]):.3f}" for c in ("score_raw", "area")),
+                f"{np.mean([float(r['wall_s']) for r in found]):.0f}",
+                ", ".join(sorted({r["commit"] for r in found})),
+            ]
+        )
+    return markdown(HEADER, lines)
 
 
 def main() -> None:

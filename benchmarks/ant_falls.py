@@ -1,24 +1,22 @@
 """How does an Ant that falls, fall? The height of the torso in the last step of every episode that ends early.
 
-    python benchmarks/ant_falls.py runs/few_demos/ant-1-gail-3 ...      # run directories, or "bundled" for the expert
-    python benchmarks/ant_falls.py show
+    python -m benchmarks.ant_falls runs/few_demos/ant-1-gail-3 ...      # run directories, or "bundled" for the expert
+    python -m benchmarks.ant_falls show
 
 An episode of Ant-v5 ends where the torso leaves 0.2 to 1.0 m. The episodes are those of few_demos.py's evaluation.
 """
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-from few_demos import EVAL_SEED, N_EVAL
-from records import append_row, commit, machine, read_rows
+from benchmarks.few_demos import EVAL_SEED, N_EVAL
+from benchmarks.records import RESULTS, append_row, command, commit, machine, read_rows
 
-CSV = Path(__file__).parent / "results" / "ant_falls.csv"
+CSV = RESULTS / "ant_falls.csv"
 COLUMNS = (
     "run",
     "n_episodes",
@@ -75,7 +73,7 @@ def main() -> None:
         row = measure(name) | {
             "machine": machine(),
             "commit": commit(),
-            "command": shlex.join(["python", "benchmarks/ant_falls.py", name]),
+            "command": command(name),
         }
         print(row, flush=True)
         append_row(CSV, COLUMNS, row)

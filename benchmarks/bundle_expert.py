@@ -1,6 +1,6 @@
 """Bundles a trained expert: measures it and a random policy, and writes demos/experts/ENV and envs/reference_returns.json.
 
-    python benchmarks/bundle_expert.py RUN --start "supplied SAC expert"
+    python -m benchmarks.bundle_expert RUN --start "supplied SAC expert"
 
 50 deterministic episodes each, on seeds that no training saw. The record says how the run was trained.
 """
@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-from records import machine
-
 import envs
+from benchmarks.records import ROOT, machine
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.showing.evaluation import evaluate
 

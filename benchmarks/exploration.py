@@ -1,22 +1,19 @@
 """Exploration by PixelCNN pseudo-counts on SparseRoom, where plain SAC finds no reward: 32,000 steps, curiosity fades to 0.
 
-python benchmarks/exploration.py             # what the CSV lacks
+python -m benchmarks.exploration             # what the CSV lacks
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-from records import append_missing, mean_bonus
+from benchmarks.records import RESULTS, append_missing, mean_bonus
 
-CSV = Path(__file__).parent / "results" / "exploration.csv"
+CSV = RESULTS / "exploration.csv"
 COLUMNS = (
     "env",
     "arm",

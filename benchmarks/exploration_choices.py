@@ -1,6 +1,6 @@
 """How often the goal of SparseRoom is found within 32,000 steps, by choices of weight, returns and updates, on seeds of their own.
 
-    python benchmarks/exploration_choices.py     # what the CSV lacks
+    python -m benchmarks.exploration_choices     # what the CSV lacks
 
 A run ends where it first stands in the goal.
 """
@@ -8,15 +8,12 @@ A run ends where it first stands in the goal.
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-from exploration import LONGER, STEPS, Visits, cells, counts, learner
-from records import append_missing
+from benchmarks.exploration import LONGER, STEPS, Visits, cells, counts, learner
+from benchmarks.records import RESULTS, append_missing, markdown, read_rows
 
-CSV = Path(__file__).parent / "results" / "exploration_choices.csv"
+CSV = RESULTS / "exploration_choices.csv"
 COLUMNS = ("arm", "seed", "steps_to_goal", "cells_seen", "machine", "commit", "command")
 FIRST_SEED = 100
 ARMS: dict[str, dict[str, Any]] = {
@@ -56,6 +53,26 @@ def search(arm: str, seed: int) -> dict[str, Any]:
         found = True
     places = visits.places()
     return {"arm": arm, "seed": seed, "steps_to_goal": len(places) if found else "", "cells_seen": cells(places)}
+
+
+HEADER = ["choice", "goal found", "steps to it, each seed", "cells seen until then or the end", "commit"]
+
+
+def table() -> str:
+    """How often each choice found the goal, and when."""
+    rows = read_rows(CSV)
+    lines = []
+    for arm in dict.fromkeys(r["arm"] for r in rows):
+        found = sorted((r for r in rows if r["arm"] == arm), key=lambda r: int(r["seed"]))
+        lines.append(
+            [
+                arm,
+                f"{sum(r['steps_to_goal'] != '' for r in found)} of {len(found)}",
+                *(" ".join(r[c] or "-" for r in found) for c in ("steps_to_goal", "cells_seen")),
+                ", ".join(sorted({r["commit"] for r in found})),
+            ]
+        )
+    return markdown(HEADER, lines)
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Few demonstrations on Ant-v5 and Humanoid-v5: the table of README and RESULTS.md, one seed per process.
 
-    python benchmarks/few_demos.py run --row ant-1 --algo gail --seed 0
-    python benchmarks/few_demos.py all --algo gail --jobs 2        # everything that the CSV lacks, two at a time
-    python benchmarks/few_demos.py show
+    python -m benchmarks.few_demos run --row ant-1 --algo gail --seed 0
+    python -m benchmarks.few_demos all --algo gail --jobs 2        # everything that the CSV lacks, two at a time
+    python -m benchmarks.few_demos show
 
 Demonstrations are recorded once per task with fixed seeds; the choice for seed s is `take(n, seed=s)`, and, where the
 protocol says so, every 20th pair of them. The final policy is evaluated over 50 deterministic episodes on seeds that no
@@ -14,17 +14,30 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import shlex
-import sys
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from records import append_row, commit, machine, note_session, read_rows, run_jobs, session_commits
+import numpy as np
 
-CSV = Path(__file__).parent / "results" / "few_demos.csv"
-CURVES = CSV.parent / "curves"
+from benchmarks import curves
+from benchmarks.records import (
+    RESULTS,
+    append_row,
+    command,
+    commit,
+    machine,
+    markdown,
+    note_session,
+    read_rows,
+    run_jobs,
+    session_commits,
+)
+from gail_suite.showing.stats import bootstrap_interval, iqm
+
+CSV = RESULTS / "few_demos.csv"
 WORK = Path("runs") / "few_demos"
 N_EVAL, EVAL_SEED, DEMO_SEED = 50, 1_000_000, 10_000
 COLUMNS = (
@@ -150,7 +163,7 @@ def run(
     wall, code = wall_seconds(run_dir, time.perf_counter() - start), session_commits(run_dir, code)
     result = gs.evaluate(policy, row.env, n_episodes=N_EVAL, seed=EVAL_SEED)
     reached = first_reaching(run_dir, 0.9)
-    save_curve(run_dir)
+    curves.save("few_demos", run_dir.name, metrics(run_dir))
     spec = envs.spec(row.env)
     append_row(
         CSV,
@@ -175,21 +188,9 @@ def run(
             "random_return": round(spec.random_return.mean, 1),
             "machine": machine(),
             "commit": code,
-            "command": shlex.join(["python", "benchmarks/few_demos.py", *sys.argv[1:]]),
+            "command": command(),
         },
     )
-
-
-def save_curve(run_dir: Path) -> None:
-    """Keeps the evaluations during training: step, seconds, score, return."""
-    kept = [
-        {k: r[k] for k in ("step", "wall_s", "score", "bc_score", "return_mean", "length_mean") if k in r}
-        for r in metrics(run_dir)
-        if "score" in r or "bc_score" in r
-    ]
-    if kept:
-        CURVES.mkdir(parents=True, exist_ok=True)
-        (CURVES / f"{run_dir.name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in kept))
 
 
 def new_or_resumed(kind, row: Row, demos_used, config, seed: int, run_dir: Path):
@@ -279,7 +280,7 @@ def run_all(algos: list[str], rows: list[str], seeds: int, jobs: int) -> None:
     for env_id, n in {(ROWS[r].env, max(ROWS[q].recorded for q in rows if ROWS[q].env == ROWS[r].env)) for r in rows}:
         pool(env_id, n)
     run_jobs(
-        __file__,
+        "benchmarks.few_demos",
         [
             (f"{row}-{algo}-{seed}", ["--row", row, "--algo", algo, "--seed", str(seed)])
             for row, algo, seed in missing(algos, rows, seeds)
@@ -287,6 +288,93 @@ def run_all(algos: list[str], rows: list[str], seeds: int, jobs: int) -> None:
         jobs,
         WORK,
     )
+
+
+HEADER = [
+    "task",
+    "demonstrations",
+    "algorithm",
+    "score (IQM)",
+    "95 % interval",
+    "each seed",
+    "env steps",
+    "wall-clock",
+    "to 0.9",
+    "commit",
+]
+ALGORITHMS = (
+    "bc",
+    "gail",
+    "no-expert",
+    "gail-ppo",
+    "gail-trpo",
+    "airl",
+    "imitation-gail",
+    "imitation-airl",
+    "imitation-bc",
+)
+"""Those of the table; any other label is a variant of GAIL that was tried."""
+
+
+def table(wanted: Callable[[str], bool] = ALGORITHMS.__contains__) -> str:
+    """One line a task, protocol and algorithm: IQM over seeds with a bootstrap interval, steps and wall-clock."""
+    groups: dict[tuple, list[dict[str, str]]] = defaultdict(list)
+    for row in read_rows(CSV):
+        if wanted(row["algo"]):
+            groups[row["env"], int(row["n_demos"]), row["protocol"], row["algo"]].append(row)
+    seconds = {key: [float(r["wall_s_to_0.9"]) for r in rows if r["wall_s_to_0.9"]] for key, rows in groups.items()}
+    lines = []
+    for (env, n, protocol, algo), rows in sorted(groups.items()):
+        rows.sort(key=lambda r: int(r["seed"]))
+        scores = np.array([float(r["score"]) for r in rows])
+        interval = (
+            "{:.3f} to {:.3f}".format(*bootstrap_interval(scores, statistic=iqm)) if len(scores) > 1 else "one seed"
+        )
+        to_09, ours = seconds[env, n, protocol, algo], seconds.get((env, n, protocol, "gail"), [])
+        ratio = f", {np.mean(to_09) / np.mean(ours):.1f} x gail's" if to_09 and ours and algo != "gail" else ""
+        lines.append(
+            [
+                env,
+                f"{n} ({protocol}, {rows[0]['n_pairs']} pairs)",
+                algo,
+                f"**{iqm(scores):.3f}**",
+                interval,
+                " ".join(f"{s:.3f}" for s in scores),
+                f"{int(rows[0]['env_steps']):,}",
+                f"{np.mean([float(r['wall_s']) for r in rows]) / 60:.1f} min",
+                f"{np.mean(to_09) / 60:.1f} min ({len(to_09)}/{len(rows)}{ratio})" if to_09 else "not reached",
+                ", ".join(sorted({r["commit"] for r in rows})),
+            ]
+        )
+    return markdown(HEADER, lines)
+
+
+def variants() -> str:
+    """The same of what was tried against the defaults."""
+    return table(lambda algo: algo not in ALGORITHMS)
+
+
+HOLDING_HEADER = ["row", "first at 0.9, each seed", "lowest evaluation from there on", "end, 50 episodes"]
+
+
+def holding() -> str:
+    """Whether GAIL keeps what it reached: when each run first stood at 0.9, its lowest evaluation (5 episodes) from there on, its end (50)."""
+    names = {(r.env, r.protocol, r.n_demos): name for name, r in ROWS.items()}
+    groups: dict[str, list[list[str]]] = defaultdict(list)
+    for row in sorted(read_rows(CSV), key=lambda r: int(r["seed"])):
+        if row["algo"] != "gail":
+            continue
+        name = names[row["env"], row["protocol"], int(row["n_demos"])]
+        scores = curves.points("few_demos", f"{name}-gail-{row['seed']}")
+        first = next((i for i, (_, score) in enumerate(scores) if score >= 0.9), None)
+        reached = (
+            ["-", "-"]
+            if first is None
+            else [f"{scores[first][0] // 1000}k", f"{min(score for _, score in scores[first:]):.2f}"]
+        )
+        groups[name].append([*reached, f"{float(row['score']):.2f}"])
+    lines = [[name, *(" ".join(column) for column in zip(*runs, strict=True))] for name, runs in sorted(groups.items())]
+    return markdown(HOLDING_HEADER, lines)
 
 
 def main() -> None:
@@ -314,11 +402,9 @@ def main() -> None:
         run_all(a.algo, a.rows, a.seeds, a.jobs)
     elif a.verb == "curves":
         for run_dir in sorted(WORK.glob("*-*-*")):
-            save_curve(run_dir)
+            curves.save("few_demos", run_dir.name, metrics(run_dir))
     else:
-        from tables import few_demos_table
-
-        print(few_demos_table())
+        print(table())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """EM in generative against scikit-learn: the same data, start and number of iterations, timed in turns.
 
-    OMP_NUM_THREADS=2 python benchmarks/gmm_speed.py [--threads 2] [--repeats 3] [--iterations 20] [--clock wall]
+    OMP_NUM_THREADS=2 python -m benchmarks.gmm_speed [--threads 2] [--repeats 3] [--iterations 20] [--clock wall]
 
 Writes benchmarks/results/gmm_speed.csv, one line a case, covariance type and repeat. ``ratio`` is scikit-learn's time over
 ours within one pair. Cases "100k" and "10k" start from given parameters and run a fixed number of iterations; "10k default"
@@ -11,7 +11,6 @@ time, which a busy machine distorts less; two threads on a busy machine measure 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -23,9 +22,7 @@ import sklearn.mixture
 import torch
 
 import generative as g
-
-sys.path[:0] = [str(Path(__file__).resolve().parent)]
-from records import append_row, commit, machine
+from benchmarks.records import RESULTS, append_row, command, commit, machine
 
 COLUMNS = (
     "case",
@@ -120,7 +117,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "gmm_speed.csv")
+    parser.add_argument("--out", type=Path, default=RESULTS / "gmm_speed.csv")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     clock = time.perf_counter if given.clock == "wall" else time.process_time
@@ -129,7 +126,7 @@ def main() -> None:
         "clock": given.clock,
         "machine": machine(),
         "commit": commit(),
-        "command": " ".join(["python", "benchmarks/gmm_speed.py", *sys.argv[1:]]),
+        "command": command(),
     }
     pair("10k", 10_000, 8, 4, "full", 2, clock)  # warm-up: libraries load, threads start
     for case in CASES:

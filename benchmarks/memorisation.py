@@ -1,23 +1,21 @@
 """Does the discriminator know the expert or only the pairs that it was shown? Mean logits at the end of a run of few_demos.py.
 
-    python benchmarks/memorisation.py runs/few_demos/ant-4x20-gail-0 ...
+    python -m benchmarks.memorisation runs/few_demos/ant-4x20-gail-0 ...
 
 Shown: the run's demonstrations. Held out: the expert's trajectories that the run did not take. Agent: its last 8000 steps.
 """
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-import few_demos
-from records import append_row, commit, machine
+from benchmarks import few_demos
+from benchmarks.records import RESULTS, append_row, command, commit, machine
 
-CSV = Path(__file__).parent / "results" / "memorisation.csv"
+CSV = RESULTS / "memorisation.csv"
 COLUMNS = (
     "run",
     "pairs",
@@ -81,7 +79,7 @@ def main() -> None:
         row = measure(Path(name)) | {
             "machine": machine(),
             "commit": commit(),
-            "command": shlex.join(["python", "benchmarks/memorisation.py", name]),
+            "command": command(name),
         }
         print(row, flush=True)
         append_row(CSV, COLUMNS, row)

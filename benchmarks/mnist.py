@@ -1,8 +1,8 @@
 """One row of the MNIST table: train a model by its exact recipe, evaluate on the test set, append to
 results/generative.csv.
 
-    python benchmarks/mnist.py --model pixelcnn --data DIR          # DIR holds the IDX files of MNIST
-    python benchmarks/mnist.py --model gated --data DIR --threads 2 --seed 1
+    python -m benchmarks.mnist --model pixelcnn --data DIR          # DIR holds the IDX files of MNIST
+    python -m benchmarks.mnist --model gated --data DIR --threads 2 --seed 1
 
 Killed runs go on when the same command is given again. ``--steps`` shortens the recipe (and its learning-rate schedule)
 for a look at its speed; such rows name their steps in the dataset column, and need an ``--out`` of their own, since another
@@ -13,18 +13,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import shlex
-import sys
+from collections import defaultdict
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-
 import torch
-from records import append_row, commit
+
+from benchmarks.records import RESULTS, ROOT, append_row, command, commit, markdown, read_rows
 
 COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "commit", "command")
-RESULTS = ROOT / "benchmarks" / "results" / "generative.csv"
+CSV = RESULTS / "generative.csv"
 MODELS: dict[str, tuple[str, dict[str, object]]] = {
     "pixelcnn": ("pixelcnn", {"gated": False}),
     "gated": ("pixelcnn", {"gated": True}),
@@ -48,6 +45,38 @@ DATASETS = {
 """What a model's figures are about, where not binarised MNIST; for mixtures nats of the 256 levels of grey MNIST."""
 
 
+FIGURES = (
+    "test_nats",
+    "test_nats_normal_prior",
+    "test_nats_50",
+    "test_bits_per_dim",
+    "variance_floor",
+    "components_used",
+    "test_rmse",
+    "frechet_samples",
+    "frechet_real",
+    "ndb_samples",
+    "ndb_real",
+)
+
+
+def table() -> str:
+    """The MNIST recipes, one line a model and seed, empty where a figure does not apply."""
+    runs: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    for r in read_rows(CSV):
+        runs[r["model"], r["dataset"], r["seed"], r["commit"]] |= {r["metric"]: r["value"], "train_s": r["train_s"]}
+    lines = [
+        [
+            *run[:3],
+            *(f"{float(found[m]):.5g}" if m in found else "" for m in FIGURES),
+            f"{float(found['train_s']) / 60:.0f} min",
+            run[3],
+        ]
+        for run, found in sorted(runs.items())
+    ]
+    return markdown(["model", "data", "seed", *FIGURES, "training", "commit"], lines)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -57,7 +86,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--csv", type=Path, default=RESULTS)
+    parser.add_argument("--csv", type=Path, default=CSV)
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     module, options = MODELS[a.model]
@@ -65,7 +94,6 @@ def main() -> None:
     reproduce = importlib.import_module(f"generative.{module}").reproduce
     result = reproduce(a.data, out, seed=a.seed, steps=a.steps, **options)
     dataset = DATASETS.get(a.model, "mnist-binarised") + (f"-{a.steps}-steps" if a.steps else "")
-    command = "python benchmarks/mnist.py " + shlex.join(sys.argv[1:])
     for metric, value in {**result.metrics, "examples_per_s": result.examples_per_s}.items():
         append_row(
             a.csv,
@@ -78,7 +106,7 @@ def main() -> None:
                 "value": f"{value:.6g}",
                 "train_s": f"{result.train_s:.0f}",
                 "commit": commit(),
-                "command": command,
+                "command": command(),
             },
         )
         print(f"{a.model} {metric} {value:.5g}")

@@ -1,6 +1,6 @@
 """The short runs behind PixelCNN's MNIST recipe: optimiser, rate, size and kernel, each 1000 steps of 32 drawn images.
 
-    python benchmarks/pixelcnn_choices.py --data DIR     # DIR holds the IDX files of MNIST; runs what the CSV lacks
+    python -m benchmarks.pixelcnn_choices --data DIR     # DIR holds the IDX files of MNIST; runs what the CSV lacks
 
 One cosine over the run, last weights, exact nats of the first 500 validation images (fixed binarisation), one thread.
 """
@@ -8,15 +8,13 @@ One cosine over the run, last weights, exact nats of the first 500 validation im
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from functools import partial
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-from records import append_missing
+from benchmarks.records import RESULTS, append_missing
 
-CSV = Path(__file__).parent / "results" / "pixelcnn_choices.csv"
+CSV = RESULTS / "pixelcnn_choices.csv"
 COLUMNS = ("arm", "seed", "steps", "val_nats", "parameters", "train_cpu_s", "machine", "commit", "command")
 STEPS, IMAGES = 1000, 500
 MUON, ADAMW = {"optimiser": "muon", "lr": 5e-3}, {"optimiser": "adamw", "lr": 2e-3}

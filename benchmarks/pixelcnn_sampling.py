@@ -1,7 +1,7 @@
 """Cached against plain PixelCNN sampling at 28x28, batch 16, in one run: seconds, ratio, and whether the images are
 equal.
 
-    python benchmarks/pixelcnn_sampling.py
+    python -m benchmarks.pixelcnn_sampling
 
 The plain loop runs the whole network for each of the 784 pixels. Both use the same pre-drawn uniforms. Networks are
 fresh from their initial weights: speed does not depend on them. The cached sampler is timed before and after the plain
@@ -11,22 +11,17 @@ one, so that a load on the machine falls on both; the ratio takes the slower of 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import torch
-from records import append_row, commit, machine
 
+from benchmarks.records import RESULTS, append_row, command, commit, machine
 from generative.causal_sampling import sample_cached, sample_plain
 from generative.pixelcnn import PixelCNN
 from generative.pixelrnn import PixelRNN
 
 COLUMNS = ("model", "size", "batch", "threads", "plain_s", "cached_s", "ratio", "equal", "machine", "commit", "command")
-RESULTS = ROOT / "benchmarks" / "results" / "pixelcnn_sampling.csv"
+CSV = RESULTS / "pixelcnn_sampling.csv"
 MODELS = {
     "pixelcnn": lambda: PixelCNN(gated=False),
     "gated_pixelcnn": lambda: PixelCNN(gated=True),
@@ -71,9 +66,9 @@ def main() -> None:
             "equal": torch.equal(x, again),
             "machine": machine(),
             "commit": commit(),
-            "command": "python benchmarks/pixelcnn_sampling.py " + " ".join(sys.argv[1:]),
+            "command": command(),
         }
-        append_row(RESULTS, COLUMNS, row)
+        append_row(CSV, COLUMNS, row)
         print(
             f"{name}: plain {plain:.2f} s, cached {cached:.3f} s, ratio {plain / cached:.1f}, equal {row['equal']}",
             flush=True,

@@ -1,6 +1,6 @@
 """Imitation by sight on PointToy: SAC whose only reward is how typical a VAE or a PixelCNN of the expert's frames finds its own.
 
-    python benchmarks/pixels.py                  # what the CSV lacks
+    python -m benchmarks.pixels                  # what the CSV lacks
 
 The policy acts on the state; the reward sees frames alone. Score: 0 random, 1 expert, on the toy's own reward, 20 episodes.
 """
@@ -8,16 +8,13 @@ The policy acts on the state; the reward sees frames alone. Score: 0 random, 1 e
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-from records import append_missing, mean_bonus
+from benchmarks.records import RESULTS, append_missing, mean_bonus
 
-CSV = Path(__file__).parent / "results" / "pixels.csv"
+CSV = RESULTS / "pixels.csv"
 COLUMNS = (
     "env",
     "arm",

@@ -1,6 +1,6 @@
 """Does p0(a|s) know what it does not know? Log-likelihood of the expert's actions, in its own states and in those where a learner is.
 
-    python benchmarks/prior_density.py                  # both tasks, seeds 0 to 2, about five minutes; writes results/prior_density.csv
+    python -m benchmarks.prior_density                  # both tasks, seeds 0 to 2, about five minutes; writes results/prior_density.csv
 
 Each behaviour prior is fitted to the demonstrations of a row of few_demos.py. The expert then names its action in states that
 were visited by itself (new episodes), by itself with noise of 0.3 (the task's own units) on its actions, by a policy cloned from the same demonstrations,
@@ -10,23 +10,18 @@ and by random actions; each cell is the mean of log p0(expert's action | state) 
 from __future__ import annotations
 
 import math
-import shlex
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-import few_demos
-from few_demos import ROWS
-from records import append_row, commit, machine, measure_tasks, read_rows
-
 import demos
 import envs
 import gail_suite as gs
+from benchmarks import few_demos
+from benchmarks.few_demos import ROWS
+from benchmarks.records import append_row, command, commit, machine, markdown, measure_tasks, read_rows
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.priors.behaviour import density_of
 from gail_suite.priors.prior import fit_prior
@@ -102,12 +97,15 @@ def run(task: str, seed: int) -> None:
                 **found,
                 "machine": machine(),
                 "commit": code,
-                "command": shlex.join(["python", "benchmarks/prior_density.py", *sys.argv[1:]]),
+                "command": command(),
             },
         )
 
 
-def table() -> list[list[str]]:
+HEADER = ["task", "p0", "seeds", "held-out pairs", *(f"states of: {s}" for s in STATES)]
+
+
+def table() -> str:
     """Means over seeds, a line each task and prior."""
     rows = read_rows(CSV)
     lines = []
@@ -123,11 +121,8 @@ def table() -> list[list[str]]:
                         *(f"{np.mean([float(r[c]) for r in of]):.1f}" for c in ("held_out", *STATES)),
                     ]
                 )
-    return lines
-
-
-HEADER = ["task", "p0", "seeds", "held-out pairs", *(f"states of: {s}" for s in STATES)]
+    return markdown(HEADER, lines)
 
 
 if __name__ == "__main__":
-    measure_tasks(__doc__, TASKS, run, HEADER, table)
+    measure_tasks(__doc__, TASKS, run, table)

@@ -1,30 +1,28 @@
 """Draws the pictures of docs/priors.md: typicality of the expert and of others, a random and a curious walk, frames of the toy,
 learning with a prior, with its controls and without.
 
-    python benchmarks/prior_pictures.py [typicality] [exploration] [frames] [bottleneck] [latent] [behaviour] [starts] [curves]
+    python -m benchmarks.prior_pictures [typicality] [exploration] [frames] [bottleneck] [latent] [behaviour] [starts] [curves]
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 
+from benchmarks.records import ROOT
+
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 IMAGES = ROOT / "docs" / "images"
 
 
 def typicality() -> None:
     """How the scores of a mixture fitted to 4 Ant trajectories spread over transitions of the expert and of others."""
-    from prior_scores import FIT, recorded
-
+    from benchmarks.prior_scores import FIT, recorded
     from gail_suite.priors.prior import fit_prior
     from gail_suite.priors.typicality import score
 
@@ -49,8 +47,7 @@ def typicality() -> None:
 
 def exploration() -> None:
     """Where SparseRoom was seen with and without pseudo-counts."""
-    import exploration as e
-
+    from benchmarks import exploration as e
     from envs.sparse import DOOR, WALL
 
     figure, axes = plt.subplots(1, 2, figsize=(7, 3.4))
@@ -78,8 +75,8 @@ def frames() -> None:
 def bottleneck() -> None:
     """Nats that discriminators let through, and their multipliers, while they learn to tell the Ant expert from a noisy one."""
     import torch
-    from prior_scores import recorded
 
+    from benchmarks.prior_scores import recorded
     from gail_suite.learning.discriminators import BottleneckDiscriminator
     from gail_suite.learning.dual import Dual
     from gail_suite.learning.losses import gail_loss
@@ -117,8 +114,8 @@ def bottleneck() -> None:
 def latent() -> None:
     """Two of the Ant's actions: the expert's, and what codes drawn at random decode to."""
     import torch
-    from prior_scores import FIT, recorded
 
+    from benchmarks.prior_scores import FIT, recorded
     from gail_suite.learning.pairs import demo_pairs
     from gail_suite.priors.latent_actions import decoder_of
     from gail_suite.priors.prior import fit_prior
@@ -139,9 +136,9 @@ def latent() -> None:
 def behaviour() -> None:
     """p0 of the Ant's first action, and the expert's own, in states of the expert and of the expert with noise on its actions."""
     import torch
-    from prior_scores import FIT, recorded
 
     import demos
+    from benchmarks.prior_scores import FIT, recorded
     from gail_suite.priors.behaviour import density_of
     from gail_suite.priors.prior import fit_prior
 
@@ -175,9 +172,8 @@ def behaviour() -> None:
 
 def starts() -> None:
     """Humanoid in start states drawn from a mixture of one trajectory's states, and from its two controls."""
-    import few_demos
-
     import envs
+    from benchmarks import few_demos
     from envs.starts import put
     from gail_suite.priors.prior import fit_prior
     from gail_suite.priors.starts import sample
@@ -204,8 +200,9 @@ def starts() -> None:
 
 def curves() -> None:
     """Scores on the way: the KL from starts, either part by itself, its controls, and plain GAIL."""
-    import priors
-    from prior_verdicts import CHOSEN_ON, runs_by_arm, saved
+    from benchmarks import curves as kept
+    from benchmarks import priors
+    from benchmarks.prior_verdicts import CHOSEN_ON, runs_by_arm
 
     arms = {
         "kl-t-start": ("KL from starts", "tab:red"),
@@ -220,7 +217,9 @@ def curves() -> None:
         by_arm = runs_by_arm(task)
         seeds = sorted(set.intersection(*(set(by_arm[name]) for name in arms)) - {CHOSEN_ON})
         for name, (label, colour) in arms.items():
-            steps, scores = zip(*(priors.points(saved(f"{task}-{name}-{seed}")) for seed in seeds), strict=True)
+            steps, scores = zip(
+                *(priors.points(kept.read("priors")[f"{task}-{name}-{seed}"]) for seed in seeds), strict=True
+            )
             axis.plot(steps[0] / 1000, np.mean(scores, 0), color=colour, label=label, linewidth=2)
             for each in scores:
                 axis.plot(steps[0] / 1000, each, color=colour, linewidth=0.5, alpha=0.6)

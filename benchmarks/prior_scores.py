@@ -1,7 +1,7 @@
 """Does typicality know the expert? Medians and AUROC of each model's score, and its controls.
 
-    python benchmarks/prior_scores.py            # what the CSV lacks
-    python benchmarks/prior_scores.py --models gmm --controls none
+    python -m benchmarks.prior_scores            # what the CSV lacks
+    python -m benchmarks.prior_scores --models gmm --controls none
 
 The prior is fitted to 4 full trajectories of the bundled expert (1 of them calibrates) and meets 4 others of the same expert
 ("held-out"), and 8 each of the uniform random policy, of the expert with Gaussian noise of 0.3 (of half the action range) on its
@@ -12,20 +12,15 @@ ties counted half (scikit-learn).
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import time
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent
-sys.path.insert(0, str(ROOT))
-from records import append_row, commit, machine, read_rows
+from benchmarks.records import RESULTS, append_row, command, commit, machine, markdown, read_rows
 
-CSV = ROOT / "results" / "prior_scores.csv"
+CSV = RESULTS / "prior_scores.csv"
 TASKS = ("Ant-v5", "Humanoid-v5")
 MODELS = ("gmm", "vae", "ae", "pixelcnn", "gan")
 CONTROLS = ("none", "untrained", "shuffled")
@@ -121,6 +116,39 @@ def _eight(t):
     return type(t)(t.obs[:8], t.acts[:8], t.next_obs[:8], t.terminated[:8])
 
 
+HEADER = [
+    "task",
+    "model",
+    "control",
+    "median, held-out expert",
+    "mean",
+    "AUROC: random",
+    "noise 0.3",
+    "frozen joint",
+    "fit, CPU s",
+    "ms a step of 8",
+]
+
+
+def table() -> str:
+    """Medians and AUROC of typicality, one line a task, model and control."""
+    rows = read_rows(CSV)
+    lines = [
+        [
+            r["env"],
+            r["model"],
+            r["control"],
+            f"{float(r['median']):.3f}",
+            f"{float(r['mean']):.3f}",
+            *(f"{float(r[f'auroc_{kind}']):.3f}" for kind in ("random", "noise", "frozen")),
+            r["fit_s"],
+            r["ms_a_step"],
+        ]
+        for r in rows
+    ]
+    return markdown(HEADER, lines)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -152,7 +180,7 @@ def main() -> None:
                         **row,
                         "machine": machine(),
                         "commit": code,
-                        "command": shlex.join(["python", "benchmarks/prior_scores.py", *sys.argv[1:]]),
+                        "command": command(),
                     },
                 )
 

@@ -1,6 +1,6 @@
 """Are sampled start states the expert's? How long the bundled expert stays up from there.
 
-    python benchmarks/prior_starts.py                  # both tasks, seeds 0 to 2, some minutes; writes results/prior_starts.csv
+    python -m benchmarks.prior_starts                  # both tasks, seeds 0 to 2, some minutes; writes results/prior_starts.csv
 
 Each prior of starts is fitted to the demonstrations of a row of few_demos.py; the expert then acts, without noise, for up to 200 steps from
 100 of its states.
@@ -8,20 +8,15 @@ Each prior of starts is fitted to the demonstrations of a row of few_demos.py; t
 
 from __future__ import annotations
 
-import shlex
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-import few_demos
-from few_demos import ROWS
-from records import append_row, commit, machine, measure_tasks, read_rows
-
 import demos
 import envs
+from benchmarks import few_demos
+from benchmarks.few_demos import ROWS
+from benchmarks.records import append_row, command, commit, machine, markdown, measure_tasks, read_rows
 from gail_suite.priors.prior import fit_prior
 from gail_suite.priors.starts import sample
 
@@ -78,12 +73,15 @@ def run(task: str, seed: int) -> None:
                 **measured(row.env, sample(prior, N_STARTS, seed)),
                 "machine": machine(),
                 "commit": code,
-                "command": shlex.join(["python", "benchmarks/prior_starts.py", *sys.argv[1:]]),
+                "command": command(),
             },
         )
 
 
-def table() -> list[list[str]]:
+HEADER = ["task", "starts", "seeds", "possible", f"steps up, of {STEPS}", "stays up"]
+
+
+def table() -> str:
     """Means over seeds, a line each task and prior."""
     lines = []
     for task in TASKS:
@@ -94,11 +92,8 @@ def table() -> list[list[str]]:
                 lines.append(
                     [task, name, str(len(of)), *(f"{m:.{digits}f}" for m, digits in zip(means, (2, 0, 2), strict=True))]
                 )
-    return lines
-
-
-HEADER = ["task", "starts", "seeds", "possible", f"steps up, of {STEPS}", "stays up"]
+    return markdown(HEADER, lines)
 
 
 if __name__ == "__main__":
-    measure_tasks(__doc__, TASKS, run, HEADER, table)
+    measure_tasks(__doc__, TASKS, run, table)

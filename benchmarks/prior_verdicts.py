@@ -5,19 +5,13 @@ A comparison counts the seeds that both arms have. The first arm of a group is t
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
-
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-import few_demos
-from few_demos import ROWS
-from priors import ALSO, ARMS, STEPS, TASKS, first_of, rows_of, whole_rows_of
-from records import read_rows
-
 import envs
+from benchmarks import curves, few_demos
+from benchmarks.few_demos import ROWS
+from benchmarks.priors import ALSO, ARMS, STEPS, TASKS, first_of, rows_of, whole_rows_of
+from benchmarks.records import RESULTS, markdown, read_rows
 from gail_suite.showing.stats import probability_of_improvement, t_interval
 
 Runs = list[dict[str, str]]
@@ -71,24 +65,50 @@ def controls(name: str, task: str) -> list[str]:
     ]  # which is Ant's plain GAIL
 
 
-def comparison(task: str) -> list[list[str]]:
-    """Lines of the table: each prior against plain GAIL and its controls, as far as they were run."""
-    return [
+HEADER = [
+    "task",
+    "prior",
+    "against",
+    "seeds",
+    "AUC",
+    "its AUC",
+    "difference (95 %)",
+    "score",
+    "its score",
+    "difference (95 %)",
+    "P(improvement of AUC)",
+    "steps to 0.5",
+    "its steps to 0.5",
+]
+
+
+def table() -> str:
+    """Each prior against plain GAIL and its controls, as far as they were run."""
+    lines = [
         [task, name, other, str(len(ours)), *compared(ours, theirs)]
+        for task in TASKS
         for name, pairs in groups(task).items()
         for other, ours, theirs in pairs
         if ours
     ]
+    return markdown(HEADER, lines)
 
 
-def summary() -> list[list[str]]:
+SUMMARY_HEADER = [
+    "prior",
+    *(f"{task}: {against}" for task in TASKS for against in ("gain over plain GAIL", "against its controls")),
+]
+
+
+def summary() -> str:
     """One line a prior: on each task its gain in AUC over plain GAIL, and what its controls leave of it."""
     by_task = {task: groups(task) for task in TASKS}
-    return [
+    lines = [
         [name, *(cell for task in TASKS for cell in verdict(by_task[task].get(name, [])))]
         for name in priors()
         if any(name in found for found in by_task.values())
     ]
+    return markdown(SUMMARY_HEADER, lines)
 
 
 HEADLINE = {
@@ -99,7 +119,18 @@ HEADLINE = {
 """The priors of README's table, in words."""
 
 
-def headline() -> list[list[str]]:
+HEADLINE_HEADER = [
+    "task",
+    "prior",
+    "seeds",
+    f"score after {STEPS // 1000}k steps",
+    "plain GAIL's",
+    "steps to 0.5, each seed",
+    "plain GAIL's",
+]
+
+
+def headline() -> str:
     """Score after all steps and steps to 0.5, with the prior and without, on the same seeds."""
     lines = []
     for task in TASKS:
@@ -108,7 +139,7 @@ def headline() -> list[list[str]]:
             if ours:
                 scores = (f"{np.mean([float(r['score']) for r in rows]):.2f}" for rows in (ours, plain))
                 lines.append([task, words, str(len(ours)), *scores, *(reached(rows) for rows in (ours, plain))])
-    return lines
+    return markdown(HEADLINE_HEADER, lines)
 
 
 def reached(rows: Runs) -> str:
@@ -148,7 +179,10 @@ def verdict(pairs: list[Pairing]) -> tuple[str, str]:
     return interval(plain), "; ".join(words)
 
 
-def variants() -> list[list[str]]:
+VARIANT_HEADER = ["task", "prior", "variant", "seed", "AUC", "the prior's", "plain GAIL's"]
+
+
+def variants() -> str:
     """A line each variant of a prior and seed: its AUC, that of the prior it varies and that of plain GAIL."""
     lines = []
     for task in TASKS:
@@ -168,7 +202,7 @@ def variants() -> list[list[str]]:
                     ]
                     for seed, ours in sorted(by_arm.get(name, {}).items())
                 ]
-    return lines
+    return markdown(VARIANT_HEADER, lines)
 
 
 def differences(ours: Runs, theirs: Runs, metric: str = "auc") -> np.ndarray:
@@ -197,9 +231,20 @@ def compared(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> list[s
     return [*cells, chance, *(" ".join(r["steps_to_0.5"] or "-" for r in rows) for rows in (ours, theirs))]
 
 
-def knowledge() -> list[list[str]]:
+KNOWLEDGE_HEADER = [
+    "task",
+    "control",
+    "p0: nats an action's dimension",
+    "its control's",
+    "starts: share from which the expert stays up",
+    "its control's",
+    "gain in AUC over the control",
+]
+
+
+def knowledge() -> str:
     """What the two models of `kl-t-start` know beyond those of a control (prior_density.py, prior_starts.py), and what it gains over that control."""
-    density, starts = (read_rows(few_demos.CSV.with_name(f"{name}.csv")) for name in ("prior_density", "prior_starts"))
+    density, starts = (read_rows(RESULTS / f"{name}.csv") for name in ("prior_density", "prior_starts"))
     lines = []
     for task in TASKS:
         act_dim = envs.spec(ROWS[task].env).act_dim
@@ -212,7 +257,7 @@ def knowledge() -> list[list[str]]:
             lines.append(
                 [task, control, *(f"{v:.1f}" for v in nats), *(f"{v:.2f}" for v in up), interval(differences(*pair))]
             )
-    return lines
+    return markdown(KNOWLEDGE_HEADER, lines)
 
 
 def mean_of(rows: Runs, task: str, prior: str, column: str) -> float:
@@ -220,7 +265,23 @@ def mean_of(rows: Runs, task: str, prior: str, column: str) -> float:
     return float(np.mean([float(r[column]) for r in rows if (r["task"], r["prior"]) == (task, prior)]))
 
 
-def whole_runs() -> list[list[str]]:
+WHOLE = ("score", "mean", "to 0.5", "to 0.9")
+WHOLE_HEADER = [
+    "task",
+    "prior",
+    "seed",
+    "score",
+    "plain GAIL's",
+    "mean score",
+    "plain GAIL's",
+    "steps to 0.5",
+    "plain GAIL's",
+    "steps to 0.9",
+    "plain GAIL's",
+]
+
+
+def whole_runs() -> str:
     """A line each run of a task's full length, beside plain GAIL's of few_demos.py, and one with the means of the differences."""
     lines = []
     for task in TASKS:
@@ -235,8 +296,8 @@ def whole_runs() -> list[list[str]]:
             seeds = sorted(ours.keys() & plain.keys())
             pairs = [
                 (
-                    every_10k(f"{task}-{name}-{s}-{row.steps}-steps") | {"score": float(ours[s]["score"])},
-                    every_10k(f"{task}-gail-{s}") | {"score": float(plain[s]["score"])},
+                    every_10k("priors", f"{task}-{name}-{s}-{row.steps}-steps") | {"score": float(ours[s]["score"])},
+                    every_10k("few_demos", f"{task}-gail-{s}") | {"score": float(plain[s]["score"])},
                 )
                 for s in seeds
             ]
@@ -266,77 +327,18 @@ def whole_runs() -> list[list[str]]:
                 lines.append(
                     [task, name, "difference (95 %)", *(cell for k in WHOLE for cell in (shown_gain(gain[k], k), ""))]
                 )
-    return lines
+    return markdown(WHOLE_HEADER, lines)
 
 
-def every_10k(curve: str) -> dict[str, float]:
+def every_10k(benchmark: str, run: str) -> dict[str, float]:
     """Of a saved curve, its evaluations at whole 10,000 steps alone: their mean, and the first to reach 0.5 and 0.9."""
-    found = {r["step"]: r["score"] for r in saved(curve) if "score" in r and r["step"] % 10_000 == 0}
+    found = {step: score for step, score in curves.points(benchmark, run) if step % 10_000 == 0}
     return {"mean": float(np.mean(list(found.values())))} | {
         f"to {level}": min((s for s, score in found.items() if score >= level), default=np.nan) for level in (0.5, 0.9)
     }
-
-
-def saved(curve: str) -> list[dict]:
-    """The evaluations on the way of a run, as git keeps them."""
-    return [json.loads(line) for line in (few_demos.CURVES / f"{curve}.jsonl").read_text().splitlines()]
 
 
 def shown_gain(gains: np.ndarray, name: str) -> str:
     """Mean difference and Student's interval: of scores, or of steps."""
     form = "{:+.3f}" if name in ("score", "mean") else "{:+,.0f}"
     return "{} ({} to {})".format(*(form.format(v) for v in (gains.mean(), *t_interval(gains))))
-
-
-WHOLE = ("score", "mean", "to 0.5", "to 0.9")
-WHOLE_HEADER = [
-    "task",
-    "prior",
-    "seed",
-    "score",
-    "plain GAIL's",
-    "mean score",
-    "plain GAIL's",
-    "steps to 0.5",
-    "plain GAIL's",
-    "steps to 0.9",
-    "plain GAIL's",
-]
-SUMMARY = [
-    "prior",
-    *(f"{task}: {against}" for task in TASKS for against in ("gain over plain GAIL", "against its controls")),
-]
-HEADLINE_HEADER = [
-    "task",
-    "prior",
-    "seeds",
-    f"score after {STEPS // 1000}k steps",
-    "plain GAIL's",
-    "steps to 0.5, each seed",
-    "plain GAIL's",
-]
-KNOWLEDGE_HEADER = [
-    "task",
-    "control",
-    "p0: nats an action's dimension",
-    "its control's",
-    "starts: share from which the expert stays up",
-    "its control's",
-    "gain in AUC over the control",
-]
-VARIANT_HEADER = ["task", "prior", "variant", "seed", "AUC", "the prior's", "plain GAIL's"]
-HEADER = [
-    "task",
-    "prior",
-    "against",
-    "seeds",
-    "AUC",
-    "its AUC",
-    "difference (95 %)",
-    "score",
-    "its score",
-    "difference (95 %)",
-    "P(improvement of AUC)",
-    "steps to 0.5",
-    "its steps to 0.5",
-]

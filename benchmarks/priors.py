@@ -1,11 +1,10 @@
 """Do learned priors help GAIL early on? Every prior against plain GAIL and against each of its controls, on paired seeds.
 
-    python benchmarks/priors.py run --task ant-4x20 --arm gmm --seed 0
-    python benchmarks/priors.py all --seeds 3 --jobs 2                   # everything that the CSV lacks
-    python benchmarks/priors.py all --arms plain gmm gmm-untrained       # some arms
-    python benchmarks/priors.py run --task ant-4x20 --arm kl-t --seed 0 --steps 150000     # the whole of a run of few_demos.py
-    python benchmarks/priors.py list
-    python benchmarks/priors.py show
+    python -m benchmarks.priors run --task ant-4x20 --arm gmm --seed 0
+    python -m benchmarks.priors all --seeds 3 --jobs 2                   # everything that the CSV lacks
+    python -m benchmarks.priors all --arms plain gmm gmm-untrained       # some arms
+    python -m benchmarks.priors run --task ant-4x20 --arm kl-t --seed 0 --steps 150000     # the whole of a run of few_demos.py
+    python -m benchmarks.priors list
 
 The tasks are rows of few_demos.py, their settings and the same demonstrations for the same seed: the first 40,000 steps of those
 runs (schedules are the whole run's), where a prior has to pay. A killed run goes on from its checkpoint. AUC is the mean score
@@ -15,9 +14,7 @@ from step 0 to the end.
 from __future__ import annotations
 
 import argparse
-import shlex
 import shutil
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -26,10 +23,9 @@ from typing import Any
 
 import numpy as np
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-import few_demos
-from few_demos import ROWS
-from records import append_row, commit, machine, read_rows, run_jobs, session_commits
+from benchmarks import curves, few_demos
+from benchmarks.few_demos import ROWS
+from benchmarks.records import append_row, command, commit, machine, read_rows, run_jobs, session_commits
 
 CSV = few_demos.CSV.parent / "priors.csv"
 WORK = few_demos.WORK.parent / "priors"
@@ -218,7 +214,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
     policy = trainer.train(steps, eval_episodes=0).policy
     wall = few_demos.wall_seconds(run_dir, time.perf_counter() - start)
     result = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)
-    few_demos.save_curve(run_dir)
+    curves.save("priors", run_dir.name, few_demos.metrics(run_dir))
     reached = few_demos.first_reaching(run_dir, 0.9)
     append_row(
         CSV,
@@ -245,7 +241,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
             "steps_to_0.5": few_demos.first_reaching(run_dir, 0.5)[1],
             "bonus_mean": bonus_mean(few_demos.metrics(run_dir)),
             "settings": " ".join(arm.settings),
-            "command": shlex.join(["python", "benchmarks/priors.py", *sys.argv[1:]]),
+            "command": command(),
         },
     )
 
@@ -338,7 +334,7 @@ def run_all(tasks: Iterable[str], arms: Iterable[str], seeds: int, jobs: int) ->
                 if (ARMS[a].constant_of is not None) == later and (t, a, seed) not in done
             ]
             failed += run_jobs(
-                __file__,
+                "benchmarks.priors",
                 [(f"{t}-{a}-{seed}", ["--task", t, "--arm", a, "--seed", str(seed)]) for t, a in wanted],
                 jobs,
                 WORK,
@@ -366,7 +362,6 @@ def main() -> None:
     every.add_argument("--seeds", type=int, default=3)
     every.add_argument("--jobs", type=int, default=2)
     verbs.add_parser("list", help="print the arms")
-    verbs.add_parser("show", help="print the table")
     a = parser.parse_args()
     if a.verb == "run":
         run(a.task, a.arm, a.seed, a.steps)
@@ -375,11 +370,6 @@ def main() -> None:
     elif a.verb == "list":
         for name, arm in ARMS.items():
             print(f"{name:20} {arm.prior:12} {arm.fit} {' '.join(arm.settings)}")
-    else:
-        import prior_verdicts
-
-        for line in (prior_verdicts.HEADER, *(line for task in TASKS for line in prior_verdicts.comparison(task))):
-            print(" | ".join(line))
 
 
 if __name__ == "__main__":

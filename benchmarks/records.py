@@ -15,6 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
 
 def machine() -> str:
     """Processor and number of cores."""
@@ -44,6 +47,11 @@ def commit() -> str:
     return git("rev-parse", "--short", "HEAD") + (
         "+" if git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results") else ""
     )
+
+
+def command(*arguments: str) -> str:
+    """The command that runs this script with `arguments`, as given on the command line where there are none."""
+    return shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *(arguments or sys.argv[1:])])
 
 
 def note_session(run_dir: Path, goes_on: bool) -> None:
@@ -80,15 +88,28 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def run_jobs(script: str, jobs: Iterable[tuple[str, list[str]]], at_once: int, logs: Path) -> int:
-    """`script run ARGUMENTS` for each (name, arguments), `at_once` processes at a time, each with its own NAME.log; how many failed."""
+def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; without lines it says that nothing was measured yet."""
+    rows = [header, ["---"] * len(header), *lines]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in rows) if len(rows) > 2 else "(not measured yet)\n"
+
+
+def plain_table(name: str) -> str:
+    """A CSV as it is, without the columns that only matter to a machine."""
+    rows = read_rows(RESULTS / f"{name}.csv")
+    columns = [c for c in (rows[0] if rows else []) if c not in ("command", "machine")]
+    return markdown(columns, ([r[c] for c in columns] for r in rows))
+
+
+def run_jobs(module: str, jobs: Iterable[tuple[str, list[str]]], at_once: int, logs: Path) -> int:
+    """`python -m MODULE run ARGUMENTS` for each (name, arguments), `at_once` processes at a time, each with its own NAME.log; how many failed."""
     logs.mkdir(parents=True, exist_ok=True)
 
     def one(job: tuple[str, list[str]]) -> bool:
         name, arguments = job
         with open(logs / f"{name}.log", "w") as log:
             code = subprocess.run(
-                [sys.executable, script, "run", *arguments], stdout=log, stderr=subprocess.STDOUT, check=False
+                [sys.executable, "-m", module, "run", *arguments], stdout=log, stderr=subprocess.STDOUT, check=False
             ).returncode
         print(f"{name}: exit {code}", flush=True)
         return code != 0
@@ -108,12 +129,12 @@ def append_missing(
     import torch
 
     torch.set_num_threads(1)
-    code, command = commit(), shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    code = commit()
     done = {(r["arm"], int(r["seed"])) for r in read_rows(path)}
     for arm, seed in [(a, s) for s in seeds for a in arms if (a, s) not in done]:
         row = measure(arm, seed)
         print(row, flush=True)
-        append_row(path, columns, row | {"machine": machine(), "commit": code, "command": command})
+        append_row(path, columns, row | {"machine": machine(), "commit": code, "command": command()})
 
 
 def mean_bonus(path: Path, arm: str, seed: int) -> float:
@@ -128,8 +149,7 @@ def measure_tasks(
     about: str | None,
     tasks: Iterable[str],
     run: Callable[[str, int], None],
-    header: list[str],
-    table: Callable[[], list[list[str]]],
+    table: Callable[[], str],
 ) -> None:
     """Command line of a benchmark of several tasks: `run(task, seed)` for --seeds seeds on one thread, then the table."""
     import torch
@@ -141,5 +161,4 @@ def measure_tasks(
     for task in tasks:
         for seed in range(seeds):
             run(task, seed)
-    for line in (header, *table()):
-        print(" | ".join(line))
+    print(table())

@@ -1,7 +1,7 @@
 """Steps per second of BatchVecEnv, SB3's DummyVecEnv and SubprocVecEnv, and EnvPool: one table from one run.
 
     python -m venv /tmp/envpool && /tmp/envpool/bin/pip install -r benchmarks/requirements-stepping.txt
-    python benchmarks/stepping.py --envpool-python /tmp/envpool/bin/python
+    python -m benchmarks.stepping --envpool-python /tmp/envpool/bin/python
 
 Every engine plays uniform random actions with automatic resets. The engines take turns in short slices, and the table holds the
 median over slices, so that a load on the machine falls on all of them; the ratio is the median of the ratios within one round.
@@ -12,7 +12,6 @@ import argparse
 import csv
 import itertools
 import os
-import shlex
 import statistics
 import subprocess
 import sys
@@ -21,9 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.records import RESULTS, command, markdown, read_rows
+
 TASKS = ("Ant-v5", "Humanoid-v5")
 SIZES = (8, 64)
-RESULTS = Path(__file__).parent / "results" / "stepping.csv"
+CSV = RESULTS / "stepping.csv"
 INSTALL = "python -m venv DIR && DIR/bin/pip install -r benchmarks/requirements-stepping.txt"
 
 HEADER = f"{'task':12} {'envs':>4}  {'engine':27} {'steps/s':>8}  {'BatchVecEnv over it':>19}"
@@ -160,8 +161,22 @@ def provenance(argv: list[str]) -> dict[str, Any]:
         "machine": f"{known['cpus']} x {known['processor']}",
         "load_before": round(os.getloadavg()[0], 2),
         "commit": known["commit"],
-        "command": shlex.join(["python", "benchmarks/stepping.py", *shown]),
+        "command": command(*shown),
     }
+
+
+def table() -> str:
+    """Steps a second and BatchVecEnv's paired ratio, one line a task and size."""
+    rows = read_rows(CSV)
+    engines = list(dict.fromkeys(r["engine"] for r in rows))
+    cells = {(r["env"], r["n_envs"], r["engine"]): r for r in rows}
+    lines = []
+    for env, n in dict.fromkeys((r["env"], r["n_envs"]) for r in rows):
+        found = [cells[env, n, e] for e in engines]
+        lines.append([env, n, *(f"{int(r['steps_per_s']):,} ({float(r['batch_over_this']):.2f}x)" for r in found)])
+    commits = ", ".join(sorted({r["commit"][:7] for r in rows}))
+    note = f"\nIn brackets: BatchVecEnv over this engine, median of paired slices. Commit {commits}, {rows[0]['machine']}.\n"
+    return markdown(["task", "environments", *engines], lines) + note
 
 
 def main() -> None:
@@ -170,7 +185,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="threads of BatchVecEnv and EnvPool")
     parser.add_argument("--steps", type=int, default=2048, help="environment steps in one slice")
     parser.add_argument("--repeats", type=int, default=9, help="slices of every engine")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="CSV to write")
+    parser.add_argument("--out", type=Path, default=CSV, help="CSV to write")
     args = parser.parse_args()
     origin = provenance(sys.argv[1:])
     rows: list[dict[str, Any]] = []

@@ -1,6 +1,6 @@
 """Where the time of GAIL's learner goes, and what compiling it or multiplying in float32 would change.
 
-    python benchmarks/update_speed.py            # rewrites results/update_speed.csv; compiling takes minutes
+    python -m benchmarks.update_speed            # rewrites results/update_speed.csv; compiling takes minutes
 
 Processor milliseconds of all threads, median of repeats, on Ant-v5 with one demonstrated trajectory and the default sizes.
 Each figure is taken with matrices multiplied through bfloat16 (where the processor has tiles for it, as in training), in
@@ -10,17 +10,13 @@ float32, and after torch.compile of actor and critics.
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-import few_demos
-from records import append_row, commit, machine
+from benchmarks import few_demos
+from benchmarks.records import append_row, command, commit, machine
 
 CSV = few_demos.CSV.parent / "update_speed.csv"
 COLUMNS = ("part", "per_update", "variant", "cpu_ms", "compile_s", "machine", "commit", "command")
@@ -125,7 +121,7 @@ def main() -> None:
             | {
                 "machine": machine(),
                 "commit": commit(),
-                "command": shlex.join(["python", "benchmarks/update_speed.py"]),
+                "command": command(),
             },
         )
 

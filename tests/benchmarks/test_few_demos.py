@@ -1,16 +1,12 @@
 import dataclasses
-import sys
-from pathlib import Path
 
 import pytest
 
 import envs
+from benchmarks import few_demos
 from gail_suite.algorithms.gail import GAIL, GAILConfig
 from gail_suite.learning.offpolicy import LoopConfig
 from gail_suite.learning.sac import SACConfig
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-import few_demos
 
 CONFIG = GAILConfig(
     warm_start=False,

@@ -1,13 +1,8 @@
 """What the table of priors says of made-up runs."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-import prior_verdicts
-import priors
+from benchmarks import prior_verdicts, priors
 
 
 def against(other, *gains):
