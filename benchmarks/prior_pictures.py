@@ -24,7 +24,7 @@ def typicality() -> None:
     """How the scores of a mixture fitted to 4 Ant trajectories spread over transitions of the expert and of others."""
     from benchmarks.prior_scores import FIT, recorded
     from gail_suite.priors.prior import fit_prior
-    from gail_suite.priors.typicality import score
+    from gail_suite.priors.typicality import typicality
 
     expert = recorded("Ant-v5", "expert")
     prior = fit_prior(expert[:FIT], "gmm", n_components=8)
@@ -36,7 +36,7 @@ def typicality() -> None:
     }
     figure, axis = plt.subplots(figsize=(7, 3))
     for name, shown in names.items():
-        values = np.sort(score(prior, shown.transitions()))
+        values = np.sort(typicality(prior, shown.transitions()))
         axis.plot(values, np.linspace(0, 1, len(values)), label=name)
     axis.set(
         xlabel="typicality of a transition", ylabel="share of transitions below", title="Ant-v5, mixture of 8 Gaussians"

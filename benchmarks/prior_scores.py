@@ -85,17 +85,17 @@ def measure(env_id: str, model: str, control: str, seed: int = 0) -> dict[str, A
     from sklearn.metrics import roc_auc_score
 
     from gail_suite.priors.prior import fit_prior
-    from gail_suite.priors.typicality import score
+    from gail_suite.priors.typicality import typicality
 
     expert = recorded(env_id, "expert")
     start = time.process_time()
     prior = fit_prior(expert[:FIT], model, seed=seed, control=None if control == "none" else control)
     fit_s = time.process_time() - start
     held = expert[FIT:].transitions()
-    own, eight = score(prior, held), _eight(held)
+    own, eight = typicality(prior, held), _eight(held)
     start = time.process_time()
     for _ in range(20):
-        score(prior, eight)
+        typicality(prior, eight)
     row = {
         "n_pairs": expert[:FIT].n_pairs,
         "median": round(float(np.median(own)), 4),
@@ -104,7 +104,7 @@ def measure(env_id: str, model: str, control: str, seed: int = 0) -> dict[str, A
         "ms_a_step": round((time.process_time() - start) * 50, 2),
     }
     for kind in ("random", "noise", "frozen"):
-        other = score(prior, recorded(env_id, kind).transitions())
+        other = typicality(prior, recorded(env_id, kind).transitions())
         labels = np.concatenate([np.ones(len(own)), np.zeros(len(other))])
         row[f"auroc_{kind}"] = round(float(roc_auc_score(labels, np.concatenate([own, other]))), 4)
         row[f"mean_{kind}"] = round(float(other.mean()), 4)

@@ -1,4 +1,4 @@
-"""Generative models that stand alone: ``fit``, ``sample``, ``log_prob``, ``score``, ``save``, ``load`` on images and vectors."""
+"""Generative models that stand alone: ``fit``, ``sample``, ``log_prob``, ``typicality``, ``save``, ``load`` on images and vectors."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -8,17 +8,18 @@ if TYPE_CHECKING:
     from generative.autoencoder import AutoEncoder
     from generative.bayesian_gmm import BayesianGaussianMixture
     from generative.dcgan import DCGAN
+    from generative.files import load
     from generative.gan import GAN
     from generative.gmm import GaussianMixture
+    from generative.interface import GenerativeModel
     from generative.pixelcnn import PixelCNN
     from generative.pixelrnn import PixelRNN
     from generative.tasks import complete, denoise, inpaint, interpolate, rank_anomalies, upscale
-    from generative.types import GenerativeModel, load
     from generative.vae import VAE
 
 _HOME = {
-    "GenerativeModel": "types",
-    "load": "types",
+    "GenerativeModel": "interface",
+    "load": "files",
     "GaussianMixture": "gmm",
     "BayesianGaussianMixture": "bayesian_gmm",
     "AutoEncoder": "autoencoder",

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from generative import data
 from generative.coders import ARCHITECTURES, Decoder, Encoder, Likelihood, resolve_arch
 from generative.fit import Recipe, changed, check_training, fit_likelihood
+from generative.interface import ArrayLike, FitOptions, GenerativeModel
 from generative.latent import LatentMixture
 from generative.recipes import Reproduction, sample_figures, train
-from generative.types import ArrayLike, FitOptions, GenerativeModel
 
 
 class AENet(nn.Module):

@@ -13,8 +13,8 @@ from generative.backend import noise_by_content, seed_generator
 from generative.causal_sampling import inpaint_levels, leading, log_likelihood, sample_cached, sample_plain
 from generative.checks import check_sizes
 from generative.fit import Recipe, changed, fit_likelihood
+from generative.interface import ArrayLike, FitOptions, GenerativeModel
 from generative.nn import CausalConv2d, Pixelwise, State
-from generative.types import ArrayLike, FitOptions, GenerativeModel
 
 
 @dataclass

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from generative.backend import seed_generator
 from generative.checks import as_labels, check_finite, check_range
-from generative.types import ArrayLike
+from generative.interface import ArrayLike
 
 FEW_LEVELS = 16
 """No photograph on the scale 0..255 is as dark as this; images with so few levels are."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from generative.backend import full_precision
+from generative.interface import FitOptions
 from generative.muon import Muon
 from generative.training import (
     Batches,
@@ -31,7 +32,6 @@ from generative.training import (
     snapshot,
     training_precision,
 )
-from generative.types import FitOptions
 
 __all__ = [
     "Recipe",

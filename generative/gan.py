@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from generative.checks import check_sizes
 from generative.fit import Recipe, changed, check_training, fit_adversarial
+from generative.interface import ArrayLike, FitOptions, GenerativeModel
 from generative.nn import mlp, unrounded
 from generative.recipes import Reproduction, adversarial
-from generative.types import ArrayLike, FitOptions, GenerativeModel
 
 
 def leaky() -> nn.Module:
@@ -69,7 +69,7 @@ class GAN(GenerativeModel):
 
     Critic loss softplus(-D(x)) + softplus(D(G(z))) + r1/2 |dD/dx|^2, generator loss softplus(-D(G(z)))
     (non-saturating). Images are generated through tanh, vectors linearly after standardising. ``sample`` uses the
-    moving average of the generator; ``score`` calibrates the critic's logit on held-out data. Source: Goodfellow et al.
+    moving average of the generator; ``typicality`` calibrates the critic's logit on held-out data. Source: Goodfellow et al.
     (2014); R1: Mescheder et al. (2018). Deviation: leaky ReLU instead of maxout, averaged generator.
     """
 

@@ -13,12 +13,12 @@ from generative import gaussians as ga
 from generative.checks import refuse_unknown
 from generative.conditionals import Conditional, posterior_mean
 from generative.em import INIT_PARAMS, Data, Run, chunk_rows, initial_factors, initial_responsibilities, without
-from generative.types import ArrayLike, FitOptions, GenerativeModel
+from generative.interface import ArrayLike, FitOptions, GenerativeModel
 
 SINGLE_CHANGE = 1e-6
 """Change of the objective in one iteration below which EM goes on in float64."""
 HELD_MOST = 10_000
-"""Rows at most that calibrate ``score`` when fit is given no held-out data."""
+"""Rows at most that calibrate ``typicality`` when fit is given no held-out data."""
 CovarianceType = Literal["full", "tied", "diag", "spherical", "mfa"]
 
 
@@ -166,7 +166,7 @@ class GaussianMixture(GenerativeModel):
     def _build(self) -> None:
         self.params, self.bounds, self._cached, self.converged_ = {}, [], None, False
 
-    def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
+    def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> Tensor:
         if options.checkpoint is not None or options.resume:
             raise ValueError("a mixture fits in one go and keeps no checkpoints: leave out checkpoint and resume")
         flat, k = x.reshape(len(x), -1), self.config["n_components"]
@@ -178,19 +178,19 @@ class GaussianMixture(GenerativeModel):
         data = Data(self.kind, flat - self.offset, self._columns())
         seed = options.seed if self.config["random_state"] is None else self.config["random_state"]
         self._set_priors(data.x)
-        draws, best = np.random.RandomState(seed), -np.inf
+        draws, runs = np.random.RandomState(seed), []
         for run in range(self.config["n_init"]):
             try:
-                found = self._run(data, self._start(data, draws, seed + run), options)
+                runs.append(self._run(data, self._start(data, draws, seed + run), options))
             except torch.linalg.LinAlgError as error:
                 raise ValueError(
                     f"a covariance is singular: raise reg_covar ({self.config['reg_covar']}) or take fewer than "
                     f"{k} components"
                 ) from error
-            if found.bounds[-1] > best or run == 0:
-                self._last, best = found, found.bounds[-1]
-        self.params, self.bounds, self.converged_ = self._last.params, self._last.bounds, self._last.converged
+        best = max(runs, key=lambda run: run.bounds[-1])
+        self.params, self.bounds, self.converged_ = best.params, best.bounds, best.converged
         self._cached = None
+        return self._held_out_errors(x, val[0], best)
 
     def _run(self, data: Data, params: ga.Params, options: FitOptions) -> Run:
         """EM from ``params`` until the objective changes by less than tol."""
@@ -290,15 +290,14 @@ class GaussianMixture(GenerativeModel):
                 f"weights_init must be >= 0 and sum to 1, got a sum of {sum(weights):.6g}, least {min(weights):.4g}"
             )
 
-    def _calibration_errors(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None]) -> Tensor:
-        """On ``val`` where it was given, else on a tenth of the rows under parameters from which they are left out.
+    def _held_out_errors(self, x: Tensor, val: Tensor, last: Run) -> Tensor:
+        """The errors on ``val`` where it was given, else on a tenth of the rows under parameters from which they are left out.
 
         The last M step is repeated without these rows' share of the statistics; a component that they alone held keeps its
         fitted parameters.
         """
-        last = self.__dict__.pop("_last")
-        if val[0] is not x or len(x) < 20:
-            return self.error(*val)
+        if val is not x or len(x) < 20:
+            return self.error(val)
         flat = self._flat(x[torch.randperm(len(x))[: min(len(x) // 10, HELD_MOST)].to(x.device)])
         theirs = Data(self.kind, flat, self._columns()).expect(self._evaluator(last.before), False)[0]
         kept = without(last.stats, theirs, self.kind)

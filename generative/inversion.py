@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from generative.backend import seed_generator
-from generative.types import GenerativeModel
+from generative.interface import GenerativeModel
 
 STEPS, STARTS, PULL = 150, 4, 1e-3
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
@@ -13,7 +15,7 @@ class LatentMixture(nn.Module):
     """q(z) = sum_k w_k N(z; m_k, C_k C_k^T), fitted after training on the codes of the training data.
 
     Source: ex-post density estimation (Ghosh et al. 2020); the aggregate posterior as prior (Tomczak and Welling 2018).
-    With no components it is the standard normal.
+    With no components, and before ``fit``, it is the standard normal.
     """
 
     weights: Tensor
@@ -27,6 +29,17 @@ class LatentMixture(nn.Module):
         self.register_buffer("weights", torch.full((k,), 1.0 / k))
         self.register_buffer("means", torch.zeros(k, latent))
         self.register_buffer("roots", torch.eye(latent).repeat(k, 1, 1))
+
+    def reset(self) -> None:
+        """Be the standard normal."""
+        self.weights.fill_(1.0 / len(self.weights))
+        self.means.zero_()
+        self.roots.copy_(torch.eye(self.roots.shape[-1]))
+
+    def is_normal(self) -> bool:
+        """Whether it is the standard normal, which has simpler formulas."""
+        eye = torch.eye(self.roots.shape[-1], device=self.roots.device)
+        return not bool(self.means.any()) and bool((self.roots == eye).all())
 
     def fit(self, z: Tensor, seed: int, samples: int | None = None) -> None:
         """Fit to codes ``z`` (N, L) of ``samples`` samples (default N) by EM; a no-op for the standard normal."""
@@ -46,10 +59,14 @@ class LatentMixture(nn.Module):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z), shape of ``z`` without its last axis."""
+        if self.is_normal():
+            return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
         return self.distribution().log_prob(z)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """``n`` codes (n, L) from ``generator`` alone."""
+        if self.is_normal():
+            return torch.randn(n, self.means.shape[1], generator=generator, device=self.means.device)
         component = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.means.shape[1], generator=generator, device=self.means.device)
         return self.means[component] + torch.einsum("nij,nj->ni", self.roots[component], noise)

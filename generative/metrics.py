@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from generative.backend import fast_matmul, seed_generator, seeded
 from generative.gmm import GaussianMixture
+from generative.interface import ArrayLike, GenerativeModel
 from generative.kmeans import kmeans, nearest, squared_distances
-from generative.types import ArrayLike, GenerativeModel
 
 
 def nats(model: GenerativeModel, x: ArrayLike) -> float:
@@ -167,5 +167,4 @@ def kernel_density(x: ArrayLike, bandwidth: float) -> GaussianMixture:
         "means": flat - model.offset,
         "covariances": torch.full((len(flat),), bandwidth**2, dtype=torch.float64),
     }
-    model.calibration = (0.0, 1.0)
     return model

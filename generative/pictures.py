@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generative.types import ArrayLike, GenerativeModel
+from generative.interface import ArrayLike, GenerativeModel
 
 
 def grid(
@@ -150,14 +150,9 @@ def animate(shots: list[Image.Image], path: str | Path) -> None:
 
 def _fixed_samples(model: GenerativeModel, n: int, seed: int) -> Tensor:
     """The same latents at every call; the decoder's mean where a model offers it."""
-    before = model.calibration
-    model.calibration = before or (0.0, 1.0)  # sampling inside fit: the model is not calibrated yet
     devices = [model.device] if model.device.type == "cuda" else []
-    try:
-        with torch.random.fork_rng(devices=devices):
-            return model.sample(n, seed=seed, mean=True) if hasattr(model, "elbo") else model.sample(n, seed=seed)  # type: ignore[call-arg]
-    finally:
-        model.calibration = before
+    with torch.random.fork_rng(devices=devices):
+        return model.sample(n, seed=seed, mean=True) if hasattr(model, "elbo") else model.sample(n, seed=seed)  # type: ignore[call-arg]
 
 
 def _as_image(array: np.ndarray) -> Image.Image:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from generative import data, metrics
-from generative.types import GenerativeModel
+from generative.interface import GenerativeModel
 
 HELD_OUT = 2000
 """Validation images used for the choice of the best weights."""

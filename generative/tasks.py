@@ -11,8 +11,8 @@ from torch import Tensor
 
 from generative.checks import check_finite, check_range
 from generative.gmm import GaussianMixture
+from generative.interface import ArrayLike, GenerativeModel
 from generative.inversion import invert
-from generative.types import ArrayLike, GenerativeModel
 
 PROJECTIONS = 30
 """Rounds of encode, decode and restoring the known values, for models with a code."""

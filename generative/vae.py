@@ -23,9 +23,9 @@ from generative.coders import (
     resolve_likelihood,
 )
 from generative.fit import Recipe, changed, check_training, fit_likelihood
+from generative.interface import ArrayLike, FitOptions, GenerativeModel
 from generative.latent import LatentMixture
 from generative.recipes import Reproduction, binarised, likelihood
-from generative.types import ArrayLike, FitOptions, GenerativeModel
 
 MIN_LOG_VAR, MAX_LOG_VAR = -12.0, 8.0
 DECODED = 1 << 23
@@ -58,15 +58,14 @@ class VAENet(nn.Module):
         extra = one_hot(y, self.classes)
         return self.decoder(z if extra is None else torch.cat([z, extra], 1))
 
-    def log_weights(self, x: Tensor, y: Tensor | None, noise: Tensor, fitted_prior: bool) -> Tensor:
+    def log_weights(self, x: Tensor, y: Tensor | None, noise: Tensor) -> Tensor:
         """log p(x, z) - log q(z | x) at z = mean + sd noise; ``noise`` (S, B, L) -> (S, B)."""
         mean, log_var = self.posterior(x, y)
         z = mean + (0.5 * log_var).exp() * noise
         s, b, latent = z.shape
         out = self.decode(z.reshape(s * b, latent), None if y is None else y.repeat(s)).unflatten(0, (s, b))
         log_q = -0.5 * (noise.square() + log_var + math.log(2 * math.pi)).sum(2)
-        log_p = self.prior.log_prob(z) if fitted_prior else -0.5 * (z.square() + math.log(2 * math.pi)).sum(2)
-        return self.likelihood.log_prob(x, out) + log_p - log_q
+        return self.likelihood.log_prob(x, out) + self.prior.log_prob(z) - log_q
 
 
 class VAE(GenerativeModel):
@@ -144,28 +143,23 @@ class VAE(GenerativeModel):
 
     def _build(self) -> None:
         self.net = VAENet(self.config, self.spec)
-        self._fitted_prior = self.config["prior_components"] > 0
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
         if not self.config["binarize"]:
             self.net.likelihood.check(x)
         self.net.likelihood.standardise(x)
-        self._fitted_prior = False
-        try:
-            fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
-            if self.config["prior_components"]:
-                with torch.no_grad(), seeded(options.seed, x.device):  # the same codes after a resumed fit
-                    codes = torch.cat([self._codes(self._ink(x), y) for _ in range(CODE_DRAWS)])
-                    self.net.prior.fit(codes, options.seed, len(x))
-        finally:  # an interrupted fit leaves the mixture at the standard normal
-            self._fitted_prior = self.config["prior_components"] > 0
+        fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
+        if self.config["prior_components"]:
+            with torch.no_grad(), seeded(options.seed, x.device):  # the same codes after a resumed fit
+                codes = torch.cat([self._codes(self._ink(x), y) for _ in range(CODE_DRAWS)])
+                self.net.prior.fit(codes, options.seed, len(x))
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Negative objective of each sample."""
         x, c = self._ink(x), self.config
         if c["objective"] == "iwae":
             noise = torch.randn(c["k_train"], len(x), c["latent"], device=x.device)
-            weights = self.net.log_weights(x, y, noise, False)
+            weights = self.net.log_weights(x, y, noise)
             return math.log(c["k_train"]) - torch.logsumexp(weights, 0)
         mean, log_var = self.net.posterior(x, y)
         z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
@@ -230,7 +224,7 @@ class VAE(GenerativeModel):
         for at in range(0, len(x), rows):
             part = slice(at, at + rows)
             weights = [
-                self.net.log_weights(x[part], None if y is None else y[part], some[:, part], self._fitted_prior)
+                self.net.log_weights(x[part], None if y is None else y[part], some[:, part])
                 for some in noise.split(draws)
             ]
             bounds.append(torch.logsumexp(torch.cat(weights), 0))
@@ -259,20 +253,21 @@ class VAE(GenerativeModel):
         self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None, mean: bool = False
     ) -> Tensor:
         """``n`` samples; with ``mean`` the decoder's mean E[x | z] in place of a draw from p(x | z)."""
-        self._mean_only = mean
-        return super().sample(n, seed=seed, y=y)
+        return self._drawn(self._sample_mean if mean else self._sample, n, y, seed)
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
-        y = self._draw_labels(n, generator) if y is None else y
-        if self._fitted_prior:
-            z = self.net.prior.sample(n, generator)
-        else:
-            z = torch.randn(n, self.net.latent, generator=generator, device=self.device)
-        if self._mean_only:
-            return self.decode(z, y)
+        z, y = self._draw_code(n, y, generator)
         noise = self.net.likelihood.noise((n, *self.spec["event_shape"]), generator)
         x = self._chunked(lambda z, u, y: self.net.likelihood.draw(self.net.decode(z, y), u), z, noise, y)
         return x.clamp(0, 1) if x.ndim == 4 else x
+
+    def _sample_mean(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        return self.decode(*self._draw_code(n, y, generator))
+
+    def _draw_code(self, n: int, y: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Codes (n, latent) from the prior, and labels as frequent as in training where none are given."""
+        labels = self._draw_labels(n, generator) if y is None else y
+        return self.net.prior.sample(n, generator), labels
 
 
 def reproduce(
@@ -316,6 +311,6 @@ def reproduce(
     figures["test_nats_50"] = (
         figures["test_nats"] if objective == "iwae" else -float(model.log_prob(test, k=50).double().mean())
     )
-    model._fitted_prior = False
+    model.net.prior.reset()
     figures["test_nats_normal_prior"] = metrics.nats(model, test)
     return result

@@ -28,7 +28,7 @@ from gail_suite.priors.prior import Prior, PriorConfig, provenance
 from generative.backend import seeded
 from generative.fit import Recipe, fit_likelihood
 from generative.gmm import GaussianMixture
-from generative.types import FitOptions
+from generative.interface import FitOptions
 
 COMPONENTS, NOISES, DOFS = (1, 2, 4, 8, 16), (0.1, 0.2), (2.0, 8.0, 32.0, math.inf)
 """Mixtures that are tried where none is asked for; the noise is in units of features and of actions in [-1, 1]."""

@@ -85,7 +85,7 @@ class Sight:
 
     def __call__(self, transitions: Transitions, done: np.ndarray | None = None) -> np.ndarray:
         """(N,) in (0, 1]."""
-        return self.model.score(self.render(transitions.next_obs)).float().numpy() ** self.power
+        return self.model.typicality(self.render(transitions.next_obs)).float().numpy() ** self.power
 
     def state(self) -> dict[str, np.ndarray]:
         """Nothing: the model is frozen."""

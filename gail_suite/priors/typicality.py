@@ -1,9 +1,9 @@
-"""Typicality as a reward: a frozen model's score in (0, 1] of transitions, calibrated on held-out expert data.
+"""Typicality as a reward: how typical a frozen model finds transitions, in (0, 1], calibrated on held-out expert data.
 
-score = exp(-relu(e - s) / (q - s)): e the model's error on (s, s'), s its median and q its 95 % quantile over expert rows
-that the model was not fitted to. So half of an expert's transitions score 1, and 5 % less than 1/e, whatever the model and
+typicality = exp(-relu(e - s) / (q - s)): e the model's error on (s, s'), s its median and q its 95 % quantile over expert rows
+that the model was not fitted to. So half of an expert's transitions have 1, and 5 % less than 1/e, whatever the model and
 the environment (after RED, Wang et al., 2019, where the scale is set by hand). A beginner's transitions lie 10 to 400 times
-(q - s) away, where this is 0 and teaches nothing; with `tail` the score is (1 + relu(e - s) / (q - s))^-tail, in the same order
+(q - s) away, where this is 0 and teaches nothing; with `tail` it is (1 + relu(e - s) / (q - s))^-tail, in the same order
 and with a slope out there too. PixelCNN reads a window of two rows instead,
 (s, a) above (s', middle), each number quantised: p(s) p(a | s) p(s' | s, a) of a picture.
 """
@@ -16,19 +16,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from demos.trajectory import Demonstrations, Transitions
 from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
 from gail_suite.priors.fitting import action_range, checked_settings, fitted_model, inputs, split
 from gail_suite.priors.prior import Prior, PriorConfig, fit_prior, provenance
+from generative import calibration
 
 if TYPE_CHECKING:
     from generative import GenerativeModel
 
 FOREIGN = 0.75
-"""A trajectory whose mean score is under this share of held-out expert rows' (among others, of their median) is called foreign."""
+"""A trajectory whose mean typicality is under this share of held-out expert rows' (among others, of their median) is called foreign."""
 FOLDS = 8
 """Most priors that are fitted to find the odd one among trajectories."""
 
@@ -52,15 +52,15 @@ def fit(
         model: gmm, vae, ae, gan, pixelcnn, or constant (`value` for every transition).
         control: "untrained" (weights as drawn; the mixture is fitted to noise) or "shuffled" (each column permuted by
             itself), both calibrated on the true held-out rows.
-        states: score s' alone instead of (s, s'), as a potential needs it.
-        tail: power by which the score falls far from the expert; None for exponentially.
+        states: judge s' alone instead of (s, s'), as a potential needs it.
+        tail: power by which it falls far from the expert; None for exponentially.
         settings: of the model's constructor, such as n_components.
 
     Raises:
         ValueError: unknown setting, too little data, a constant without value, or a tail that is not positive.
     """
     if tail is not None and not 0 < tail < math.inf:
-        raise ValueError(f"tail={tail} must be a number above 0, or the score would not fall far from the expert")
+        raise ValueError(f"tail={tail} must be a number above 0, or typicality would not fall far from the expert")
     if value is not None and model != "constant":
         raise ValueError(
             f"value={value} is the bonus of a constant prior; {model} finds its own: leave it out, or give --model constant"
@@ -94,14 +94,14 @@ def fit(
     fitted = fitted_model(model, train, held, seed, control, sizes)
     if model == "gan":
         kept["centre"] = float(fitted.error(train).median())
-    fitted.calibration = calibration(error(fitted, held, kept.get("centre")))
+    fitted.calibration = calibration.scale_of(error(fitted, held, kept.get("centre")))
     kept |= sizes | {k: v for k, v in fitted.config.items() if v is not None}
     made |= {"arrays": arrays, "model": fitted}
     kept["held_out_mean"] = float(_typicality(Prior(**made, settings=kept), held).mean())
     return Prior(**made, settings=kept)
 
 
-def score(prior: Prior, transitions: Transitions) -> np.ndarray:
+def typicality(prior: Prior, transitions: Transitions) -> np.ndarray:
     """(N,) typicality of transitions in (0, 1]; of s' alone for a prior of states."""
     if prior.kind == "constant":
         return np.full(len(transitions), prior.settings["value"], np.float32)
@@ -120,10 +120,8 @@ def error(model: GenerativeModel, x: Tensor, centre: float | None = None) -> Ten
 
 def _typicality(prior: Prior, x: Tensor) -> Tensor:
     assert prior.model is not None and prior.model.calibration is not None
-    s, q = prior.model.calibration
-    excess = torch.relu(error(prior.model, x, prior.settings.get("centre")) - s)
-    far, tail = excess / (q - s), prior.settings.get("tail")
-    return torch.exp(-far if tail is None else -tail * far.log1p()).clamp_min(torch.finfo(torch.float32).tiny)
+    errors = error(prior.model, x, prior.settings.get("centre"))
+    return calibration.typicality(errors, prior.model.calibration, prior.settings.get("tail"))
 
 
 @dataclass(frozen=True)
@@ -133,13 +131,13 @@ class Ranked:
     index: int
     """Its place in the demonstrations."""
     mean: float
-    """Mean score of its transitions."""
+    """Mean typicality of its transitions."""
     length: int
     """Steps."""
     episode_return: float
-    """Sum of the environment's own rewards, for the reader: the score does not know them."""
+    """Sum of the environment's own rewards, for the reader: typicality does not know them."""
     foreign: bool
-    """Mean score under `FOREIGN` times what it is compared with."""
+    """Mean typicality under `FOREIGN` times what it is compared with."""
 
 
 def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
@@ -155,15 +153,15 @@ def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
         )
     check_demonstrations(demonstrations, prior.env_id)
     least = FOREIGN * prior.settings.get("held_out_mean", 0.0)
-    means = [_mean_score(prior, demonstrations[i : i + 1]) for i in range(len(demonstrations))]
+    means = [_mean_typicality(prior, demonstrations[i : i + 1]) for i in range(len(demonstrations))]
     return _ranked(demonstrations, means, [least] * len(means))
 
 
 def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, **settings: Any) -> list[Ranked]:
-    """The trajectories, the least typical first, each scored by a prior that was fitted to others of them.
+    """The trajectories, the least typical first, each judged by a prior that was fitted to others of them.
 
     A prior that has seen a trajectory finds it typical, and one that was calibrated on it finds everything typical; so each of up to
-    `FOLDS` groups is scored by a prior of the rest. Foreign is under `FOREIGN` times the median of the other trajectories' means.
+    `FOLDS` groups is judged by a prior of the rest. Foreign is under `FOREIGN` times the median of the other trajectories' means.
 
     Raises:
         ValueError: fewer than 3 trajectories, of which none is the odd one; or as for `fit`.
@@ -180,12 +178,12 @@ def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0
             demonstrations.chosen([i for i in range(n) if i % FOLDS != fold]), model, "typicality", seed, **settings
         )
         for i in range(fold, n, FOLDS):
-            means[i] = _mean_score(prior, demonstrations[i : i + 1])
+            means[i] = _mean_typicality(prior, demonstrations[i : i + 1])
     return _ranked(demonstrations, means, [FOREIGN * float(np.median(np.delete(means, i))) for i in range(n)])
 
 
-def _mean_score(prior: Prior, demonstrations: Demonstrations) -> float:
-    return float(score(prior, demonstrations.transitions()).mean())
+def _mean_typicality(prior: Prior, demonstrations: Demonstrations) -> float:
+    return float(typicality(prior, demonstrations.transitions()).mean())
 
 
 def _ranked(demonstrations: Demonstrations, means: Iterable[float], least: list[float]) -> list[Ranked]:
@@ -197,25 +195,25 @@ def _ranked(demonstrations: Demonstrations, means: Iterable[float], least: list[
 
 
 class TypicalityBonus:
-    """A prior's score of each step, or with `potential` gamma Phi(s') - Phi(s), Phi its score of a state, 0 after a termination.
+    """A prior's typicality of each step, or with `potential` gamma Phi(s') - Phi(s), Phi that of a state, 0 after a termination.
 
     Raises:
-        ValueError: a potential of a prior that does not score states by themselves.
+        ValueError: a potential of a prior that does not judge states by themselves.
     """
 
     def __init__(self, prior: Prior, gamma: float, potential: bool = False):
         if potential and not prior.settings["states"]:
             raise ValueError(
-                "a potential is a score of states, but this prior scores transitions: fit it with --set states=true"
+                "a potential is typicality of states, but this prior judges transitions: fit it with --set states=true"
             )
         self.prior, self.gamma, self.potential = prior, gamma, potential
 
     def __call__(self, transitions: Transitions, done: np.ndarray | None = None) -> np.ndarray:
         """(N,) bonus of transitions."""
-        after = score(self.prior, transitions)
+        after = typicality(self.prior, transitions)
         if not self.potential:
             return after
-        before = score(self.prior, replace(transitions, next_obs=transitions.obs))
+        before = typicality(self.prior, replace(transitions, next_obs=transitions.obs))
         return (self.gamma * after * ~transitions.terminated - before).astype(np.float32)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -229,9 +227,3 @@ class TypicalityBonus:
 def bonus_of(prior: Prior | None, config: PriorConfig, gamma: float) -> TypicalityBonus | None:
     """The bonus that a run's prior gives, None for priors of another use."""
     return TypicalityBonus(prior, gamma, config.potential) if prior is not None and prior.use == "typicality" else None
-
-
-def calibration(errors: Tensor) -> tuple[float, float]:
-    """Median and 95 % quantile of errors on held-out rows, a little apart where all are equal."""
-    s, q = (float(v) for v in torch.quantile(errors.double(), torch.tensor([0.5, 0.95], dtype=torch.float64)))
-    return s, max(q, s + 1e-6 * (1 + abs(s)))

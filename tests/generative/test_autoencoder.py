@@ -29,8 +29,8 @@ def test_reconstructs_a_line_from_one_number_and_flags_what_is_off_it():
     assert float(model.error(line(seed=1)).mean()) < 0.02
     off = x.clone()
     off[:, 0] *= -1
-    assert float(model.score(off).median()) < 0.01
-    assert float(model.score(line(seed=2)).median()) > 0.5
+    assert float(model.typicality(off).median()) < 0.01
+    assert float(model.typicality(line(seed=2)).median()) > 0.5
 
 
 @pytest.mark.parametrize("arch, size", [("mlp", 4), ("conv", 10)])
@@ -40,8 +40,10 @@ def test_image_codes_samples_and_files(tmp_path, arch, size):
     assert model.encode(x).shape == (60, 3) and model.reconstruct(x).shape == x.shape
     assert float(model.sample(20, seed=0).min()) >= 0 and float(model.sample(20, seed=0).max()) <= 1
     copy = g.load(model.save(tmp_path / "ae.safetensors"))
-    assert torch.equal(copy.score(x), model.score(x)) and torch.equal(copy.sample(5, seed=1), model.sample(5, seed=1))
-    assert torch.equal(fit(x, steps=3, latent=3, arch=arch).score(x), model.score(x))
+    assert torch.equal(copy.typicality(x), model.typicality(x)) and torch.equal(
+        copy.sample(5, seed=1), model.sample(5, seed=1)
+    )
+    assert torch.equal(fit(x, steps=3, latent=3, arch=arch).typicality(x), model.typicality(x))
     missing = [n for n, p in model.net.named_parameters() if p.requires_grad and not bool(_gradient(model, x, p).any())]
     assert missing == []
 
@@ -93,7 +95,7 @@ def test_every_field_of_the_recipe_can_be_set(model, tmp_path):
         x, progress=False, on_step=lambda n, s: seen.append(n)
     )
     assert seen == list(range(1, 8))
-    assert torch.equal(g.load(fitted.save(tmp_path / "m.safetensors")).score(x), fitted.score(x))
+    assert torch.equal(g.load(fitted.save(tmp_path / "m.safetensors")).typicality(x), fitted.typicality(x))
     with pytest.raises(ValueError, match="has no option 'emma': did you mean 'ema'"):
         model(emma=0.9)
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):

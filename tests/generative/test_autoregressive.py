@@ -125,7 +125,7 @@ def test_samples_are_as_frequent_as_log_prob_says(name: str) -> None:
 def test_save_and_load_are_bit_equal(name: str, tmp_path: Path) -> None:
     model, x = fitted(name, classes=2), images(20, (1, 3, 4), 2, seed=5)
     again = g.load(model.save(tmp_path / "model.safetensors"))
-    assert torch.equal(model.log_prob(x), again.log_prob(x)) and torch.equal(model.score(x), again.score(x))
+    assert torch.equal(model.log_prob(x), again.log_prob(x)) and torch.equal(model.typicality(x), again.typicality(x))
     assert torch.equal(model.sample(5, seed=1, y=1), again.sample(5, seed=1, y=1))
 
 
@@ -172,8 +172,8 @@ def test_unlabelled_likelihood_is_the_mixture_over_classes() -> None:
 def test_score_is_lower_for_noise_than_for_data() -> None:
     model = MODELS["gated"](lr=1e-2, batch_size=32).fit(images(400, (1, 4, 4), 2).cumprod(3), steps=50, progress=False)
     typical, noise = images(100, (1, 4, 4), 2, seed=1).cumprod(3), torch.rand(100, 1, 4, 4).round()
-    scores = model.score(typical)
-    assert (scores > 0).all() and (scores <= 1).all() and scores.mean() > 2 * model.score(noise).mean()
+    scores = model.typicality(typical)
+    assert (scores > 0).all() and (scores <= 1).all() and scores.mean() > 2 * model.typicality(noise).mean()
 
 
 def test_binarize_reads_grey_as_probabilities() -> None:

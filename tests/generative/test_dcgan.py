@@ -55,7 +55,7 @@ def test_save_load_and_seed(tmp_path: Path) -> None:
     again = g.load(a.save(tmp_path / "dcgan.safetensors"))
     for other in (b, again):
         assert torch.equal(a.sample(6, seed=1, y=1), other.sample(6, seed=1, y=1))
-        assert torch.equal(a.score(x), other.score(x))
+        assert torch.equal(a.typicality(x), other.typicality(x))
 
 
 def test_mistakes_are_answered() -> None:

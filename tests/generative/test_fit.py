@@ -8,8 +8,8 @@ from torch import nn
 
 import generative as g
 from generative.fit import Recipe, TrainingDiverged, fit_adversarial, fit_likelihood, held_out_loss
+from generative.interface import FitOptions
 from generative.training import Batches, Meter, TrainingState, average_into, learning_rate, seed_step
-from generative.types import FitOptions
 
 X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
 RECIPE = Recipe(steps=20, batch_size=8, lr=1e-2, warmup=2, ema=0.9, eval_every=3, patience=0, checkpoint_every=5)
@@ -138,7 +138,9 @@ def test_an_interrupted_fit_is_usable(model: g.GenerativeModel, error: type[Base
     with pytest.raises(error):
         model.fit(X, steps=9, progress=False, on_step=interrupt)
     copy = g.load(model.save(tmp_path / "m.safetensors"))
-    assert torch.equal(copy.sample(3, seed=0), model.sample(3, seed=0)) and torch.equal(copy.score(X), model.score(X))
+    assert torch.equal(copy.sample(3, seed=0), model.sample(3, seed=0)) and torch.equal(
+        copy.typicality(X), model.typicality(X)
+    )
 
 
 def test_a_failed_fit_leaves_no_half_fitted_model() -> None:

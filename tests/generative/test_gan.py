@@ -23,7 +23,7 @@ def test_vectors_are_generated_where_the_data_is() -> None:
 
 def test_score_is_calibrated_and_bounded() -> None:
     model = GAN(latent=4, hidden=32, lr=2e-3).fit(vectors(500), steps=200, progress=False)
-    score = model.score(vectors(300, seed=1))
+    score = model.typicality(vectors(300, seed=1))
     assert (score > 0).all() and (score <= 1).all()
     assert 0.3 < (score == 1).float().mean() < 0.7  # half of the errors are below the median
     assert torch.equal(model.error(vectors(5)), model.error(vectors(5)))
@@ -86,7 +86,9 @@ def test_save_load_and_seed(tmp_path: Path) -> None:
     a, b = (GAN(latent=2, hidden=8, spectral_norm=True).fit(x, y, steps=5, progress=False) for _ in range(2))
     again = g.load(a.save(tmp_path / "gan.safetensors"))
     for other in (b, again):
-        assert torch.equal(a.sample(6, seed=1), other.sample(6, seed=1)) and torch.equal(a.score(x), other.score(x))
+        assert torch.equal(a.sample(6, seed=1), other.sample(6, seed=1)) and torch.equal(
+            a.typicality(x), other.typicality(x)
+        )
 
 
 def test_resume_is_exact(tmp_path: Path) -> None:
@@ -108,9 +110,9 @@ def test_resume_is_exact(tmp_path: Path) -> None:
 def test_mistakes_are_answered() -> None:
     model = GAN(latent=2, hidden=4).fit(vectors(30), steps=1, progress=False)
     for call, message in [
-        (lambda: model.log_prob(vectors(3)), r"GAN has no density: use score\(x\)"),
+        (lambda: model.log_prob(vectors(3)), r"GAN has no density: use typicality\(x\)"),
         (lambda: model.sample(2, y=1), r"fitted without labels"),
-        (lambda: model.score(torch.rand(3, 5)), r"fitted on samples of shape \(2,\), got \(5,\)"),
+        (lambda: model.typicality(torch.rand(3, 5)), r"fitted on samples of shape \(2,\), got \(5,\)"),
         (lambda: GAN(latent=0).fit(vectors(30)), r"latent must be at least 1, got 0"),
         (lambda: GAN(hiden=3), r"GAN has no option 'hiden'"),
         (lambda: GAN().fit(torch.rand(9, 1, 4, 4) * 2), r"images must lie in \[0, 1\]"),

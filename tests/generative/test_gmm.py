@@ -216,7 +216,7 @@ def test_degenerate_data_give_a_regular_model(kind, name):
     model = g.GaussianMixture(5, kind, n_factors=2).fit(x)
     assert bool(torch.isfinite(model.log_prob(x)).all()) and bool(torch.isfinite(model.sample(20, seed=0)).all())
     assert bool((torch.linalg.eigvalsh(ga.dense_covariances(kind, model.params)) > 0).all())
-    assert 0 < float(model.score(x).min()) <= 1
+    assert 0 < float(model.typicality(x).min()) <= 1
 
 
 def test_more_components_than_rows_is_refused():

@@ -100,7 +100,6 @@ def test_every_parameter_gets_a_gradient(arch, size, likelihood, labelled):
     with seeded(0, CPU):
         model.spec = model._infer(x, y)
         model._build()
-        model._fitted_prior = False
         model._loss(x, y).sum().backward()
     missing = [name for name, p in model.net.named_parameters() if p.grad is None or not bool(p.grad.any())]
     assert missing == []

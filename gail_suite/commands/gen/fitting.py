@@ -99,9 +99,9 @@ def fit(
         "model": name,
         "file": str(out),
         "samples": len(x),
-        "test_score": float(fitted.score(test).mean()),
+        "test_typicality": float(fitted.typicality(test).mean()),
     }
-    text = f"{name} fitted to {len(x)} samples of {data}, saved as {out}; mean score of test data {values['test_score']:.3f}"
+    text = f"{name} fitted to {len(x)} samples of {data}, saved as {out}; mean typicality of test data {values['test_typicality']:.3f}"
     if fitted.density != "none":
         values["test_nats"] = g.metrics.nats(fitted, test)
         values["density"] = fitted.density

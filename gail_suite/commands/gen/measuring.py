@@ -25,7 +25,7 @@ def score(
     worst
         Number of least typical samples to list.
     out
-        Where to write the scores (.npz, .npy) or the least and the most typical images (.png).
+        Where to write the typicality of each sample (.npz, .npy) or the least and the most typical images (.png).
     """
     import torch
 
@@ -36,15 +36,17 @@ def score(
     if worst < 1:
         raise ValueError(f"--worst {worst} must be at least 1")
     model, x = model_and_test(file, data, None, root, device)
-    scores, order = model.score(x), g.rank_anomalies(model, x).cpu()
-    values = {"score_mean": float(scores.mean()), "n": len(x), "least_typical": order[:worst].tolist()}
+    typicality, order = model.typicality(x), g.rank_anomalies(model, x).cpu()
+    values = {"typicality_mean": float(typicality.mean()), "n": len(x), "least_typical": order[:worst].tolist()}
     if model.density != "none":
         values["nats"] = g.metrics.nats(model, x)
     if out is not None and out.suffix == ".png":
         g.pictures.rows(x[order[:worst]], x[order.flip(0)[:worst]], path=out)
     elif out is not None:
-        write(out, scores.to(torch.float32))
-    text = f"{len(x)} samples, mean score {values['score_mean']:.3f}, least typical: {values['least_typical']}"
+        write(out, typicality.to(torch.float32))
+    text = (
+        f"{len(x)} samples, mean typicality {values['typicality_mean']:.3f}, least typical: {values['least_typical']}"
+    )
     output.result(values, text, [command("gen", "sample", file)])
 
 

@@ -16,7 +16,7 @@ from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.prior import USES, PriorConfig, attached, check_config, fit_prior, load_prior
 from gail_suite.priors.shaping import Shaping
-from gail_suite.priors.typicality import rank, rank_among, score
+from gail_suite.priors.typicality import rank, rank_among, typicality
 from gail_suite.runs.runlog import read_metrics
 
 SMALL = GAILConfig(
@@ -58,7 +58,7 @@ def test_a_prior_survives_its_folder(prior, toy_demos, tmp_path):
     loaded = load_prior(prior)
     t = toy_demos.transitions()
     again = load_prior(loaded.save(tmp_path / "again"))
-    np.testing.assert_array_equal(score(again, t), score(loaded, t))
+    np.testing.assert_array_equal(typicality(again, t), typicality(loaded, t))
     assert json.loads((prior / "prior.json").read_text()) == json.loads((tmp_path / "again" / "prior.json").read_text())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again"]
     with pytest.raises(ValueError, match="is there already"):
@@ -319,7 +319,7 @@ def test_replay_keeps_the_score_of_each_transition(prior, toy_demos):
     before, after = (replay.features[:n].flatten(0, 1).numpy(), replay.next_features[:n].flatten(0, 1).numpy())
     obs, next_obs = (x * features.std + features.mean for x in (before, after))
     t = dataclasses.replace(toy_demos.transitions(), obs=obs, next_obs=next_obs)
-    np.testing.assert_allclose(replay.bonus[:n].flatten(), score(gail.priors["prior"], t), atol=1e-4)
+    np.testing.assert_allclose(replay.bonus[:n].flatten(), typicality(gail.priors["prior"], t), atol=1e-4)
 
 
 def mixed(potential):

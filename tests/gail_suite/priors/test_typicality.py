@@ -7,7 +7,7 @@ import torch
 from demos.trajectory import Demonstrations, Trajectory
 from gail_suite.priors.fitting import LEAST, inputs, picture, shuffled, split
 from gail_suite.priors.prior import fit_prior
-from gail_suite.priors.typicality import TypicalityBonus, calibration, rank, rank_among, score
+from gail_suite.priors.typicality import TypicalityBonus, rank, rank_among, typicality
 
 QUICK = {
     "gmm": {"n_components": 4},
@@ -28,32 +28,25 @@ def foreign(toy_demos, seed=0):
 @pytest.mark.parametrize("model", QUICK)
 def test_scores_are_calibrated_on_rows_that_were_held_out_and_low_elsewhere(toy_demos, model):
     prior = fit_prior(toy_demos, model, **QUICK[model])
-    held = score(prior, split(toy_demos)[1])
+    held = typicality(prior, split(toy_demos)[1])
     assert np.median(held) >= 0.99 and held.max() <= 1 and held.min() > 0
     # by definition 5 % of the held-out rows score under exp(-1)
     assert np.mean(held < np.exp(-1)) == pytest.approx(0.05, abs=0.02)
-    assert score(prior, foreign(toy_demos)).mean() < 0.6 * held.mean()
+    assert typicality(prior, foreign(toy_demos)).mean() < 0.6 * held.mean()
 
 
 def test_a_tail_keeps_the_order_and_tells_far_from_farther(toy_demos):
     exponential, heavy = (fit_prior(toy_demos, "gmm", n_components=4, **more) for more in ({}, {"tail": 0.25}))
     t = toy_demos.transitions()
     rows = dataclasses.replace(t, next_obs=t.next_obs + np.linspace(0, 1, len(t))[:, None])  # ever farther off
-    far, found = -np.log(score(exponential, rows).astype(float)), score(heavy, rows)
+    far, found = -np.log(typicality(exponential, rows).astype(float)), typicality(heavy, rows)
     inside = far < 80  # beyond, the exponential is out of numbers
     assert 0 < inside.mean() < 1
     np.testing.assert_allclose(found[inside], (1 + far[inside]) ** -0.25, rtol=1e-3)
     assert len(np.unique(found[~inside])) > 0.9 * sum(~inside) and found[~inside].min() > 0.05
-    assert np.median(score(heavy, split(toy_demos)[1])) >= 0.99
+    assert np.median(typicality(heavy, split(toy_demos)[1])) >= 0.99
     with pytest.raises(ValueError, match=r"tail=-1\.0 must be a number above 0"):
         fit_prior(toy_demos, "gmm", tail=-1)
-
-
-def test_calibration_by_hand():
-    # 0, 1, ..., 100: median 50, 95 % quantile 95
-    assert calibration(torch.arange(101.0)) == pytest.approx((50.0, 95.0))
-    s, q = calibration(torch.ones(5))
-    assert q > s == 1.0
 
 
 def test_held_out_rows_are_whole_trajectories_or_blocks_of_the_only_one(toy_demos):
@@ -82,13 +75,13 @@ def test_controls_know_the_expert_less(toy_demos, control):
     held = split(toy_demos)[1]
     off = dataclasses.replace(held, next_obs=held.next_obs + 0.15 * np.array([1, -1, 1], np.float32))
     gap = {
-        c: score(p, held).mean() - score(p, off).mean()
+        c: typicality(p, held).mean() - typicality(p, off).mean()
         for c in (None, control)
         for p in [fit_prior(toy_demos, "gmm", n_components=4, control=c)]
     }
     assert gap[control] < 0.5 * gap[None]
     # the scale is the same: calibrated on the true rows
-    assert np.median(score(fit_prior(toy_demos, "gmm", n_components=4, control=control), held)) >= 0.99
+    assert np.median(typicality(fit_prior(toy_demos, "gmm", n_components=4, control=control), held)) >= 0.99
 
 
 def test_a_picture_of_a_transition(toy_demos):
@@ -106,8 +99,8 @@ def test_potential_by_hand(toy_demos):
     prior = fit_prior(toy_demos, "gmm", n_components=2, states=True)
     t = toy_demos.transitions()
     t = dataclasses.replace(t, terminated=np.arange(len(t)) == 0)
-    phi_next = score(prior, t)
-    phi = score(prior, dataclasses.replace(t, next_obs=t.obs))
+    phi_next = typicality(prior, t)
+    phi = typicality(prior, dataclasses.replace(t, next_obs=t.obs))
     expected = 0.9 * phi_next - phi
     expected[0] = -phi[0]
     np.testing.assert_allclose(TypicalityBonus(prior, 0.9, potential=True)(t), expected, rtol=1e-6)
@@ -117,7 +110,7 @@ def test_potential_by_hand(toy_demos):
 
 def test_a_constant_scores_everything_the_same(toy_demos):
     prior = fit_prior(toy_demos, "constant", value=0.7)
-    assert set(score(prior, toy_demos.transitions()).tolist()) == {np.float32(0.7)}
+    assert set(typicality(prior, toy_demos.transitions()).tolist()) == {np.float32(0.7)}
 
 
 def test_rank_finds_the_foreign_trajectory(toy_demos):
@@ -158,7 +151,7 @@ def test_many_trajectories_are_scored_by_priors_of_the_other_groups(toy_demos, m
     several = Demonstrations(tuple(toy_demos[i % 4] for i in range(10)), toy_demos.meta)
     sizes = []
     monkeypatch.setattr(typicality, "fit_prior", lambda rest, *words, **more: sizes.append((len(rest), rest.n_pairs)))
-    monkeypatch.setattr(typicality, "_mean_score", lambda prior, one: 1.0)
+    monkeypatch.setattr(typicality, "_mean_typicality", lambda prior, one: 1.0)
     shown = several.subsample(5)
     assert len(rank_among(shown)) == 10
     assert [n for n, _ in sizes] == [8, 8, 9, 9, 9, 9, 9, 9]

@@ -1,12 +1,11 @@
-"""The one interface of every generative model: fit, sample, log_prob, score, save, load.
+"""The one interface of every generative model: fit, sample, log_prob, typicality, save.
 
 A model is its ``config`` (the constructor's keyword arguments), its ``spec`` (what fit inferred from the data: event
-shape, value type, levels, classes), its tensors, and the calibration of ``score``. All four live in one safetensors file.
+shape, value type, levels, classes), its tensors, and the scale of its typicality. All four live in one file (``files``).
 """
 
 from __future__ import annotations
 
-import json
 import operator
 import zlib
 from collections.abc import Callable
@@ -19,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from generative.backend import full_precision, resolve_device, seed_generator, seeded
+from generative.calibration import Scale, scale_of, typicality
 from generative.checks import as_labels, check_finite, check_range
-from generative.files import read_tensors, write_tensors
+from generative.files import MODELS, save_model
 from generative.training import TrainingDiverged
 from generative.values import infer_values
 
@@ -28,10 +28,8 @@ ArrayLike = np.ndarray | Tensor
 OnStep = Callable[[int, dict[str, float]], None]
 """Called during training with the step and its scalars; the model under training may be sampled inside."""
 
-FORMAT = "generative-1"
 UNLABELLED = 1000
-"""Held-out samples, at most, that calibrate a conditional model's score without labels, which costs a forward pass a class."""
-_REGISTRY: dict[str, type[GenerativeModel]] = {}
+"""Held-out samples, at most, that calibrate a conditional model without labels, which costs a forward pass a class."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +66,22 @@ class GenerativeModel:
     holds_out: ClassVar[bool] = True
     """Whether fit keeps a tenth of the data (when ``val`` is None) for early stopping and calibration."""
     batch: ClassVar[int] = 512
-    """Samples in one forward pass of log_prob, score and the applications."""
+    """Samples in one forward pass of log_prob, typicality and the applications."""
 
     net: nn.Module
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _REGISTRY[cls.__name__] = cls
+        MODELS[cls.__name__] = cls
 
     def __init__(self, **config: Any) -> None:
         self.config: dict[str, Any] = {}
         self._set_config(**config)
         self.spec: dict[str, Any] = {}
-        self.calibration: tuple[float, float] | None = None
-        self.calibration_without_labels: tuple[float, float] | None = None
+        self.calibration: Scale | None = None
+        """The scale of ``typicality``; for a model with classes, of p(x | y)."""
+        self.calibration_without_labels: Scale | None = None
+        """For a model with classes, the scale of p(x)."""
         self.device = torch.device("cpu")
 
     def _set_config(self, **config: Any) -> None:
@@ -95,8 +95,13 @@ class GenerativeModel:
         """Create ``self.net`` from ``self.config`` and ``self.spec``."""
         raise NotImplementedError
 
-    def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
-        """Train the freshly built model; torch's global generators are already seeded."""
+    def _fit(
+        self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions
+    ) -> Tensor | None:
+        """Train the freshly built model; torch's global generators are already seeded.
+
+        Returns the held-out errors that calibrate it, or None for those of ``val``.
+        """
         raise NotImplementedError
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
@@ -178,43 +183,36 @@ class GenerativeModel:
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
         """``n`` samples (n, *event shape); ``y`` is one class for all or one label a sample; the same seed, the same samples."""
-        self._need_fit()
-        if n < 1:
-            raise ValueError(f"n={n} must be at least 1, the number of samples")
-        return self._quietly(self._sample, n, self._given_labels(y, n), seed_generator(seed, self.device))
+        return self._drawn(self._sample, n, y, seed)
 
     def log_prob(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
         """Log-likelihood (``density == "exact"``) or a lower bound on it (``"bound"``), nats per sample, shape (N,)."""
         if self.density == "none":
-            raise ValueError(f"{type(self).__name__} has no density: use score(x) for typicality")
+            raise ValueError(f"{type(self).__name__} has no density: use typicality(x)")
         return self._batched(self._log_prob, x, y)
 
-    def score(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """Typicality in (0, 1]: exp(-relu(e - s) / (q - s)), e the error, s its median and q its 95 % quantile on held-out data.
+    def typicality(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
+        """How typical ``x`` is, in (0, 1]: 1 for the better half of held-out data, under 1/e for 5 % of them, shape (N,).
 
-        A model fitted with labels has two such scales, of p(x | y) and, where ``y`` is left out, of p(x).
+        exp(-relu(e - s) / (q - s)), e the ``error``, s its median and q its 95 % quantile on held-out data. A model fitted
+        with labels has two such scales, of p(x | y) and, where ``y`` is left out, of p(x).
         """
-        s, q = self._need_fit()
+        self._need_fit()
+        scale = self.calibration
         if y is None and self.calibration_without_labels is not None:
-            s, q = self.calibration_without_labels
-        return torch.exp(-torch.relu(self.error(x, y) - s) / (q - s)).clamp_min(torch.finfo(torch.float32).tiny)
+            scale = self.calibration_without_labels
+        if scale is None:
+            raise ValueError(f"this {type(self).__name__} has no scale of typicality: fit(x) sets it")
+        return typicality(self.error(x, y), scale)
 
     def error(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """The uncalibrated error behind ``score`` (negative log-likelihood, reconstruction error or critic), shape (N,)."""
+        """The uncalibrated error behind ``typicality`` (negative log-likelihood, reconstruction error or critic), shape (N,)."""
         return self._batched(self._error, x, y)
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file (temporary file, fsync, rename) that ``load`` reads without pickle."""
-        calibration = self._need_fit()
-        header = {
-            "format": FORMAT,
-            "class": type(self).__name__,
-            "config": json.dumps(self.config),
-            "spec": json.dumps(self.spec),
-            "calibration": json.dumps(calibration),
-            "calibration_without_labels": json.dumps(self.calibration_without_labels),
-        }
-        return write_tensors(Path(path), self._tensors(), header)
+        self._need_fit()
+        return save_model(self, Path(path))
 
     def to(self, device: str | torch.device) -> Self:
         """Move the fitted model to ``device``."""
@@ -228,20 +226,26 @@ class GenerativeModel:
         self._build()
         self._to_device()
         try:
-            self._fit(x, y, val, options)
+            errors = self._fit(x, y, val, options)
         except (KeyboardInterrupt, TrainingDiverged):
             if hasattr(self, "net"):  # a mixture has no parameters before its EM has ended
                 self._calibrate(self.error(*val), val)
             raise
-        self._calibrate(self._calibration_errors(x, y, val), val)
+        self._calibrate(self.error(*val) if errors is None else errors, val)
 
     def _to_device(self) -> None:
         self.net.to(self.device)
 
-    def _need_fit(self) -> tuple[float, float]:
-        if self.calibration is None:
+    def _need_fit(self) -> None:
+        if not self.spec:
             raise ValueError(f"this {type(self).__name__} is not fitted yet: call fit(x) first")
-        return self.calibration
+
+    def _drawn(self, draw: Callable[..., Tensor], n: int, y: ArrayLike | int | None, seed: int | None) -> Tensor:
+        """``draw(n, labels, generator)``, checked."""
+        self._need_fit()
+        if n < 1:
+            raise ValueError(f"n={n} must be at least 1, the number of samples")
+        return self._quietly(draw, n, self._given_labels(y, n), seed_generator(seed, self.device))
 
     def _quietly(self, function: Callable[..., Tensor], *args: Any) -> Tensor:
         """Call ``function`` in eval mode, without gradients and in full precision, and leave the mode as it was."""
@@ -260,8 +264,7 @@ class GenerativeModel:
         self, function: Callable[[Tensor, Tensor | None], Tensor], x: ArrayLike, y: ArrayLike | None
     ) -> Tensor:
         """``function`` over chunks of checked data, joined."""
-        if not self.spec:
-            self._need_fit()
+        self._need_fit()
         data, labels = self._check(x), self._given_labels(y, len(x))
         return self._chunked(function, data, labels)
 
@@ -279,8 +282,7 @@ class GenerativeModel:
         self, decode: Callable[[Tensor, Tensor | None], Tensor], z: ArrayLike, y: ArrayLike | int | None
     ) -> Tensor:
         """Samples from codes ``z`` (N, latent) and, for a model with classes, labels; images are clamped to [0, 1]."""
-        if not self.spec:
-            self._need_fit()
+        self._need_fit()
         codes, labels = torch.as_tensor(z).to(self.device, self.dtype), self._given_labels(y, len(z))
         if labels is None and self.spec.get("n_classes"):
             raise ValueError(
@@ -289,26 +291,18 @@ class GenerativeModel:
         x = self._chunked(decode, codes, labels)
         return x.clamp(0, 1) if x.ndim == 4 else x
 
-    def _calibration_errors(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None]) -> Tensor:
-        """Errors on held-out data, from which ``score`` takes its scale."""
-        return self.error(*val)
-
     def _calibrate(self, errors: Tensor, val: tuple[Tensor, Tensor | None]) -> None:
-        """Set the scale of ``score`` by the held-out ``errors`` and, where ``val`` has labels, by those without them."""
+        """Set the scale of ``typicality`` by the held-out ``errors`` and, where ``val`` has labels, by those without them."""
         self.calibration, self.calibration_without_labels = self._scale(errors), None
         if val[1] is not None:
-            some = val[0][
-                :: -(-len(val[0]) // UNLABELLED)
-            ]  # from all of them, which may be in the order of their classes
+            some = val[0][:: -(-len(val[0]) // UNLABELLED)]  # from all of them, which may be sorted by class
             self.calibration_without_labels = self._scale(self.error(some))
 
-    def _scale(self, errors: Tensor) -> tuple[float, float]:
-        """Median and 95 % quantile."""
-        errors = errors.double().cpu()
-        if not torch.isfinite(errors).all():
-            raise ValueError(f"{type(self).__name__}: error is not finite on held-out data, so score has no scale")
-        s, q = (float(v) for v in torch.quantile(errors[:1_000_000], errors.new_tensor([0.5, 0.95])))
-        return s, max(q, s + 1e-6 * (1.0 + abs(s)))
+    def _scale(self, errors: Tensor) -> Scale:
+        try:
+            return scale_of(errors)
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
 
     def _identity(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], seed: int) -> dict[str, Any]:
         """What makes this fit the one that it is, as JSON values; of the data their shape, types and checksum."""
@@ -416,35 +410,3 @@ class GenerativeModel:
             "n_classes": len(counts),
             "class_weights": [count / len(x) for count in counts],
         }
-
-
-def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeModel:
-    """Read a model that ``save`` wrote; ValueError for anything else, pickles included (none is ever opened as one)."""
-    header, tensors = read_tensors(Path(path))
-    if header.get("format") != FORMAT:
-        raise ValueError(f"{path} is a safetensors file, but not a saved generative model ({FORMAT})")
-    try:
-        model = _class_of(header["class"])(**json.loads(header["config"]))
-        model.spec = json.loads(header["spec"])
-        model.calibration = tuple(json.loads(header["calibration"]))
-        without_labels = json.loads(
-            header.get("calibration_without_labels", "null")
-        )  # files of before 2026-11-27 have none
-        model.calibration_without_labels = None if without_labels is None else tuple(without_labels)
-        with torch.random.fork_rng(devices=[]):  # a network is built with random weights first
-            model._set_tensors(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(
-            f"{path} is a damaged model: its header and its tensors do not belong together ({str(error).splitlines()[0]})"
-        ) from error
-    return model.to(device)
-
-
-def _class_of(name: str) -> type[GenerativeModel]:
-    if name not in _REGISTRY:
-        import generative
-
-        getattr(generative, name, None)  # importing the module registers its class
-    if name not in _REGISTRY:
-        raise ValueError(f"unknown model class {name!r}: known are {', '.join(sorted(_REGISTRY))}")
-    return _REGISTRY[name]

@@ -32,11 +32,11 @@ def test_score_is_one_below_the_median_and_exp_minus_one_at_the_95_quantile():
     x = vectors(500, seed=1)
     e = model.error(x)
     expected = torch.exp(-torch.relu(e - s) / (q - s))
-    torch.testing.assert_close(model.score(x), expected)
-    assert bool((model.score(x)[e <= s] == 1).all())
-    beyond = model.score(x) < np.exp(-1)
+    torch.testing.assert_close(model.typicality(x), expected)
+    assert bool((model.typicality(x)[e <= s] == 1).all())
+    beyond = model.typicality(x) < np.exp(-1)
     assert 0 < beyond.sum() < len(x) and torch.equal(beyond, e > q)
-    far = model.score(torch.full((1, 3), 1e3))
+    far = model.typicality(torch.full((1, 3), 1e3))
     assert 0 < float(far) < 1e-30
 
 
@@ -140,10 +140,10 @@ STRIPES = np.stack([np.eye(4)[[k] * 4] * 0.5 + 0.25 for k in LABELS])[:, None].a
 )
 def test_whatever_fit_refuses_leaves_what_was_fitted(refused):
     model = g.VAE(latent=2, hidden=8).fit(STRIPES, steps=3, progress=False)
-    before = model.sample(3, seed=0), model.score(STRIPES[:5])
+    before = model.sample(3, seed=0), model.typicality(STRIPES[:5])
     with pytest.raises(ValueError, match=r"shape|labels|resume|device"):
         model.fit(STRIPES, steps=5, progress=False, **refused)
-    assert torch.equal(model.sample(3, seed=0), before[0]) and torch.equal(model.score(STRIPES[:5]), before[1])
+    assert torch.equal(model.sample(3, seed=0), before[0]) and torch.equal(model.typicality(STRIPES[:5]), before[1])
 
 
 def test_labels_of_held_out_data_are_refused_before_training_where_the_data_have_none():
@@ -169,17 +169,17 @@ def test_scores_of_a_conditional_model_have_a_scale_with_labels_and_one_without(
     sizes = {"hidden": 16} if kind is not g.PixelCNN else {"features": 4, "layers": 1}
     model = kind(**sizes).fit(x[:200], y[:200], steps=30, progress=False, val=(x[200:], y[200:]))
     for labels in (y[200:], None):
-        score = model.score(x[200:], labels)
+        score = model.typicality(x[200:], labels)
         assert (score == 1).float().mean() >= 0.5 and 0.01 <= (score < np.exp(-1) + 1e-6).float().mean() <= 0.12
     again = g.load(model.save(tmp_path / "model.safetensors"))
     assert (
-        torch.equal(again.score(x[200:]), model.score(x[200:]))
+        torch.equal(again.typicality(x[200:]), model.typicality(x[200:]))
         and again.calibration_without_labels == model.calibration_without_labels
     )
 
 
 def test_the_scale_without_labels_is_of_all_classes(monkeypatch):
-    monkeypatch.setattr("generative.types.UNLABELLED", 10)
+    monkeypatch.setattr("generative.interface.UNLABELLED", 10)
     order = np.argsort(LABELS, kind="stable")
     val = STRIPES[order] + 0.1 * np.random.default_rng(0).random(STRIPES.shape).astype(np.float32)
     model = g.GAN(latent=2, hidden=8).fit(STRIPES, LABELS, steps=20, progress=False, val=(val, LABELS[order]))
@@ -229,7 +229,7 @@ def test_a_mixture_of_images_knows_its_own_samples():
     for model in (g.GaussianMixture(2, "diag").fit(x), g.BayesianGaussianMixture(2).fit(x)):
         drawn = model.sample(200, seed=0)
         assert drawn.min() < 0 or drawn.max() > 1
-        assert torch.isfinite(model.log_prob(drawn)).all() and model.score(drawn).min() > 0
+        assert torch.isfinite(model.log_prob(drawn)).all() and model.typicality(drawn).min() > 0
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_mistakes_are_answered():
         g.GaussianMixture(1).fit(torch.tensor([0.0, 255.0]).view(2, 1, 1, 1))
     with pytest.raises(ValueError, match=r"takes images \(N, C, H, W\), got shape \(200, 3\)"):
         g.PixelCNN().fit(vectors())
-    with pytest.raises(ValueError, match="AutoEncoder has no density: use score"):
+    with pytest.raises(ValueError, match="AutoEncoder has no density: use typicality"):
         g.AutoEncoder().log_prob(vectors())
     with pytest.raises(ValueError, match=r"steps=0 must be at least 1"):
         g.VAE().fit(vectors(), steps=0)
@@ -292,7 +292,7 @@ def test_labels_are_refused_where_they_would_be_ignored():
     for call in (
         lambda: model.sample(2, y=1),
         lambda: model.log_prob(vectors(), y),
-        lambda: model.score(vectors(), y),
+        lambda: model.typicality(vectors(), y),
         lambda: g.complete(model, vectors(), torch.ones(3), 0),
         lambda: g.inpaint(model, vectors(), torch.ones(3), y=y),
         lambda: g.denoise(model, vectors(), 0.1, y=y),
