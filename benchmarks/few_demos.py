@@ -217,14 +217,14 @@ def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: 
     """The final policy of one algorithm and the environment steps it took."""
     import gail_suite as gs
     from gail_suite.runs.config import build
-    from gail_suite.runs.runlog import forget_policy
+    from gail_suite.runs.runlog import forget_results
 
     if algo.startswith("imitation-"):
         from gail_suite.algorithms import reference
 
         return reference.train(algo.removeprefix("imitation-"), row.env, demos_used, seed, budget_s)
     if algo == "bc":
-        forget_policy(run_dir)  # of a run that was killed in its evaluation
+        forget_results(run_dir)  # of a run that was killed in its evaluation
         config = build(gs.BCConfig(), settings=overrides)
         return gs.BC(row.env, demos_used, config, seed, run_dir).train(eval_episodes=0).policy, 0
     if algo in ("gail", "no-expert"):

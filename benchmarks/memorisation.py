@@ -50,10 +50,10 @@ def measure(run_dir: Path) -> dict[str, object]:
         for parts in ([run.loop.features(t.obs[:-1]) for t in others], [to_unit(t.acts, low, high) for t in others])
     )
     window = run.loop.replay.sample(SAMPLE, 1, torch.Generator().manual_seed(0), RECENT)
-    adversary = run.adversary
+    adversary = run.objective
     with torch.no_grad():
         shown, held_out, agent = (
-            adversary.net(x)
+            adversary.learner.net(x)
             for x in (
                 adversary.pairs,
                 adversary._pairs(features, actions),

@@ -82,10 +82,10 @@ def bottleneck() -> None:
     from gail_suite.learning.losses import gail_loss
     from gail_suite.learning.pairs import demo_pairs
 
-    features, *expert = demo_pairs("Ant-v5", recorded("Ant-v5", "expert"))
+    features, expert = demo_pairs("Ant-v5", recorded("Ant-v5", "expert"))
     noisy = recorded("Ant-v5", "noise").transitions()
     pairs = [
-        torch.cat(expert[:2], 1),
+        expert.together(),
         torch.cat([torch.from_numpy(features(noisy.obs)), torch.from_numpy(noisy.acts)], 1).float(),
     ]
     figure, axes = plt.subplots(1, 2, figsize=(7, 3))
@@ -121,7 +121,7 @@ def latent() -> None:
     from gail_suite.priors.prior import fit_prior
 
     shown = recorded("Ant-v5", "expert")[:FIT]
-    actions = demo_pairs("Ant-v5", shown)[2].numpy()
+    actions = demo_pairs("Ant-v5", shown)[1].actions.numpy()
     figure, axes = plt.subplots(1, 3, figsize=(7, 2.6), sharex=True, sharey=True)
     axes[0].scatter(*actions[:, :2].T, s=1)
     for axis, control, title in zip(axes[1:], (None, "untrained"), ("decoded", "decoded, untrained"), strict=True):

@@ -48,7 +48,7 @@ def parts(run: Any) -> dict[str, tuple[float, Callable[[], object]]]:
     """What an update consists of: how often it happens per update, and a call of it."""
     import gail_suite as gs
 
-    loop, adversary = run.loop, run.adversary
+    loop, adversary = run.loop, run.objective
     sac, c = loop.sac, run.config
     window = loop.replay.sample(c.sac.batch_size, c.sac.n_step, loop.generator)
     rewards, inputs = adversary.rewards(window), adversary.learner_inputs(loop.generator)

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gail_suite.algorithms.gail_onpolicy import OnPolicyTrainer
+from gail_suite.algorithms.gail_onpolicy import OnPolicyImitator
+from gail_suite.learning.actions import action_bounds
 from gail_suite.learning.learned_reward import LearnedReward
 from gail_suite.learning.losses import gail_loss
 from gail_suite.learning.networks import Discriminator
-from gail_suite.learning.onpolicy import Cadence, Pairs
+from gail_suite.learning.onpolicy import Cadence
+from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.rewards import reward_fn
 from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 from gail_suite.learning.sb3 import OnPolicyConfig
@@ -52,10 +54,11 @@ class AIRLConfig:
         has_layers(self)
         at_least(self, 1, "updates", "batch_size")
         at_least(self, 0, "lr", "weight_decay", "reward_clip")
+        reward_fn(self.reward)
 
 
 class ShapedReward:
-    """The objective of AIRL.
+    """The objective of AIRL, a `RolloutObjective`.
 
     f(s, a, s') = g(s[, a]) + gamma h(s') - h(s), with h(s') = 0 where the task ended;
     D = exp f / (exp f + pi(a|s)), so the logit (expert is high) is f - log pi(a|s); the paper's reward for
@@ -75,7 +78,7 @@ class ShapedReward:
 
     def shaped(self, pairs: Pairs) -> Tensor:
         """f(s, a, s'), (N,)."""
-        inputs = pairs.features if self.config.state_only else torch.cat([pairs.features, pairs.actions], -1)
+        inputs = pairs.features if self.config.state_only else pairs.together()
         after = (1 - pairs.terminated) * self.h(pairs.next_features)
         return self.g(inputs) + self.gamma * after - self.h(pairs.features)
 
@@ -113,19 +116,20 @@ class ShapedReward:
         self.generator.set_state(torch.from_numpy(np.array(arrays["rng"])))
 
 
-class AIRL(OnPolicyTrainer):
+class AIRL(OnPolicyImitator[AIRLConfig]):
     """AIRL of `demonstrations` on `env_id`; `reward()` is the learned g, without the shaping."""
 
     algo = "airl"
 
     @classmethod
-    def _config(cls, config: Any) -> AIRLConfig:
-        return config or AIRLConfig()
+    def defaults(cls) -> AIRLConfig:
+        return AIRLConfig()
 
     def _objective(self) -> ShapedReward:
-        return ShapedReward(self.expert, self.config, self.config.learner.gamma, self.seed)
+        return ShapedReward(self.shown.expert, self.config, self.config.learner.gamma, self.seed)
 
     def reward(self) -> LearnedReward:
         c = self.config
         shape = {"hidden": list(c.hidden), "activation": "tanh", "state_only": c.state_only}
-        return self._learned_reward(self.objective.g, form="airl", clip=c.reward_clip, **shape)
+        meta = {"form": "airl", "clip": c.reward_clip, **shape, **self.provenance()}
+        return LearnedReward(self.objective.g, self.shown.features, *action_bounds(self.env_id), meta)

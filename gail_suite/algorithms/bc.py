@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import demos
 import envs
+from gail_suite.algorithms.trainer import Imitator
 from gail_suite.learning.actions import action_bounds
 from gail_suite.learning.cpu import cpu_settings, keep_freed_memory
 from gail_suite.learning.networks import Actor, policy_tensors
-from gail_suite.learning.pairs import demo_pairs
+from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
-from gail_suite.runs.config import at_least, has_layers, length, within
-from gail_suite.runs.runlog import RunLog, refuse_used, write_run_files
+from gail_suite.runs.checkpoint import Saved
+from gail_suite.runs.config import at_least, has_layers, within
+from gail_suite.runs.runlog import RunLog
 
 
 @dataclass(frozen=True)
@@ -53,24 +56,20 @@ class BCConfig:
         within(self, "held_out")
 
 
-@dataclass(frozen=True)
-class Run:
-    """What training returns."""
-
-    policy: LearnedPolicy
-    """The learned policy."""
-    score: float | None
-    """Normalised score of the final policy, None without an evaluation."""
-    dir: Path | None
-    """The run directory."""
-
-
 def clone(
-    actor: Actor, features: Tensor, actions: Tensor, config: BCConfig, generator: torch.Generator, on_step=None
+    actor: Actor,
+    features: Tensor,
+    actions: Tensor,
+    config: BCConfig,
+    generator: torch.Generator,
+    on_step: Callable[[int, dict[str, float]], bool] | None = None,
 ) -> dict[str, float]:
     """Fits the deterministic action to the given ones by least squares, keeping the weights with the least held-out error.
 
     The log standard deviation is set to a constant, since a deterministic expert's would collapse.
+
+    Args:
+        on_step: told of every 50th step and its errors; says whether to stop there.
 
     Returns:
         steps taken, and the training and held-out errors (mean squares on actions in [-1, 1]).
@@ -98,9 +97,8 @@ def clone(
             if error < best:
                 best, best_step = error, step
                 weights = {k: v.clone() for k, v in actor.state_dict().items()}
-            if on_step is not None:
-                on_step(step, {"bc_loss": float(loss.detach()), "bc_held_out": error})
-            if step - best_step >= config.patience:
+            stop = on_step is not None and on_step(step, {"bc_loss": float(loss.detach()), "bc_held_out": error})
+            if stop or step - best_step >= config.patience:
                 break
     actor.load_state_dict(weights)
     set_log_std(actor, config.log_std)
@@ -115,78 +113,61 @@ def set_log_std(actor: Actor, value: float) -> None:
         actor.head.bias[n:] = value
 
 
-class BC:
-    """Behaviour cloning of `demonstrations` on `env_id`."""
+class Cloning:
+    """The loop of a run that clones: its steps are gradient steps, and the end is where the held-out error stops falling."""
 
-    def __init__(
-        self,
-        env_id: str,
-        demonstrations: demos.Demonstrations,
-        config: BCConfig | None = None,
-        seed: int = 0,
-        run_dir: str | Path | None = None,
-    ):
+    def __init__(self, env_id: str, shown: Shown, config: BCConfig, seed: int) -> None:
         keep_freed_memory()
-        self.env_id, self.config, self.seed = env_id, config or BCConfig(), seed
-        self.run_dir = Path(run_dir) if run_dir is not None else None
-        self.demo_meta = dict(demonstrations.meta)
-        self.features, self.x, self.actions, _, _ = demo_pairs(env_id, demonstrations)
+        self.env_id, self.shown, self.config, self.seed, self.steps = env_id, shown, config, seed, 0
         torch.manual_seed(seed)
-        self.actor = Actor(self.x.shape[1], self.actions.shape[1], self.config.hidden)
+        expert = shown.expert
+        self.actor = Actor(expert.features.shape[1], expert.actions.shape[1], config.hidden)
 
-    def train(self, steps: int | None = None, eval_episodes: int = 20, quiet: bool = True) -> Run:
-        """Fits the policy and evaluates it; `steps` overrides the config's."""
-        config = dataclasses.replace(self.config, steps=length(steps, self.config.steps))
-        generator = torch.Generator().manual_seed(self.seed)
-        start = time.perf_counter()
-        if self.run_dir is None:
-            with cpu_settings("auto"):
-                clone(self.actor, self.x, self.actions, config, generator)
-            return Run(self.policy(), self._score(eval_episodes), None)
-        refuse_used(self.run_dir, resumable=False)
-        with RunLog(self.run_dir, config.steps, quiet=quiet) as log, cpu_settings("auto"):
-            write_run_files(
-                self.run_dir,
-                {
-                    "algo": "bc",
-                    "env_id": self.env_id,
-                    "seed": self.seed,
-                    "demos": self.demo_meta,
-                    "n_pairs": len(self.x),
-                    "config": dataclasses.asdict(config),
-                },
-            )
-            log.truncate_to(0)
+    def train(self, total_steps: int, log: RunLog | None = None, budget_s: float | None = None) -> None:
+        """Fits the actor in at most `total_steps` steps, or `budget_s` seconds."""
+        end = time.monotonic() + (math.inf if budget_s is None else budget_s)
 
-            def on_step(step: int, row: dict[str, float]) -> None:
+        def on_step(step: int, row: dict[str, float]) -> bool:
+            if log is not None:
                 log.log(step, **row)
                 log.progress(step, **row)
+            return time.monotonic() >= end
 
-            info = clone(self.actor, self.x, self.actions, config, generator, on_step)
-            policy = self.policy()
-            policy.save(self.run_dir / "policy")
-            score = self._score(eval_episodes)
-            if score is not None:
-                log.log(int(info["bc_steps"]), score=score, train_s=time.perf_counter() - start)
-        return Run(policy, score, self.run_dir)
+        config = dataclasses.replace(self.config, steps=total_steps)
+        generator = torch.Generator().manual_seed(self.seed)
+        with cpu_settings("auto"):
+            info = clone(self.actor, self.shown.expert.features, self.shown.expert.actions, config, generator, on_step)
+        self.steps = int(info["bc_steps"])
 
     def policy(self) -> LearnedPolicy:
         """The cloned actor as a policy on observations."""
-        mean, scale = self.features.policy_inputs(envs.spec(self.env_id).obs_dim)
-        tensors = policy_tensors(self.actor, mean, scale, self.features.columns, *action_bounds(self.env_id))
-        return LearnedPolicy(
-            tensors,
-            {
-                "kind": "mlp_policy",
-                "env_id": self.env_id,
-                "activation": "relu",
-                "squash": True,
-                "algo": "bc",
-                "seed": self.seed,
-            },
-        )
+        features = self.shown.features
+        mean, scale = features.policy_inputs(envs.spec(self.env_id).obs_dim)
+        tensors = policy_tensors(self.actor, mean, scale, features.columns, *action_bounds(self.env_id))
+        kind = {"kind": "mlp_policy", "env_id": self.env_id, "activation": "relu", "squash": True}
+        return LearnedPolicy(tensors, {**kind, "algo": "bc", "seed": self.seed})
 
-    def _score(self, episodes: int) -> float | None:
-        from gail_suite.showing.evaluation import evaluate
+    def load(self, saved: Saved) -> None:
+        """Nothing to go on from: cloning is too short for checkpoints."""
+        raise ValueError("a run of BC has no checkpoints: train it again, in another folder")
 
-        return evaluate(self.policy(), self.env_id, n_episodes=episodes).score if episodes else None
+
+class BC(Imitator[BCConfig]):
+    """Behaviour cloning of `demonstrations` on `env_id`; its steps are gradient steps, `config.steps` by default."""
+
+    algo = "bc"
+
+    @classmethod
+    def defaults(cls) -> BCConfig:
+        return BCConfig()
+
+    def _build(self) -> Cloning:
+        self.total_steps = self.config.steps
+        return Cloning(self.env_id, self.shown, self.config, self.seed)
+
+    def record(self) -> dict[str, Any]:
+        return super().record() | {"config": dataclasses.asdict(self.config) | {"steps": self.total_steps}}
+
+    def _scored(self, score: float | None, log: RunLog | None) -> None:
+        if score is not None and log is not None:
+            log.log(self.loop.steps, score=score)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,15 +15,14 @@ import torch
 import demos
 import envs
 from demos.policy import MlpPolicy
+from gail_suite.algorithms.trainer import Trainer
 from gail_suite.learning.features import Features, fit_features, state_columns
 from gail_suite.learning.networks import Actor
 from gail_suite.learning.objectives import TaskReward
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
-from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.learning.sac import SACConfig
-from gail_suite.runs.checkpoint import load_checkpoint
-from gail_suite.runs.config import length, recorded
-from gail_suite.runs.runlog import RunLog, forget_policy, refuse_used, stop_requested, write_run_files
+from gail_suite.runs.checkpoint import Saved
+from gail_suite.runs.config import recorded
 
 
 @dataclass(frozen=True)
@@ -55,67 +54,49 @@ class ExpertConfig:
     """Collection and housekeeping."""
 
 
-DEFAULT_STEPS = 1_000_000
+class ExpertTrainer(Trainer[ExpertConfig]):
+    """Trains an expert on `env_id`.
 
+    Args:
+        features: what a resumed run sees; a new one standardises what random actions, or the policy it starts from, visit.
+    """
 
-class ExpertTrainer:
-    """Trains an expert in `run_dir`; a killed run goes on with `resume`."""
+    algo = "expert"
+    loop: OffPolicyLoop
 
-    def __init__(self, env_id: str, config: ExpertConfig | None = None, seed: int = 0, run_dir: str | Path = "expert"):
-        self.env_id, self.config, self.seed = env_id, config or ExpertConfig(), seed
-        self.run_dir, self.total_steps = Path(run_dir), DEFAULT_STEPS
+    def __init__(
+        self,
+        env_id: str,
+        config: ExpertConfig | None = None,
+        seed: int = 0,
+        run_dir: str | Path | None = None,
+        device: str = "cpu",
+        features: Features | None = None,
+    ) -> None:
+        super().__init__(env_id, config or self.defaults(), seed, run_dir, device)
+        if features is not None:
+            self.loop = self._build(features)
+            return
         start = starting_policy(env_id, self.config.warm_start)
         features = fit_features(observations(env_id, seed, start), state_columns(env_id))
-        self._build(features)
+        self.loop = self._build(features)
         if start is not None:
             load_actor(self.loop.sac.actor, start, features)
             self.loop.sac.restart_average()
 
-    def _build(self, features: Features) -> None:
+    @classmethod
+    def defaults(cls) -> ExpertConfig:
+        return ExpertConfig()
+
+    def _build(self, features: Features) -> OffPolicyLoop:
         c = self.config
-        self.loop = OffPolicyLoop(
-            self.env_id, features, TaskReward(c.reward_scale, c.reward_cap), c.sac, c.loop, self.seed, self.run_dir
-        )
+        objective = TaskReward(c.reward_scale, c.reward_cap)
+        return OffPolicyLoop(self.env_id, features, objective, c.sac, c.loop, self.seed, self.run_dir, self.device)
 
     @classmethod
-    def resume(cls, run_dir: str | Path) -> ExpertTrainer:
-        """The trainer of an existing run directory, at its newest checkpoint; needs nothing else, not even the policy it began with."""
-        self = cls.__new__(cls)
-        self.run_dir = Path(run_dir)
-        saved = json.loads((self.run_dir / "config.json").read_text())
-        self.env_id, self.seed, self.total_steps = saved["env_id"], saved["seed"], saved["total_steps"]
-        self.config = recorded(ExpertConfig(sac=SACConfig(), loop=LoopConfig()), saved["config"])
-        _, tensors, _ = load_checkpoint(self.run_dir / "checkpoints")
-        self._build(Features(*(np.array(tensors[f"features/{name}"]) for name in ("columns", "mean", "std"))))
-        self.loop.load()
-        return self
-
-    def train(self, total_steps: int | None = None, quiet: bool = False) -> LearnedPolicy:
-        """Trains up to `total_steps` environment steps (1M unless resumed) and returns the averaged policy.
-
-        The policy of a run that was not stopped is also saved in run_dir/policy.
-        """
-        total = self.total_steps = length(total_steps, self.total_steps)
-        if self.loop.current is None:
-            refuse_used(self.run_dir)
-        with RunLog(self.run_dir, total, quiet=quiet) as log:
-            write_run_files(
-                self.run_dir,
-                {
-                    "algo": "expert",
-                    "env_id": self.env_id,
-                    "seed": self.seed,
-                    "total_steps": total,
-                    "config": dataclasses.asdict(self.config),
-                },
-            )
-            forget_policy(self.run_dir)
-            log.truncate_to(self.loop.steps)
-            self.loop.train(total, log)
-        policy = self.loop.policy()
-        if not stop_requested():
-            policy.save(self.run_dir / "policy")
-        return policy
+    def _of_record(cls, record: Mapping[str, Any], saved: Saved, run_dir: Path, device: str) -> Self:
+        config = recorded(ExpertConfig(sac=SACConfig(), loop=LoopConfig()), record["config"])
+        return cls(record["env_id"], config, record["seed"], run_dir, device, Features.saved(saved.parts))
 
 
 def starting_policy(env_id: str, source: str | None) -> MlpPolicy | None:

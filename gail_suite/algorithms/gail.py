@@ -6,23 +6,19 @@ soft actor-critic (Kostrikov et al., 2018). GAIL has a learner: `Adversary` is t
 
 from __future__ import annotations
 
-import dataclasses
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
-import demos
-from gail_suite.algorithms.bc import BCConfig, Run, clone
+from gail_suite.algorithms.bc import BCConfig, clone
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
-from gail_suite.learning.features import Features
+from gail_suite.algorithms.trainer import Imitator
+from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
-from gail_suite.learning.pairs import demo_pairs
 from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.behaviour import behaviour_of
 from gail_suite.priors.bottleneck import bottlenecked, discriminator_of
@@ -31,10 +27,9 @@ from gail_suite.priors.prior import Prior, PriorConfig, attached, keep_copies
 from gail_suite.priors.shaping import Shaping
 from gail_suite.priors.starts import starts_of
 from gail_suite.priors.typicality import bonus_of
-from gail_suite.runs.config import length, recorded
-from gail_suite.runs.runlog import RunLog, forget_policy, refuse_used, stop_requested, write_run_files
+from gail_suite.runs.config import recorded
+from gail_suite.runs.runlog import RunLog
 
-DEFAULT_STEPS = 100_000
 WARM_COPIES = 4
 """States around each demonstrated one in a warm start from a behaviour prior."""
 
@@ -63,58 +58,60 @@ class GAILConfig:
     """Another one, for another use."""
 
 
-class GAIL:
-    """GAIL of `demonstrations` on `env_id`; checkpoints and metrics go to `run_dir` where given."""
+class GAIL(Imitator[GAILConfig]):
+    """GAIL of `demonstrations` on `env_id` with an off-policy learner."""
 
-    def __init__(
-        self,
-        env_id: str,
-        demonstrations: demos.Demonstrations,
-        config: GAILConfig | None = None,
-        seed: int = 0,
-        run_dir: str | Path | None = None,
-        device: str = "cpu",
-    ):
-        self.env_id, self.config, self.seed = env_id, config or GAILConfig(), seed
-        self.run_dir = Path(run_dir) if run_dir is not None else None
-        features, *expert = demo_pairs(env_id, demonstrations)
-        self.demo_meta = dict(demonstrations.meta)
-        self.total_steps = DEFAULT_STEPS
-        self.priors = attached(self._prior_configs(), env_id)
-        if self._prior("behaviour")[1].warm_start and not self.config.warm_start:
+    algo = "gail"
+    default_steps = 100_000
+    loop: OffPolicyLoop
+
+    @classmethod
+    def defaults(cls) -> GAILConfig:
+        return GAILConfig()
+
+    @classmethod
+    def _recorded(cls, record: Mapping[str, Any], run_dir: Path) -> GAILConfig:
+        return recorded(GAILConfig(sac=SACConfig()), record["config"])
+
+    def _build(self) -> OffPolicyLoop:
+        c, shown = self.config, self.shown
+        self.priors = attached(self._prior_configs(), self.env_id, None if shown.demonstrations else self.run_dir)
+        if self._prior("behaviour")[1].warm_start and not c.warm_start:
             raise ValueError(
                 "prior.warm_start=true starts from the prior's actions, but warm_start=false starts from nothing: set one of them"
             )
-        self._build(features, tuple(expert), device)
-        if self.loop.bonus is not None:
-            self._shape(self.loop.bonus(demonstrations.transitions(), np.zeros(0)))
-
-    def _build(self, features: Features, expert: tuple[Tensor, ...], device: str = "cpu") -> None:
-        c = self.config
         torch.manual_seed(self.seed)
-        adversary, n_inputs = c.adversary, sum(e.shape[1] for e in expert[:2]) + c.adversary.absorbing
+        adversary, n_inputs = c.adversary, shown.expert.together().shape[1] + c.adversary.absorbing
         encoder, limit = self._prior("bottleneck")
-        net = discriminator_of(encoder, features, n_inputs)
+        net = discriminator_of(encoder, shown.features, n_inputs)
         if net is not None:
             adversary = bottlenecked(adversary, limit)
-        self.adversary = Adversary(expert, adversary, c.sac.batch_size, c.sac.gamma, net)
-        self.adversary.behaviour = behaviour_of(*self._prior("behaviour"), features)
-        if self.adversary.behaviour is not None and torch.device(device).type != "cpu":
+        self.objective = Adversary(shown.expert, adversary, c.sac.batch_size, c.sac.gamma, net)
+        self.objective.behaviour = behaviour_of(*self._prior("behaviour"), shown.features)
+        if self.objective.behaviour is not None and torch.device(self.device).type != "cpu":
             raise ValueError(
-                f"a behaviour prior is evaluated on the processor, the learner would be on {device}: leave out --device"
+                f"a behaviour prior is evaluated on the processor, the learner would be on {self.device}: leave out --device"
             )
-        self.loop = OffPolicyLoop(
+        bonus = bonus_of(*self._prior("typicality"), c.sac.gamma)
+        constants = shown.arrays()
+        if bonus is not None:
+            expert = bonus(shown.demonstrations.transitions()) if shown.demonstrations else shown.bonus
+            assert expert is not None
+            constants["expert.bonus"] = expert
+            self.objective.shaping = Shaping(self._prior("typicality")[1], torch.from_numpy(expert))
+        return OffPolicyLoop(
             self.env_id,
-            features,
-            self.adversary,
+            shown.features,
+            self.objective,
             c.sac,
             c.loop,
             self.seed,
             self.run_dir,
-            device,
-            bonus_of(*self._prior("typicality"), c.sac.gamma),
+            self.device,
+            bonus,
             actor_of(*self._prior("latent-action")),
             partial(starts_of, *self._prior("start"), seed=self.seed),
+            constants,
         )
 
     def _prior_configs(self) -> dict[str, PriorConfig]:
@@ -127,85 +124,25 @@ class GAIL:
                 return prior, self._prior_configs()[name]
         return None, PriorConfig()
 
-    def _shape(self, expert_bonus: np.ndarray) -> None:
-        self.adversary.shaping = Shaping(self._prior("typicality")[1], torch.from_numpy(expert_bonus))
+    def reward(self) -> LearnedReward:
+        """What the discriminator gives, and what it makes of a termination; a prior's bonus is not part of it."""
+        absorbing, termination = self.config.adversary.absorbing, self.objective.at_termination()
+        return discriminator_reward(
+            self.objective.learner, self.shown.features, self.provenance(), absorbing, termination
+        )
 
-    @classmethod
-    def resume(cls, run_dir: str | Path, device: str = "cpu") -> Any:
-        """The run in `run_dir`, an `OnPolicyGAIL` if it was one, at its newest checkpoint; needs nothing else."""
-        from gail_suite.runs.checkpoint import load_checkpoint
+    def _keep(self, run_dir: Path) -> None:
+        keep_copies(self.priors, run_dir)
 
-        run_dir = Path(run_dir)
-        saved = json.loads((run_dir / "config.json").read_text())
-        if "learner" in saved["config"]:
-            from gail_suite.algorithms.gail_onpolicy import OnPolicyGAIL
-
-            if device != "cpu":
-                raise ValueError(f"the learner of {run_dir} trains on the processor: leave out --device {device}")
-            return OnPolicyGAIL.resume(run_dir)
-        self = cls.__new__(cls)
-        self.env_id, self.seed, self.run_dir = saved["env_id"], saved["seed"], run_dir
-        self.demo_meta, self.config = saved["demos"], recorded(GAILConfig(sac=SACConfig()), saved["config"])
-        self.total_steps = saved["total_steps"]
-        _, tensors, _ = load_checkpoint(run_dir / "checkpoints")
-        names = ("features", "actions", "next_features", "terminated")
-        expert = tuple(torch.from_numpy(np.array(tensors[f"objective/expert.{n}"])) for n in names)
-        features = Features(*(np.array(tensors[f"features/{n}"]) for n in ("columns", "mean", "std")))
-        self.priors = attached(self._prior_configs(), self.env_id, run_dir)
-        self._build(features, expert, device)
-        if self.loop.bonus is not None:
-            self._shape(np.array(tensors["objective/expert.bonus"]))
-        self.loop.load()
-        return self
-
-    def train(self, total_steps: int | None = None, eval_episodes: int = 20, quiet: bool = True) -> Run:
-        """Trains to `total_steps` environment steps (100k unless resumed) and evaluates the averaged final policy."""
-        total = self.total_steps = length(total_steps, self.total_steps)
-        fresh = self.loop.current is None  # a run that was stopped after its warm start is at step 0 too
-        if self.run_dir is None:
-            self._warm_start(fresh, None)
-            self.loop.train(total)
-            return Run(self.loop.policy(), self._score(eval_episodes), None)
-        if fresh:
-            refuse_used(self.run_dir)
-        with RunLog(self.run_dir, total, quiet=quiet) as log:
-            write_run_files(
-                self.run_dir,
-                {
-                    "algo": "gail",
-                    "env_id": self.env_id,
-                    "seed": self.seed,
-                    "total_steps": total,
-                    "demos": self.demo_meta,
-                    "n_pairs": len(self.adversary.pairs),
-                    "config": dataclasses.asdict(self.config),
-                },
-            )
-            if fresh:
-                keep_copies(self.priors, self.run_dir)
-            forget_policy(self.run_dir)
-            log.truncate_to(-1 if fresh else self.loop.steps)
-            self._warm_start(fresh, log)
-            self.loop.train(total, log)
-            policy = self.loop.policy()
-            if not stop_requested():  # a policy that is not the final one stays in the checkpoint
-                policy.save(self.run_dir / "policy")
-            return Run(policy, self._score(eval_episodes), self.run_dir)
-
-    def _warm_start(self, fresh: bool, log: RunLog | None) -> None:
-        if not (fresh and self.config.warm_start):
+    def _begin(self, log: RunLog | None) -> None:
+        if not (self.fresh and self.config.warm_start):
             return
-        sac, adversary = self.loop.sac, self.adversary
-        features, actions = adversary.features, adversary.actions
-        if self._prior("behaviour")[1].warm_start and adversary.behaviour is not None:
-            features, actions = adversary.behaviour.warm_start(features, WARM_COPIES, self.loop.generator)
+        sac, expert, behaviour = self.loop.sac, self.shown.expert, self.objective.behaviour
+        features, actions = expert.features, expert.actions
+        if self._prior("behaviour")[1].warm_start and behaviour is not None:
+            features, actions = behaviour.warm_start(features, WARM_COPIES, self.loop.generator)
         info = clone(sac.actor, features, actions, self.config.bc, self.loop.generator)
         sac.restart_average()
         row = info | {f"bc_{k}": v for k, v in self.loop.evaluate().items()}
         if log is not None:
             log.log(0, **row)
-
-    def _score(self, episodes: int) -> float | None:
-        from gail_suite.showing.evaluation import evaluate
-
-        return evaluate(self.loop.policy(), self.env_id, n_episodes=episodes).score if episodes else None

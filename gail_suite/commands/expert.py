@@ -90,7 +90,7 @@ def train(
         run_dir = run_folder(out, f"expert-{env}-{seed}", command("expert", "train", "--resume"))
         trainer = ExpertTrainer(env, build(ExpertConfig(), config, [*pairs, *set]), seed=seed, run_dir=run_dir)
     with stop_on_signals():
-        policy = trainer.train(steps, quiet=output.quiet)
+        policy = trainer.train(steps, eval_episodes=0, quiet=output.quiet).policy
         if stop_requested():
             note(f"stopped; go on with: {command('expert', 'train', '--resume', run_dir)}")
             raise StopRequested

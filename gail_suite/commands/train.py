@@ -58,9 +58,7 @@ def bc(*, training: Training = TRAINING, output: Output = DEFAULT) -> None:
     config = _settings(lambda env_id: BCConfig(), training, output)
     if config is not None:
         trainer, run_dir = _fresh("bc", BC, config, training)
-        run = trainer.train(
-            steps=training.steps, eval_episodes=0, quiet=output.quiet
-        )  # too short to be stopped and resumed
+        run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet)  # too short to be stopped and resumed
         _finish("bc", run, run_dir, trainer.env_id, training, output)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from gail_suite.runs.checkpoint import checkpoints, write_json
-from gail_suite.runs.runlog import forget_policy, stop_requested
+from gail_suite.runs.runlog import forget_results, stop_requested
 from gail_suite.showing.report import read_json
 from gail_suite.showing.stats import bootstrap_interval, iqm
 
@@ -203,7 +203,7 @@ def _in_worker(job: Job) -> int:
 def _note_beginning(job: Job) -> None:
     job.folder.mkdir(parents=True, exist_ok=True)
     if not checkpoints(job.folder / "checkpoints"):
-        forget_policy(job.folder)  # of a job without checkpoints (BC) that lacks its report: it begins again
+        forget_results(job.folder)  # of a job without checkpoints (BC) that lacks its report: it begins again
     write_json(job.folder / BEGUN, {"words": job.beginning()})
 
 

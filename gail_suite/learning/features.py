@@ -12,6 +12,7 @@ import envs
 
 if TYPE_CHECKING:
     from demos.trajectory import Demonstrations
+    from gail_suite.runs.checkpoint import Parts
 
 STD_FLOOR = 0.1
 """Smallest standard deviation divided by, in the observation's own units (rad, m, rad/s): a joint that hardly moves in the
@@ -55,6 +56,11 @@ class Features:
         columns = np.array([place[column] for column in other.columns.tolist()])
         shift = (self.mean[columns] - other.mean) / other.std
         return columns, (self.std[columns] / other.std).astype(np.float32), shift.astype(np.float32)
+
+    @classmethod
+    def saved(cls, parts: Parts) -> Features:
+        """Inverse of `state`, from the parts of a checkpoint."""
+        return cls(*(np.array(parts["features"][name]) for name in ("columns", "mean", "std")))
 
     def state(self) -> dict[str, np.ndarray]:
         """The map as arrays, for a checkpoint."""

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from demos.files import write_atomic
-from gail_suite.learning.actions import to_unit
-from gail_suite.learning.discriminators import BottleneckDiscriminator, make_discriminator
+from gail_suite.learning.actions import action_bounds, to_unit
+from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitLearner, Net, make_discriminator
 from gail_suite.learning.features import Features
 from gail_suite.learning.networks import Discriminator
 from gail_suite.learning.rewards import reward_fn
@@ -23,13 +23,14 @@ from gail_suite.learning.sac import load_module_arrays, module_arrays
 class LearnedReward:
     """r(s, a) = clip(form(net(x(s)[, a]))), with `form` one of `gail_suite.learning.rewards` and actions scaled to [-1, 1].
 
-    meta: env_id, form, clip, hidden, activation, state_only, and of a bottleneck its nats and latent; anything else is
-    provenance.
+    A step that ends the task gets `termination` on top. meta: env_id, form, clip, hidden, activation, state_only, of a bottleneck
+    its nats and latent, where absorbing states were used `absorbing` (the net's last input is 0 here) and `termination`; anything
+    else is provenance.
     """
 
     def __init__(
         self,
-        net: Discriminator | BottleneckDiscriminator,
+        net: Net,
         features: Features,
         act_low: np.ndarray,
         act_high: np.ndarray,
@@ -45,7 +46,25 @@ class LearnedReward:
         inputs = [self.features(np.asarray(obs))]
         if not self.meta["state_only"]:
             inputs.append(to_unit(acts, self.act_low, self.act_high).astype(np.float32))
-        return self._form(self.net(torch.from_numpy(np.concatenate(inputs, axis=1)))).numpy()
+        if self.meta.get("absorbing", False):
+            inputs.append(np.zeros((len(obs), 1), np.float32))
+        rewards = self._form(self.net(torch.from_numpy(np.concatenate(inputs, axis=1)))).numpy()
+        return rewards + np.float32(self.meta.get("termination", 0.0)) * np.asarray(terminated, np.float32)
+
+
+def discriminator_reward(
+    learner: LogitLearner, features: Features, meta: dict[str, Any], absorbing: bool = False, termination: float = 0.0
+) -> LearnedReward:
+    """The reward that a discriminator of (s, a) gives, as it is; `meta` is its provenance, with the env_id."""
+    c, net = learner.config, learner.net
+    facts: dict[str, Any] = {"form": c.reward, "clip": c.reward_clip, "state_only": False, "activation": "tanh"}
+    if isinstance(net, BottleneckDiscriminator):  # a prior's has sizes of its own
+        facts |= {"hidden": net.hidden, "bottleneck": c.bottleneck, "latent": net.latent}
+    else:
+        facts["hidden"] = list(c.hidden)
+    if absorbing or termination:
+        facts |= {"absorbing": absorbing, "termination": termination}
+    return LearnedReward(net, features, *action_bounds(meta["env_id"]), {**facts, **meta})
 
 
 def save_reward(reward: LearnedReward, folder: str | Path) -> Path:
@@ -73,8 +92,8 @@ def load_reward(folder: str | Path) -> LearnedReward:
         arrays = load_file(folder / "reward.safetensors")
         features = Features(*(arrays[f"features.{name}"] for name in ("columns", "mean", "std")))
         act_low, act_high = arrays["act_low"], arrays["act_high"]
-        n_inputs = len(features.columns) + (0 if meta["state_only"] else len(act_low))
-        net: Discriminator | BottleneckDiscriminator
+        n_inputs = len(features.columns) + (0 if meta["state_only"] else len(act_low)) + meta.get("absorbing", False)
+        net: Net
         if meta.get("bottleneck", 0):
             net = make_discriminator(n_inputs, meta["hidden"], meta["bottleneck"], meta["latent"])
         else:

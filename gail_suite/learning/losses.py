@@ -26,8 +26,8 @@ def gail_loss(logits_expert: Tensor, logits_agent: Tensor) -> tuple[Tensor, dict
 
 
 def bernoulli_entropy(logits: Tensor) -> Tensor:
-    """Mean entropy of Bernoulli(sigmoid(logit)) in nats: softplus(l) - l sigmoid(l); log 2 at l = 0."""
-    return (F.softplus(logits) - logits * torch.sigmoid(logits)).mean()
+    """Entropy of Bernoulli(sigmoid(logit)) in nats: softplus(l) - l sigmoid(l), as wide as the logits; log 2 at l = 0."""
+    return F.softplus(logits) - logits * torch.sigmoid(logits)
 
 
 def gradient_penalty(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.learning.replay import Replay, Window
 from gail_suite.learning.reward_env import true_next_obs
 from gail_suite.learning.sac import SAC, SACConfig
-from gail_suite.runs.checkpoint import load_checkpoint, save_checkpoint
+from gail_suite.runs.checkpoint import Saved, save_parts
 from gail_suite.runs.config import at_least
 from gail_suite.runs.runlog import RunLog, stop_requested
 
@@ -66,8 +68,8 @@ class LoopConfig:
             raise ValueError(f"setting matmul is {self.matmul!r}: choose one of {', '.join(MATMUL)}")
 
 
-class Objective(Protocol):
-    """What the learner maximises, and what has to be trained alongside it."""
+class ReplayObjective(Protocol):
+    """What an off-policy learner maximises: rewards of windows of the replay, and what has to be trained alongside."""
 
     def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
         """One step of the objective's own networks, before a policy update."""
@@ -111,7 +113,7 @@ class OffPolicyLoop:
         self,
         env_id: str,
         features: Features,
-        objective: Objective,
+        objective: ReplayObjective,
         sac: SACConfig,
         loop: LoopConfig,
         seed: int,
@@ -120,10 +122,12 @@ class OffPolicyLoop:
         bonus: Bonus | None = None,
         make_actor: Callable[..., Actor] = Actor,
         wrap_env: Callable[[Any], Any] | None = None,
+        constants: Mapping[str, np.ndarray] | None = None,
     ):
+        """`constants` go into every checkpoint as they are, under that name."""
         keep_freed_memory()
         self.env_id, self.features, self.objective, self.config = env_id, features, objective, loop
-        self.seed, self.bonus = seed, bonus
+        self.seed, self.bonus, self.constants = seed, bonus, dict(constants or {})
         self.run_dir = Path(run_dir) if run_dir is not None else None
         torch.manual_seed(seed)
         self.env: Any = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
@@ -209,15 +213,16 @@ class OffPolicyLoop:
             for name, value in info.items():
                 self.sums[name].append(value)
 
-    def train(self, total_steps: int, log: RunLog | None = None) -> None:
-        """Runs until `total_steps`; the environments step in a second thread while the learner works.
+    def train(self, total_steps: int, log: RunLog | None = None, budget_s: float | None = None) -> None:
+        """Runs until `total_steps`, a signal, or `budget_s` seconds; the environments step in a second thread while the learner works.
 
         Updates see the replay as it was before the step in flight, so the result does not depend on timing.
         """
+        end, spent = time.monotonic() + (math.inf if budget_s is None else budget_s), False
         if self.current is None:
             self._begin()
         with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
-            while self.steps < total_steps and not stop_requested():
+            while self.steps < total_steps and not spent and not stop_requested():
                 fraction = self.steps / max(total_steps, self.config.horizon)
                 self.sac.set_progress(fraction)
                 self.objective.set_progress(fraction)
@@ -225,7 +230,8 @@ class OffPolicyLoop:
                 pending = pool.submit(self._step, actions)
                 self._learn()
                 self._store(actions, pending.result())
-                self._periodic(total_steps, log)
+                spent = time.monotonic() >= end
+                self._periodic(self.steps >= total_steps or spent, log)
         if self.run_dir is not None and self.saved_at != self.steps:
             self.save()
 
@@ -238,7 +244,7 @@ class OffPolicyLoop:
     def _due(self, every: int) -> bool:
         return every > 0 and self.steps // every > (self.steps - self.config.n_envs) // every
 
-    def _periodic(self, total_steps: int, log: RunLog | None) -> None:
+    def _periodic(self, last: bool, log: RunLog | None) -> None:
         row: dict[str, float] = {}
         if self._due(self.config.log_every) and self.sums:
             row = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}
@@ -249,7 +255,7 @@ class OffPolicyLoop:
                     "start a new run with a lower sac.critic_lr"
                 )
             self.sums.clear()
-        if self._due(self.config.eval_every) or self.steps >= total_steps:
+        if last or self._due(self.config.eval_every):
             row |= self.evaluate()
         if log is not None:
             if row:
@@ -294,6 +300,7 @@ class OffPolicyLoop:
 
     def save(self) -> Path:
         """Writes a checkpoint of everything under run_dir/checkpoints."""
+        policy = self.policy()
         parts = {
             "sac": self.sac.state(),
             "replay": self.replay.state(),
@@ -306,22 +313,18 @@ class OffPolicyLoop:
                 "returns": np.array(self.returns),
                 "generator": self.generator.get_state().numpy(),
             },
-            "policy": self.policy().tensors,
+            "policy": policy.tensors,
+            "constants": self.constants,
         }
         if self.bonus is not None:
             parts["bonus"] = self.bonus.state() | {"obs": self.obs}
-        tensors = {f"{part}/{k}": np.asarray(v) for part, arrays in parts.items() for k, v in arrays.items()}
-        path = save_checkpoint(self._checkpoints(), self.steps, tensors, {"owed": self.owed})
+        path = save_parts(self._checkpoints(), self.steps, parts, {"owed": self.owed, "policy": policy.meta})
         self.saved_at = self.steps
         return path
 
-    def load(self) -> None:
-        """Continues from the newest readable checkpoint of run_dir, with new episodes where a simulator cannot be read."""
-        step, tensors, state = load_checkpoint(self._checkpoints())
-        parts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
-        for name, value in tensors.items():
-            part, key = name.split("/", 1)
-            parts[part][key] = value
+    def load(self, saved: Saved) -> None:
+        """Continues from a checkpoint, with new episodes where a simulator cannot be read."""
+        parts = saved.parts
         self.sac.load_state(parts["sac"])
         self.replay.load_state(parts["replay"])
         self.objective.load_state(parts["objective"])
@@ -335,7 +338,7 @@ class OffPolicyLoop:
         if self.bonus is not None:
             self.obs = np.array(parts["bonus"].pop("obs"))
             self.bonus.load_state(parts["bonus"])
-        self.steps, self.owed, self.saved_at = step, state["owed"], step
+        self.steps, self.owed, self.saved_at = saved.step, saved.state["owed"], saved.step
         if "sim" not in parts["env"]:
             self.replay.cut()
             self._begin()

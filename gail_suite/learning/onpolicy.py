@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor
 
 import envs
+from gail_suite.learning.cpu import cpu_settings
 from gail_suite.learning.features import Features
+from gail_suite.learning.pairs import FIELDS, Pairs
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.learning.reward_env import FeatureVecEnv, RewardVecEnv
 from gail_suite.learning.sb3 import (
@@ -24,31 +27,13 @@ from gail_suite.learning.sb3 import (
     load_learner_state,
     make_learner,
 )
-from gail_suite.runs.checkpoint import save_checkpoint
+from gail_suite.runs.checkpoint import Saved, save_parts
 from gail_suite.runs.config import at_least
 from gail_suite.runs.runlog import RunLog, stop_requested
 
-FIELDS = ("features", "actions", "next_features", "terminated")
 
-
-@dataclass(frozen=True)
-class Pairs:
-    """Transitions in learner's units: features (N, F), actions (N, A) in [-1, 1], next features (N, F), terminated (N,)."""
-
-    features: Tensor
-    actions: Tensor
-    next_features: Tensor
-    terminated: Tensor
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def __getitem__(self, rows: Tensor) -> Pairs:
-        return Pairs(*(getattr(self, name)[rows] for name in FIELDS))
-
-
-class Objective(Protocol):
-    """A reward that keeps learning to tell the expert from the policy."""
+class RolloutObjective(Protocol):
+    """What an on-policy learner maximises: rewards of transitions as they are collected, and what learns from each batch of them."""
 
     def rewards(self, pairs: Pairs, policy: Any) -> Tensor:
         """(N,) rewards under the present networks; `policy` is SB3's, for log-probabilities."""
@@ -86,12 +71,14 @@ class OnPolicyLoop:
         self,
         env_id: str,
         features: Features,
-        objective: Objective,
+        objective: RolloutObjective,
         config: OnPolicyConfig,
         cadence: Cadence,
         seed: int,
         run_dir: Path | None,
+        constants: Mapping[str, np.ndarray] | None = None,
     ) -> None:
+        """`constants` go into every checkpoint as they are, under that name."""
         self.env_id, self.features, self.objective = env_id, features, objective
         self.config, self.cadence, self.seed, self.run_dir = config, cadence, seed, run_dir
         self.base: Any = envs.make_vec(env_id, n_envs=config.n_envs, seed=seed, infos="minimal")
@@ -99,7 +86,7 @@ class OnPolicyLoop:
         self.model = make_learner(config, self.env, seed)
         _, self._callback = self.model._setup_learn(1)
         self._rollout: list[Pairs] = []
-        self.constants: dict[str, np.ndarray] = {}
+        self.constants = dict(constants or {})
 
     @property
     def steps(self) -> int:
@@ -129,22 +116,23 @@ class OnPolicyLoop:
 
     def train(self, total_steps: int | None, log: RunLog | None = None, budget_s: float | None = None) -> None:
         """Iterate until `total_steps` (None: without end), a signal, or `budget_s` seconds of wall clock."""
-        begin, end = time.monotonic(), math.inf if total_steps is None else total_steps
-        while self.steps < end and not stop_requested():
-            before = self.steps
-            row = self.iterate()
-            spent = budget_s is not None and time.monotonic() - begin >= budget_s
-            last = self.steps >= end or spent
-            if last or self._due(before, self.cadence.eval_every):
-                row |= self.evaluate()
-            if log is not None:
-                log.log(self.steps, **row)
-                log.progress(self.steps, **{k: row[k] for k in ("score", "return_mean", "train_return") if k in row})
-            if self.run_dir is not None and not last and self._due(before, self.cadence.checkpoint_every):
-                self.save()
-            if spent:
-                break
+        begin, end, spent = time.monotonic(), math.inf if total_steps is None else total_steps, False
+        with cpu_settings("auto"):
+            while self.steps < end and not spent and not stop_requested():
+                before = self.steps
+                row = self.iterate()
+                spent = budget_s is not None and time.monotonic() - begin >= budget_s
+                self._periodic(before, row, self.steps >= end or spent, log)
         if self.run_dir is not None:
+            self.save()
+
+    def _periodic(self, before: int, row: dict[str, float], last: bool, log: RunLog | None) -> None:
+        if last or self._due(before, self.cadence.eval_every):
+            row |= self.evaluate()
+        if log is not None:
+            log.log(self.steps, **row)
+            log.progress(self.steps, **{k: row[k] for k in ("score", "return_mean", "train_return") if k in row})
+        if self.run_dir is not None and not last and self._due(before, self.cadence.checkpoint_every):
             self.save()
 
     def _due(self, before: int, every: int) -> bool:
@@ -163,25 +151,26 @@ class OnPolicyLoop:
         return learned_policy(self.model, self.config, self.features, self.env_id, env_steps=self.steps, seed=self.seed)
 
     def save(self) -> Path:
-        """Write a checkpoint of everything, and the policy beside it."""
+        """Write a checkpoint of everything."""
         assert self.run_dir is not None
-        self.policy().save(self.run_dir / "policy")
+        policy = self.policy()
         parts = {
             "learner": learner_state(self.model),
             "objective": self.objective.state(),
             "features": self.features.state(),
             "env": self.base.get_state(),
             "reward_env": self.env.state(),
+            "policy": policy.tensors,
             "constants": self.constants,
         }
-        tensors = {f"{part}/{k}": np.asarray(v) for part, arrays in parts.items() for k, v in arrays.items()}
-        return save_checkpoint(self.run_dir / "checkpoints", self.steps, tensors, {})
+        return save_parts(self.run_dir / "checkpoints", self.steps, parts, {"policy": policy.meta})
 
-    def load(self, step: int, parts: dict[str, dict[str, np.ndarray]]) -> None:
-        """Continue from the parts of a checkpoint taken at `step`, with new episodes where a simulator cannot be read."""
+    def load(self, saved: Saved) -> None:
+        """Continue from a checkpoint, with new episodes where a simulator cannot be read."""
+        parts = saved.parts
         self.objective.load_state(parts["objective"])
         self.base.set_state(parts["env"])
-        load_learner_state(self.model, parts["learner"], step)
+        load_learner_state(self.model, parts["learner"], saved.step)
         self.env.load_state(parts["reward_env"])
         if "sim" not in parts["env"]:
             self.model._last_obs = self.env.reset()

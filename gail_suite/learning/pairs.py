@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from demos.trajectory import Demonstrations
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.features import Features, check_demonstrations, fit_features, state_columns
+from gail_suite.runs.checkpoint import Parts
+
+FIELDS = ("features", "actions", "next_features", "terminated")
 
 
-def demo_pairs(env_id: str, demonstrations) -> tuple[Features, Tensor, Tensor, Tensor, Tensor]:
-    """The map fitted on demonstrations, and features (N, F), actions (N, A) in [-1, 1], next features, terminated (N,).
+@dataclass(frozen=True)
+class Pairs:
+    """Transitions in learner's units: features (N, F), actions (N, A) in [-1, 1], next features (N, F), terminated (N,)."""
+
+    features: Tensor
+    actions: Tensor
+    next_features: Tensor
+    terminated: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: Tensor) -> Pairs:
+        return Pairs(*(getattr(self, name)[rows] for name in FIELDS))
+
+    def together(self) -> Tensor:
+        """(s, a) as rows (N, F + A)."""
+        return torch.cat([self.features, self.actions], -1)
+
+
+def demo_pairs(env_id: str, demonstrations: Demonstrations) -> tuple[Features, Pairs]:
+    """The map fitted on demonstrations, and their transitions under it.
 
     Raises:
         ValueError: sizes that are not the environment's.
@@ -20,8 +48,39 @@ def demo_pairs(env_id: str, demonstrations) -> tuple[Features, Tensor, Tensor, T
     t = demonstrations.transitions()
     features = fit_features(t.obs, state_columns(env_id))
     actions = to_unit(t.actions, *action_bounds(env_id))
-    x, a, y, end = (
-        torch.as_tensor(np.asarray(array), dtype=torch.float32)
-        for array in (features(t.obs), actions, features(t.next_obs), t.terminated)
-    )
-    return features, x, a, y, end
+    arrays = (features(t.obs), actions, features(t.next_obs), t.terminated)
+    return features, Pairs(*(torch.as_tensor(np.asarray(array), dtype=torch.float32) for array in arrays))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a run imitates: demonstrations in the learner's units, from their files or from the run's own checkpoint."""
+
+    features: Features
+    expert: Pairs
+    meta: Mapping[str, Any]
+    """Provenance of the demonstrations."""
+    demonstrations: Demonstrations | None = None
+    """The demonstrations themselves; None in a resumed run, which needs no file but its own."""
+    bonus: np.ndarray | None = None
+    """(N,) what a prior gave the pairs, of a resumed run that has one."""
+
+    @classmethod
+    def of(cls, env_id: str, demonstrations: Demonstrations) -> Shown:
+        """Demonstrations as they were recorded; errors as for `demo_pairs`."""
+        return cls(*demo_pairs(env_id, demonstrations), dict(demonstrations.meta), demonstrations)
+
+    @classmethod
+    def saved(cls, parts: Parts, meta: Mapping[str, Any]) -> Shown:
+        """Inverse of `arrays`, from the parts of a checkpoint."""
+        kept = {
+            **parts.get("objective", {}),
+            **parts.get("constants", {}),
+        }  # earlier versions kept them with the objective
+        expert = Pairs(*(torch.from_numpy(np.array(kept[f"expert.{name}"])) for name in FIELDS))
+        bonus = np.array(kept["expert.bonus"]) if "expert.bonus" in kept else None
+        return cls(Features.saved(parts), expert, meta, None, bonus)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The pairs, for a checkpoint."""
+        return {f"expert.{name}": getattr(self.expert, name).numpy() for name in FIELDS}

@@ -137,14 +137,19 @@ def load_policy(path: str | Path, trust: bool = False):
 
 
 def policy_from_checkpoint(run_dir: Path) -> LearnedPolicy:
-    """The averaged actor of a run's newest checkpoint."""
-    from gail_suite.runs.checkpoint import load_checkpoint
+    """The policy of an unfinished run as it is in the newest checkpoint.
 
-    step, tensors, _ = load_checkpoint(run_dir / "checkpoints")
+    Raises:
+        ValueError: an on-policy run of an earlier version, whose checkpoints hold none.
+    """
+    from gail_suite.runs.checkpoint import load_parts
+
+    step, parts, state = load_parts(run_dir / "checkpoints")
+    if "policy" not in parts:
+        raise ValueError(
+            f"the checkpoints of {run_dir} hold no policy: train the run to its end with --resume {run_dir}"
+        )
     config = json.loads((run_dir / "config.json").read_text())
-    prefix = "policy/"
-    arrays = {k[len(prefix) :]: np.array(v) for k, v in tensors.items() if k.startswith(prefix)}
-    return LearnedPolicy(
-        arrays,
-        {"kind": "mlp_policy", "env_id": config["env_id"], "activation": "relu", "squash": True, "env_steps": step},
-    )
+    off_policy = {"kind": "mlp_policy", "env_id": config["env_id"], "activation": "relu", "squash": True}
+    meta = state.get("policy", off_policy) | {"env_steps": step}  # earlier versions did not save it
+    return LearnedPolicy({name: np.array(value) for name, value in parts["policy"].items()}, meta)

@@ -7,7 +7,7 @@ update, targets optionally bounded by the attainable return, and an exponential 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -234,7 +234,7 @@ def module_arrays(module: nn.Module, prefix: str) -> dict[str, np.ndarray]:
     return {f"{prefix}.{k}": v.detach().cpu().numpy().copy() for k, v in module.state_dict().items()}
 
 
-def load_module_arrays(module: nn.Module, arrays: dict[str, np.ndarray], prefix: str) -> None:
+def load_module_arrays(module: nn.Module, arrays: Mapping[str, np.ndarray], prefix: str) -> None:
     """Inverse of `module_arrays`."""
     module.load_state_dict({k: torch.from_numpy(np.array(arrays[f"{prefix}.{k}"])) for k in module.state_dict()})
 
@@ -245,7 +245,7 @@ def optimiser_arrays(optimiser: torch.optim.Optimizer, prefix: str) -> dict[str,
     return {f"{prefix}.{i}.{k}": v.detach().cpu().numpy().copy() for i, s in states.items() for k, v in s.items()}
 
 
-def load_optimiser_arrays(optimiser: torch.optim.Optimizer, arrays: dict[str, np.ndarray], prefix: str) -> None:
+def load_optimiser_arrays(optimiser: torch.optim.Optimizer, arrays: Mapping[str, np.ndarray], prefix: str) -> None:
     """Inverse of `optimiser_arrays`; learning rates are kept as they are."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in arrays.items():

@@ -41,8 +41,8 @@ def fit(
         beta: weight of its KL; larger ones encode fewer nats.
         steps: gradient steps at most.
     """
-    features, x, actions, _, _ = demo_pairs(demonstrations.env_id, demonstrations)
-    pairs = torch.cat([x, actions], -1)
+    features, shown = demo_pairs(demonstrations.env_id, demonstrations)
+    pairs = shown.together()
     if control == "shuffled":
         pairs = shuffled(pairs, seed)
     trained: dict[str, Any] = {"lr": 0.0} if control == "untrained" else {}

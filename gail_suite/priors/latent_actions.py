@@ -114,7 +114,8 @@ def fit(
     Raises:
         ValueError: a code of no dimension.
     """
-    features, _, actions, _, _ = demo_pairs(demonstrations.env_id, demonstrations)
+    features, shown = demo_pairs(demonstrations.env_id, demonstrations)
+    actions = shown.actions
     latent = max(1, round(actions.shape[1] / 2)) if latent is None else latent
     seen = shuffled(actions, seed) if control == "shuffled" else actions
     trained: dict[str, Any] = {"lr": 0.0} if control == "untrained" else {}

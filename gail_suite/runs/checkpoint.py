@@ -16,8 +16,10 @@ import re
 import secrets
 import shutil
 import warnings
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
@@ -88,6 +90,34 @@ def load_checkpoint(directory: str | Path) -> tuple[int, dict[str, np.ndarray], 
     if problems:
         raise CheckpointError(f"no readable checkpoint in {directory}: " + "; ".join(problems))
     raise CheckpointError(f"no checkpoint in {directory}: nothing was saved there yet, start the run afresh")
+
+
+Parts = Mapping[str, Mapping[str, np.ndarray]]
+"""Arrays by part of a run and name, such as parts["sac"]["updates"]."""
+
+
+class Saved(NamedTuple):
+    """What a checkpoint held."""
+
+    step: int
+    parts: dict[str, dict[str, np.ndarray]]
+    state: dict[str, Any]
+
+
+def save_parts(directory: str | Path, step: int, parts: Parts, state: dict[str, Any]) -> Path:
+    """`save_checkpoint` of the arrays of several parts, each under PART/NAME."""
+    tensors = {f"{part}/{k}": np.asarray(v) for part, arrays in parts.items() for k, v in arrays.items()}
+    return save_checkpoint(directory, step, tensors, state)
+
+
+def load_parts(directory: str | Path) -> Saved:
+    """Inverse of `save_parts`: the newest readable checkpoint, read once; errors as for `load_checkpoint`."""
+    step, tensors, state = load_checkpoint(directory)
+    parts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    for name, value in tensors.items():
+        part, key = name.split("/", 1)
+        parts[part][key] = value
+    return Saved(step, parts, state)
 
 
 def checkpoints(directory: str | Path) -> list[Path]:

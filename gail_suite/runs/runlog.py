@@ -232,9 +232,24 @@ def refuse_used(run_dir: str | Path, resumable: bool = True) -> None:
         raise ValueError(f"{run_dir} holds a run already: {remedy}choose another folder")
 
 
-def forget_policy(run_dir: str | Path) -> None:
-    """Removes RUN/policy before training goes on, since a policy there is taken for the final one."""
-    shutil.rmtree(Path(run_dir) / "policy", ignore_errors=True)
+def forget_results(run_dir: str | Path) -> None:
+    """Removes RUN/policy and RUN/reward before a run trains on, since those are of a finished run."""
+    for name in ("policy", "reward"):
+        shutil.rmtree(Path(run_dir) / name, ignore_errors=True)
+
+
+def read_run(run_dir: str | Path) -> dict[str, Any]:
+    """What config.json says of a run; ValueError where there is none, or no record of a run."""
+    file = Path(run_dir) / "config.json"
+    try:
+        record = json.loads(file.read_text())
+    except OSError:
+        raise ValueError(f"{run_dir} is not a run directory (it has no config.json)") from None
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or not {"algo", "env_id", "seed", "config"} <= record.keys():
+        raise ValueError(f"{file} is damaged: restore it from a copy, or start a new run")
+    return record
 
 
 def _acquire(path: Path) -> int:

@@ -87,14 +87,14 @@ def test_the_tasks_reward_is_scaled():
 
 
 def test_learns_the_toy_and_resumes(tmp_path):
-    policy = ExpertTrainer(envs.TOY_ID, SMALL, 0, tmp_path / "whole").train(1600, quiet=True)
+    policy = ExpertTrainer(envs.TOY_ID, SMALL, 0, tmp_path / "whole").train(1600, eval_episodes=0).policy
     returns = demos.record(policy, envs.TOY_ID, 5, seed=0, n_envs=5).returns
     assert envs.normalized_score(envs.TOY_ID, returns).mean() > 0.8
     short = dataclasses.replace(SMALL, loop=dataclasses.replace(SMALL.loop, checkpoint_every=10**9))
-    ExpertTrainer(envs.TOY_ID, short, 0, tmp_path / "part").train(400, quiet=True)
+    ExpertTrainer(envs.TOY_ID, short, 0, tmp_path / "part").train(400, eval_episodes=0)
     resumed = ExpertTrainer.resume(tmp_path / "part")
     assert resumed.loop.steps == 400
-    again = resumed.train(1600, quiet=True)
+    again = resumed.train(1600, eval_episodes=0).policy
     # constant learning rates: where the run was cut makes no difference
     assert all(np.array_equal(policy.tensors[k], again.tensors[k]) for k in policy.tensors)
 
@@ -108,15 +108,15 @@ def test_reward_is_folded_at_the_cap_before_it_is_scaled():
 
 
 def test_a_resumed_run_needs_nothing_of_the_policy_that_it_began_with(tmp_path):
-    first = ExpertTrainer(envs.TOY_ID, SMALL, 0, tmp_path / "first").train(400, quiet=True)
+    first = ExpertTrainer(envs.TOY_ID, SMALL, 0, tmp_path / "first").train(400, eval_episodes=0).policy
     start = first.save(tmp_path / "start")
     ExpertTrainer(envs.TOY_ID, dataclasses.replace(SMALL, warm_start=str(start)), 0, tmp_path / "second").train(
-        400, quiet=True
+        400, eval_episodes=0
     )
     shutil.rmtree(start)
     assert ExpertTrainer.resume(tmp_path / "second").loop.steps == 400
     with pytest.raises(ValueError, match="holds a run already"):
-        ExpertTrainer(envs.TOY_ID, SMALL, 1, tmp_path / "second").train(400, quiet=True)
+        ExpertTrainer(envs.TOY_ID, SMALL, 1, tmp_path / "second").train(400, eval_episodes=0)
 
 
 @pytest.mark.parametrize(

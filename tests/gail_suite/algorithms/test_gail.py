@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from gail_suite.algorithms.bc import BC, BCConfig
 from gail_suite.algorithms.gail import GAIL, GAILConfig
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
 from gail_suite.learning.offpolicy import LoopConfig
+from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.replay import Replay, Window
 from gail_suite.learning.sac import SACConfig
+from gail_suite.runs import runlog
 from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.config import build, recorded
 from gail_suite.runs.runlog import RunLocked, RunLog, read_metrics
@@ -40,7 +43,7 @@ SMALL = GAILConfig(
 
 
 def weights(gail):
-    arrays = gail.loop.sac.state() | gail.adversary.state() | gail.loop.replay.state()
+    arrays = gail.loop.sac.state() | gail.objective.state() | gail.loop.replay.state()
     return hashlib.sha256(b"".join(np.ascontiguousarray(arrays[k]).tobytes() for k in sorted(arrays))).hexdigest()
 
 
@@ -91,7 +94,7 @@ def test_a_horizon_makes_a_short_run_the_beginning_of_a_long_one(toy_demos, tmp_
 
 def adversary(**kwargs):
     torch.manual_seed(0)
-    expert = (torch.ones(10, 2), torch.zeros(10, 1), torch.ones(10, 2), torch.zeros(10))
+    expert = Pairs(torch.ones(10, 2), torch.zeros(10, 1), torch.ones(10, 2), torch.zeros(10))
     return Adversary(expert, AdversaryConfig(hidden=(8,), **kwargs), batch_size=12, gamma=0.9)
 
 
@@ -129,16 +132,18 @@ def test_bounds_of_rewards_that_may_be_negative(reward, expert_reward, bounds):
 def test_the_expert_reward_is_that_of_the_whole_discriminator():
     a = adversary(dropout=0.5)
     with torch.no_grad():
-        for p in a.net.parameters():
+        for p in a.learner.net.parameters():
             p.fill_(0.5)
     pairs, before = a.pairs[:4], a.expert_reward
     a._track_expert_reward(pairs, torch.full((4,), 9.0))  # logits with hidden outputs, which no reward has
     with torch.no_grad():
-        assert a.expert_reward == pytest.approx(before + 0.01 * (float(a.reward(a.net(pairs)).mean()) - before))
+        assert a.expert_reward == pytest.approx(
+            before + 0.01 * (float(a.learner.form(a.learner.net(pairs)).mean()) - before)
+        )
 
 
 def test_terminated_expert_pairs_do_not_bootstrap():
-    expert = (torch.ones(1, 2), torch.zeros(1, 1), torch.ones(1, 2), torch.ones(1))
+    expert = Pairs(torch.ones(1, 2), torch.zeros(1, 1), torch.ones(1, 2), torch.ones(1))
     a = Adversary(expert, AdversaryConfig(hidden=(8,)), batch_size=12, gamma=0.9)
     assert torch.equal(a.learner_inputs(torch.Generator())["extra"][3], torch.zeros(4))
 
@@ -148,7 +153,7 @@ def test_reward_is_the_softplus_of_the_logit_and_is_clipped():
     window = Window(
         torch.randn(5, 3, 2), torch.randn(5, 3, 1), torch.randn(5, 3, 2), *(torch.zeros(5, 3) for _ in range(3))
     )
-    logits = a.net(torch.cat([window.features, window.actions], -1))
+    logits = a.learner.net(torch.cat([window.features, window.actions], -1))
     expected = torch.nn.functional.softplus(logits).clamp(max=0.7)
     torch.testing.assert_close(a.rewards(window), expected.detach())
 
@@ -193,8 +198,8 @@ def test_absorbing_state_pays_for_ever_after_a_termination():
         torch.ones(4, 2),
     )
     with torch.no_grad():
-        plain = a.reward(a.net(torch.cat([window.features, window.actions, torch.zeros(4, 2, 1)], -1)))
-        end = a.reward(a.net(torch.tensor([[0.0, 0.0, 0.0, 1.0]])))
+        plain = a.learner.form(a.learner.net(torch.cat([window.features, window.actions, torch.zeros(4, 2, 1)], -1)))
+        end = a.learner.form(a.learner.net(torch.tensor([[0.0, 0.0, 0.0, 1.0]])))
     # gamma = 0.9: 0.9 r + 0.81 r + ... = 9 r, counted at the step that ends
     torch.testing.assert_close(a.rewards(window), plain + 9 * end * window.terminated)
 
@@ -207,11 +212,11 @@ def test_discriminator_learns_from_an_absorbing_pair_for_each_fall():
             np.zeros((2, 2)), np.zeros((2, 1)), np.zeros((2, 2)), np.zeros(2), np.full(2, i % 2), np.full(2, i % 2)
         )
     generator = torch.Generator().manual_seed(0)
-    before = float(a.net(a.absorbing_pair).detach())
+    before = float(a.learner.net(a.absorbing_pair).detach())
     for _ in range(200):
         a.update(replay, generator)
     # only the agent falls, so the absorbing state speaks against the expert
-    assert float(a.net(a.absorbing_pair).detach()) < before - 0.1
+    assert float(a.learner.net(a.absorbing_pair).detach()) < before - 0.1
 
 
 def test_learns_the_toy_with_absorbing_states(toy_demos):
@@ -239,7 +244,7 @@ def test_a_termination_costs_more_and_more_of_the_attainable_return():
 
 
 def test_a_terminated_expert_pays_the_same():
-    expert = (torch.ones(1, 2), torch.zeros(1, 1), torch.ones(1, 2), torch.ones(1))
+    expert = Pairs(torch.ones(1, 2), torch.zeros(1, 1), torch.ones(1, 2), torch.ones(1))
     returns = []
     for cost in (0.0, 2.0):
         torch.manual_seed(0)
@@ -259,8 +264,7 @@ def test_a_stopped_run_leaves_no_policy_that_passes_for_the_final_one(toy_demos,
     trainer.train(400, eval_episodes=0)
     assert (tmp_path / "policy" / "policy.safetensors").is_file()
     resumed = GAIL.resume(tmp_path)
-    for module in ("gail", "offpolicy"):
-        monkeypatch.setattr(f"gail_suite.{module}.stop_requested", lambda: True)
+    monkeypatch.setattr(runlog, "_signal_seen", signal.SIGTERM)
     resumed.train(800, eval_episodes=0)
     assert not (tmp_path / "policy").exists() and gs.load_policy(tmp_path).meta["env_steps"] == 400
 

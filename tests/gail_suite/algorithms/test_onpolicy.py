@@ -25,7 +25,8 @@ from gail_suite.algorithms.gail_onpolicy import (
     onpolicy_config,
 )
 from gail_suite.learning.learned_reward import load_reward, save_reward
-from gail_suite.learning.onpolicy import Cadence, Pairs
+from gail_suite.learning.onpolicy import Cadence
+from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.reward_env import RewardVecEnv
 from gail_suite.learning.sb3 import OnPolicyConfig, learned_policy, make_learner, trpo_paper
 
@@ -118,7 +119,7 @@ def test_exported_policy_acts_as_sb3_does(shown: demos.Demonstrations, tmp_path:
     trainer = OnPolicyGAIL(envs.TOY_ID, shown, gail_config("ppo"))
     trainer.loop.iterate()
     obs = np.random.default_rng(0).normal(size=(64, 3))
-    expected = trainer.loop.model.predict(trainer.features(obs), deterministic=True)[0]
+    expected = trainer.loop.model.predict(trainer.shown.features(obs), deterministic=True)[0]
     policy = trainer.loop.policy()
     np.testing.assert_allclose(policy.predict(obs, deterministic=True)[0], expected, atol=1e-5)
     exported = PPO.load(policy.save_sb3(tmp_path / "policy"), device="cpu")
@@ -193,7 +194,7 @@ def test_paper_step_takes_every_pair_once() -> None:
     torch.manual_seed(0)
     objective = PairDiscriminator(expert, paper.discriminator, seed=0)
     seen: list[int] = []
-    objective.net.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    objective.learner.net.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
     objective.update(agent, None)
     assert seen == [5, 9]
 

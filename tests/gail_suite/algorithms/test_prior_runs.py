@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from gail_suite.learning.policy import load_policy
 from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.bottleneck import discriminator_of
 from gail_suite.priors.prior import PriorConfig, fit_prior, load_prior
+from gail_suite.runs import runlog
 from gail_suite.runs.runlog import read_metrics
 
 TINY = GAILConfig(
@@ -60,7 +62,7 @@ def rows(run_dir):
 
 
 def arrays(gail):
-    return gail.loop.sac.state() | gail.adversary.state() | gail.loop.replay.state()
+    return gail.loop.sac.state() | gail.objective.state() | gail.loop.replay.state()
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +115,7 @@ def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, 
 def test_a_run_stopped_in_its_warm_start_clones_once(toy_demos, priors, tmp_path, monkeypatch):
     config = dataclasses.replace(TINY, prior=PriorConfig(str(priors["behaviour"]), 0.5, warm_start=True))
     whole = train(toy_demos, config, tmp_path / "whole")
-    for module in ("gail", "offpolicy"):
-        monkeypatch.setattr(f"gail_suite.{module}.stop_requested", lambda: True)
+    monkeypatch.setattr(runlog, "_signal_seen", signal.SIGTERM)
     assert train(toy_demos, config, tmp_path / "part").loop.steps == 0
     monkeypatch.undo()
     resumed = GAIL.resume(tmp_path / "part")
@@ -154,11 +155,11 @@ def test_the_actor_pays_for_its_distance_from_the_prior(toy_demos, priors):
         prior=PriorConfig(str(priors["behaviour"]), 0.5),
     )
     gail = GAIL(envs.TOY_ID, toy_demos, config, 0)
-    inputs = gail.adversary.learner_inputs(torch.Generator().manual_seed(0))
-    x, noise = gail.adversary.features[:8], torch.zeros(8, 2)
+    inputs = gail.objective.learner_inputs(torch.Generator().manual_seed(0))
+    x, noise = gail.shown.expert.features[:8], torch.zeros(8, 2)
     actions, log_prob = gail.loop.sac.actor.sample(x, noise)
     term, report = inputs["actor_penalty"](gail.loop.sac.actor, (x, actions, log_prob))
-    behaviour = gail.adversary.behaviour
+    behaviour = gail.objective.behaviour
     kl = (log_prob - behaviour.density.log_prob(behaviour._seen(x), actions)).mean()
     torch.testing.assert_close(term, 0.5 * kl)
     torch.testing.assert_close(report["prior_kl"], kl.detach())
@@ -178,9 +179,9 @@ def test_a_warm_start_clones_what_the_prior_would_do_where_that_is_asked(toy_dem
         seen.append(copies)
         return features.repeat(copies, 1), torch.tensor([[-0.5, 0.5]]).expand(copies * len(features), -1)
 
-    gail.adversary.behaviour.warm_start = up_and_left
+    gail.objective.behaviour.warm_start = up_and_left
     gail._warm_start(True, None)
-    actions = gail.loop.sac.actor.mode(gail.adversary.features).detach().mean(0)
+    actions = gail.loop.sac.actor.mode(gail.shown.expert.features).detach().mean(0)
     if asked:
         torch.testing.assert_close(actions, torch.tensor([-0.5, 0.5]), atol=0.1, rtol=0)
     else:  # the expert goes right

@@ -1,6 +1,7 @@
 """The demo leaves everything it promises, prints honest numbers, and goes on where it stopped."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from gail_suite.algorithms.gail import GAIL, GAILConfig
 from gail_suite.jobs import demo
 from gail_suite.learning.offpolicy import LoopConfig
 from gail_suite.learning.sac import SACConfig
+from gail_suite.runs import runlog
 from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.runlog import StopRequested
 
@@ -45,8 +47,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stopped_demo_goes_on_and_a_finished_one_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, said = tmp_path / "my demo", []
     with monkeypatch.context() as patch:
-        for module in ("demo", "gail", "offpolicy"):
-            patch.setattr(f"gail_suite.{module}.stop_requested", lambda: True)  # as after Ctrl-C
+        patch.setattr(runlog, "_signal_seen", signal.SIGINT)
         with pytest.raises(StopRequested):
             demo.run_demo(out, **TINY, say=said.append)
     assert len(said) == 3 and checkpoints(out / "gail/checkpoints") and not (out / "gail/policy").exists()

@@ -11,7 +11,7 @@ from gail_suite.learning.dual import Dual, gaussian_kl
 from gail_suite.learning.features import Features
 from gail_suite.learning.learned_reward import LearnedReward, load_reward, save_reward
 from gail_suite.learning.losses import gail_loss
-from gail_suite.learning.onpolicy import Pairs
+from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.replay import Window
 from gail_suite.priors.bottleneck import bottlenecked, discriminator_from_vae
 from gail_suite.priors.prior import PriorConfig, fit_prior
@@ -69,7 +69,7 @@ def test_both_trainers_hold_the_information_at_its_limit():
         torch.randn(2000, 2, generator=generator),
         0.3,
     )
-    expert = (features, actions, features, torch.zeros(2000))
+    expert = Pairs(features, actions, features, torch.zeros(2000))
     torch.manual_seed(0)
     off_policy = Adversary(
         expert,
@@ -82,7 +82,7 @@ def test_both_trainers_hold_the_information_at_its_limit():
     config = DiscriminatorConfig(
         hidden=(32,), latent=4, lr=3e-3, batch_size=64, updates=1, bottleneck=limit, gradient_penalty=0.0
     )
-    on_policy = PairDiscriminator(Pairs(*expert), config, seed=0)
+    on_policy = PairDiscriminator(expert, config, seed=0)
     agent = Pairs(
         torch.randn(2000, 10, generator=generator),
         torch.randn(2000, 2, generator=generator),
@@ -146,10 +146,16 @@ def test_dropout_hides_a_share_while_learning_and_nothing_when_asked_for_rewards
 
 
 def test_switches_that_contradict_each_other_are_refused():
-    with pytest.raises(ValueError, match="both limit the discriminator"):
-        make_discriminator(5, (8, 8), bottleneck=0.5, dropout=0.1)
-    with pytest.raises(ValueError, match=r"a share in \[0, 1\), got 0.0 and 1.0"):
-        make_discriminator(5, (8, 8), dropout=1.0)
+    for config in (AdversaryConfig, DiscriminatorConfig):  # the same settings, checked in the same place
+        with pytest.raises(ValueError, match="both limit the discriminator"):
+            config(bottleneck=0.5, dropout=0.1)
+        with pytest.raises(ValueError, match=r"dropout must be in \[0, 1\), got 1.0"):
+            config(dropout=1.0)
+        for name in ("entropy", "gradient_penalty", "penalty_target", "bottleneck", "lr", "reward_clip"):
+            with pytest.raises(ValueError, match=f"{name} must be at least 0, got -1"):
+                config(**{name: -1})
+        with pytest.raises(ValueError, match="unknown reward 'gial'"):
+            config(reward="gial")
     with pytest.raises(ValueError, match=r"a rate above 0, got target=0\.0 nats"):
         Dual(0.0, 0.01)
     with pytest.raises(ValueError, match=r"one width, got hidden=\(8, 4\)"):

@@ -12,6 +12,7 @@ from demos.trajectory import Demonstrations
 from gail_suite.algorithms.gail import GAIL, GAILConfig
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
 from gail_suite.learning.offpolicy import LoopConfig
+from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.prior import USES, PriorConfig, attached, check_config, fit_prior, load_prior
@@ -37,7 +38,7 @@ SMALL = GAILConfig(
 
 
 def weights(gail):
-    arrays = gail.loop.sac.state() | gail.adversary.state() | gail.loop.replay.state()
+    arrays = gail.loop.sac.state() | gail.objective.state() | gail.loop.replay.state()
     return hashlib.sha256(b"".join(np.ascontiguousarray(arrays[k]).tobytes() for k in sorted(arrays))).hexdigest()
 
 
@@ -324,7 +325,7 @@ def test_replay_keeps_the_score_of_each_transition(prior, toy_demos):
 
 def mixed(potential):
     torch.manual_seed(0)
-    expert = (torch.ones(2, 2), torch.zeros(2, 1), torch.ones(2, 2), torch.zeros(2))
+    expert = Pairs(torch.ones(2, 2), torch.zeros(2, 1), torch.ones(2, 2), torch.zeros(2))
     a = Adversary(expert, AdversaryConfig(hidden=(8,)), batch_size=12, gamma=0.9)
     a.shaping = Shaping(PriorConfig(path="p", weight=0.25, potential=potential), torch.tensor([0.6, 1.0]))
     a.expert_reward = 0.4
@@ -341,13 +342,13 @@ def test_mixed_reward_and_its_bound_by_hand():
         bonus=torch.full((3, 2), 0.8),
     )
     with torch.no_grad():
-        plain = a.reward(a.net(torch.cat([window.features, window.actions], -1)))
+        plain = a.learner.form(a.learner.net(torch.cat([window.features, window.actions], -1)))
     torch.testing.assert_close(a.rewards(window), 0.75 * plain + 0.25 * 0.8)
     # 0.75 * 0.4 + 0.25 * (0.6 + 1) / 2 = 0.5 a step, for ever: 0.5 / (1 - 0.9) = 5
     assert a.learner_inputs(torch.Generator())["target_bounds"] == pytest.approx((0.0, 5.0))
     # an expert row is worth 0.75 * r + 0.25 * its own score
     with torch.no_grad():
-        r = a.reward(a.net(a.pairs))[0]
+        r = a.learner.form(a.learner.net(a.pairs))[0]
     returns = a._expert_rows(50, torch.Generator().manual_seed(0))[2]
     found = sorted({round(float(x), 5) for x in returns})
     assert found == pytest.approx([float(0.75 * r + 0.25 * 0.6), float(0.75 * r + 0.25)], abs=1e-4)
@@ -372,7 +373,7 @@ def test_a_termination_costs_what_the_learner_sees_and_not_the_discriminators_sh
         bonus=torch.full((3, 1), 0.8),
     )
     with torch.no_grad():
-        plain = a.reward(a.net(torch.cat([window.features, window.actions], -1)))
+        plain = a.learner.form(a.learner.net(torch.cat([window.features, window.actions], -1)))
     expected = 0.75 * plain + 0.25 * 0.8
     # 0.5 a step as the learner sees the expert, for ever 5, of which a half
     expected[0] -= 2.5

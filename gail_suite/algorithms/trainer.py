@@ -1,0 +1,286 @@
+"""The life of a run, the same for every algorithm: begun or resumed, trained in its directory, left with its final policy.
+
+    RUN/config.json     what the run is made of              RUN/checkpoints/   what it resumes from
+    RUN/policy          the final policy, of a run that is neither stopped nor under way      RUN/reward   its learned reward
+
+An algorithm is a `Trainer` that builds a `Loop` from its config and what it was shown, whether that comes from files or from
+a checkpoint.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+from demos.trajectory import Demonstrations
+from gail_suite.learning.learned_reward import LearnedReward, save_reward
+from gail_suite.learning.pairs import Shown
+from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.runs.checkpoint import Saved, load_parts
+from gail_suite.runs.config import length, recorded
+from gail_suite.runs.runlog import (
+    RunLog,
+    forget_results,
+    read_run,
+    refuse_used,
+    stop_requested,
+    write_run_files,
+)
+
+HOMES = {
+    "bc": ("bc", "BC"),
+    "gail": ("gail", "GAIL"),
+    "gail on-policy": ("gail_onpolicy", "OnPolicyGAIL"),
+    "airl": ("airl", "AIRL"),
+    "expert": ("expert", "ExpertTrainer"),
+}
+"""Kind of run -> module and class of its trainer."""
+NO_END = 10**12
+"""From so many steps on, `total_steps` is how earlier versions noted a run that only the clock ended."""
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What training returns."""
+
+    policy: LearnedPolicy
+    """The learned policy."""
+    score: float | None
+    """Normalised score of the final policy, None without an evaluation or a reference."""
+    dir: Path | None
+    """The run directory."""
+    learned: LearnedReward | None = None
+    """The reward that was learned, of an algorithm that learns one."""
+
+    def reward(self) -> LearnedReward:
+        """The learned reward, to be saved with `save_reward` and used by any learner.
+
+        Raises:
+            ValueError: the algorithm learns none.
+        """
+        if self.learned is None:
+            raise ValueError("this run learned no reward: train GAIL or AIRL for one")
+        return self.learned
+
+
+class Loop(Protocol):
+    """What trains a policy step by step."""
+
+    @property
+    def steps(self) -> int:
+        """Steps taken."""
+
+    def train(self, total_steps: Any, log: RunLog | None, budget_s: float | None) -> None:
+        """Until `total_steps`, a signal, or `budget_s` seconds of wall clock."""
+
+    def policy(self) -> LearnedPolicy:
+        """The policy as it is."""
+
+    def load(self, saved: Saved) -> None:
+        """Continue from a checkpoint."""
+
+
+class Trainer(ABC, Generic[C]):
+    """A run of an algorithm.
+
+    Args:
+        env_id: environment.
+        config: constants of the algorithm.
+        seed: of everything random.
+        run_dir: where metrics, checkpoints and the final policy go; nothing is written without one.
+        device: cpu or cuda.
+    """
+
+    algo: ClassVar[str]
+    default_steps: ClassVar[int] = 1_000_000
+    loop: Loop
+
+    def __init__(self, env_id: str, config: C, seed: int, run_dir: str | Path | None, device: str) -> None:
+        self.env_id, self.config, self.seed, self.device = env_id, config, seed, device
+        self.run_dir = None if run_dir is None else Path(run_dir)
+        self.total_steps, self.fresh = self.default_steps, True
+
+    @classmethod
+    @abstractmethod
+    def defaults(cls) -> C:
+        """The config of a run that is told none."""
+
+    @classmethod
+    @abstractmethod
+    def _of_record(cls, record: Mapping[str, Any], saved: Saved, run_dir: Path, device: str) -> Self:
+        """The trainer as it was begun, from config.json and a checkpoint."""
+
+    @classmethod
+    def resume(cls, run_dir: str | Path, device: str = "cpu") -> Trainer[Any]:
+        """The run in `run_dir` at its newest checkpoint, by the trainer that it was begun with; needs nothing else.
+
+        Raises:
+            ValueError: no run, one of another algorithm than this class's, or no checkpoint.
+        """
+        run_dir = Path(run_dir)
+        record = read_run(run_dir)
+        kind = kind_of(record)
+        if getattr(cls, "algo", kind.algo) != kind.algo:
+            raise ValueError(f"{run_dir} is a run of {kind.algo}, not of {cls.algo}: resume it with gs.resume")
+        saved = load_parts(run_dir / "checkpoints")
+        trainer = kind._of_record(record, saved, run_dir, device)
+        trainer.total_steps = record["total_steps"] if record["total_steps"] < NO_END else kind.default_steps
+        trainer.fresh = False
+        trainer.loop.load(saved)
+        return trainer
+
+    def train(
+        self, total_steps: int | None = None, eval_episodes: int = 20, quiet: bool = True, budget_s: float | None = None
+    ) -> Run:
+        """Train to `total_steps`, those of the run so far or the default where not given, and evaluate the final policy.
+
+        Args:
+            total_steps: environment steps in all (gradient steps of BC).
+            eval_episodes: episodes of that evaluation; 0 for none.
+            quiet: show no progress.
+            budget_s: seconds of wall clock after which training ends all the same.
+        """
+        self.total_steps = length(total_steps, self.total_steps)
+        end = self._end(total_steps, budget_s)
+        with self.session(end, quiet) as log:
+            self._begin(log)
+            self.fresh = False
+            self.loop.train(end, log, budget_s)
+            policy, learned = self.policy(), copy.deepcopy(self.reward())
+            self._leave(policy, learned)
+            score = self._score(policy, eval_episodes)
+            self._scored(score, log)
+        return Run(policy, score, self.run_dir, learned)
+
+    @contextmanager
+    def session(self, end: int | None, quiet: bool) -> Iterator[RunLog | None]:
+        """The run's directory while training works there, locked and described; None for a run without one.
+
+        Raises:
+            ValueError: a new run in the directory of another.
+            RunLocked: another process is training there.
+        """
+        if self.run_dir is None:
+            yield None
+            return
+        if self.fresh:
+            refuse_used(self.run_dir)
+        with RunLog(self.run_dir, end, quiet) as log:
+            write_run_files(self.run_dir, self.record())
+            forget_results(self.run_dir)
+            if self.fresh:
+                self._keep(self.run_dir)
+            log.truncate_to(-1 if self.fresh else self.loop.steps)
+            yield log
+
+    def policy(self) -> LearnedPolicy:
+        """The policy as it is."""
+        return self.loop.policy()
+
+    def reward(self) -> LearnedReward | None:
+        """The learned reward as it is, None where the algorithm learns none."""
+        return None
+
+    def record(self) -> dict[str, Any]:
+        """What config.json holds."""
+        facts = {"algo": self.algo, "env_id": self.env_id, "seed": self.seed, "total_steps": self.total_steps}
+        return facts | {"config": dataclasses.asdict(self.config)}  # type: ignore[call-overload]
+
+    def provenance(self) -> dict[str, Any]:
+        """What a reward says of where it comes from."""
+        return {"env_id": self.env_id, "algo": self.algo, "seed": self.seed, "env_steps": self.loop.steps}
+
+    def _end(self, total_steps: int | None, budget_s: float | None) -> int | None:
+        """The step at which training ends, None where only the clock ends it."""
+        return self.total_steps
+
+    def _keep(self, run_dir: Path) -> None:
+        """Copies into the directory of a new run what resuming needs beside config and checkpoints."""
+
+    def _begin(self, log: RunLog | None) -> None:
+        """What comes before the loop, in a new run and when it is resumed."""
+
+    def _leave(self, policy: LearnedPolicy, learned: LearnedReward | None) -> None:
+        """Writes the policy and the reward of a run that was not stopped; those of a stopped one are in its checkpoint."""
+        if self.run_dir is None or stop_requested():
+            return
+        if learned is not None:
+            save_reward(learned, self.run_dir / "reward")
+        policy.save(self.run_dir / "policy")
+
+    def _score(self, policy: LearnedPolicy, episodes: int) -> float | None:
+        from gail_suite.showing.evaluation import evaluate
+
+        return evaluate(policy, self.env_id, n_episodes=episodes).score if episodes else None
+
+    def _scored(self, score: float | None, log: RunLog | None) -> None:
+        """What follows the evaluation of the final policy."""
+
+
+class Imitator(Trainer[C]):
+    """A run that imitates demonstrations.
+
+    Args:
+        demonstrations: what to imitate; a resumed run has it from its checkpoint, in the learner's units.
+
+    The others are those of `Trainer`; without a config it takes the defaults.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        demonstrations: Demonstrations | Shown,
+        config: C | None = None,
+        seed: int = 0,
+        run_dir: str | Path | None = None,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(env_id, self.defaults() if config is None else config, seed, run_dir, device)
+        self.shown = demonstrations if isinstance(demonstrations, Shown) else Shown.of(env_id, demonstrations)
+        self.loop = self._build()
+
+    @abstractmethod
+    def _build(self) -> Loop:
+        """The loop of a run that imitates `self.shown`."""
+
+    @classmethod
+    def _of_record(cls, record: Mapping[str, Any], saved: Saved, run_dir: Path, device: str) -> Self:
+        shown = Shown.saved(saved.parts, record["demos"])
+        return cls(record["env_id"], shown, cls._recorded(record, run_dir), record["seed"], run_dir, device)
+
+    @classmethod
+    def _recorded(cls, record: Mapping[str, Any], run_dir: Path) -> C:
+        """The config that a run was begun with."""
+        return recorded(cls.defaults(), record["config"])
+
+    @property
+    def demo_meta(self) -> dict[str, Any]:
+        """Provenance of the demonstrations."""
+        return dict(self.shown.meta)
+
+    def record(self) -> dict[str, Any]:
+        return super().record() | {"demos": self.demo_meta, "n_pairs": len(self.shown.expert)}
+
+
+def kind_of(record: Mapping[str, Any]) -> type[Trainer[Any]]:
+    """The trainer of a run, from what config.json says; ValueError for an algorithm of another version."""
+    algo = record["algo"]
+    module, name = HOMES.get(
+        f"{algo} on-policy" if algo == "gail" and "learner" in record["config"] else algo, ("", "")
+    )
+    if not module:
+        raise ValueError(f"the run was begun by another version of gail-suite: it trains {algo!r}")
+    return getattr(importlib.import_module(f"gail_suite.algorithms.{module}"), name)
+
+
+def resume(run_dir: str | Path, device: str = "cpu") -> Trainer[Any]:
+    """The run in `run_dir`, whatever it trains, at its newest checkpoint; errors as for `Trainer.resume`."""
+    return Trainer.resume(run_dir, device)

@@ -1,0 +1,58 @@
+"""Runs, priors and demonstrations written at commit a17ba61 load, evaluate to what they did, and resume to their end."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import demos
+import envs
+import gail_suite as gs
+from gail_suite.algorithms.trainer import kind_of
+from gail_suite.priors import load_prior
+from gail_suite.runs.runlog import read_run
+
+OLD = Path(__file__).parent / "fixtures/a17ba61"
+EXPECTED = json.loads((OLD / "expected.json").read_text())
+RUNS = sorted(EXPECTED["runs"])
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_an_old_run_acts_and_evaluates_as_it_did(name: str) -> None:
+    policy, expected = gs.load_policy(OLD / name), EXPECTED["runs"][name]
+    actions = policy.predict(np.array(EXPECTED["obs"], np.float32), deterministic=True)[0]
+    np.testing.assert_allclose(actions, expected["actions"], atol=1e-5)
+    found = gs.evaluate(policy, envs.TOY_ID, n_episodes=len(expected["returns"]))
+    np.testing.assert_allclose(found.returns, expected["returns"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if name != "run-bc"])
+def test_an_old_run_resumes_to_its_end(name: str, tmp_path: Path) -> None:
+    run_dir = Path(shutil.copytree(OLD / name, tmp_path / name))
+    record = read_run(run_dir)
+    trainer = gs.resume(run_dir)
+    assert type(trainer) is kind_of(record) and (trainer.env_id, trainer.seed) == (envs.TOY_ID, 0)
+    assert trainer.total_steps == record["total_steps"]
+    run = trainer.train(eval_episodes=0)
+    assert trainer.loop.steps >= record["total_steps"]
+    again = gs.load_policy(run_dir)
+    assert all(np.array_equal(run.policy.tensors[k], again.tensors[k]) for k in again.tensors)
+    gs.resume(run_dir)  # and what it wrote is read again
+
+
+def test_an_old_run_of_bc_is_not_resumed() -> None:
+    with pytest.raises(ValueError, match="no checkpoint"):
+        gs.resume(OLD / "run-bc")
+
+
+@pytest.mark.parametrize("name", ["prior-behaviour", "prior-start", "prior-typicality"])
+def test_an_old_prior_loads(name: str) -> None:
+    prior = load_prior(OLD / name)
+    assert (prior.use, prior.env_id) == (name.removeprefix("prior-"), envs.TOY_ID)
+
+
+def test_old_demonstrations_load_and_verify() -> None:
+    shown = demos.load(OLD / "demos")
+    assert (len(shown), shown.n_pairs) == (3, 300) and demos.verify(OLD / "demos").ok
