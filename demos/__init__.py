@@ -6,6 +6,7 @@ from demos.imitation_format import from_imitation, to_imitation
 from demos.interchange import from_minari, to_minari
 from demos.policy import MlpPolicy
 from demos.record import record
+from demos.sets import merge
 from demos.store import load
 from demos.trajectory import Demonstrations, Trajectory
 from demos.verify import Report, verify
@@ -22,6 +23,7 @@ __all__ = [
     "from_minari",
     "from_npz",
     "load",
+    "merge",
     "record",
     "to_imitation",
     "to_minari",

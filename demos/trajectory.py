@@ -238,8 +238,39 @@ class Demonstrations(Sequence[Trajectory]):
 
         return save(self, path)
 
+    def where(self, keep: Sequence[bool] | np.ndarray, **why: Any) -> Demonstrations:
+        """The trajectories for which `keep` (n,) is true; `why` goes to meta["filter"].
+
+        Raises:
+            ValueError: another number of answers than of trajectories, or none is kept.
+        """
+        answers = np.asarray(keep, bool)
+        if answers.shape != (len(self),):
+            raise ValueError(f"{answers.shape} answers for {len(self)} trajectories: give one for each")
+        if not answers.any():
+            raise ValueError(f"none of the {len(self)} trajectories is kept: ask for less")
+        return self.chosen(np.flatnonzero(answers).tolist(), **({"filter": why} if why else {}))
+
+    def split(self, fraction: float, seed: int = 0) -> tuple[Demonstrations, Demonstrations]:
+        """A seeded draw of a fraction of the trajectories, and the others (see demos.sets)."""
+        from demos.sets import split
+
+        return split(self, fraction, seed)
+
+    def __add__(self, other: Demonstrations) -> Demonstrations:
+        """The trajectories of both; ValueError for other environments or physics (see demos.sets.merge)."""
+        from demos.sets import merge
+
+        return merge([self, other]) if isinstance(other, Demonstrations) else NotImplemented
+
     def chosen(self, indices: Sequence[int], **meta: Any) -> Demonstrations:
-        """The trajectories of these numbers, in this order, subsampled as they are; `meta` is added to theirs."""
+        """The trajectories of these numbers, in this order, subsampled as they are; `meta` is added to theirs.
+
+        meta["episodes"] are their numbers in the data that was recorded or loaded first.
+        """
+        numbers = self.meta.get("episodes", range(len(self)))
+        if list(indices) != list(range(len(self))):
+            meta["episodes"] = [numbers[i] for i in indices]
         return Demonstrations(
             tuple(self.trajectories[i] for i in indices),
             {**self.meta, **meta},

@@ -32,6 +32,9 @@ VERBS = {
     "data verify": ("data:verify", "Check every file, digest and value of a folder of demonstrations."),
     "data import": ("data:import_", "Turn Minari, imitation, D4RL or .npz data into a folder of demonstrations."),
     "data export": ("data:export", "Write demonstrations in the format of Minari or imitation."),
+    "data merge": ("data:merge", "Put folders of demonstrations together."),
+    "data filter": ("data:filter_", "Keep the episodes that meet conditions: return, length, typicality."),
+    "data split": ("data:split", "Divide the episodes into two folders that share none."),
     "prior fit": ("prior:fit", "Fit a generative model to demonstrations as a prior for policies."),
     "prior score": ("prior:score", "Rank trajectories by how typical a prior finds them."),
     "gen fit": ("gen:fit", "Fit a generative model to images or vectors."),
@@ -46,7 +49,7 @@ VERBS = {
 GROUPS = {
     "train": "Learn a policy from demonstrations.",
     "expert": "Bundled experts, and training of new ones.",
-    "data": "Look at, check and exchange demonstrations.",
+    "data": "Look at, check, exchange and combine demonstrations.",
     "prior": "Generative models of an expert as priors for policies.",
     "gen": "Generative models: fit, sample, repair, measure.",
 }

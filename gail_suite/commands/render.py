@@ -16,8 +16,9 @@ def render(
     *,
     env: Env = None,
     out: Path | None = None,
-    frames: Annotated[int, Parameter(name=["--frames", "-n"])] = 300,
+    frames: Annotated[int | None, Parameter(name=["--frames", "-n"])] = None,
     compare: str | None = None,
+    episode: int | None = None,
     renderer: Literal["auto", "egl", "raycast"] = "auto",
     seed: int = 0,
     width: int = 480,
@@ -27,16 +28,18 @@ def render(
     trust: Trust = False,
     output: Output = DEFAULT,
 ) -> None:
-    """Film a policy into an .mp4 or .gif, or write its frames into an .npz that `gail-suite gen fit` reads.
+    """Film a policy, or a recorded episode, into an .mp4 or .gif, or write its frames into an .npz that `gail-suite gen fit` reads.
 
     Parameters
     ----------
     out
         The file; by default video.mp4 in the run directory.
     frames
-        Number of frames.
+        Number of frames; by default 300 of a policy, the whole of a recorded episode.
     compare
         Another policy, filmed on the left: "bundled", a run directory, a policy folder or an SB3 zip.
+    episode
+        Film this episode of a folder of demonstrations, given in the place of the policy, from its recorded states.
     renderer
         auto takes EGL where it works on a GPU, and casts rays elsewhere (no OpenGL needed).
     seed
@@ -50,8 +53,15 @@ def render(
     overlay
         Write task, policy, step and return into the picture.
     """
+    if episode is not None:
+        if compare is not None or env is not None:
+            raise ValueError("a recorded episode knows its environment and stands alone: leave out --env and --compare")
+        _recorded(Path(policy), episode, out, frames, renderer, width, height, fps, overlay, output)
+        return
+    from gail_suite.showing.video import N_FRAMES
     from gail_suite.showing.video import render as film
 
+    frames = N_FRAMES if frames is None else frames
     actor, env_id = find_policy(policy, env, trust)
     other = find_policy(compare, env_id, trust)[0] if compare else None
     is_run = (Path(policy) / "config.json").is_file()
@@ -76,4 +86,28 @@ def render(
         following = command("gen", "fit", "VAE", target)
     output.result(
         {"path": str(target), "env_id": env_id, "n_frames": frames}, f"{target}: {frames} frames", [following]
+    )
+
+
+def _recorded(
+    path: Path,
+    episode: int,
+    out: Path | None,
+    frames: int | None,
+    renderer: str,
+    width: int,
+    height: int,
+    fps: int | None,
+    overlay: bool,
+    output: Output,
+) -> None:
+    import demos
+    from gail_suite.showing.replay import render_episode
+
+    shown = demos.load(path)
+    target = out or Path(f"episode_{episode}.mp4")
+    render_episode(shown, episode, target, frames, renderer, width, height, fps, overlay)
+    text = f"{target}: episode {episode} of {len(shown)}, {len(shown[episode])} steps"
+    output.result(
+        {"path": str(target), "env_id": shown.env_id, "episode": episode}, text, [command("data", "show", path)]
     )

@@ -20,6 +20,8 @@ from gail_suite.showing.egl import EglRenderer, egl_probe
 from gail_suite.showing.raycast import RayCaster, View
 
 MAX_FPS = 40
+N_FRAMES = 300
+"""Frames of a film of a policy, unless another number is asked for."""
 AZIMUTH, ELEVATION = 110.0, -20.0
 
 
@@ -39,7 +41,7 @@ def render(
     policy: Any,
     env_id: str,
     path: str | Path,
-    n_frames: int = 300,
+    n_frames: int = N_FRAMES,
     renderer: Literal["auto", "egl", "raycast"] = "auto",
     seed: int = 0,
     compare: Any = None,
@@ -58,7 +60,7 @@ def render(
     ValueError for an unknown suffix or renderer, a size that is not even, or an environment that cannot be drawn.
     """
     path = Path(path)
-    _check(path, n_frames, width, height)
+    check_film(path, n_frames, width, height)
     check_seed(seed)
     if fps is not None and fps < 1:
         raise ValueError(f"fps is {fps}; at least one frame a second is needed")
@@ -70,12 +72,12 @@ def render(
             stage = Stage(env_id, actor, name, renderer, seed, width, height, overlay)
             stages.append(stack.enter_context(closing(stage)))
         frames = (np.concatenate(row, axis=1) for row in zip(*(s.frames(n_frames) for s in stages), strict=True))
-        _write(path, frames, fps or stages[0].fps)
+        write_film(path, frames, fps or stages[0].fps)
     return path
 
 
 class Stage:
-    """One policy in one environment in front of one camera."""
+    """One policy, or a recorded episode, in one environment in front of one camera."""
 
     def __init__(
         self,
@@ -91,40 +93,55 @@ class Stage:
         self._policy, self._seed = policy, seed
         self._label = f"{env_id}   {label}" if overlay else None
         self._size = width, height
-        self._env, self._draw = _open(env_id, renderer, width, height)
-        rate = int(self._env.metadata.get("render_fps", 30))
-        self._stride = -(-rate // MAX_FPS)
-        self.fps = max(1, round(rate / self._stride))
+        self.env, self._draw = _open(env_id, renderer, width, height)
+        self._limit = getattr(self.env.spec, "max_episode_steps", None)
+        self._stride, self.fps = speed(self.env)
 
     def frames(self, n_frames: int) -> Iterator[np.ndarray]:
         """Frames (height, width, 3) of episode after episode."""
         step, total, done, state, start, obs = 0, 0.0, True, None, np.ones(1, bool), np.zeros(0)
         for frame in range(n_frames * self._stride):
             if done:
-                obs, _ = self._env.reset(seed=self._seed)
-                self._camera = Camera(self._env)
+                obs, _ = self.env.reset(seed=self._seed)
+                self._camera = Camera(self.env)
                 self._seed += 1
                 step, total, state, start = 0, 0.0, None, np.ones(1, bool)
             if frame % self._stride == 0:
                 yield self._frame(step, total)
             action, state = self._policy.predict(obs[None], state=state, episode_start=start, deterministic=True)
-            obs, reward, terminated, truncated, _ = self._env.step(action[0])
+            obs, reward, terminated, truncated, _ = self.env.step(action[0])
             step, total, done, start = step + 1, total + float(reward), terminated or truncated, np.zeros(1, bool)
+
+    def show(self, states: Iterator[None], totals: np.ndarray, length: int) -> Iterator[np.ndarray]:
+        """Frames of an episode of `length` steps: `states` puts the environment where it is at each step, `totals` are returns."""
+        self._limit = length
+        for step, _ in enumerate(states):
+            if step == 0:
+                self._camera = Camera(self.env)
+            if step % self._stride == 0:
+                yield self._frame(step, float(totals[step]))
 
     def _frame(self, step: int, total: float) -> np.ndarray:
         if self._draw is None:
-            image = Image.fromarray(self._env.render()).convert("RGB").resize(self._size)
+            image = Image.fromarray(self.env.render()).convert("RGB").resize(self._size)
         else:
-            image = Image.fromarray(self._draw.render(self._env.unwrapped.data, self._camera.view()))
+            image = Image.fromarray(self._draw.render(self.env.unwrapped.data, self._camera.view()))
         if self._label is not None:
-            _caption(image, self._label, f"step {step}   return {total:.0f}")
+            _caption(image, self._label, f"step {step}{f'/{self._limit}' if self._limit else ''}   return {total:.0f}")
         return np.asarray(image)
 
     def close(self) -> None:
         """Free the environment and the renderer."""
         if self._draw is not None:
             self._draw.close()
-        self._env.close()
+        self.env.close()
+
+
+def speed(env: Any) -> tuple[int, int]:
+    """Steps from one frame to the next, and frames a second, at the speed of the simulation."""
+    rate = int(env.metadata.get("render_fps", 30))
+    stride = -(-rate // MAX_FPS)
+    return stride, max(1, round(rate / stride))
 
 
 class Camera:
@@ -183,7 +200,8 @@ def check_filmable(env_id: str) -> None:
             raise ValueError(f"{env_id} is not a MuJoCo task and offers no rgb_array pictures, so it cannot be filmed")
 
 
-def _check(path: Path, n_frames: int, width: int, height: int) -> None:
+def check_film(path: Path, n_frames: int, width: int, height: int) -> None:
+    """ValueError for a suffix, a number of frames or a size that no film can have."""
     if path.suffix.lower() not in WRITERS:
         raise ValueError(f"{path} is neither .mp4 nor .gif nor .npz: give the video, or the frames, one of these names")
     if n_frames < 1:
@@ -206,7 +224,7 @@ def _caption(image: Image.Image, left: str, right: str) -> None:
     draw.text((image.width - size // 2, size), right, (255, 255, 255), font, anchor="rm")
 
 
-def _write(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
+def write_film(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
     """Encode under a temporary name, then rename: a video that is there is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.tmp-{secrets.token_hex(4)}{path.suffix.lower()}")

@@ -31,7 +31,7 @@ def test_arrays_are_float32_and_read_only():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"obs": np.zeros((2, 3))}, "has 2 observations, 2 actions, 2 rewards: T >= 1 actions need T + 1 observations"),
+        ({"obs": np.zeros((2, 3))}, "has 2 observations, 2 actions, 2 rewards: T >= 1 steps need T + 1 observations"),
         ({"rews": np.zeros(3)}, "has 3 observations, 2 actions, 3 rewards"),
         ({"obs": np.zeros((1, 3)), "acts": np.zeros((0, 1)), "rews": []}, "has 1 observations, 0 actions, 0 rewards"),
         ({"acts": np.zeros(2)}, "trajectory acts has shape (2,): it must have 2 dimensions"),

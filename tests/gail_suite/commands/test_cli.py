@@ -25,19 +25,6 @@ SMALL = ("--set", "bc.steps=100", "--set", "sac.burn_in=20", "--set", "loop.capa
 Shell = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
-    """Run the program in this process: (status, standard output, standard error)."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Demonstrations of the toy in a folder whose name has a space."""

@@ -10,17 +10,23 @@ from cyclopts import Parameter
 from gail_suite.commands.common import DEFAULT, Output, command
 
 
-def show(path: Path, *, output: Output = DEFAULT) -> None:
+def show(path: Path, *, plot: Path | None = None, output: Output = DEFAULT) -> None:
     """Summarise a folder of demonstrations.
 
     Parameters
     ----------
     path
         Folder of demonstrations.
+    plot
+        Draw returns, lengths, ranges and coverage: a page (.html), or a picture (.png).
     """
     import demos
 
     d = demos.load(path)
+    if plot is not None:
+        from gail_suite.showing.dataset import draw
+
+        draw(d, plot)
     values = {
         "path": str(path),
         "env_id": d.env_id,
@@ -32,11 +38,14 @@ def show(path: Path, *, output: Output = DEFAULT) -> None:
         "terminated": sum(t.terminated for t in d),
         "obs_dim": d[0].widths[0],
         "act_dim": d[0].widths[1],
+        **({"plot": str(plot)} if plot is not None else {}),
         "meta": d.meta,
     }
     lines = [f"{name:<12} {value}" for name, value in values.items() if name != "meta"]
     lines += [f"{name:<12} {d.meta[name]}" for name in ("deterministic", "seed", "versions") if name in d.meta]
-    output.result(values, "\n".join(lines), [command("train", "gail", "--demos", path)])
+    output.result(
+        values, "\n".join(lines), [command("render", path, "--episode", 0), command("train", "gail", "--demos", path)]
+    )
 
 
 def verify(path: Path, *, output: Output = DEFAULT) -> None:

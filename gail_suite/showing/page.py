@@ -1,0 +1,104 @@
+"""Pages that need nothing but a browser: one file, no script, no network, and as readable on a phone as on a desk."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from demos.files import write_atomic
+
+POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:1.5rem auto;padding:0 1rem;color:#1c2733}
+h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}img,video{display:block;width:100%;height:auto}
+.wide{overflow-x:auto}table{border-collapse:collapse;margin:.5rem 0}td,th{padding:.25rem .7rem .25rem 0;text-align:left;
+border-bottom:1px solid #dde3ea;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:.5rem 1rem}figure{margin:0}
+figcaption,.note{color:#52606d;font-size:.9rem}video{max-width:60rem}pre{background:#f4f6f8;padding:.8rem;overflow:auto}
+summary{cursor:pointer;font-weight:600;margin-top:1.5rem}"""
+
+
+def write_page(path: Path, title: str, parts: Iterable[str]) -> Path:
+    """Writes a page of `parts` (HTML) under a heading."""
+    head = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title>"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head><body>'
+    )
+    body = "\n".join([f"<h1>{html.escape(title)}</h1>", *parts])
+    write_atomic(path, f"{head}{body}</body></html>\n".encode())
+    return path
+
+
+def rows_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table with a heading line; numbers stand at the right."""
+    body = [_row("td", row) for row in rows]
+    return f'<div class="wide"><table>{_row("th", header)}{"".join(body)}</table></div>'
+
+
+def facts_table(values: dict[str, Any]) -> str:
+    """Names and values, a line each."""
+    lines = (
+        f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(cell(value))}</td></tr>"
+        for name, value in values.items()
+    )
+    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+
+
+def figures(pictures: Iterable[tuple[str, bytes]]) -> str:
+    """PNG pictures with their captions, as many beside each other as the width allows."""
+    shown = (
+        f'<figure><img alt="{html.escape(caption)}" src="{data_uri(picture, "image/png")}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        for caption, picture in pictures
+    )
+    return f'<div class="figures">{"".join(shown)}</div>'
+
+
+def folded(summary: str, content: str) -> str:
+    """`content` (HTML) behind a line that opens it."""
+    return f"<details><summary>{html.escape(summary)}</summary>{content}</details>"
+
+
+def note(text: str) -> str:
+    """A small line of text."""
+    return f'<p class="note">{html.escape(text)}</p>'
+
+
+def cell(value: Any) -> str:
+    """A value as short text."""
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """A file's content as an address inside the page."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def axes_of(width: float, height: float) -> tuple[Any, Any]:
+    """A new figure in inches that no window system has to draw, and its axes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def png(figure: Any) -> bytes:
+    """A figure as a picture file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()
+
+
+def _row(tag: str, cells: Sequence[Any]) -> str:
+    def one(value: Any) -> str:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return f"<{tag}{' class=n' * number}>{html.escape(cell(value))}</{tag}>"
+
+    return f"<tr>{''.join(map(one, cells))}</tr>"

@@ -1,0 +1,88 @@
+"""A recorded episode as a film: the simulation is put into each recorded state, so no policy is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from demos.trajectory import Demonstrations, Trajectory
+from gail_suite.showing.video import Stage, check_film, write_film
+
+TOLERANCE = 1e-3
+"""How far a replayed observation may lie from the recorded one."""
+
+
+def render_episode(
+    demonstrations: Demonstrations,
+    episode: int,
+    path: str | Path,
+    n_frames: int | None = None,
+    renderer: str = "auto",
+    width: int = 480,
+    height: int = 360,
+    fps: int | None = None,
+    overlay: bool = True,
+) -> Path:
+    """Films one recorded episode, or its first `n_frames` frames, into an .mp4, .gif or .npz.
+
+    A MuJoCo task is put into the positions and velocities that its observations show; the place on the plane, which they
+    leave out, is the sum of the root's velocities. Other tasks repeat the recorded actions from the recorded seed.
+
+    Raises:
+        ValueError: no such episode, or a task that can neither be put into a state nor be repeated.
+    """
+    path = Path(path)
+    if not -len(demonstrations) <= episode < len(demonstrations):
+        raise ValueError(f"there is no episode {episode}: choose 0 to {len(demonstrations) - 1}")
+    t = demonstrations[episode]
+    check_film(path, n_frames or 1, width, height)
+    label = f"episode {episode % len(demonstrations)}"
+    stage = Stage(demonstrations.env_id, None, label, renderer, t.seed or 0, width, height, overlay)
+    with closing(stage):
+        pictures = stage.show(_states(stage.env, t), np.cumsum([0.0, *t.rews]), len(t))
+        write_film(path, (p for p, _ in zip(pictures, range(n_frames or len(t.obs)), strict=False)), fps or stage.fps)
+    return path
+
+
+def _states(env: Any, t: Trajectory) -> Iterator[None]:
+    """The environment in one recorded state after the other."""
+    inner = env.unwrapped
+    parts = getattr(inner, "observation_structure", None) or {}
+    known = isinstance(getattr(inner, "model", None), mujoco.MjModel) and {"qpos", "qvel"} <= parts.keys()
+    return _put(env, t, parts) if known else _repeat(env, t)
+
+
+def _put(env: Any, t: Trajectory, parts: dict[str, int]) -> Iterator[None]:
+    inner = env.unwrapped
+    env.reset(seed=t.seed or 0)
+    skipped = len(inner.init_qpos) - parts["qpos"]
+    qpos, qvel = np.split(t.obs[:, : parts["qpos"] + parts["qvel"]].astype(np.float64), [parts["qpos"]], axis=1)
+    place = np.concatenate([np.zeros((1, skipped)), np.cumsum(qvel[:-1, :skipped] * inner.dt, axis=0)])
+    for where, position, velocity in zip(place, qpos, qvel, strict=True):
+        full = np.concatenate([where, position])
+        mujoco.mj_normalizeQuat(inner.model, full)
+        inner.set_state(full, velocity)
+        yield
+
+
+def _repeat(env: Any, t: Trajectory) -> Iterator[None]:
+    if t.acts is None or t.seed is None:
+        raise ValueError(
+            "this task cannot be put into a recorded state, and to repeat the episode its actions and its seed are "
+            "needed: record it again with both"
+        )
+    obs, _ = env.reset(seed=t.seed)
+    for step, recorded in enumerate(t.obs):
+        if (away := float(np.abs(np.ravel(obs) - recorded).max())) > TOLERANCE:
+            raise ValueError(
+                f"repeated, the episode is {away:.3g} away from its record at step {step}: the environment here is "
+                "another one, or random in more than its seed"
+            )
+        yield
+        if step < len(t):
+            obs, *_ = env.step(t.acts[step])

@@ -1,0 +1,94 @@
+"""`gail-suite data`: sets of demonstrations on the command line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import demos
+from demos import Demonstrations, Trajectory
+
+Shell = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five episodes with returns 0 to 4 and lengths 10 to 14; what the last does is not what the others do."""
+    rng = np.random.default_rng(0)
+    shown = [
+        Trajectory(
+            rng.normal(5 * (i == 4), 0.1, (n + 1, 3)), rng.normal(0, 0.1, (n, 2)), np.full(n, i / n), True, False, i
+        )
+        for i, n in enumerate(range(10, 15))
+    ]
+    return Demonstrations(tuple(shown), {"env_id": "gail_suite/PointToy-v0", "seed": 0}).save(tmp_path / "d")
+
+
+def test_sets_are_filtered(folder: Path, tmp_path: Path, shell: Shell) -> None:
+    def kept(*conditions: object) -> list[int]:
+        out = tmp_path / "-".join(map(str, conditions)).replace("/", "")
+        status, _, err = shell("data", "filter", folder, "--out", out, *conditions)
+        assert status == 0, err
+        return demos.load(out).meta.get("episodes", [0, 1, 2, 3, 4])
+
+    assert kept("--min-return", 0.5, "--max-return", 2.5) == [1, 2]
+    assert kept("--min-length", 12) == [2, 3, 4] and kept("--max-length", 10) == [0]
+    assert kept("--best", 2) == [3, 4] and kept("--best", 9) == [0, 1, 2, 3, 4]
+    assert kept("--typical") == [0, 1, 2, 3]
+    assert kept("--min-typicality", 0.01, "--min-return", 2) == [2, 3]
+    assert demos.load(tmp_path / "--best-2").meta["filter"] == {"best": 2}
+    for words, message in (
+        ((), "filter by what?"),
+        (("--min-return", 99), "none of the 5 trajectories is kept"),
+        (("--best", 0), "--best 0 keeps nothing"),
+        (("--best", 1, "--prior", "p"), "--prior judges typicality"),
+    ):
+        status, _, err = shell("data", "filter", folder, "--out", tmp_path / "none", *words)
+        assert status == 1 and message in err
+    assert not (tmp_path / "none").exists()
+
+
+def test_sets_are_split_and_merged_again(folder: Path, tmp_path: Path, shell: Shell) -> None:
+    status, out, _ = shell("data", "split", folder, "--out", tmp_path / "two", "--fraction", 0.6, "--json")
+    assert status == 0 and [json.loads(out)[name]["n_episodes"] for name in ("train", "test")] == [3, 2]
+    parts = [tmp_path / "two" / name for name in ("train", "test")]
+    status, out, _ = shell("data", "merge", *parts, folder, "--out", tmp_path / "all", "--json")
+    assert status == 0 and json.loads(out)["repeated"] == 5
+    assert sorted(demos.load(tmp_path / "all").returns.round(3)) == [0, 1, 2, 3, 4]
+    assert demos.verify(tmp_path / "all").ok
+    status, _, err = shell("data", "merge", *parts, "--out", tmp_path / "all")
+    assert status == 1 and "exists already" in err
+
+
+def test_a_set_is_drawn(folder: Path, tmp_path: Path, shell: Shell) -> None:
+    status, out, _ = shell("data", "show", folder, "--plot", tmp_path / "d.html", "--json")
+    assert status == 0 and json.loads(out)["plot"] == str(tmp_path / "d.html")
+    assert "5 terminated" in (tmp_path / "d.html").read_text()
+
+
+def test_a_recorded_episode_is_filmed_without_a_policy(tmp_path: Path, shell: Shell) -> None:
+    shell("record", "--env", "Ant-v5", "-n", 1, "--num-envs", 1, "--out", tmp_path / "a", "-q")
+    demos.load(tmp_path / "a").observations_only().save(tmp_path / "seen")
+    words = (
+        "render",
+        tmp_path / "seen",
+        "--episode",
+        0,
+        "-n",
+        2,
+        "--renderer",
+        "raycast",
+        "--width",
+        64,
+        "--height",
+        64,
+    )
+    status, out, err = shell(*words, "--out", tmp_path / "x.gif")
+    assert status == 0 and "episode 0 of 1, 1000 steps" in out, err
+    assert (tmp_path / "x.gif").stat().st_size > 100
+    status, _, err = shell(*words, "--compare", "bundled")
+    assert status == 1 and "leave out --env and --compare" in err
+    status, _, err = shell("render", tmp_path / "seen", "--episode", 7)
+    assert status == 1 and "there is no episode 7" in err
