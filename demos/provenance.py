@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from contextlib import closing
 from importlib.metadata import version
 from typing import Any
 
@@ -21,19 +20,18 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **packages}
 
 
-def environment(env_id: str, env_kwargs: dict[str, Any] | None = None) -> dict[str, Any]:
+def environment(task: str) -> dict[str, Any]:
     """Environment, its widths, versions and physics fingerprint on this machine."""
     import envs  # brings torch with it, so not before it is needed
 
-    with closing(envs.make(env_id, **(env_kwargs or {}))) as env:
-        (obs_dim,), (act_dim,) = env.observation_space.shape or (), env.action_space.shape or ()
+    spec, (env_id, env_kwargs) = envs.spec(task), envs.parts(task)
     return {
         "env_id": env_id,
-        "env_kwargs": env_kwargs or {},
-        "obs_dim": obs_dim,
-        "act_dim": act_dim,
+        "env_kwargs": env_kwargs,
+        "obs_dim": spec.obs_dim,
+        "act_dim": spec.act_dim,
         "versions": versions(),
-        "physics_fingerprint": envs.physics_fingerprint(env_id),
+        "physics_fingerprint": envs.physics_fingerprint(task),
     }
 
 
@@ -63,12 +61,13 @@ def physics_mismatch(meta: dict[str, Any]) -> str | None:
         return None
     import envs
 
+    task = envs.named(meta["env_id"], meta.get("env_kwargs"))
     try:
-        here = envs.physics_fingerprint(meta["env_id"])
+        # before tasks had names with arguments, that of the id alone was noted
+        if recorded in (envs.physics_fingerprint(task), envs.physics_fingerprint(meta["env_id"])):
+            return None
     except ValueError as error:
         return f"the physics of the demonstrations cannot be checked here: {error}"
-    if here == recorded:
-        return None
     there, now = (_named(v) for v in (meta.get("versions", {}), versions()))
     return (
         f"the demonstrations were recorded with other physics of {meta['env_id']} ({there}) than this machine's "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,10 +15,13 @@ from demos.provenance import environment, identity
 from demos.store import load, open_for_writing
 from demos.trajectory import Demonstrations, Trajectory
 
+if TYPE_CHECKING:
+    from envs.names import Task
+
 
 def record(
     policy: Any,
-    env_id: str,
+    env_id: Task,
     n_episodes: int = 10,
     seed: int = 0,
     n_envs: int = 8,
@@ -37,12 +40,20 @@ def record(
     `progress(episode, trajectory)` is called for each episode recorded. With `actions` False only observations are kept.
 
     Raises:
-        ValueError: n_episodes or n_envs < 1, an unknown environment, an action that is not finite, or `out` holds other
+        ValueError: n_episodes or n_envs < 1, an unknown environment, or one without a time limit, an action that is not finite, or `out` holds other
             demonstrations.
     """
+    import envs
+
     if n_episodes < 1 or n_envs < 1:
         raise ValueError(f"cannot record {n_episodes} episodes in {n_envs} environments: ask for at least 1 of each")
-    meta = {**environment(env_id, env_kwargs), "expert": identity(policy), "deterministic": deterministic, "seed": seed}
+    task = envs.named(env_id, env_kwargs)
+    if envs.spec(task).horizon is None:
+        raise ValueError(
+            f"{task} has no time limit, so an episode may never end: give --max-episode-steps N (max_episode_steps=N), "
+            "or register it with one"
+        )
+    meta = {**environment(task), "expert": identity(policy), "deterministic": deterministic, "seed": seed}
     if not actions:
         meta["observations_only"] = True
     waves = [range(first, min(first + n_envs, n_episodes)) for first in range(0, n_episodes, n_envs)]
@@ -52,7 +63,7 @@ def record(
             if all(episode in done for episode in wave):
                 continue
             # an unfinished wave is run whole, so that a resumed recording equals an undisturbed one
-            for episode, trajectory in _wave(wave, policy, env_id, seed, deterministic, env_kwargs or {}):
+            for episode, trajectory in _wave(wave, policy, task, seed, deterministic):
                 if episode not in done:
                     yield episode, trajectory if actions else replace(trajectory, acts=None)
                     if progress:
@@ -68,15 +79,13 @@ def record(
     return load(out)[:n_episodes]
 
 
-def _wave(
-    episodes: range, policy: Any, env_id: str, seed: int, deterministic: bool, env_kwargs: dict[str, Any]
-) -> Iterator[tuple[int, Trajectory]]:
+def _wave(episodes: range, policy: Any, task: str, seed: int, deterministic: bool) -> Iterator[tuple[int, Trajectory]]:
     """The first episode of each environment, as it ends; environments that are through idle until all are."""
     import envs
 
     seeds = [seed + episode for episode in episodes]
     n = len(episodes)
-    with closing(envs.make_vec(env_id, n, seeds[0], **env_kwargs)) as venv, _seeded_noise(policy, seeds, deterministic):
+    with closing(envs.make_vec(task, n, seeds[0])) as venv, _seeded_noise(policy, seeds, deterministic):
         obs: Any = venv.reset()
         state, starts, running = None, np.ones(n, bool), set(range(n))
         frames: tuple[list[np.ndarray], ...] = [obs.astype(np.float32)], [], []

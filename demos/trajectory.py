@@ -177,6 +177,13 @@ class Demonstrations(Sequence[Trajectory]):
         return self.trajectories[0].acts is not None
 
     @property
+    def task(self) -> str:
+        """The full name of that environment, with its arguments (see `envs.names`)."""
+        from envs.names import named
+
+        return named(self.env_id, self.meta.get("env_kwargs"))
+
+    @property
     def returns(self) -> np.ndarray:
         """(n,) float64: sum of the rewards of each trajectory."""
         return np.array([t.episode_return for t in self])
@@ -231,6 +238,17 @@ class Demonstrations(Sequence[Trajectory]):
             next_obs=np.concatenate([t.obs[i + 1] for t, i in pairs]),
             terminated=np.concatenate([(i == len(t) - 1) & t.terminated for t, i in pairs]),
         )
+
+    def outside(self, low: np.ndarray, high: np.ndarray) -> int:
+        """How many action entries are below `low` (A,) or above `high` (A,), compared as the float32 that is stored."""
+        least, most = np.float32(low), np.float32(high)
+        return sum(int(((t.acts < least) | (t.acts > most)).sum()) for t in self if t.acts is not None)
+
+    def clipped(self, low: np.ndarray, high: np.ndarray) -> Demonstrations:
+        """The same with actions brought between `low` (A,) and `high` (A,), as a simulator does that clamps them."""
+        least, most = np.float32(low), np.float32(high)
+        inside = tuple(t if t.acts is None else replace(t, acts=np.clip(t.acts, least, most)) for t in self)
+        return replace(self, trajectories=inside, meta={**self.meta, "clipped_entries": self.outside(low, high)})
 
     def save(self, path: str | Path) -> Path:
         """Writes them as a demonstrations folder (see demos.store); ValueError if one is there already."""

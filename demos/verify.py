@@ -124,10 +124,11 @@ def _check_environment(meta: dict[str, Any], report: Report) -> None:
         for episode, t in report.trajectories.items():
             if t.acts is None or t.acts.shape[1] != here[1]:
                 continue
-            if outside := int(((t.acts < space.low) | (t.acts > space.high)).any(axis=1).sum()):
+            least, most = np.float32(space.low), np.float32(space.high)  # as stored
+            if outside := int(((t.acts < least) | (t.acts > most)).any(axis=1).sum()):
                 report.problems.append(
                     f"episode {episode} has {outside} actions outside the bounds of "
-                    f"{meta['env_id']}: clip them as the environment does, or record again"
+                    f"{meta['env_id']}: clip them as the environment does (data import --clip), or record again"
                 )
 
 

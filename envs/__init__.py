@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from envs.make import make, make_vec
+from envs.names import import_tasks, named, parts
 from envs.sparse import SPARSE_ID, register_sparse
-from envs.specs import EnvSpec, ReferenceReturn, normalized_score, physics_fingerprint, spec
+from envs.specs import EnvSpec, ReferenceReturn, normalized_score, physics_fingerprint, register_reference, spec
 from envs.toy import TOY_ID, register_toy, toy_expert
 
 if TYPE_CHECKING:
@@ -35,10 +36,14 @@ __all__ = [
     "EnvSpec",
     "GymVecEnv",
     "ReferenceReturn",
+    "import_tasks",
     "make",
     "make_vec",
+    "named",
     "normalized_score",
+    "parts",
     "physics_fingerprint",
+    "register_reference",
     "spec",
     "toy_expert",
 ]

@@ -1,11 +1,14 @@
-"""SB3's DummyVecEnv for any environment; `get_state` and `set_state` are exact for MuJoCo environments and the toys."""
+"""SB3's DummyVecEnv for any environment; `get_state` and `set_state` are exact where the whole state can be read.
 
+That is for Gymnasium's own MuJoCo tasks and the toys, behind wrappers that remember nothing (`envs.structure.unreadable`).
+"""
+
+import warnings
 from typing import Any
 
 import gymnasium as gym
 import mujoco
 import numpy as np
-from gymnasium.envs.mujoco import MujocoEnv
 from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
@@ -13,6 +16,7 @@ from envs.batch_vec_env import STATE
 from envs.common import check_actions, check_observations, pack_host, unpack_host
 from envs.sparse import SparseRoom
 from envs.starts import put
+from envs.structure import layers, unreadable
 from envs.toy import PointToy
 
 # outputs of the last step that tasks read before the next one (velocities as differences of positions)
@@ -31,7 +35,7 @@ class GymVecEnv(DummyVecEnv):
         """Keep actions (n, A) for `step_wait`; ValueError for a wrong shape or a non-finite value."""
         actions = np.asarray(actions)
         check_actions(actions, (self.num_envs, *self.action_space.shape))  # type: ignore[misc]
-        super().step_async(actions)
+        super().step_async(_at_bounds(actions, self.action_space))
 
     def step_wait(self) -> VecEnvStepReturn:
         result = super().step_wait()
@@ -40,7 +44,7 @@ class GymVecEnv(DummyVecEnv):
 
     def begin_at(self, i: int, obs: np.ndarray) -> np.ndarray | None:
         """A new episode of environment i in the state that `obs` (O,) shows: the observation there, None as for `envs.starts.put`."""
-        found = put(self.envs[i].unwrapped, obs)
+        found = put(self.envs[i], obs)
         if found is not None:
             _time_limit(self.envs[i])._elapsed_steps = 0
             self._buffer[i] = found
@@ -52,8 +56,8 @@ class GymVecEnv(DummyVecEnv):
         return self._buffer[i].copy()
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Simulators, generators, step counters and last observations; no "sim" where the kind of environment is unknown."""
-        known = all(isinstance(env.unwrapped, (PointToy, SparseRoom, MujocoEnv)) for env in self.envs)
+        """Simulators, generators, step counters and last observations; no "sim" where the whole state cannot be read."""
+        known = all(unreadable(env) is None for env in self.envs)
         return {
             **({"sim": np.stack([_read(env) for env in self.envs])} if known else {}),
             "elapsed": np.array(
@@ -66,7 +70,7 @@ class GymVecEnv(DummyVecEnv):
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Continue from `get_state`; without simulators every environment is at the beginning of a new episode, as after `reset`.
 
-        Raises ValueError if the state belongs to another number of environments or another task.
+        Warns of such new episodes. Raises ValueError if the state belongs to another number of environments or another task.
         """
         if len(state["elapsed"]) != self.num_envs:
             raise ValueError(
@@ -77,6 +81,8 @@ class GymVecEnv(DummyVecEnv):
             env.reset()  # wrappers refuse to step an environment that was never reset
             env.unwrapped._np_random = generator
         if "sim" not in state:
+            reason = unreadable(self.envs[0]) or "its state was not saved"
+            warnings.warn(f"new episodes begin, since {reason}: a resumed run differs from one in one go", stacklevel=2)
             self.reset()
             return
         for env, row, elapsed in zip(self.envs, state["sim"], state["elapsed"], strict=True):
@@ -115,9 +121,13 @@ def _write(env: gym.Env[Any, Any], row: np.ndarray) -> None:
 
 def _time_limit(env: gym.Env[Any, Any]) -> Any:
     """The TimeLimit wrapper of env, or a stand-in for environments without a limit."""
-    layer: Any = env
-    while isinstance(layer, gym.Wrapper):
-        if isinstance(layer, gym.wrappers.TimeLimit):
-            return layer
-        layer = layer.env
-    return layer
+    return next((layer for layer in layers(env) if isinstance(layer, gym.wrappers.TimeLimit)), env)
+
+
+def _at_bounds(actions: np.ndarray, space: Any) -> np.ndarray:
+    """Actions whose bounds were rounded to float32 brought back to a float64 space's own; all others as they are."""
+    if space.dtype == actions.dtype:
+        return actions
+    low, high = space.low.astype(actions.dtype), space.high.astype(actions.dtype)
+    exact = np.where(actions == high, space.high, np.where(actions == low, space.low, actions))
+    return exact if space.dtype == np.float64 else actions

@@ -4,30 +4,52 @@ from __future__ import annotations
 
 import difflib
 import os
+import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import gymnasium as gym
+import numpy as np
+
+from envs.names import Task, find, named, parts
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
+WIDEST = 1e6
+"""Largest distance of action bounds: beyond it they mean that there are none."""
 
-def make(env_id: str, render_mode: str | None = None, **kwargs: Any) -> gym.Env[Any, Any]:
-    """The Gymnasium environment `env_id`; ValueError for an unknown id or a task that is not continuous control."""
+
+def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> gym.Env[Any, Any]:
+    """The Gymnasium environment that `env_id` names (see `envs.names`), with further arguments.
+
+    Raises:
+        ValueError: an unknown id, a task that cannot be made here, or one that is not continuous control.
+    """
+    name = named(env_id)
+    found, arguments = parts(name)
+    arguments |= kwargs
+    wrappers = arguments.pop("wrappers", ())
+    registered = _registered(found)
     try:
-        gym.spec(env_id)
-    except (gym.error.Error, ModuleNotFoundError) as error:
-        raise ValueError(f"unknown environment {env_id!r}: {_suggestion(env_id)}") from error
-    try:
-        env = gym.make(env_id, render_mode=render_mode, **kwargs)
+        with warnings.catch_warnings():
+            # who names v4 wants v4; bounds are checked below
+            warnings.filterwarnings("ignore", message=".*(is out of date|Box action space)")
+            env = gym.make(registered, render_mode=render_mode, **arguments)
     except (gym.error.DependencyNotInstalled, ImportError) as error:
-        raise ValueError(f"cannot make {env_id}: {' '.join(str(error).split())}") from error
-    _require_continuous_control(env_id, env)
+        raise ValueError(f"cannot make {name}: {' '.join(str(error).split())}") from error
+    except (gym.error.Error, TypeError) as error:
+        raise ValueError(
+            f"cannot make {name} with {arguments or 'no arguments'}: {' '.join(str(error).split())}"
+        ) from error
+    for entry_point, options in wrappers:
+        env = _wrapper(entry_point)(env, **options)
+    _require_continuous_control(name, env)
     return env
 
 
 def make_vec(
-    env_id: str,
+    env_id: Task,
     n_envs: int = 8,
     seed: int = 0,
     engine: Literal["auto", "batch", "gymnasium"] = "auto",
@@ -54,12 +76,38 @@ def make_vec(
         raise ValueError(f"n_envs is {n_envs}; at least one environment is needed")
     if n_threads is not None and n_threads < 1:
         raise ValueError(f"n_threads is {n_threads}; give at least 1, or None for one a processor")
-    if engine == "batch" or (engine == "auto" and env_id in BATCH_TASKS and kwargs.get("render_mode") is None):
-        venv: VecEnv = BatchVecEnv(env_id, n_envs, n_threads or os.cpu_count() or 1, infos, **kwargs)
+    render_mode = kwargs.pop("render_mode", None)
+    found, arguments = parts(named(env_id))
+    arguments |= kwargs
+    plain = found in BATCH_TASKS and "wrappers" not in arguments and render_mode is None
+    if engine == "batch" or (engine == "auto" and plain):
+        venv: VecEnv = BatchVecEnv(found, n_envs, n_threads or os.cpu_count() or 1, infos, **arguments)
     else:
-        venv = GymVecEnv([lambda: make(env_id, **kwargs) for _ in range(n_envs)])
+        venv = GymVecEnv([lambda: make(found, render_mode, **arguments) for _ in range(n_envs)])
     venv.seed(seed)
     return venv
+
+
+def _registered(env_id: str) -> str:
+    """The id, known to Gymnasium after the import of its module; ValueError naming the nearest otherwise."""
+    known = find(env_id)
+    try:
+        gym.spec(known)
+    except (gym.error.Error, ModuleNotFoundError) as error:
+        raise ValueError(f"unknown environment {env_id!r}: {_suggestion(known)}") from error
+    return known
+
+
+def _wrapper(entry_point: str) -> type[gym.Wrapper[Any, Any, Any, Any]]:
+    module, _, name = entry_point.partition(":")
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"the wrapper {entry_point} cannot be imported: {error}") from error
+    if not (isinstance(kind, type) and issubclass(kind, gym.Wrapper)):
+        message = f"{entry_point} is no gymnasium.Wrapper: name a class of wrappers as module:Class"
+        raise ValueError(message)  # noqa: TRY004 (a mistake in a name)
+    return kind
 
 
 def _require_continuous_control(env_id: str, env: gym.Env[Any, Any]) -> None:
@@ -70,6 +118,7 @@ def _require_continuous_control(env_id: str, env: gym.Env[Any, Any]) -> None:
             f"{env_id} has a {kind} action space, {action}: choose an environment with a flat Box of continuous actions, "
             "such as Ant-v5"
         )
+    _require_bounds(env_id, action)
     if not isinstance(observation, gym.spaces.Box) or len(observation.shape) != 1:
         raise ValueError(
             f"{env_id} has the observation space {observation}: only flat Box vectors are supported; "
@@ -77,9 +126,22 @@ def _require_continuous_control(env_id: str, env: gym.Env[Any, Any]) -> None:
         )
 
 
+def _require_bounds(env_id: str, space: gym.spaces.Box) -> None:
+    """ValueError for actions that cannot be scaled to [-1, 1], which all learners do."""
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    for i, (least, most) in enumerate(zip(low, high, strict=True)):
+        if not most - least <= WIDEST:
+            reason = "no bounds to be scaled by: give it some in the task's action_space"
+        elif least == most:
+            reason = "no room between its bounds: leave it out of the task's action_space"
+        else:
+            continue
+        raise ValueError(f"action {i} of {env_id} lies between {least:g} and {most:g}, so it has {reason}")
+
+
 def _suggestion(env_id: str) -> str:
     by_lower = {name.lower(): name for name in gym.registry}
     close = difflib.get_close_matches(env_id.lower(), by_lower, n=1, cutoff=0.4)
     if close:
         return f"did you mean {by_lower[close[0]]!r}?"
-    return "list the known ones with gymnasium.pprint_registry()"
+    return "list the known ones with gymnasium.pprint_registry(); of a task of your own, name the module too: module:Id"

@@ -11,6 +11,8 @@ import gymnasium as gym
 import numpy as np
 
 from envs.make import make
+from envs.names import Task, named
+from envs.structure import is_known, time_limit
 
 
 @dataclass(frozen=True)
@@ -35,17 +37,21 @@ class EnvSpec:
     expert_return: ReferenceReturn | None
 
 
+def spec(env_id: Task, **kwargs: Any) -> EnvSpec:
+    """The EnvSpec of a task, with the returns of `envs/reference_returns.json` or of `register_reference`."""
+    return _spec(named(env_id, kwargs))
+
+
 @cache
-def spec(env_id: str) -> EnvSpec:
-    """The EnvSpec of env_id, with the returns of `envs/reference_returns.json`."""
-    env = make(env_id)
-    returns = _reference_returns().get(env_id, {})
+def _spec(name: str) -> EnvSpec:
+    env = make(name)
+    returns = _reference_returns().get(name, {})
     try:
         return EnvSpec(
-            id=env_id,
+            id=name,
             obs_dim=env.observation_space.shape[0],  # type: ignore[index]
             act_dim=env.action_space.shape[0],  # type: ignore[index]
-            horizon=env.spec.max_episode_steps if env.spec else None,
+            horizon=time_limit(env),
             random_return=ReferenceReturn(**returns["random"]) if "random" in returns else None,
             expert_return=ReferenceReturn(**returns["expert"]) if "expert" in returns else None,
         )
@@ -53,11 +59,28 @@ def spec(env_id: str) -> EnvSpec:
         env.close()
 
 
+@cache
 def _reference_returns() -> dict[str, dict[str, Any]]:
     return json.loads(resources.files("envs").joinpath("reference_returns.json").read_text())
 
 
-def normalized_score(env_id: str, returns: Any) -> Any:
+def register_reference(env_id: Task, random: float, expert: float, source: str = "register_reference") -> None:
+    """Gives a task the mean returns of random actions and of an expert, for `normalized_score` in this process.
+
+    Raises:
+        ValueError: returns that are not finite, or an expert no better than chance.
+    """
+    if not (np.isfinite([random, expert]).all() and expert > random):
+        raise ValueError(f"reference returns are finite and the expert's is the larger, got {random} and {expert}")
+    name = named(env_id)
+    _reference_returns()[name] = {
+        kind: {"mean": float(value), "sd": 0.0, "episodes": 0, "source": source}
+        for kind, value in (("random", random), ("expert", expert))
+    }
+    _spec.cache_clear()
+
+
+def normalized_score(env_id: Task, returns: Any) -> Any:
     """(return - random) / (expert - random), of the shape of `returns`: 0 for random actions, 1 for the reference expert.
 
     ValueError where the environment has no reference returns.
@@ -65,37 +88,54 @@ def normalized_score(env_id: str, returns: Any) -> Any:
     known = spec(env_id)
     if known.random_return is None or known.expert_return is None:
         raise ValueError(
-            f"{env_id} has no reference returns, so no normalised score: add its random and expert returns to "
-            "envs/reference_returns.json, or compare raw returns"
+            f"{known.id} has no reference returns, so no normalised score: give its random and expert returns to "
+            "envs.register_reference (--reference RANDOM,EXPERT), or compare raw returns"
         )
     low, high = known.random_return.mean, known.expert_return.mean
     score = (np.asarray(returns, dtype=np.float64) - low) / (high - low)
     return float(score) if score.ndim == 0 else score
 
 
-@cache
-def physics_fingerprint(env_id: str) -> str:
+def physics_fingerprint(env_id: Task, **kwargs: Any) -> str:
     """SHA-256 of a fixed rollout of 50 steps: two machines with the same hex string simulate alike to the last bit.
 
-    The hash covers the float64 bytes of qpos and qvel (observations where the task is not MuJoCo's) at reset and after each step,
-    past terminations. The actions are rationals spread over the action box, free of any mathematical library.
+    The hash covers the float64 bytes of qpos and qvel (observations where the task is not MuJoCo's) at reset and after each step.
+    The actions are rationals spread over the action box, free of any mathematical library. Gymnasium's own tasks are stepped
+    past terminations; any other is reset there, as its rules may ask.
     """
-    env = make(env_id)
+    return _fingerprint(named(env_id, kwargs))
+
+
+@cache
+def _fingerprint(name: str) -> str:
+    env = make(name)
     inner: Any = env.unwrapped
-    low, high = env.action_space.low.astype(np.float64), env.action_space.high.astype(np.float64)  # type: ignore[attr-defined]
-    low, high = np.maximum(low, -1.0), np.minimum(high, 1.0)
+    low, high = _modest(inner.action_space)
     digest = hashlib.sha256()
     obs, _ = inner.reset(seed=0)
     digest.update(_physics(inner, obs))
     for t in range(50):
         fractions = (7 * t + 13 * np.arange(low.size)) % 17 / 16
-        obs = inner.step((low + (high - low) * fractions).astype(env.action_space.dtype))[0]
+        obs, _, terminated, truncated, _ = inner.step(
+            (low + (high - low) * fractions).astype(inner.action_space.dtype).reshape(inner.action_space.shape)
+        )
+        if (terminated or truncated) and not is_known(inner):
+            obs, _ = inner.reset(seed=t + 1)
         digest.update(_physics(inner, obs))
     env.close()
     return digest.hexdigest()
 
 
-def _physics(env: gym.Env[Any, Any], obs: np.ndarray) -> bytes:
-    data = getattr(env, "data", None)
-    values = obs if data is None else np.concatenate((data.qpos, data.qvel))
+def _modest(space: gym.spaces.Box) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the action box within [-1, 1]; where it has none, the two units nearest to it."""
+    low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
+    least, most = np.maximum(low, -1.0), np.minimum(high, 1.0)
+    least = np.where(high < -1.0, np.maximum(low, high - 2.0), least)
+    return least, np.where(low > 1.0, np.minimum(high, low + 2.0), most)
+
+
+def _physics(env: gym.Env[Any, Any], obs: Any) -> bytes:
+    data: Any = getattr(env, "data", None)
+    known = hasattr(data, "qpos") and hasattr(data, "qvel")
+    values = np.concatenate((data.qpos, data.qvel)) if known else gym.spaces.flatten(env.observation_space, obs)
     return np.ascontiguousarray(values, dtype="<f8").tobytes()

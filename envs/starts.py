@@ -4,33 +4,49 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from gymnasium.envs.mujoco import MujocoEnv
 
+from envs.structure import opaque, state_parts
 from envs.toy import PointToy
 
 
 def put(env: Any, obs: np.ndarray) -> np.ndarray | None:
-    """Puts an unwrapped task into the state that `obs` (O,) shows; the observation there, None where the task would end at once.
+    """Puts a task into the state that `obs` (O,) shows; the observation there, None where the task would end at once.
 
     Of a MuJoCo task the observation begins with positions and velocities (Gymnasium's `observation_structure`). What it leaves
     out, the place on the plane, is 0, and quaternions are brought to length 1.
 
     Raises:
-        ValueError: the task does not say what of an observation is its state.
+        ValueError: the task does not say what of an observation is its state, or a wrapper shows something else.
     """
-    if isinstance(env, PointToy):
-        env.state = np.concatenate(([0.0], obs))
-        return None if env.outside() else env._observation()
-    parts = getattr(env, "observation_structure", None) if isinstance(env, MujocoEnv) else None
-    if not parts:
+    inner = env.unwrapped
+    if isinstance(inner, PointToy) and not opaque(env):
+        inner.state = np.concatenate(([0.0], obs))
+        return None if inner.outside() else inner._observation()
+    parts = state_parts(env)
+    if parts is None:
+        between = f" behind {', '.join(opaque(env))}" if opaque(env) else ""
         raise ValueError(
-            f"{type(env).__name__} does not say what of an observation is its state, so no episode can begin in a given one"
+            f"{type(inner).__name__}{between} does not say what of an observation is its state, "
+            "so no episode can begin in a given one: leave out priors for start"
         )
-    qpos, qvel = env.init_qpos.copy(), env.init_qvel.copy()
-    skipped = len(qpos) - parts["qpos"]
+    qpos, qvel = inner.init_qpos.copy(), inner.init_qvel.copy()
+    skipped = len(qpos) - parts[0]
     qpos[:skipped] = 0.0
-    qpos[skipped:], qvel[:] = np.split(obs[: parts["qpos"] + parts["qvel"]].astype(np.float64), [parts["qpos"]])
-    mujoco.mj_normalizeQuat(env.model, qpos)
-    mujoco.mj_resetData(env.model, env.data)
-    env.set_state(qpos, qvel)
-    return env._get_obs() if getattr(env, "is_healthy", True) else None
+    qpos[skipped:], qvel[:] = np.split(obs[: sum(parts)].astype(np.float64), [parts[0]])
+    mujoco.mj_normalizeQuat(inner.model, qpos)
+    mujoco.mj_resetData(inner.model, inner.data)
+    inner.set_state(qpos, qvel)
+    return _shown(inner, np.concatenate((qpos[skipped:], qvel))) if getattr(inner, "is_healthy", True) else None
+
+
+def _shown(inner: Any, state: np.ndarray) -> np.ndarray:
+    """The observation of a task that was put into `state`; ValueError where it shows another, as a class of one's own may."""
+    found = inner._get_obs()
+    # Hopper and Walker2d clip velocities at 10
+    gap = np.abs(np.clip(found[: len(state)], -10, 10) - np.clip(state, -10, 10)).max()
+    if not gap <= 1e-6:
+        raise ValueError(
+            f"{type(inner).__name__} shows another state than the one it was put into, by {gap:.3g}, "
+            "so no episode can begin in a given one: leave out priors for start"
+        )
+    return found

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import envs
+from envs.structure import state_width
+from gail_suite.learning.actions import action_bounds
 
 if TYPE_CHECKING:
     from demos.trajectory import Demonstrations
@@ -70,47 +73,53 @@ class Features:
 def check_demonstrations(demonstrations: Demonstrations, env_id: str) -> None:
     """ValueError, with the numbers, for demonstrations whose observations or actions are not as wide as the environment's.
 
-    Warns where they were recorded in a variant of the task (`env_kwargs`), since everything here is done in the task itself.
+    Warns where they were recorded in another variant of the task, or hold actions that the task does not take.
     """
     spec, first = envs.spec(env_id), demonstrations[0]
     widths = first.widths
     if widths not in ((spec.obs_dim, spec.act_dim), (spec.obs_dim, None)):
         raise ValueError(
             f"the demonstrations have {widths[0]} observation and {widths[1]} action entries, "
-            f"{env_id} has {spec.obs_dim} and {spec.act_dim}: record them on {env_id}"
+            f"{spec.id} has {spec.obs_dim} and {spec.act_dim}: record them on {spec.id}"
         )
-    variant = ", ".join(
-        f"{name}={value}"
-        for name, value in (demonstrations.meta.get("env_kwargs") or {}).items()
-        if name != "render_mode"
-    )
-    if variant:
+    if spec.horizon is None:
+        raise ValueError(
+            f"{spec.id} has no time limit, so an episode may never end: "
+            "give --max-episode-steps N (max_episode_steps=N), or register it with one"
+        )
+    if demonstrations.task != spec.id:
         warnings.warn(
-            f"the demonstrations were recorded on {env_id} with {variant}; training and evaluation use {env_id} without",
+            f"the demonstrations were recorded on {demonstrations.task}; training and evaluation use {spec.id}",
+            stacklevel=2,
+        )
+    if outside := demonstrations.outside(*action_bounds(env_id)):
+        entries = spec.act_dim * int(demonstrations.lengths.sum())
+        warnings.warn(
+            f"{outside} of {entries} demonstrated action entries are outside the bounds of {spec.id}, where a policy cannot "
+            "follow: import them with gail-suite data import --clip",
             stacklevel=2,
         )
 
 
 def state_columns(env_id: str) -> np.ndarray:
-    """Columns that hold positions and velocities where the task says so, else all.
+    """Columns that hold positions and velocities where Gymnasium's own task says so, else all.
 
-    Gymnasium's MuJoCo tasks list the parts of their observation; positions and velocities are the whole Markov state, the
-    rest (contact forces, inertias) are functions of it and of the past that cost capacity and help nobody here.
+    Positions and velocities are the whole Markov state; the rest (contact forces, inertias) are functions of it and of the past
+    that cost capacity and help nobody here. What a task of one's own adds to an observation stays visible.
     """
-    env = envs.make(env_id)
-    parts = getattr(env.unwrapped, "observation_structure", None)
-    env.close()
-    return np.arange(parts["qpos"] + parts["qvel"] if parts else envs.spec(env_id).obs_dim)
+    with closing(envs.make(env_id)) as env:
+        return np.arange(state_width(env) or envs.spec(env_id).obs_dim)
 
 
 def fit_features(obs: np.ndarray, columns: np.ndarray) -> Features:
-    """Mean and standard deviation of the given columns over observations (N, O); constant columns are dropped.
+    """Mean and standard deviation of the given columns over observations (N, O); columns that vary by no more than rounding are dropped.
 
     Raises:
         ValueError: no column varies.
     """
-    std = obs.std(0)
-    kept = columns[std[columns] > 1e-6]
+    std, rounding = obs.std(0), 8 * np.finfo(np.float32).eps * np.abs(obs).max(0)
+    # the computed deviation of a constant such as 9.81 is not 0 but its rounding errors
+    kept = columns[(std > 1e-6)[columns] & (np.ptp(obs, axis=0) > rounding)[columns]]
     if len(kept) == 0:
         raise ValueError(
             f"none of the {len(columns)} observation columns varies over {len(obs)} observations: "

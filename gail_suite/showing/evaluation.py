@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 import demos
 import envs
+from envs.names import Task
 from gail_suite.showing.stats import bootstrap_interval
 
 EVAL_SEED = 1000
@@ -76,21 +78,25 @@ class Evaluation:
 
 def evaluate(
     policy: Any,
-    env_id: str,
+    env_id: Task,
     n_episodes: int = 50,
     seed: int = EVAL_SEED,
     n_envs: int = 10,
     deterministic: bool = True,
-    **env_kwargs: Any,
+    env_kwargs: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Evaluation:
     """Run complete episodes, episode j from the seed `seed + j`, so the result does not depend on `n_envs`.
+
+    `env_kwargs`, and any further keyword, are arguments of the environment, as `env_id` may name them itself (see `envs.names`).
 
     Raises ValueError for no episodes, an unknown environment, or a policy made for other observations.
     """
     if n_episodes < 1:
         raise ValueError(f"n_episodes is {n_episodes}; at least one is needed")
-    episodes = demos.record(policy, env_id, n_episodes, seed, n_envs, deterministic, env_kwargs=env_kwargs)
-    return Evaluation(env_id, episodes.returns, episodes.lengths, seed, deterministic)
+    task = envs.named(env_id, {**(env_kwargs or {}), **more})
+    episodes = demos.record(policy, task, n_episodes, seed, n_envs, deterministic)
+    return Evaluation(task, episodes.returns, episodes.lengths, seed, deterministic)
 
 
 def _score(env_id: str, value: float) -> float | None:

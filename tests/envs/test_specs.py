@@ -25,7 +25,7 @@ def test_spec_of_the_two_tasks() -> None:
 def test_spec_without_reference_returns() -> None:
     known = envs.spec("Hopper-v5")
     assert (known.obs_dim, known.act_dim, known.random_return, known.expert_return) == (11, 3, None, None)
-    with pytest.raises(ValueError, match=r"Hopper-v5 has no reference returns.*reference_returns.json"):
+    with pytest.raises(ValueError, match=r"Hopper-v5 has no reference returns.*register_reference"):
         envs.normalized_score("Hopper-v5", 1.0)
 
 

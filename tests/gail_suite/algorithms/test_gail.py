@@ -367,7 +367,7 @@ def test_demonstrations_of_a_variant_of_the_task_are_told(toy_demos):
     variant = dataclasses.replace(
         toy_demos, meta={**toy_demos.meta, "env_kwargs": {"max_episode_steps": 20, "render_mode": "rgb_array"}}
     )
-    with pytest.warns(UserWarning, match="recorded on .* with max_episode_steps=20; training and evaluation use"):
+    with pytest.warns(UserWarning, match=r"recorded on .*\(max_episode_steps=20\); training and evaluation use"):
         BC(envs.TOY_ID, variant)
 
 
