@@ -1,15 +1,20 @@
 """What the expert showed: recording, storing, checking and exchanging demonstrations."""
 
-from demos.arrays import from_d4rl, from_npz
-from demos.experts import expert, experts
-from demos.imitation_format import from_imitation, to_imitation
-from demos.interchange import from_minari, to_minari
-from demos.policy import MlpPolicy
-from demos.record import record
-from demos.sets import merge
-from demos.store import load
-from demos.trajectory import Demonstrations, Trajectory
-from demos.verify import Report, verify
+from gail_suite.demos.arrays import from_d4rl, from_npz
+from gail_suite.demos.experts import expert, experts
+from gail_suite.demos.imitation_format import from_imitation, to_imitation
+from gail_suite.demos.interchange import from_minari, to_minari
+from gail_suite.demos.policy import MlpPolicy
+from gail_suite.demos.record import record
+from gail_suite.demos.sets import merge
+from gail_suite.demos.store import load
+from gail_suite.demos.trajectory import Demonstrations, Trajectory
+from gail_suite.demos.verify import Report, verify
+
+if __name__ == "demos":  # the short name: the modules are those of gail_suite.demos
+    import gail_suite
+
+    gail_suite.short_name(__name__)
 
 __all__ = [
     "Demonstrations",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from demos.interchange import assemble, build, require
-from demos.trajectory import Demonstrations, Trajectory
+from gail_suite.demos.interchange import assemble, build, require
+from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 D4RL_KEYS = ("observations", "actions", "rewards", "terminals")
 D4RL_NAMES = {

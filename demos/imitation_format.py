@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from demos.arrays import read_npz, require_keys, split
-from demos.files import read_json, write_atomic, write_json
-from demos.interchange import META_KEY, all_actions, assemble, build, require
-from demos.trajectory import Demonstrations, Trajectory
+from gail_suite.demos.arrays import read_npz, require_keys, split
+from gail_suite.demos.files import read_json, write_atomic, write_json
+from gail_suite.demos.interchange import META_KEY, all_actions, assemble, build, require
+from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 DATA_FILE = "data-00000-of-00001.arrow"
 TRUNCATED = "TimeLimit.truncated"
@@ -137,6 +137,6 @@ def _was_truncated(infos: list[str] | None, default: bool) -> bool:
 
 
 def _horizon(env_id: str | None) -> int | None:
-    import envs
+    from gail_suite import envs
 
     return envs.spec(env_id).horizon if env_id else None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from demos.trajectory import Demonstrations, Trajectory
+from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 META_KEY = "gail_suite"  # our own provenance inside foreign formats, so that a round trip keeps it
 
@@ -55,7 +55,7 @@ def assemble(
     Raises:
         ValueError: the environment is not named anywhere or unknown here, or has other widths.
     """
-    import envs
+    from gail_suite import envs
 
     env_id = env_id or meta.get("env_id")
     if env_id is None:
@@ -85,7 +85,7 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) 
         ValueError: Minari or h5py is missing, the id is not valid or already taken.
     """
     minari = _minari()
-    import envs
+    from gail_suite import envs
 
     if not re.search(r"-v\d+$", dataset_id):
         raise ValueError(

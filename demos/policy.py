@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from demos.files import parse_tensors, read_json, tensor_bytes, write_atomic, write_json
-from demos.layers import ActionDecoder, decoder_depth, layer, linear
+from gail_suite.demos.files import parse_tensors, read_json, tensor_bytes, write_atomic, write_json
+from gail_suite.demos.layers import ActionDecoder, decoder_depth, layer, linear
 
 LOG_STD_RANGE = (-20.0, 2.0)
 

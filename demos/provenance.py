@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from demos.policy import MlpPolicy
+from gail_suite.demos.policy import MlpPolicy
 
 PACKAGES = ("mujoco", "gymnasium", "numpy")
 
@@ -22,7 +23,7 @@ def versions() -> dict[str, str]:
 
 def environment(task: str) -> dict[str, Any]:
     """Environment, its widths, versions and physics fingerprint on this machine."""
-    import envs  # brings torch with it, so not before it is needed
+    from gail_suite import envs  # brings torch with it, so not before it is needed
 
     spec, (env_id, env_kwargs) = envs.spec(task), envs.parts(task)
     return {
@@ -43,7 +44,8 @@ def identity(policy: Any) -> dict[str, Any]:
     weights = inner.state_dict() if hasattr(inner, "state_dict") else {}
     arrays = {name: np.asarray(value.cpu()) for name, value in weights.items()}
     kind = type(policy)
-    return {"class": f"{kind.__module__}.{kind.__qualname__}", "sha256": _digest(arrays) if arrays else None}
+    module = re.sub(r"^gail_suite\.(envs|demos|generative)\b", r"\1", kind.__module__)  # one name, whatever the root
+    return {"class": f"{module}.{kind.__qualname__}", "sha256": _digest(arrays) if arrays else None}
 
 
 def _digest(arrays: dict[str, np.ndarray]) -> str:
@@ -59,7 +61,7 @@ def physics_mismatch(meta: dict[str, Any]) -> str | None:
     recorded = meta.get("physics_fingerprint")
     if recorded is None:
         return None
-    import envs
+    from gail_suite import envs
 
     task = envs.named(meta["env_id"], meta.get("env_kwargs"))
     try:

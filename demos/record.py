@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from demos.policy import MlpPolicy
-from demos.provenance import environment, identity
-from demos.store import load, open_for_writing
-from demos.trajectory import Demonstrations, Trajectory
+from gail_suite.demos.policy import MlpPolicy
+from gail_suite.demos.provenance import environment, identity
+from gail_suite.demos.store import load, open_for_writing
+from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 if TYPE_CHECKING:
-    from envs.names import Task
+    from gail_suite.envs.names import Task
 
 
 def record(
@@ -43,7 +43,7 @@ def record(
         ValueError: n_episodes or n_envs < 1, an unknown environment, or one without a time limit, an action that is not finite, or `out` holds other
             demonstrations.
     """
-    import envs
+    from gail_suite import envs
 
     if n_episodes < 1 or n_envs < 1:
         raise ValueError(f"cannot record {n_episodes} episodes in {n_envs} environments: ask for at least 1 of each")
@@ -81,7 +81,7 @@ def record(
 
 def _wave(episodes: range, policy: Any, task: str, seed: int, deterministic: bool) -> Iterator[tuple[int, Trajectory]]:
     """The first episode of each environment, as it ends; environments that are through idle until all are."""
-    import envs
+    from gail_suite import envs
 
     seeds = [seed + episode for episode in episodes]
     n = len(episodes)

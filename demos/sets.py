@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from demos.trajectory import Demonstrations
+from gail_suite.demos.trajectory import Demonstrations
 
 SAME = ("env_id", "env_kwargs", "physics_fingerprint")
 """What demonstrations must have in common to be one set."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from demos.files import parse_header, parse_tensors, sha256, tensor_bytes
-from demos.trajectory import Trajectory
+from gail_suite.demos.files import parse_header, parse_tensors, sha256, tensor_bytes
+from gail_suite.demos.trajectory import Trajectory
 
 REMEDY = "restore it from a copy, or delete it and record the episode again"
 ARRAYS, ENDING = ("obs", "acts", "rews"), ("terminated", "truncated", "seed")

@@ -20,10 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from demos.files import read_json, write_atomic, write_json
-from demos.provenance import physics_mismatch
-from demos.shard import encode, manifest_entry, read_shard, shard_name
-from demos.trajectory import Demonstrations, Trajectory
+from gail_suite.demos.files import read_json, write_atomic, write_json
+from gail_suite.demos.provenance import physics_mismatch
+from gail_suite.demos.shard import encode, manifest_entry, read_shard, shard_name
+from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 FORMAT, FORMAT_VERSION = "gail-suite demonstrations", 1
 META, MANIFEST = "meta.json", "manifest.jsonl"

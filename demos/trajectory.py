@@ -179,7 +179,7 @@ class Demonstrations(Sequence[Trajectory]):
     @property
     def task(self) -> str:
         """The full name of that environment, with its arguments (see `envs.names`)."""
-        from envs.names import named
+        from gail_suite.envs.names import named
 
         return named(self.env_id, self.meta.get("env_kwargs"))
 
@@ -252,7 +252,7 @@ class Demonstrations(Sequence[Trajectory]):
 
     def save(self, path: str | Path) -> Path:
         """Writes them as a demonstrations folder (see demos.store); ValueError if one is there already."""
-        from demos.store import save
+        from gail_suite.demos.store import save
 
         return save(self, path)
 
@@ -271,13 +271,13 @@ class Demonstrations(Sequence[Trajectory]):
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Demonstrations, Demonstrations]:
         """A seeded draw of a fraction of the trajectories, and the others (see demos.sets)."""
-        from demos.sets import split
+        from gail_suite.demos.sets import split
 
         return split(self, fraction, seed)
 
     def __add__(self, other: Demonstrations) -> Demonstrations:
         """The trajectories of both; ValueError for other environments or physics (see demos.sets.merge)."""
-        from demos.sets import merge
+        from gail_suite.demos.sets import merge
 
         return merge([self, other]) if isinstance(other, Demonstrations) else NotImplemented
 

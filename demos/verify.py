@@ -9,10 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from demos.provenance import physics_mismatch
-from demos.shard import read_shard, shard_name
-from demos.store import MANIFEST, META, count_problem, read_manifest, read_meta, stored_episodes, width_problem
-from demos.trajectory import Trajectory
+from gail_suite.demos.provenance import physics_mismatch
+from gail_suite.demos.shard import read_shard, shard_name
+from gail_suite.demos.store import (
+    MANIFEST,
+    META,
+    count_problem,
+    read_manifest,
+    read_meta,
+    stored_episodes,
+    width_problem,
+)
+from gail_suite.demos.trajectory import Trajectory
 
 
 @dataclass
@@ -104,7 +112,7 @@ def _check_duplicates(report: Report) -> None:
 
 
 def _check_environment(meta: dict[str, Any], report: Report) -> None:
-    import envs
+    from gail_suite import envs
 
     try:
         env = envs.make(meta["env_id"], **meta.get("env_kwargs", {}))

@@ -2,15 +2,27 @@
 
 from typing import TYPE_CHECKING, Any
 
-from envs.make import make, make_vec
-from envs.names import import_tasks, named, parts
-from envs.sparse import SPARSE_ID, register_sparse
-from envs.specs import EnvSpec, ReferenceReturn, normalized_score, physics_fingerprint, register_reference, spec
-from envs.toy import TOY_ID, register_toy, toy_expert
+from gail_suite.envs.make import make, make_vec
+from gail_suite.envs.names import import_tasks, named, parts
+from gail_suite.envs.sparse import SPARSE_ID, register_sparse
+from gail_suite.envs.specs import (
+    EnvSpec,
+    ReferenceReturn,
+    normalized_score,
+    physics_fingerprint,
+    register_reference,
+    spec,
+)
+from gail_suite.envs.toy import TOY_ID, register_toy, toy_expert
+
+if __name__ == "envs":  # the short name: the modules are those of gail_suite.envs
+    import gail_suite
+
+    gail_suite.short_name(__name__)
 
 if TYPE_CHECKING:
-    from envs.batch_vec_env import BatchVecEnv
-    from envs.gym_vec_env import GymVecEnv
+    from gail_suite.envs.batch_vec_env import BatchVecEnv
+    from gail_suite.envs.gym_vec_env import GymVecEnv
 
 register_toy()
 register_sparse()
@@ -19,11 +31,11 @@ register_sparse()
 def __getattr__(name: str) -> Any:
     """Import the vector engines on first use: they need SB3, which needs torch and a second or two."""
     if name == "BatchVecEnv":
-        from envs.batch_vec_env import BatchVecEnv
+        from gail_suite.envs.batch_vec_env import BatchVecEnv
 
         return BatchVecEnv
     if name == "GymVecEnv":
-        from envs.gym_vec_env import GymVecEnv
+        from gail_suite.envs.gym_vec_env import GymVecEnv
 
         return GymVecEnv
     raise AttributeError(f"module 'envs' has no attribute {name!r}")

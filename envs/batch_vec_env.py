@@ -16,9 +16,9 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from envs.common import check_actions, check_observations, pack_host, unpack_host
-from envs.starts import put
-from envs.tasks import BATCH_TASKS
+from gail_suite.envs.common import check_actions, check_observations, pack_host, unpack_host
+from gail_suite.envs.starts import put
+from gail_suite.envs.tasks import BATCH_TASKS
 
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 

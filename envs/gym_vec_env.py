@@ -12,12 +12,12 @@ import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from envs.batch_vec_env import STATE
-from envs.common import check_actions, check_observations, pack_host, unpack_host
-from envs.sparse import SparseRoom
-from envs.starts import put
-from envs.structure import layers, unreadable
-from envs.toy import PointToy
+from gail_suite.envs.batch_vec_env import STATE
+from gail_suite.envs.common import check_actions, check_observations, pack_host, unpack_host
+from gail_suite.envs.sparse import SparseRoom
+from gail_suite.envs.starts import put
+from gail_suite.envs.structure import layers, unreadable
+from gail_suite.envs.toy import PointToy
 
 # outputs of the last step that tasks read before the next one (velocities as differences of positions)
 CARRIED = ("xpos", "xipos")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import gymnasium as gym
 import numpy as np
 
-from envs.names import Task, find, named, parts
+from gail_suite.envs.names import Task, find, named, parts
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -64,10 +64,10 @@ def make_vec(
     be rendered. `infos="minimal"` asks the batch engine to leave out the task's own info keys.
     """
     # imported here because SB3 imports torch, which `make` and `spec` do not need
-    from envs.batch_vec_env import BatchVecEnv
-    from envs.common import check_seed
-    from envs.gym_vec_env import GymVecEnv
-    from envs.tasks import BATCH_TASKS
+    from gail_suite.envs.batch_vec_env import BatchVecEnv
+    from gail_suite.envs.common import check_seed
+    from gail_suite.envs.gym_vec_env import GymVecEnv
+    from gail_suite.envs.tasks import BATCH_TASKS
 
     if engine not in ("auto", "batch", "gymnasium"):
         raise ValueError(f"unknown engine {engine!r}: choose auto, batch or gymnasium")

@@ -49,4 +49,4 @@ class SparseRoom(gym.Env[np.ndarray, np.ndarray]):
 def register_sparse() -> None:
     """Make the room known to `gymnasium.make`; calling it again changes nothing."""
     if SPARSE_ID not in gym.registry:
-        gym.register(SPARSE_ID, entry_point="envs.sparse:SparseRoom", max_episode_steps=HORIZON)
+        gym.register(SPARSE_ID, entry_point="gail_suite.envs.sparse:SparseRoom", max_episode_steps=HORIZON)

@@ -10,9 +10,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from envs.make import make
-from envs.names import Task, named
-from envs.structure import is_known, time_limit
+from gail_suite.envs.make import make
+from gail_suite.envs.names import Task, named
+from gail_suite.envs.structure import is_known, time_limit
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _spec(name: str) -> EnvSpec:
 
 @cache
 def _reference_returns() -> dict[str, dict[str, Any]]:
-    return json.loads(resources.files("envs").joinpath("reference_returns.json").read_text())
+    return json.loads(resources.files("gail_suite.envs").joinpath("reference_returns.json").read_text())
 
 
 def register_reference(env_id: Task, random: float, expert: float, source: str = "register_reference") -> None:

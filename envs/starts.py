@@ -5,8 +5,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.structure import opaque, state_parts
-from envs.toy import PointToy
+from gail_suite.envs.structure import opaque, state_parts
+from gail_suite.envs.toy import PointToy
 
 
 def put(env: Any, obs: np.ndarray) -> np.ndarray | None:

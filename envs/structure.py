@@ -18,8 +18,8 @@ from gymnasium.wrappers import (
     TimeLimit,
 )
 
-from envs.sparse import SparseRoom
-from envs.toy import PointToy
+from gail_suite.envs.sparse import SparseRoom
+from gail_suite.envs.toy import PointToy
 
 SEEN_THROUGH = (TimeLimit, OrderEnforcing, PassiveEnvChecker, ClipAction, RescaleAction)
 """Wrappers that leave observations as they are and, but for the counted time limit, remember nothing."""

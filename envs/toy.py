@@ -77,4 +77,4 @@ toy_expert = ToyExpert()
 def register_toy() -> None:
     """Make the toy known to `gymnasium.make`; calling it again changes nothing."""
     if TOY_ID not in gym.registry:
-        gym.register(TOY_ID, entry_point="envs.toy:PointToy", max_episode_steps=HORIZON)
+        gym.register(TOY_ID, entry_point="gail_suite.envs.toy:PointToy", max_episode_steps=HORIZON)

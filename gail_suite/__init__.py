@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 _HOMES = {
@@ -31,12 +36,47 @@ _HOMES = {
     "load_reward": "learning.learned_reward",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+_PACKAGES = ("demos", "envs", "generative", "priors")
+__all__ = sorted((*_HOMES, *_PACKAGES))  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
-    if name == "priors":
-        return importlib.import_module("gail_suite.priors")
+    if name in _PACKAGES:
+        return importlib.import_module(f"gail_suite.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'gail_suite' has no attribute {name!r}")
     return getattr(importlib.import_module(f"gail_suite.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+class _Same(Loader):
+    """Loads a module under a second name: the same object, which keeps its own spec."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(f"gail_suite.{spec.name}")
+        self.spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self.spec
+
+
+class _ShortNames(MetaPathFinder):
+    """Finds `envs.toy` as gail_suite.envs.toy wherever `envs` is the suite's, and leaves a user's own `envs` alone."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        top = name.partition(".")[0]
+        real = f"gail_suite.{name}"
+        ours = top != name and top in _PACKAGES and sys.modules.get(top) is sys.modules.get(f"gail_suite.{top}")
+        return ModuleSpec(name, _Same()) if ours and importlib.util.find_spec(real) else None
+
+
+def short_name(package: str) -> None:
+    """Makes `package` and the modules in it second names of gail_suite.PACKAGE; that package calls it when imported as `package`."""
+    sys.modules[package] = importlib.import_module(f"gail_suite.{package}")
+    if _ShortNames not in sys.meta_path:
+        sys.meta_path.insert(0, _ShortNames)

@@ -3,19 +3,24 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+if __name__ == "generative":  # the short name: the modules are those of gail_suite.generative
+    import gail_suite
+
+    gail_suite.short_name(__name__)
+
 if TYPE_CHECKING:
-    from generative import backend, data, metrics, pictures, tasks
-    from generative.autoencoder import AutoEncoder
-    from generative.bayesian_gmm import BayesianGaussianMixture
-    from generative.dcgan import DCGAN
-    from generative.files import load
-    from generative.gan import GAN
-    from generative.gmm import GaussianMixture
-    from generative.interface import GenerativeModel
-    from generative.pixelcnn import PixelCNN
-    from generative.pixelrnn import PixelRNN
-    from generative.tasks import complete, denoise, inpaint, interpolate, rank_anomalies, upscale
-    from generative.vae import VAE
+    from gail_suite.generative import backend, data, metrics, pictures, tasks
+    from gail_suite.generative.autoencoder import AutoEncoder
+    from gail_suite.generative.bayesian_gmm import BayesianGaussianMixture
+    from gail_suite.generative.dcgan import DCGAN
+    from gail_suite.generative.files import load
+    from gail_suite.generative.gan import GAN
+    from gail_suite.generative.gmm import GaussianMixture
+    from gail_suite.generative.interface import GenerativeModel
+    from gail_suite.generative.pixelcnn import PixelCNN
+    from gail_suite.generative.pixelrnn import PixelRNN
+    from gail_suite.generative.tasks import complete, denoise, inpaint, interpolate, rank_anomalies, upscale
+    from gail_suite.generative.vae import VAE
 
 _HOME = {
     "GenerativeModel": "interface",
@@ -65,9 +70,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a name's module when the name is first used, so that ``import generative`` is quick."""
     if name in _MODULES:
-        return import_module(f"generative.{name}")
+        return import_module(f"gail_suite.generative.{name}")
     if name in _HOME:
-        return getattr(import_module(f"generative.{_HOME[name]}"), name)
+        return getattr(import_module(f"gail_suite.generative.{_HOME[name]}"), name)
     raise AttributeError(f"module 'generative' has no attribute {name!r}")
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from generative import data
-from generative.coders import ARCHITECTURES, Decoder, Encoder, Likelihood, resolve_arch
-from generative.fit import Recipe, changed, check_training, fit_likelihood
-from generative.interface import ArrayLike, FitOptions, GenerativeModel
-from generative.latent import LatentMixture
-from generative.recipes import Reproduction, sample_figures, train
+from gail_suite.generative import data
+from gail_suite.generative.coders import ARCHITECTURES, Decoder, Encoder, Likelihood, resolve_arch
+from gail_suite.generative.fit import Recipe, changed, check_training, fit_likelihood
+from gail_suite.generative.interface import ArrayLike, FitOptions, GenerativeModel
+from gail_suite.generative.latent import LatentMixture
+from gail_suite.generative.recipes import Reproduction, sample_figures, train
 
 
 class AENet(nn.Module):

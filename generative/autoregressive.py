@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from generative.backend import noise_by_content, seed_generator
-from generative.causal_sampling import inpaint_levels, leading, log_likelihood, sample_cached, sample_plain
-from generative.checks import check_sizes
-from generative.fit import Recipe, changed, fit_likelihood
-from generative.interface import ArrayLike, FitOptions, GenerativeModel
-from generative.nn import CausalConv2d, Pixelwise, State
+from gail_suite.generative.backend import noise_by_content, seed_generator
+from gail_suite.generative.causal_sampling import inpaint_levels, leading, log_likelihood, sample_cached, sample_plain
+from gail_suite.generative.checks import check_sizes
+from gail_suite.generative.fit import Recipe, changed, fit_likelihood
+from gail_suite.generative.interface import ArrayLike, FitOptions, GenerativeModel
+from gail_suite.generative.nn import CausalConv2d, Pixelwise, State
 
 
 @dataclass

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from generative import gaussians as ga
-from generative.checks import refuse_unknown
-from generative.em import Data
-from generative.gmm import CovarianceType, GaussianMixture
+from gail_suite.generative import gaussians as ga
+from gail_suite.generative.checks import refuse_unknown
+from gail_suite.generative.em import Data
+from gail_suite.generative.gmm import CovarianceType, GaussianMixture
 
 LOG_2 = 0.6931471805599453
 _UNUSED = ("n_factors", "weights_init", "means_init", "precisions_init")

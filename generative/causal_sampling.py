@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from generative.nn import State
+from gail_suite.generative.nn import State
 
 
 class CausalNetwork(Protocol):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generative.nn import UpTo, convolutional, halvings, mlp, unrounded
+from gail_suite.generative.nn import UpTo, convolutional, halvings, mlp, unrounded
 
 ARCHITECTURES = ("auto", "mlp", "conv")
 LIKELIHOODS = ("auto", "bernoulli", "categorical", "gaussian")

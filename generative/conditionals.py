@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from generative.gaussians import LOG_2PI
+from gail_suite.generative.gaussians import LOG_2PI
 
 
 class Conditional:

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generative.backend import seed_generator
-from generative.checks import as_labels, check_finite, check_range
-from generative.interface import ArrayLike
+from gail_suite.generative.backend import seed_generator
+from gail_suite.generative.checks import as_labels, check_finite, check_range
+from gail_suite.generative.interface import ArrayLike
 
 FEW_LEVELS = 16
 """No photograph on the scale 0..255 is as dark as this; images with so few levels are."""

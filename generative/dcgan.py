@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from generative.checks import check_sizes
-from generative.fit import check_training
-from generative.gan import GAN, leaky
-from generative.nn import convolutional, halvings, stride_2_kernel
-from generative.recipes import Reproduction, adversarial
+from gail_suite.generative.checks import check_sizes
+from gail_suite.generative.fit import check_training
+from gail_suite.generative.gan import GAN, leaky
+from gail_suite.generative.nn import convolutional, halvings, stride_2_kernel
+from gail_suite.generative.recipes import Reproduction, adversarial
 
 SMALLEST = 8
 LARGEST_BASE = 7

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generative import gaussians as ga
-from generative.kmeans import kmeans, plus_plus
+from gail_suite.generative import gaussians as ga
+from gail_suite.generative.kmeans import kmeans, plus_plus
 
 STORE_BYTES = 1 << 30
 """Statistics (x, x_i x_j) of full covariances up to this size are kept in memory over all iterations."""

@@ -13,10 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from generative.calibration import Scale
+from gail_suite.generative.calibration import Scale
 
 if TYPE_CHECKING:
-    from generative.interface import GenerativeModel
+    from gail_suite.generative.interface import GenerativeModel
 
 FORMAT = "generative-1"
 MODELS: dict[str, type[GenerativeModel]] = {}
@@ -58,7 +58,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
 
 def _class_of(name: str) -> type[GenerativeModel]:
     if name not in MODELS:
-        import generative
+        from gail_suite import generative
 
         getattr(generative, name, None)  # importing the module defines its class
     if name not in MODELS:

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from generative.backend import full_precision
-from generative.interface import FitOptions
-from generative.muon import Muon
-from generative.training import (
+from gail_suite.generative.backend import full_precision
+from gail_suite.generative.interface import FitOptions
+from gail_suite.generative.muon import Muon
+from gail_suite.generative.training import (
     Batches,
     Meter,
     Recipe,

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generative.checks import check_sizes
-from generative.fit import Recipe, changed, check_training, fit_adversarial
-from generative.interface import ArrayLike, FitOptions, GenerativeModel
-from generative.nn import mlp, unrounded
-from generative.recipes import Reproduction, adversarial
+from gail_suite.generative.checks import check_sizes
+from gail_suite.generative.fit import Recipe, changed, check_training, fit_adversarial
+from gail_suite.generative.interface import ArrayLike, FitOptions, GenerativeModel
+from gail_suite.generative.nn import mlp, unrounded
+from gail_suite.generative.recipes import Reproduction, adversarial
 
 
 def leaky() -> nn.Module:

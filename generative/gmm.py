@@ -9,11 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generative import gaussians as ga
-from generative.checks import refuse_unknown
-from generative.conditionals import Conditional, posterior_mean
-from generative.em import INIT_PARAMS, Data, Run, chunk_rows, initial_factors, initial_responsibilities, without
-from generative.interface import ArrayLike, FitOptions, GenerativeModel
+from gail_suite.generative import gaussians as ga
+from gail_suite.generative.checks import refuse_unknown
+from gail_suite.generative.conditionals import Conditional, posterior_mean
+from gail_suite.generative.em import (
+    INIT_PARAMS,
+    Data,
+    Run,
+    chunk_rows,
+    initial_factors,
+    initial_responsibilities,
+    without,
+)
+from gail_suite.generative.interface import ArrayLike, FitOptions, GenerativeModel
 
 SINGLE_CHANGE = 1e-6
 """Change of the objective in one iteration below which EM goes on in float64."""

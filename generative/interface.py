@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generative.backend import full_precision, resolve_device, seed_generator, seeded
-from generative.calibration import Scale, scale_of, typicality
-from generative.checks import as_labels, check_finite, check_range
-from generative.files import MODELS, save_model
-from generative.training import TrainingDiverged
-from generative.values import infer_values
+from gail_suite.generative.backend import full_precision, resolve_device, seed_generator, seeded
+from gail_suite.generative.calibration import Scale, scale_of, typicality
+from gail_suite.generative.checks import as_labels, check_finite, check_range
+from gail_suite.generative.files import MODELS, save_model
+from gail_suite.generative.training import TrainingDiverged
+from gail_suite.generative.values import infer_values
 
 ArrayLike = np.ndarray | Tensor
 OnStep = Callable[[int, dict[str, float]], None]

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generative.backend import seed_generator
-from generative.interface import GenerativeModel
+from gail_suite.generative.backend import seed_generator
+from gail_suite.generative.interface import GenerativeModel
 
 STEPS, STARTS, PULL = 150, 4, 1e-3
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from generative.gmm import GaussianMixture
+from gail_suite.generative.gmm import GaussianMixture
 
 
 class LatentMixture(nn.Module):

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generative.backend import fast_matmul, seed_generator, seeded
-from generative.gmm import GaussianMixture
-from generative.interface import ArrayLike, GenerativeModel
-from generative.kmeans import kmeans, nearest, squared_distances
+from gail_suite.generative.backend import fast_matmul, seed_generator, seeded
+from gail_suite.generative.gmm import GaussianMixture
+from gail_suite.generative.interface import ArrayLike, GenerativeModel
+from gail_suite.generative.kmeans import kmeans, nearest, squared_distances
 
 
 def nats(model: GenerativeModel, x: ArrayLike) -> float:

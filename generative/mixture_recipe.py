@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from generative import data, metrics
-from generative.bayesian_gmm import BayesianGaussianMixture
-from generative.gmm import GaussianMixture
-from generative.recipes import Reproduction
+from gail_suite.generative import data, metrics
+from gail_suite.generative.bayesian_gmm import BayesianGaussianMixture
+from gail_suite.generative.gmm import GaussianMixture
+from gail_suite.generative.recipes import Reproduction
 
 FLOOR = 1e-5
 """Smallest noise variance of a pixel in [0, 1]; a likelihood in nats means nothing without it. Eight times the variance of the

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generative.interface import ArrayLike, GenerativeModel
+from gail_suite.generative.interface import ArrayLike, GenerativeModel
 
 
 def grid(

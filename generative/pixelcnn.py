@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from generative.autoregressive import AutoregressiveModel, CausalNet, NetState, rounded_up
-from generative.fit import Recipe, check_training
-from generative.nn import GatedLayer, ResidualBlock, shift_down
-from generative.recipes import Reproduction, likelihood
+from gail_suite.generative.autoregressive import AutoregressiveModel, CausalNet, NetState, rounded_up
+from gail_suite.generative.fit import Recipe, check_training
+from gail_suite.generative.nn import GatedLayer, ResidualBlock, shift_down
+from gail_suite.generative.recipes import Reproduction, likelihood
 
 
 class GatedNet(CausalNet):

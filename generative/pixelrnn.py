@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generative.autoregressive import AutoregressiveModel, CausalNet, rounded_up
-from generative.checks import check_sizes
-from generative.fit import Recipe, check_training
-from generative.nn import CausalConv2d, ConvState, Pixelwise, State, shift_down
-from generative.recipes import Reproduction, likelihood
+from gail_suite.generative.autoregressive import AutoregressiveModel, CausalNet, rounded_up
+from gail_suite.generative.checks import check_sizes
+from gail_suite.generative.fit import Recipe, check_training
+from gail_suite.generative.nn import CausalConv2d, ConvState, Pixelwise, State, shift_down
+from gail_suite.generative.recipes import Reproduction, likelihood
 
 
 def lstm_cell(gates: Tensor, c: Tensor, groups: int) -> tuple[Tensor, Tensor]:

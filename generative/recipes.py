@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from generative import data, metrics
-from generative.interface import GenerativeModel
+from gail_suite.generative import data, metrics
+from gail_suite.generative.interface import GenerativeModel
 
 HELD_OUT = 2000
 """Validation images used for the choice of the best weights."""

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from generative.checks import check_finite, check_range
-from generative.gmm import GaussianMixture
-from generative.interface import ArrayLike, GenerativeModel
-from generative.inversion import invert
+from gail_suite.generative.checks import check_finite, check_range
+from gail_suite.generative.gmm import GaussianMixture
+from gail_suite.generative.interface import ArrayLike, GenerativeModel
+from gail_suite.generative.inversion import invert
 
 PROJECTIONS = 30
 """Rounds of encode, decode and restoring the known values, for models with a code."""

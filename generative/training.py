@@ -20,9 +20,9 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from generative.backend import fast_matmul, has_amx_bf16
-from generative.checks import check_sizes
-from generative.files import read_tensors, write_tensors
+from gail_suite.generative.backend import fast_matmul, has_amx_bf16
+from gail_suite.generative.checks import check_sizes
+from gail_suite.generative.files import read_tensors, write_tensors
 
 
 class TrainingDiverged(ValueError):

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from generative import metrics
-from generative.backend import noise_by_content, seeded
-from generative.checks import check_range, check_sizes
-from generative.coders import (
+from gail_suite.generative import metrics
+from gail_suite.generative.backend import noise_by_content, seeded
+from gail_suite.generative.checks import check_range, check_sizes
+from gail_suite.generative.coders import (
     ARCHITECTURES,
     LIKELIHOODS,
     Decoder,
@@ -22,10 +22,10 @@ from generative.coders import (
     resolve_arch,
     resolve_likelihood,
 )
-from generative.fit import Recipe, changed, check_training, fit_likelihood
-from generative.interface import ArrayLike, FitOptions, GenerativeModel
-from generative.latent import LatentMixture
-from generative.recipes import Reproduction, binarised, likelihood
+from gail_suite.generative.fit import Recipe, changed, check_training, fit_likelihood
+from gail_suite.generative.interface import ArrayLike, FitOptions, GenerativeModel
+from gail_suite.generative.latent import LatentMixture
+from gail_suite.generative.recipes import Reproduction, binarised, likelihood
 
 MIN_LOG_VAR, MAX_LOG_VAR = -12.0, 8.0
 DECODED = 1 << 23

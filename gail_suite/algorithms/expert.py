@@ -12,10 +12,9 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-import demos
-import envs
-from demos.policy import MlpPolicy
+from gail_suite import demos, envs
 from gail_suite.algorithms.trainer import Trainer
+from gail_suite.demos.policy import MlpPolicy
 from gail_suite.learning.features import Features, fit_features, state_columns
 from gail_suite.learning.networks import Actor
 from gail_suite.learning.objectives import TaskReward

@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-import demos
-import envs
+from gail_suite import demos, envs
 
 N_ENVS = 8
 BC_BATCHES = 32_500  # 5 epochs over 104 trajectories of 1000 steps in batches of 16

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-from demos.trajectory import Demonstrations
+from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.learning.learned_reward import LearnedReward, save_reward
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy

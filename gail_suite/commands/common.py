@@ -48,7 +48,7 @@ def command(*words: object) -> str:
 
 def filming(run_dir: Path, env_id: str | None) -> str:
     """The command that films a run, beside the bundled expert where the task has one."""
-    import demos
+    from gail_suite import demos
 
     return command("render", run_dir, *(["--compare", "bundled"] if env_id in demos.experts() else []))
 
@@ -74,8 +74,7 @@ def find_policy(source: str, env_id: str | None, trust: bool = False) -> tuple[A
 
     Raises ValueError when nothing there is a policy, or no environment is known for it.
     """
-    import demos
-    import envs
+    from gail_suite import demos, envs
 
     if env_id is not None:
         envs.spec(env_id)  # an unknown or discrete environment is a mistake before anything else is

@@ -13,7 +13,7 @@ from gail_suite.commands.common import DEFAULT, Output, check_resume, command, n
 
 def show(*, output: Output = DEFAULT) -> None:
     """List the bundled experts with their measured returns."""
-    import demos
+    from gail_suite import demos
 
     records = demos.experts()
     lines = [f"{'environment':<14} {'return':>14} {'steps':>7} {'episodes':>9} {'trained for':>13}"]

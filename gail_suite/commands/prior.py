@@ -59,7 +59,7 @@ def fit(
     set_
         One setting of the model or the use, such as --set n_components=4; may be given several times.
     """
-    import demos as demonstrations
+    from gail_suite import demos as demonstrations
     from gail_suite.priors.prior import USES, check, fit_prior, known
 
     model = model or USES[known("use", use, USES)][1][0]
@@ -123,7 +123,7 @@ def score(
     set_
         Without --prior: one setting of the model, such as --set n_components=4; may be given several times.
     """
-    import demos as demonstrations
+    from gail_suite import demos as demonstrations
     from gail_suite.priors.prior import check, load_prior, provenance
     from gail_suite.priors.typicality import rank, rank_among
 

@@ -36,7 +36,7 @@ def record(
     observations_only
         Keep no actions, as if only the states had been seen.
     """
-    import demos
+    from gail_suite import demos
 
     policy, env_id = find_policy(expert, env, trust)
     recorded = demos.record(

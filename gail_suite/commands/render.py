@@ -101,7 +101,7 @@ def _recorded(
     overlay: bool,
     output: Output,
 ) -> None:
-    import demos
+    from gail_suite import demos
     from gail_suite.showing.replay import render_episode
 
     shown = demos.load(path)

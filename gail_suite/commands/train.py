@@ -223,7 +223,7 @@ def _settings(defaults: Callable[[str | None], Any], training: Training, output:
 
     env_id = training.env
     if env_id is None and training.demos is not None:
-        from demos.store import read_meta
+        from gail_suite.demos.store import read_meta
 
         env_id = read_meta(training.demos)["env_id"]
     config = build(defaults(env_id), training.config, training.set)
@@ -234,7 +234,7 @@ def _settings(defaults: Callable[[str | None], Any], training: Training, output:
 
 
 def _fresh(algo: str, kind: Any, config: Any, training: Training, **options: Any) -> tuple[Any, Path]:
-    import demos
+    from gail_suite import demos
 
     if training.demos is None:
         raise ValueError("train on which demonstrations? give --demos DIR; record some with gail-suite record")
@@ -290,6 +290,6 @@ def _settled(training: Training) -> list[str]:
 
 
 def _device(name: str) -> str:
-    from generative.backend import resolve_device
+    from gail_suite.generative.backend import resolve_device
 
     return str(resolve_device(name))

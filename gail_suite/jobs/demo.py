@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import demos
+from gail_suite import demos
 from gail_suite.algorithms.bc import BC
 from gail_suite.algorithms.gail import GAIL
 from gail_suite.learning.policy import load_policy

@@ -63,13 +63,13 @@ def _ffmpeg() -> str | None:
 
 
 def _physics() -> dict[str, str]:
-    import envs
+    from gail_suite import envs
 
     return {task: envs.physics_fingerprint(task)[:16] for task in TASKS}
 
 
 def _experts() -> dict[str, str]:
-    import demos
+    from gail_suite import demos
 
     return {
         env_id: f"{record['evaluation']['return_mean']:.0f} +- {record['evaluation']['return_sd']:.0f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import demos
+from gail_suite import demos
 from gail_suite.runs.checkpoint import write_json
 from gail_suite.showing.evaluation import evaluate
 from gail_suite.showing.report import write_report

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-import envs
+from gail_suite import envs
 
 
 def action_bounds(env_id: str) -> tuple[np.ndarray, np.ndarray]:

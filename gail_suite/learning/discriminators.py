@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gail_suite.generative.coders import Encoder
+from gail_suite.generative.vae import MAX_LOG_VAR, MIN_LOG_VAR
 from gail_suite.learning.dual import Dual, gaussian_kl
 from gail_suite.learning.losses import bernoulli_entropy, gail_loss, gradient_penalty
 from gail_suite.learning.networks import Discriminator
 from gail_suite.learning.rewards import reward_fn
 from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 from gail_suite.runs.config import at_least, has_layers, within
-from generative.coders import Encoder
-from generative.vae import MAX_LOG_VAR, MIN_LOG_VAR
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import envs
-from envs.structure import state_width
+from gail_suite import envs
+from gail_suite.envs.structure import state_width
 from gail_suite.learning.actions import action_bounds
 
 if TYPE_CHECKING:
-    from demos.trajectory import Demonstrations
+    from gail_suite.demos.trajectory import Demonstrations
     from gail_suite.runs.checkpoint import Parts
 
 STD_FLOOR = 0.1

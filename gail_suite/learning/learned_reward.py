@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from demos.files import write_atomic
+from gail_suite.demos.files import write_atomic
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitLearner, Net, make_discriminator
 from gail_suite.learning.features import Features

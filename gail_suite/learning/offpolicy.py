@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import envs
-from demos.trajectory import Transitions
+from gail_suite import envs
+from gail_suite.demos.trajectory import Transitions
 from gail_suite.learning.actions import from_unit
 from gail_suite.learning.cpu import MATMUL, cpu_settings, keep_freed_memory
 from gail_suite.learning.features import Features

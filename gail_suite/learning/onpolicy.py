@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import envs
+from gail_suite import envs
 from gail_suite.learning.cpu import cpu_settings
 from gail_suite.learning.features import Features
 from gail_suite.learning.pairs import FIELDS, Pairs

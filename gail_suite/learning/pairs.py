@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demos.trajectory import Demonstrations
+from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.features import Features, check_demonstrations, fit_features, state_columns
 from gail_suite.runs.checkpoint import Parts

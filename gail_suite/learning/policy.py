@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-import envs
-from demos.policy import MlpPolicy
+from gail_suite import envs
+from gail_suite.demos.policy import MlpPolicy
 
 SB3_ALGORITHMS = ("PPO", "A2C", "SAC", "TD3", "DDPG", "TQC", "TRPO", "ARS", "RecurrentPPO", "CrossQ")
 

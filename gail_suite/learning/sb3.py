@@ -16,7 +16,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
-import envs
+from gail_suite import envs
 from gail_suite.learning.actions import action_bounds
 from gail_suite.learning.features import Features
 from gail_suite.learning.networks import ACTIVATIONS

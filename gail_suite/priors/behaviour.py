@@ -17,7 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demos.trajectory import Demonstrations, Transitions
+from gail_suite.demos.trajectory import Demonstrations, Transitions
+from gail_suite.generative.backend import seeded
+from gail_suite.generative.fit import Recipe, fit_likelihood
+from gail_suite.generative.gmm import GaussianMixture
+from gail_suite.generative.interface import FitOptions
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.dual import Dual
 from gail_suite.learning.features import Features, fit_features, state_columns
@@ -25,10 +29,6 @@ from gail_suite.priors.action_mixture import ActionMixture
 from gail_suite.priors.action_pixelcnn import ActionPixelCNN
 from gail_suite.priors.fitting import shuffled, split
 from gail_suite.priors.prior import Prior, PriorConfig, provenance
-from generative.backend import seeded
-from generative.fit import Recipe, fit_likelihood
-from generative.gmm import GaussianMixture
-from generative.interface import FitOptions
 
 COMPONENTS, NOISES, DOFS = (1, 2, 4, 8, 16), (0.1, 0.2), (2.0, 8.0, 32.0, math.inf)
 """Mixtures that are tried where none is asked for; the noise is in units of features and of actions in [-1, 1]."""

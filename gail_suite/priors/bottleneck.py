@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from demos.trajectory import Demonstrations
+from gail_suite.demos.trajectory import Demonstrations
+from gail_suite.generative.vae import VAE
 from gail_suite.learning.discriminators import BottleneckDiscriminator
 from gail_suite.learning.dual import gaussian_kl
 from gail_suite.learning.features import Features
 from gail_suite.learning.pairs import demo_pairs
 from gail_suite.priors.fitting import shuffled
 from gail_suite.priors.prior import Prior, PriorConfig, provenance
-from generative.vae import VAE
 
 NOT_OF: dict[str, tuple[str, ...]] = {}
 """Settings of other models: there is one."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demos.trajectory import Demonstrations, Transitions
+from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.priors.prior import Prior, known
 from gail_suite.runs.config import converted
@@ -124,7 +124,7 @@ def shuffled(x: Tensor, seed: int) -> Tensor:
 
 
 def _class(model: str) -> Any:
-    import generative
+    from gail_suite import generative
 
     names = {"gmm": "GaussianMixture", "vae": "VAE", "ae": "AutoEncoder", "gan": "GAN", "pixelcnn": "PixelCNN"}
     return getattr(generative, names[model])
@@ -132,7 +132,7 @@ def _class(model: str) -> Any:
 
 def checked_settings(model: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The model's settings with ours in place of its defaults; ValueError for one it does not have."""
-    from generative.training import Recipe
+    from gail_suite.generative.training import Recipe
 
     taken = inspect.signature(_class(model)).parameters
     names = [name for name, p in taken.items() if p.kind is not p.VAR_KEYWORD] + ["steps"] * (model != "gmm")

@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from demos.trajectory import Demonstrations
+from gail_suite.demos.trajectory import Demonstrations
+from gail_suite.generative.autoencoder import AutoEncoder
+from gail_suite.generative.vae import VAE
 from gail_suite.learning.networks import Actor
 from gail_suite.learning.pairs import demo_pairs
 from gail_suite.priors.fitting import shuffled
 from gail_suite.priors.prior import Prior, PriorConfig, provenance
-from generative.autoencoder import AutoEncoder
-from generative.vae import VAE
 
 NOT_OF = {"ae": ("beta",)}
 """Settings of the other model."""

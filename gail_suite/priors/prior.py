@@ -29,9 +29,9 @@ from gail_suite.runs.config import converted
 if TYPE_CHECKING:
     import numpy as np
 
-    from demos.trajectory import Demonstrations
+    from gail_suite.demos.trajectory import Demonstrations
+    from gail_suite.generative import GenerativeModel
     from gail_suite.learning.features import Features
-    from generative import GenerativeModel
 
 FORMAT = 1
 USES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -117,7 +117,7 @@ class Prior:
         """
         from safetensors.numpy import save
 
-        from demos.files import write_atomic
+        from gail_suite.demos.files import write_atomic
 
         target = Path(path)
         if target.exists():
@@ -198,7 +198,7 @@ def load_prior(path: str | Path) -> Prior:
     Raises:
         ValueError: no prior is there, or one of another format.
     """
-    import generative
+    from gail_suite import generative
     from gail_suite.learning.features import Features
 
     folder = Path(path)

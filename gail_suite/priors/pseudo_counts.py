@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demos.trajectory import Transitions
+from gail_suite.demos.trajectory import Transitions
 from gail_suite.learning.objectives import TaskReward
 from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
@@ -55,7 +55,7 @@ class PseudoCounts:
         layers: int = 2,
         seed: int = 0,
     ):
-        from generative.pixelcnn import GatedNet
+        from gail_suite.generative.pixelcnn import GatedNet
 
         self.low, self.high, self.levels, self.c = np.asarray(low), np.asarray(high), levels, c
         with torch.random.fork_rng(devices=[]):
@@ -71,7 +71,7 @@ class PseudoCounts:
 
     def log_prob(self, pictures: Tensor) -> Tensor:
         """log p (N,) of pictures, in nats."""
-        from generative.causal_sampling import log_likelihood
+        from gail_suite.generative.causal_sampling import log_likelihood
 
         return log_likelihood(self.net(pictures, None), pictures).flatten(1).sum(1)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from demos.trajectory import Demonstrations, Transitions
+from gail_suite.demos.trajectory import Demonstrations, Transitions
 
 Render = Callable[[np.ndarray], np.ndarray]
 """Observations (N, O) to frames (N, 1, H, W) in [0, 1]."""
@@ -56,7 +56,7 @@ def fit_sight(
     Raises:
         ValueError: unknown model, or a single trajectory.
     """
-    import generative
+    from gail_suite import generative
     from gail_suite.priors.prior import known
 
     if len(demonstrations) < 2:

@@ -14,8 +14,8 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from demos.trajectory import Demonstrations, Transitions
-from envs.common import pack_host, unpack_host
+from gail_suite.demos.trajectory import Demonstrations, Transitions
+from gail_suite.envs.common import pack_host, unpack_host
 from gail_suite.learning.features import fit_features, state_columns
 from gail_suite.priors.fitting import checked_settings, fitted_model, inputs, picture_values, split
 from gail_suite.priors.prior import Prior, PriorConfig, provenance

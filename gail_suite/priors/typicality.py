@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from demos.trajectory import Demonstrations, Transitions
+from gail_suite.demos.trajectory import Demonstrations, Transitions
+from gail_suite.generative import calibration
 from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
 from gail_suite.priors.fitting import action_range, checked_settings, fitted_model, inputs, split
 from gail_suite.priors.prior import Prior, PriorConfig, fit_prior, provenance
-from generative import calibration
 
 if TYPE_CHECKING:
-    from generative import GenerativeModel
+    from gail_suite.generative import GenerativeModel
 
 FOREIGN = 0.75
 """A trajectory whose mean typicality is under this share of held-out expert rows' (among others, of their median) is called foreign."""

@@ -25,7 +25,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from demos.files import sync_folder, write_atomic
+from gail_suite.demos.files import sync_folder, write_atomic
 
 FORMAT = 1
 KEEP = 2

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from demos.files import write_atomic
+from gail_suite.demos.files import write_atomic
 from gail_suite.runs.checkpoint import checkpoints, write_json
 from gail_suite.runs.versions import versions
 

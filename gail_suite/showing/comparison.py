@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from demos.files import write_atomic
+from gail_suite.demos.files import write_atomic
 from gail_suite.runs.runlog import read_metrics
 from gail_suite.showing.report import png, read_json, series
 

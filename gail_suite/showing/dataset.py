@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from demos.files import write_atomic
-from demos.trajectory import Demonstrations, Trajectory
+from gail_suite.demos.files import write_atomic
+from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.showing.page import axes_of, facts_table, figures, folded, png, rows_table, write_page
 
 MOST_ROWS = 5000

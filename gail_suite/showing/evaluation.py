@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-import demos
-import envs
-from envs.names import Task
+from gail_suite import demos, envs
+from gail_suite.envs.names import Task
 from gail_suite.showing.stats import bootstrap_interval
 
 EVAL_SEED = 1000

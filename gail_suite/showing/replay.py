@@ -10,7 +10,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from demos.trajectory import Demonstrations, Trajectory
+from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.showing.video import Stage, check_film, write_film
 
 TOLERANCE = 1e-3

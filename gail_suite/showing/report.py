@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from demos.files import write_atomic
+from gail_suite.demos.files import write_atomic
 from gail_suite.runs.runlog import read_metrics
 
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"

@@ -14,8 +14,8 @@ import mujoco
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-import envs
-from envs.common import check_seed
+from gail_suite import envs
+from gail_suite.envs.common import check_seed
 from gail_suite.showing.egl import EglRenderer, egl_probe
 from gail_suite.showing.raycast import RayCaster, View
 

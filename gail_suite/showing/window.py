@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.common import check_seed
+from gail_suite.envs.common import check_seed
 
 
 def play(
@@ -35,7 +35,7 @@ def play(
     _need_display()
     _need_windows()
     os.environ["MUJOCO_GL"] = "glfw"  # before mujoco is imported: another value means rendering without a window
-    import envs
+    from gail_suite import envs
 
     env = envs.make(env_id, render_mode="human")
     returns: list[float] = []

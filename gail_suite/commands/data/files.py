@@ -20,7 +20,7 @@ def show(path: Path, *, plot: Path | None = None, output: Output = DEFAULT) -> N
     plot
         Draw returns, lengths, ranges and coverage: a page (.html), or a picture (.png).
     """
-    import demos
+    from gail_suite import demos
 
     d = demos.load(path)
     if plot is not None:
@@ -56,7 +56,7 @@ def verify(path: Path, *, output: Output = DEFAULT) -> None:
     path
         Folder of demonstrations.
     """
-    import demos
+    from gail_suite import demos
 
     report = demos.verify(path)
     values = {"path": str(path), "ok": report.ok, "problems": report.problems, "notes": report.notes}
@@ -90,7 +90,7 @@ def import_(
     env
         Environment, where the data do not name it.
     """
-    import demos
+    from gail_suite import demos
 
     readers: dict[str, Any] = {
         "minari": demos.from_minari,
@@ -123,7 +123,7 @@ def export(
     format
         minari or imitation.
     """
-    import demos
+    from gail_suite import demos
 
     d = demos.load(path)
     if format == "minari":

@@ -13,7 +13,7 @@ from gail_suite.commands.parameters import Flag
 if TYPE_CHECKING:
     import numpy as np
 
-    from demos import Demonstrations
+    from gail_suite.demos import Demonstrations
 
 
 def merge(*paths: Path, out: Path, output: Output = DEFAULT) -> None:
@@ -26,8 +26,8 @@ def merge(*paths: Path, out: Path, output: Output = DEFAULT) -> None:
     out
         Folder for all of them.
     """
-    import demos
-    from demos.sets import distinct
+    from gail_suite import demos
+    from gail_suite.demos.sets import distinct
 
     whole = demos.merge([demos.load(path) for path in paths])
     kept = distinct(whole)
@@ -74,7 +74,7 @@ def filter_(
     min_typicality
         Mean typicality at least this.
     """
-    import demos
+    from gail_suite import demos
 
     d = demos.load(path)
     conditions = {
@@ -112,7 +112,7 @@ def split(path: Path, *, out: Path, fraction: float = 0.8, seed: int = 0, output
     seed
         Seed of the draw.
     """
-    import demos
+    from gail_suite import demos
 
     parts = dict(zip(("train", "test"), demos.load(path).split(fraction, seed), strict=True))
     for name, part in parts.items():

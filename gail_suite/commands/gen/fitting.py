@@ -60,7 +60,7 @@ def fit(
     resume
         Continue from the checkpoint folder.
     """
-    import generative as g
+    from gail_suite import generative as g
 
     name = nearest(model, MODELS, "model")
     if by_class and not getattr(g, name).conditional:
@@ -111,7 +111,7 @@ def fit(
 
 def options(model: type, pairs: list[str]) -> dict[str, Any]:
     """Constructor arguments from name=value texts; values are read as YAML and must have the annotated type."""
-    from generative.fit import Recipe
+    from gail_suite.generative.fit import Recipe
 
     hints = get_type_hints(model.__init__)  # type: ignore[misc]
     recipe = get_type_hints(Recipe) if hints.pop("training", None) else {}

@@ -29,7 +29,7 @@ def score(
     """
     import torch
 
-    import generative as g
+    from gail_suite import generative as g
 
     if out is not None:
         prepare(out, *RESULTS)
@@ -52,7 +52,7 @@ def score(
 
 def info(file: File, *, output: Output = DEFAULT) -> None:
     """Show what a model file holds."""
-    import generative as g
+    from gail_suite import generative as g
 
     model = g.load(file)
     size = sum(t.numel() for t in model._tensors().values())

@@ -50,7 +50,7 @@ def inpaint(
     out
         .png (rows: original, hidden, filled in), .npz or .npy.
     """
-    import generative as g
+    from gail_suite import generative as g
 
     prepare(out, *RESULTS)
     part = nearest(mask, MASKS, "mask")
@@ -88,7 +88,7 @@ def denoise(
     """
     import torch
 
-    import generative as g
+    from gail_suite import generative as g
 
     prepare(out, *RESULTS)
     model, x = model_and_test(file, data, n, root, device)
@@ -122,7 +122,7 @@ def upscale(
     """
     import torch.nn.functional as F
 
-    import generative as g
+    from gail_suite import generative as g
 
     prepare(out, *RESULTS)
     model, x = model_and_test(file, data, n, root, device, images=True)

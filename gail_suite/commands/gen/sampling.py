@@ -31,7 +31,7 @@ def sample(
     label
         Class to draw, for models fitted with --by-class.
     """
-    import generative as g
+    from gail_suite import generative as g
 
     prepare(out, *RESULTS)
     drawn = g.load(file, device).sample(n, seed=seed, y=label)
@@ -61,7 +61,7 @@ def interpolate(
     out
         .png (one walk a row), .npz or .npy.
     """
-    import generative as g
+    from gail_suite import generative as g
 
     prepare(out, *RESULTS)
     if pairs < 1:

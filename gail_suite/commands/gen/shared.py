@@ -13,7 +13,7 @@ from gail_suite.commands.common import note
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from generative import GenerativeModel
+    from gail_suite.generative import GenerativeModel
 
 RESULTS = (".png", ".npz", ".npy")
 File = Annotated[Path, Parameter(help="The model that `gen fit` saved.")]
@@ -40,7 +40,7 @@ def model_and_test(
 
     ValueError where it was fitted on other data, or on vectors and the verb needs ``images``.
     """
-    import generative as g
+    from gail_suite import generative as g
 
     if n is not None and n < 1:
         raise ValueError(f"-n {n} must be at least 1")
@@ -72,7 +72,7 @@ def write(out: Path, result: Tensor, *above: Tensor) -> None:
     """``result`` as numbers, or as a picture below the rows ``above``; ``out`` is prepared."""
     import numpy as np
 
-    import generative as g
+    from gail_suite import generative as g
 
     array = result.detach().cpu().float().numpy()
     if out.suffix == ".npz":

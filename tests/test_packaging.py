@@ -1,0 +1,107 @@
+"""What people install: a wheel and a checkout, also where a folder of the user's own has packages with our short names."""
+
+import importlib
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import demos.store
+import envs.toy
+import gail_suite
+import generative.gmm
+
+ROOT = Path(__file__).resolve().parent.parent
+SHORT = ("envs", "demos", "generative")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what a wheel of this tree installs."""
+    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("site")
+    for name in (*SHORT, "gail_suite"):
+        shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    build = "from setuptools import build_meta; build_meta.build_wheel('dist')"
+    done = subprocess.run([sys.executable, "-c", build], cwd=tree, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (tree / "dist").glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(out)
+    return out
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder of a user who has packages called envs, demos and generative."""
+    for name in SHORT:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("OWN = True\n")
+    return tmp_path
+
+
+def run(script: str, folder: Path, path: Path) -> None:
+    """A script in a folder, with the suite at `path`."""
+    settings = os.environ | {"PYTHONPATH": str(path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+USED = """
+import demos, envs, generative
+assert demos.OWN and envs.OWN and generative.OWN
+
+import gail_suite as gs
+
+assert not hasattr(gs.envs, "OWN")
+shown = gs.demos.record(gs.envs.toy_expert, gs.envs.TOY_ID, n_episodes=3, seed=0, out="shown")
+policy = gs.BC(gs.envs.TOY_ID, gs.demos.load("shown"), gs.BCConfig(steps=20), run_dir="run").train(eval_episodes=2).policy
+assert gs.evaluate(gs.load_policy("run"), gs.envs.TOY_ID, n_episodes=2, seed=0).lengths.sum() > 0
+gs.generative.GaussianMixture(2).fit(shown.transitions().obs, seed=0).save("mixture")
+assert len(gs.generative.load("mixture").sample(3, seed=0)) == 3
+gs.priors.prior.fit_prior(shown, "gmm").save("prior")
+"""
+SWEPT = """
+from gail_suite.commands.cli import main
+
+sweep = ["sweep", "bc", "--demos", "shown", "--out", "sweep", "--seeds", "0", "--steps", "20", "--eval-episodes", "2"]
+assert main([*sweep, "--quiet"]) == 0
+"""
+
+
+def test_packages_of_the_user_hide_nothing_of_a_wheel(site: Path, own: Path) -> None:
+    run(USED + SWEPT, own, site)  # some 15 s, half of them in the process of the sweep's run
+
+
+def test_packages_of_the_user_hide_nothing_of_a_checkout(own: Path) -> None:
+    run(USED, own, ROOT)
+
+
+def test_a_wheel_has_the_short_names_and_the_files_that_are_no_code(site: Path, tmp_path: Path) -> None:
+    assert [p.name for name in SHORT for p in (site / name).iterdir()] == ["__init__.py"] * 3
+    script = """
+import envs.toy, gail_suite.envs.toy as toy, demos, generative as g
+from generative.gmm import GaussianMixture
+assert envs.toy is toy and envs.toy.PointToy is toy.PointToy and g.GaussianMixture is GaussianMixture
+assert envs.spec("Ant-v5").expert_return.mean > 0 and set(demos.experts()) >= {"Ant-v5", "Humanoid-v5"}
+demos.expert("Ant-v5")
+"""
+    run(script, tmp_path, site)
+
+
+def test_short_names_are_the_modules_of_gail_suite() -> None:
+    assert envs is gail_suite.envs and envs.toy is sys.modules["gail_suite.envs.toy"]
+    assert (
+        demos.store is sys.modules["gail_suite.demos.store"] and generative.gmm.__name__ == "gail_suite.generative.gmm"
+    )
+    assert envs.toy.__spec__ is not None and envs.toy.__spec__.name == "gail_suite.envs.toy"
+    model = pickle.loads(pickle.dumps(generative.GaussianMixture(2)))
+    assert isinstance(model, gail_suite.generative.GaussianMixture)
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'envs\.no_such'"):
+        importlib.import_module("envs.no_such")
