@@ -62,7 +62,7 @@ class Arm:
     """Arm of which this is a variant (of size, training, weight, with a second prior): it is told beside that arm and claims nothing."""
 
 
-MIXED, TAIL = ("prior.weight=0.7",), {"tail": 0.25}
+MIXED, TAIL = ("priors.typicality.weight=0.7",), {"tail": 0.25}
 ARMS: dict[str, Arm] = {"plain": Arm("none")}
 for _model in ("gmm", "vae", "ae", "pixelcnn", "gan"):
     ARMS[_model] = Arm(_model, {"model": _model} | TAIL, MIXED)
@@ -76,7 +76,7 @@ ARMS |= {
     "soft": Arm("soft", SOFT, MIXED, variant_of="gmm"),
     "soft-untrained": Arm("soft", SOFT | {"control": "untrained"}, MIXED),
 }
-VAE = {"model": "vae", "use": "bottleneck"}
+VAE, NATS = {"model": "vae", "use": "bottleneck"}, ("priors.bottleneck.nats=0.5",)
 ARMS |= {  # plain has the gradient penalty alone, and what is here has it too
     "vail": Arm("vail", settings=("adversary.bottleneck=0.5",)),
     "vail-open": Arm(
@@ -86,24 +86,28 @@ ARMS |= {  # plain has the gradient penalty alone, and what is here has it too
         "vail", settings=("adversary.gradient_penalty=4", "adversary.gradient_penalty_final=0.4")
     ),  # Ant's plain has it already
     "dropout": Arm("vail", settings=("adversary.dropout=0.5",)),
-    "vail-vae": Arm("vail-vae", VAE, ("prior.weight=0.5",)),
-    "vail-vae-untrained": Arm("vail-vae", VAE | {"control": "untrained"}, ("prior.weight=0.5",)),
-    "vail-vae-shuffled": Arm("vail-vae", VAE | {"control": "shuffled"}, ("prior.weight=0.5",)),
+    "vail-vae": Arm("vail-vae", VAE, NATS),
+    "vail-vae-untrained": Arm("vail-vae", VAE | {"control": "untrained"}, NATS),
+    "vail-vae-shuffled": Arm("vail-vae", VAE | {"control": "shuffled"}, NATS),
 }
+HALF_DECODED = ("priors.latent_action.share=0.5",)
 for _model in ("ae", "vae"):
     LATENT = {"model": _model, "use": "latent-action"}
-    ARMS[f"latent-{_model}"] = Arm(f"latent-{_model}", LATENT, ("prior.weight=0.5",))
+    ARMS[f"latent-{_model}"] = Arm(f"latent-{_model}", LATENT, HALF_DECODED)
     # the wider action alone: a decoder with the weights that it was drawn with
-    ARMS[f"latent-{_model}-wider"] = Arm(f"latent-{_model}", LATENT | {"control": "untrained"}, ("prior.weight=0.5",))
-    ARMS[f"latent-{_model}-shuffled"] = Arm(f"latent-{_model}", LATENT | {"control": "shuffled"}, ("prior.weight=0.5",))
+    ARMS[f"latent-{_model}-wider"] = Arm(f"latent-{_model}", LATENT | {"control": "untrained"}, HALF_DECODED)
+    ARMS[f"latent-{_model}-shuffled"] = Arm(f"latent-{_model}", LATENT | {"control": "shuffled"}, HALF_DECODED)
 FADING, NO_BC_TERM = (
-    ("prior.weight=0.02", "prior.weight_final=0"),
+    ("priors.behaviour.weight=0.02", "priors.behaviour.weight_final=0"),
     ("adversary.bc_weight=0", "adversary.bc_weight_final=0"),
 )
 # Gaussian components, which are as sure of an action far from the demonstrations as among them, and Student's t
 GAUSSIAN, STUDENT = {"model": "gmm", "use": "behaviour", "dof": float("inf")}, {"model": "gmm", "use": "behaviour"}
 AUTOREGRESSIVE = {"model": "pixelcnn", "use": "behaviour"}
-STRONGER = ("prior.weight=0.05", "prior.weight_final=0")  # of 0.02, 0.05 and 0.2 on seed 5 (CHOSEN_ON)
+STRONGER = (
+    "priors.behaviour.weight=0.05",
+    "priors.behaviour.weight_final=0",
+)  # of 0.02, 0.05 and 0.2 on seed 5 (CHOSEN_ON)
 for _name, KL, _settings in (
     ("kl-gmm", GAUSSIAN, FADING),
     ("kl-t", STUDENT, STRONGER),
@@ -114,7 +118,7 @@ for _name, KL, _settings in (
     ARMS[f"{_name}-shuffled"] = Arm(_name, KL | {"control": "shuffled"}, _settings)
 # half of the environments begin in states of a mixture; its controls begin in those of one that knows less, in the demonstrated states
 # themselves, or as the task does (`reset`), cut after as many steps
-START, HALF = {"model": "gmm", "use": "start"}, ("prior.weight=0.5",)
+START, HALF = {"model": "gmm", "use": "start"}, ("priors.start.share=0.5",)
 ARMS |= {
     "start": Arm("start", START, HALF),
     "start-untrained": Arm("start", START | {"control": "untrained"}, HALF),
@@ -123,13 +127,13 @@ ARMS |= {
     "start-demonstrated": Arm("start", START | {"model": "demonstrated"}, HALF),
 }
 # the two uses of one mixture of where the expert goes: episodes begin there, and being there pays
-FROM_STARTS = (*MIXED, "second_prior.weight=0.5")
+FROM_STARTS = (*MIXED, *HALF)
 ARMS["gmm-start"] = Arm("gmm-start", {"model": "gmm"} | TAIL, FROM_STARTS, START, variant_of="start")
 # where the expert goes, typicality of (s, s'), with what it does there, the KL to p0(a | s); weights as of each alone
-BOTH = (*MIXED, "second_prior.weight=0.05", "second_prior.weight_final=0")
+BOTH = (*MIXED, *STRONGER)
 ARMS["both"] = Arm("both", {"model": "gmm"} | TAIL, BOTH, STUDENT, variant_of="gmm")
 # the KL where p0(a | s) is sure of itself: half of the environments are near the expert's states
-KL_START = (*STRONGER, "second_prior.weight=0.5")
+KL_START = (*STRONGER, *HALF)
 ARMS["kl-t-start"] = Arm("kl-t-start", STUDENT, KL_START, START)
 for _control in ("untrained", "shuffled"):
     ARMS[f"kl-t-start-{_control}"] = Arm(
@@ -143,13 +147,13 @@ ARMS |= {
 }  # no model of the states
 ARMS["vail-kl-t"] = Arm("vail-kl-t", STUDENT, ("adversary.bottleneck=0.5", *STRONGER), variant_of="kl-t")
 # started from the prior's own actions around the demonstrated states: beside the BC term of plain, and in its place
-WARM = ("prior.warm_start=true",)
+WARM = ("priors.behaviour.warm_start=true",)
 ARMS |= {
     "kl-t-warm": Arm("kl-t-warm", STUDENT, (*STRONGER, *WARM), variant_of="kl-t"),
     "kl-gmm-warm-0.1": Arm(
         "kl-gmm-warm-0.1",
         GAUSSIAN,
-        ("prior.weight=0.1", "prior.weight_final=0", *NO_BC_TERM, *WARM),
+        ("priors.behaviour.weight=0.1", "priors.behaviour.weight_final=0", *NO_BC_TERM, *WARM),
         variant_of="kl-gmm",
     ),
 }
@@ -159,17 +163,22 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     f"gmm-k{k}": ("gmm", {"model": "gmm", "n_components": k} | TAIL, MIXED) for k in (1, 4, 16)
 }
 VARIANTS |= {f"vae-{steps}-steps": ("vae", {"model": "vae", "steps": steps} | TAIL, MIXED) for steps in (20, 200)}
-VARIANTS |= {f"gmm-weight-{w}": ("gmm", {"model": "gmm"} | TAIL, (f"prior.weight={w}",)) for w in ("0.3", "1.0")}
 VARIANTS |= {
-    "start-200": ("start", START, (*HALF, "prior.rollout=200")),
-    "gmm-potential": ("gmm", {"model": "gmm", "states": True} | TAIL, (*MIXED, "prior.potential=true")),
-    "gmm-exponential": ("gmm", {"model": "gmm"}, ("prior.weight=0.2",)),
+    f"gmm-weight-{w}": ("gmm", {"model": "gmm"} | TAIL, (f"priors.typicality.weight={w}",)) for w in ("0.3", "1.0")
+}
+VARIANTS |= {
+    "start-200": ("start", START, (*HALF, "priors.start.rollout=200")),
+    "gmm-potential": ("gmm", {"model": "gmm", "states": True} | TAIL, (*MIXED, "priors.typicality.potential=true")),
+    "gmm-exponential": ("gmm", {"model": "gmm"}, ("priors.typicality.weight=0.2",)),
 }  # without the tail, a beginner scores 0
-VARIANTS |= {f"kl-t-{w}": ("kl-t", STUDENT, (f"prior.weight={w}", "prior.weight_final=0")) for w in ("0.02", "0.2")}
+VARIANTS |= {
+    f"kl-t-{w}": ("kl-t", STUDENT, (f"priors.behaviour.weight={w}", "priors.behaviour.weight_final=0"))
+    for w in ("0.02", "0.2")
+}
 VARIANTS |= {f"vail-{nats}": ("vail", {}, (f"adversary.bottleneck={nats}",)) for nats in ("0.05", "0.1", "0.2")}
 VARIANTS["soft-1.0"] = ("soft", SOFT | {"tail": 1.0}, MIXED)
 ARMS["gmm-start-200"] = Arm(
-    "gmm-start-200", {"model": "gmm"} | TAIL, (*FROM_STARTS, "second_prior.rollout=200"), START, variant_of="gmm-start"
+    "gmm-start-200", {"model": "gmm"} | TAIL, (*FROM_STARTS, "priors.start.rollout=200"), START, variant_of="gmm-start"
 )
 # the actor moves after 500 critic updates and not after 3000
 ARMS["kl-t-start-soon"] = Arm(
@@ -248,6 +257,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
 
 def prior_settings(arm: Arm, task: str, seed: int, shown: Any, run_dir: Path) -> tuple[str, ...]:
     """Fits the arm's priors to the run's own demonstrations and says where they are."""
+    from gail_suite.priors.attach import group
     from gail_suite.priors.prior import fit_prior
 
     paths = []
@@ -258,7 +268,7 @@ def prior_settings(arm: Arm, task: str, seed: int, shown: Any, run_dir: Path) ->
             constant = arm.constant_of if name == "prior" else None
             more = {} if constant is None else {"value": partner_bonus(task, constant, seed)}
             fit_prior(shown, **fit, seed=seed, **more).save(place)
-            paths.append(f"{name}.path={place}")
+            paths.append(f"{group(fit.get('use', 'typicality'))}.path={place}")
     return tuple(paths)
 
 

@@ -10,8 +10,11 @@ import pytest
 import demos
 import envs
 import gail_suite as gs
+from gail_suite.algorithms.gail import GAILConfig
 from gail_suite.algorithms.trainer import kind_of
 from gail_suite.priors import load_prior
+from gail_suite.priors.earlier import translated
+from gail_suite.runs.config import recorded
 from gail_suite.runs.runlog import read_run
 
 OLD = Path(__file__).parent / "fixtures/a17ba61"
@@ -40,6 +43,52 @@ def test_an_old_run_resumes_to_its_end(name: str, tmp_path: Path) -> None:
     again = gs.load_policy(run_dir)
     assert all(np.array_equal(run.policy.tensors[k], again.tensors[k]) for k in again.tensors)
     gs.resume(run_dir)  # and what it wrote is read again
+
+
+def test_the_two_priors_of_an_old_run_are_those_of_their_uses(tmp_path: Path) -> None:
+    run_dir = Path(shutil.copytree(OLD / "run-gail-priors", tmp_path / "run"))
+    uses = gs.resume(run_dir).config.priors
+    assert (uses.behaviour.weight, uses.behaviour.weight_final, uses.behaviour.target_kl) == (0.05, 0.0, None)
+    assert (uses.start.share, uses.start.rollout) == (0.5, 50)
+    assert not (uses.typicality.active or uses.latent_action.active or uses.bottleneck.active)
+
+
+@pytest.mark.parametrize(
+    ("use", "given", "now"),
+    [
+        (
+            "typicality",
+            {"weight_final": 0.1, "potential": True},
+            {"weight": 0.3, "weight_final": 0.1, "potential": True},
+        ),
+        ("behaviour", {"target_kl": 2.0}, {"weight": 0.3, "weight_final": None, "target_kl": 2.0}),
+        ("latent-action", {}, {"share": 0.3}),
+        ("bottleneck", {}, {"nats": 0.3}),
+        ("start", {"rollout": 7}, {"share": 0.3, "rollout": 7}),
+    ],
+)
+def test_the_numbers_of_an_old_prior_get_their_names(use: str, given: dict, now: dict, tmp_path: Path) -> None:
+    (tmp_path / "prior").mkdir()
+    about = json.loads((OLD / "prior-start/prior.json").read_text()) | {"use": use}
+    (tmp_path / "prior/prior.json").write_text(json.dumps(about))
+    old = {"path": "p", "weight": 0.3, "weight_final": None, "potential": False, "target_kl": None, "rollout": 50}
+    idle = {"path": "p", "weight": 0.0, "weight_final": None}  # of which no copy was kept
+    found = translated({"prior": old | given, "second_prior": idle, "adversary": {"bottleneck": 0.0}}, tmp_path)
+    group = {"path": "p"} | {k: v for k, v in now.items()}
+    assert {k: found["priors"][use.replace("-", "_")][k] for k in group} == group
+    assert found.keys() == {"adversary", "priors"} and len(found["priors"]) == 1
+    recorded(GAILConfig(), found | {"adversary": {}})
+
+
+def test_an_old_runs_own_bottleneck_goes_before_its_priors_weight(tmp_path: Path) -> None:
+    (tmp_path / "prior").mkdir()
+    about = json.loads((OLD / "prior-start/prior.json").read_text()) | {"use": "bottleneck"}
+    (tmp_path / "prior/prior.json").write_text(json.dumps(about))
+    old = {"prior": {"path": "p", "weight": 0.5}, "adversary": {"bottleneck": 0.2}}
+    assert translated(old, tmp_path) == {
+        "priors": {"bottleneck": {"path": "p", "nats": 0.2}},
+        "adversary": {"bottleneck": 0.0},
+    }
 
 
 def test_an_old_run_of_bc_is_not_resumed() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,8 @@ from gail_suite.algorithms.trainer import Imitator
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.learning.sac import SACConfig
-from gail_suite.priors.behaviour import behaviour_of
-from gail_suite.priors.bottleneck import bottlenecked, discriminator_of
-from gail_suite.priors.latent_actions import actor_of
-from gail_suite.priors.prior import Prior, PriorConfig, attached, keep_copies
-from gail_suite.priors.shaping import Shaping
-from gail_suite.priors.starts import starts_of
-from gail_suite.priors.typicality import bonus_of
+from gail_suite.priors.attach import PriorsConfig, attach, keep_copies
+from gail_suite.priors.earlier import translated
 from gail_suite.runs.config import recorded
 from gail_suite.runs.runlog import RunLog
 
@@ -52,10 +46,8 @@ class GAILConfig:
     """The learner."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Collection and housekeeping."""
-    prior: PriorConfig = field(default_factory=PriorConfig)
-    """A generative model of the expert as a prior."""
-    second_prior: PriorConfig = field(default_factory=PriorConfig)
-    """Another one, for another use."""
+    priors: PriorsConfig = field(default_factory=PriorsConfig)
+    """Generative models of the expert as priors."""
 
 
 class GAIL(Imitator[GAILConfig]):
@@ -71,34 +63,23 @@ class GAIL(Imitator[GAILConfig]):
 
     @classmethod
     def _recorded(cls, record: Mapping[str, Any], run_dir: Path) -> GAILConfig:
-        return recorded(GAILConfig(sac=SACConfig()), record["config"])
+        return recorded(GAILConfig(sac=SACConfig()), translated(record["config"], run_dir))
 
     def _build(self) -> OffPolicyLoop:
         c, shown = self.config, self.shown
-        self.priors = attached(self._prior_configs(), self.env_id, None if shown.demonstrations else self.run_dir)
-        if self._prior("behaviour")[1].warm_start and not c.warm_start:
+        if c.priors.behaviour.warm_start and c.priors.behaviour.active and not c.warm_start:
             raise ValueError(
-                "prior.warm_start=true starts from the prior's actions, but warm_start=false starts from nothing: set one of them"
+                "priors.behaviour.warm_start=true starts from the prior's actions, but warm_start=false starts from nothing: "
+                "set one of them"
             )
-        torch.manual_seed(self.seed)
-        adversary, n_inputs = c.adversary, shown.expert.together().shape[1] + c.adversary.absorbing
-        encoder, limit = self._prior("bottleneck")
-        net = discriminator_of(encoder, shown.features, n_inputs)
-        if net is not None:
-            adversary = bottlenecked(adversary, limit)
-        self.objective = Adversary(shown.expert, adversary, c.sac.batch_size, c.sac.gamma, net)
-        self.objective.behaviour = behaviour_of(*self._prior("behaviour"), shown.features)
-        if self.objective.behaviour is not None and torch.device(self.device).type != "cpu":
+        n_inputs = shown.expert.together().shape[1] + c.adversary.absorbing
+        a = attach(c.priors, shown, self.env_id, self.run_dir, n_inputs, c.sac.gamma, self.seed)
+        if a.behaviour is not None and torch.device(self.device).type != "cpu":
             raise ValueError(
                 f"a behaviour prior is evaluated on the processor, the learner would be on {self.device}: leave out --device"
             )
-        bonus = bonus_of(*self._prior("typicality"), c.sac.gamma)
-        constants = shown.arrays()
-        if bonus is not None:
-            expert = bonus(shown.demonstrations.transitions()) if shown.demonstrations else shown.bonus
-            assert expert is not None
-            constants["expert.bonus"] = expert
-            self.objective.shaping = Shaping(self._prior("typicality")[1], torch.from_numpy(expert))
+        torch.manual_seed(self.seed)
+        self.attachments, self.objective = a, Adversary(shown.expert, c.adversary, c.sac.batch_size, c.sac.gamma, a)
         return OffPolicyLoop(
             self.env_id,
             shown.features,
@@ -108,21 +89,11 @@ class GAIL(Imitator[GAILConfig]):
             self.seed,
             self.run_dir,
             self.device,
-            bonus,
-            actor_of(*self._prior("latent-action")),
-            partial(starts_of, *self._prior("start"), seed=self.seed),
-            constants,
+            a.bonus,
+            a.make_actor,
+            a.wrap_env,
+            shown.arrays() | a.constants(),
         )
-
-    def _prior_configs(self) -> dict[str, PriorConfig]:
-        return {"prior": self.config.prior, "second_prior": self.config.second_prior}
-
-    def _prior(self, use: str) -> tuple[Prior | None, PriorConfig]:
-        """The run's prior for a use and its settings, none and the defaults where it has none."""
-        for name, prior in self.priors.items():
-            if prior.use == use:
-                return prior, self._prior_configs()[name]
-        return None, PriorConfig()
 
     def reward(self) -> LearnedReward:
         """What the discriminator gives, and what it makes of a termination; a prior's bonus is not part of it."""
@@ -132,14 +103,14 @@ class GAIL(Imitator[GAILConfig]):
         )
 
     def _keep(self, run_dir: Path) -> None:
-        keep_copies(self.priors, run_dir)
+        keep_copies(self.attachments.priors, run_dir)
 
     def _begin(self, log: RunLog | None) -> None:
         if not (self.fresh and self.config.warm_start):
             return
         sac, expert, behaviour = self.loop.sac, self.shown.expert, self.objective.behaviour
         features, actions = expert.features, expert.actions
-        if self._prior("behaviour")[1].warm_start and behaviour is not None:
+        if behaviour is not None and self.config.priors.behaviour.warm_start:
             features, actions = behaviour.warm_start(features, WARM_COPIES, self.loop.generator)
         info = clone(sac.actor, features, actions, self.config.bc, self.loop.generator)
         sac.restart_average()

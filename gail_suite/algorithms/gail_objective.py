@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitConfig, LogitLearner
+from gail_suite.learning.discriminators import LogitConfig, LogitLearner
 from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.replay import Replay, Window
 from gail_suite.learning.sac import bc_loss
 from gail_suite.learning.schedule import linear
-from gail_suite.priors.behaviour import Behaviour
-from gail_suite.priors.shaping import Shaping
+from gail_suite.priors.attach import Attachments
+from gail_suite.priors.bottleneck import bottlenecked
 from gail_suite.runs.config import at_least, within
 
 Term = tuple[Tensor, dict[str, Tensor]]
@@ -69,9 +69,9 @@ class Adversary:
         config: AdversaryConfig,
         batch_size: int,
         gamma: float,
-        net: BottleneckDiscriminator | None = None,
+        attachments: Attachments | None = None,
     ):
-        """`net` is a discriminator to start from (a prior's); without one it is new."""
+        """`attachments` is what priors do to it, nothing where not given."""
         if config.absorbing and (config.termination_cost or config.termination_cost_final):
             raise ValueError(
                 "adversary.absorbing says what a termination is worth, so adversary.termination_cost cannot: set one of them"
@@ -80,21 +80,22 @@ class Adversary:
             raise ValueError(
                 f"sac.gamma is below 1 here, since critic targets are bounded by what is attainable for ever, got {gamma}"
             )
+        a = attachments or Attachments()
+        if a.discriminator is not None:
+            config = bottlenecked(config, a.nats)
+        self.shaping, self.behaviour = a.shaping, a.behaviour
         self.expert, self.config, self.gamma, self.batch_size = expert, config, gamma, batch_size
         self.pairs = self._pairs(expert.features, expert.actions)
         self.absorbing_pair = torch.zeros(1, self.pairs.shape[1])
         self.absorbing_pair[:, -1] = 1
-        self.learner = LogitLearner(self.pairs.shape[1], config, paired=True, net=net)
-        self.shaping: Shaping | None = None
-        self.behaviour: Behaviour | None = None
+        self.learner = LogitLearner(self.pairs.shape[1], config, paired=True, net=a.discriminator)
         self.fraction, self.calls, self.expert_reward = 0.0, 0, float(self.learner.form(torch.zeros(())))
 
     def set_progress(self, fraction: float) -> None:
         """Sets the schedules for a run that is `fraction` in [0, 1] done."""
         self.fraction = fraction
         self.learner.set_rate(self._between(1.0, self.config.lr_final))
-        if self.shaping is not None:
-            self.shaping.set_progress(fraction)
+        self.shaping.set_progress(fraction)
 
     def _between(self, start: float, end: float | None) -> float:
         return linear(start, end, self.fraction)
@@ -118,16 +119,13 @@ class Adversary:
         """
         if self.config.absorbing:
             rewards = rewards + terminated * self._absorbing_return()
-        if self.shaping is not None:
-            assert bonus is not None
-            rewards = self.shaping(rewards, bonus)
+        rewards = self.shaping(rewards, bonus)
         cost = self._termination_cost()
         return rewards - terminated * (cost * self._greatest_return()) if cost > 0 else rewards
 
     def _greatest_return(self) -> float:
         """Of an agent that is rewarded like the expert for ever."""
-        reward = self.expert_reward if self.shaping is None else self.shaping.reward(self.expert_reward)
-        return max(reward, 1e-3) / (1 - self.gamma)
+        return max(self.shaping.reward(self.expert_reward), 1e-3) / (1 - self.gamma)
 
     def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
         """One discriminator step on every `every`-th call, on pairs of the expert and as many of the agent."""
@@ -193,19 +191,15 @@ class Adversary:
 
     def _target_bounds(self) -> tuple[float, float]:
         """Least and largest return with rewards as large as the expert's; rewards of the form gail are never negative, logd never positive."""
-        reward = self.expert_reward if self.shaping is None else self.shaping.reward(self.expert_reward)
         steps, top = 1 / (1 - self.gamma), self._greatest_return()
         if self.config.reward == "gail":
             low, high = 0.0, top
-        elif (
-            self.config.reward == "logd"
-        ):  # the worst is bounded by the clip alone, since ending pays; a bonus is at most 1
-            low, high = -self.config.reward_clip * steps, 0.0 if self.shaping is None else steps
+        elif self.config.reward == "logd":  # the worst is bounded by the clip alone, since ending pays
+            low, high = -self.config.reward_clip * steps, self.shaping.greatest * steps
         else:  # the expert's mean goes through 0, so it does not bound alone
-            high = max(abs(reward), 1.0) * steps
+            high = max(abs(self.shaping.reward(self.expert_reward)), 1.0) * steps
             low = -high
-        bounds = (low - self._termination_cost() * top, high)
-        return bounds if self.shaping is None else self.shaping.bounds(*bounds)
+        return self.shaping.bounds(low - self._termination_cost() * top, high)
 
     def _actor_terms(self, generator: torch.Generator) -> list[Callable[..., Term]]:
         """What is added to the actor's loss: the BC term, and the divergence from a behaviour prior."""
@@ -226,7 +220,7 @@ class Adversary:
     def _expert_rows(self, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """n one-step expert windows: features, actions, return, discount, bootstrap features."""
         rows = torch.randint(len(self.pairs), (n,), generator=generator)
-        expert, bonus = self.expert[rows], None if self.shaping is None else self.shaping.expert[rows]
+        expert, bonus = self.expert[rows], self.shaping.of_expert(rows)
         returns = self._completed(self.learner.rewards(self.pairs[rows]), expert.terminated, bonus)
         discount = self.gamma * (1 - expert.terminated)
         return expert.features, expert.actions, returns, discount, expert.next_features

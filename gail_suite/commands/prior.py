@@ -11,15 +11,6 @@ from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, note, set_values
 
-WEIGHTS: dict[str, tuple[object, ...]] = {
-    "typicality": ("--prior-weight", 0.2),
-    "behaviour": ("--prior-weight", 0.05, "--set", "prior.weight_final=0"),
-    "latent-action": ("--prior-weight", 0.5),
-    "bottleneck": ("--prior-weight", 0.5),
-    "start": ("--prior-weight", 0.5),
-}
-"""A first weight to try with each use: a share of the reward, of a nat's worth, of the action, nats, and a share of the environments."""
-
 
 def fit(
     *,
@@ -91,8 +82,9 @@ def fit(
         for word in (name, value)
     ]
     seeded = ["--seed", seed] if chosen or seed else []
-    weight = [*WEIGHTS[use], *(["--prior-potential"] if use == "typicality" and prior.settings.get("states") else [])]
-    training = command("train", "gail", "--demos", demos, *chosen, *seeded, "--prior", out, *weight)
+    is_potential = use == "typicality" and prior.settings.get("states")
+    form = ["--set", "priors.typicality.potential=true"] if is_potential else []
+    training = command("train", "gail", "--demos", demos, *chosen, *seeded, "--prior", out, *form)
     scoring = [command("prior", "score", "--prior", out, "--demos", "OTHER-DEMOS")] if use == "typicality" else []
     output.result(values, text, [training, *scoring])
 

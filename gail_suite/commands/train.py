@@ -67,11 +67,7 @@ def gail(
     generator: Literal["sac", "ppo", "trpo"] = "sac",
     num_envs: int | None = None,
     device: str = "cpu",
-    prior: Path | None = None,
-    prior_weight: float | None = None,
-    prior_potential: Flag = False,
-    second_prior: Path | None = None,
-    second_prior_weight: float | None = None,
+    prior: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     resume: Path | None = None,
     training: Training = TRAINING,
     output: Output = DEFAULT,
@@ -87,28 +83,12 @@ def gail(
     device
         cpu, cuda, or auto for cuda where there is one; layers of 256 units are small enough for a processor.
     prior
-        Folder of a prior, as `gail-suite prior fit` writes it (sac only).
-    prior_weight
-        Its weight; 0.2 unless --config or --set says otherwise.
-    prior_potential
-        Typicality as a potential, which leaves the best policy unchanged.
-    second_prior
-        Folder of another prior, for another use.
-    second_prior_weight
-        Its weight; 0.2 unless --config or --set says otherwise.
+        Folder of a prior, as `gail-suite prior fit` writes it (sac only); may be given several times, for several uses. How much
+        it does is set by priors.USE, such as --set priors.typicality.weight=0.2.
     resume
         Run directory to go on with; nothing else is needed.
     """
-    given = {
-        "prior": prior,
-        "prior-weight": prior_weight,
-        "prior-potential": prior_potential or None,
-        "second-prior": second_prior,
-        "second-prior-weight": second_prior_weight,
-    }
-    settings = _prior_settings(
-        generator, {name: value for name, value in given.items() if value is not None}, resume, training
-    )
+    settings = _prior_settings(generator, prior, resume)
     training = replace(training, set=(*settings, *training.set))
     from gail_suite.algorithms.gail import GAIL, GAILConfig
 
@@ -184,37 +164,30 @@ def _adversarial(recipe: Recipe, num_envs: int | None, resume: Path | None, trai
     _train(recipe.algo, trainer, run_dir, training, output, {"total_steps": training.steps})
 
 
-def _prior_settings(generator: str, given: dict[str, Any], resume: Path | None, training: Training) -> tuple[str, ...]:
-    """The options of priors that were given, as settings."""
-    if not given:
+def _prior_settings(generator: str, folders: tuple[Path, ...], resume: Path | None) -> tuple[str, ...]:
+    """The folders of priors as settings; prior.json says what each is for."""
+    if not folders:
         return ()
-    options = ", ".join(f"--{name}" for name in given)
     if resume is not None:
-        raise ValueError(f"a resumed run keeps its prior: leave out {options}, or start a new run")
+        raise ValueError("a resumed run keeps its priors: leave out --prior, or start a new run")
     if generator != "sac":
         raise ValueError(
             f"a prior needs the off-policy learner: leave out --generator {generator} (a bottleneck works there without one: "
             "--set discriminator.bottleneck=0.5)"
         )
-    from gail_suite.algorithms.gail import GAILConfig
-    from gail_suite.runs.config import build
+    from gail_suite.priors.attach import group
+    from gail_suite.priors.prior import read_about
 
-    named = build(GAILConfig(), training.config, training.set)  # a file may name it
-    for folder, path in (("prior", named.prior.path), ("second-prior", named.second_prior.path)):
-        if folder not in given and any(name.startswith(folder) for name in given) and path is None:
-            raise ValueError(f"which prior? give --{folder} DIR; fit one with gail-suite prior fit")
-    names = {
-        "prior": "prior.path",
-        "prior-weight": "prior.weight",
-        "prior-potential": "prior.potential",
-        "second-prior": "second_prior.path",
-        "second-prior-weight": "second_prior.weight",
-    }
+    found: dict[str, Path] = {}
+    for folder in folders:
+        use = read_about(folder)["use"]
+        if use in found:
+            raise ValueError(
+                f"{found[use]} and {folder} are both for {use}, of which a run has one: leave one of them out"
+            )
+        found[use] = folder
     # paths are quoted, since values are read as YAML
-    return tuple(
-        f"{names[name]}={json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)}"
-        for name, value in given.items()
-    )
+    return tuple(f"{group(use)}.path={json.dumps(str(path), ensure_ascii=False)}" for use, path in found.items())
 
 
 def _settings(defaults: Callable[[str | None], Any], training: Training, output: Output) -> Any:

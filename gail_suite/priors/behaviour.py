@@ -2,7 +2,7 @@
 
 The actor's loss gets weight_t * E_s KL(pi(.|s) || p0(.|s)), with E_pi[log pi - log p0] taken on the sample that the actor's
 step has drawn anyway (KL-regularised RL: Galashov et al., 2019; Tirumala et al., 2022). The weight falls linearly from
-prior.weight to prior.weight_final, or is a multiplier that holds the KL at prior.target_kl nats. Deviation from these
+`weight` to `weight_final`, or is a multiplier that holds the KL at `target_kl` nats. Deviation from these
 papers: the KL stands in the actor's loss alone, not in the critics' targets, since rewards here come from a discriminator
 that must stay comparable between policies.
 """
@@ -10,8 +10,9 @@ that must stay comparable between policies.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -25,10 +26,12 @@ from gail_suite.generative.interface import FitOptions
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.dual import Dual
 from gail_suite.learning.features import Features, fit_features, state_columns
+from gail_suite.learning.schedule import linear
 from gail_suite.priors.action_mixture import ActionMixture
 from gail_suite.priors.action_pixelcnn import ActionPixelCNN
 from gail_suite.priors.fitting import shuffled, split
-from gail_suite.priors.prior import Prior, PriorConfig, provenance
+from gail_suite.priors.prior import Prior, UseConfig, provenance
+from gail_suite.runs.config import at_least, finite
 
 COMPONENTS, NOISES, DOFS = (1, 2, 4, 8, 16), (0.1, 0.2), (2.0, 8.0, 32.0, math.inf)
 """Mixtures that are tried where none is asked for; the noise is in units of features and of actions in [-1, 1]."""
@@ -37,6 +40,29 @@ JITTER, NEAR = 0.5, 0.2
 NOT_OF = {"gmm": ("levels", "width", "depth", "hidden", "steps"), "pixelcnn": ("components", "noise", "dof")}
 """Settings of the other model."""
 RECIPE = Recipe(batch_size=128, lr=2e-3, weight_decay=1e-3, eval_every=100, patience=4, precision="float32")
+
+
+@dataclass(frozen=True)
+class BehaviourConfig(UseConfig):
+    """An anchor for the policy: a KL to the behaviour prior in the actor's loss."""
+
+    weight: float = 0.05
+    """Weight of the KL at the start of the run; where the multiplier begins with `target_kl`."""
+    weight_final: float | None = 0.0
+    """The same at the end (linear); null keeps it constant. Not followed with `target_kl`."""
+    target_kl: float | None = None
+    """Nats between policy and prior that a multiplier holds; null follows the weights. A mixture's p0 counts its mass outside
+    the action range too, which makes its nats too many, by log 2 for every action whose mean lies on the bound."""
+    dual_rate: float = 0.001
+    """Largest step of that multiplier."""
+    warm_start: bool = False
+    """Start from actions drawn from the prior around the demonstrated states, not from the demonstrated ones."""
+
+    AMOUNTS: ClassVar[tuple[str, ...]] = ("weight", "weight_final")
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "weight", "weight_final", "target_kl", "dual_rate")
+        finite(self, "weight", "weight_final", "target_kl", "dual_rate")
 
 
 class ActionDensity(Protocol):
@@ -142,9 +168,22 @@ def density_of(prior: Prior) -> ActionDensity:
 
 
 class Behaviour:
-    """What a behaviour prior does to a run whose actor sees `features`."""
+    """What a behaviour prior does to a run whose actor sees `features`.
 
-    def __init__(self, prior: Prior, config: PriorConfig, features: Features):
+    Raises:
+        ValueError: settings of the multiplier without a target, or a final weight beside one.
+    """
+
+    def __init__(self, prior: Prior, config: BehaviourConfig, features: Features):
+        if config.target_kl is None and config.dual_rate != BehaviourConfig.dual_rate:
+            raise ValueError(
+                "priors.behaviour.dual_rate is the step of the multiplier that holds priors.behaviour.target_kl, which is "
+                "not set: set both or neither"
+            )
+        if config.target_kl is not None and config.weight_final:
+            raise ValueError(
+                "priors.behaviour.target_kl sets the weight by itself, so priors.behaviour.weight_final cannot: set one of them"
+            )
         self.density, self.config = density_of(prior), config
         self.columns, self.scale, self.shift = (torch.from_numpy(a) for a in features.into(prior.features))
         self.dual = None if config.target_kl is None else Dual(config.target_kl, config.dual_rate, config.weight)
@@ -157,7 +196,9 @@ class Behaviour:
         """
         features, actions, log_prob = sample
         kl = (log_prob - self.density.log_prob(self._seen(features), actions)).mean()
-        weight = self.dual.beta if self.dual is not None else self.config.at(fraction)
+        weight = (
+            self.dual.beta if self.dual is not None else linear(self.config.weight, self.config.weight_final, fraction)
+        )
         term = self.dual.penalty(kl) if self.dual is not None else weight * kl
         return term, {"prior_kl": kl.detach(), "prior_weight": torch.tensor(weight)}
 
@@ -174,15 +215,10 @@ class Behaviour:
         """The multiplier, where there is one."""
         return {} if self.dual is None else {"prior_beta": np.array(self.dual.beta)}
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Inverse of `state`."""
         if self.dual is not None:
             self.dual.beta = float(arrays["prior_beta"])
-
-
-def behaviour_of(prior: Prior | None, config: PriorConfig, features: Features) -> Behaviour | None:
-    """The behaviour prior of a run, None for priors of another use."""
-    return Behaviour(prior, config, features) if prior is not None and prior.use == "behaviour" else None
 
 
 def _pairs(features: Features, env_id: str, t: Transitions) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -11,12 +11,28 @@ from torch import Tensor
 
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.generative.vae import VAE
-from gail_suite.learning.discriminators import BottleneckDiscriminator
+from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitConfig
 from gail_suite.learning.dual import gaussian_kl
 from gail_suite.learning.features import Features
 from gail_suite.learning.pairs import demo_pairs
 from gail_suite.priors.fitting import shuffled
-from gail_suite.priors.prior import Prior, PriorConfig, provenance
+from gail_suite.priors.prior import Prior, UseConfig, provenance
+from gail_suite.runs.config import at_least, finite
+
+
+@dataclass(frozen=True)
+class BottleneckConfig(UseConfig):
+    """A discriminator that begins with the prior's encoder and is held at a few nats."""
+
+    nats: float = 0.5
+    """What the discriminator may know of a pair."""
+
+    AMOUNTS: ClassVar[tuple[str, ...]] = ("nats",)
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "nats")
+        finite(self, "nats")
+
 
 NOT_OF: dict[str, tuple[str, ...]] = {}
 """Settings of other models: there is one."""
@@ -68,14 +84,12 @@ def fit(
     )
 
 
-def discriminator_of(prior: Prior | None, features: Features, n_inputs: int) -> BottleneckDiscriminator | None:
-    """The discriminator that a run's prior starts, None for priors of another use.
+def discriminator_of(prior: Prior, features: Features, n_inputs: int) -> BottleneckDiscriminator:
+    """The discriminator that a prior starts, in a run whose pairs are `n_inputs` wide.
 
     Raises:
         ValueError: the run's pairs have another width (absorbing states) or hide columns that the prior reads.
     """
-    if prior is None or prior.use != "bottleneck":
-        return None
     assert isinstance(prior.model, VAE)
     columns, scale, shift = (torch.from_numpy(a) for a in features.into(prior.features))
     n_actions = n_inputs - len(features.columns)
@@ -90,22 +104,21 @@ def discriminator_of(prior: Prior | None, features: Features, n_inputs: int) -> 
     return discriminator_from_vae(prior.model, whole, F.pad(shift, (0, n_actions)))
 
 
-def bottlenecked(config: Any, prior: PriorConfig) -> Any:
-    """An `AdversaryConfig` whose bottleneck, unless it has one, is the weight of the prior that starts its discriminator.
+L = TypeVar("L", bound=LogitConfig)
+
+
+def bottlenecked(config: L, nats: float) -> L:
+    """The config of a discriminator that a prior starts, held at `nats`.
 
     Raises:
-        ValueError: dropout beside it, or a weight that is none or does not stay as it is.
+        ValueError: dropout or another limit beside it.
     """
-    if config.dropout > 0:
+    if config.dropout > 0 or config.bottleneck > 0:
         raise ValueError(
-            f"a bottleneck prior and adversary.dropout={config.dropout} both limit the discriminator: set adversary.dropout=0"
+            f"priors.bottleneck.nats={nats} limits the discriminator, as would adversary.dropout={config.dropout} and "
+            f"adversary.bottleneck={config.bottleneck}: set those two to 0"
         )
-    if (config.bottleneck <= 0 and prior.weight <= 0) or prior.weight_final not in (None, prior.weight):
-        raise ValueError(
-            f"a bottleneck is a limit in nats that stays as it is, got weight={prior.weight}, "
-            f"weight_final={prior.weight_final}: set prior.weight alone"
-        )
-    return config if config.bottleneck > 0 else replace(config, bottleneck=prior.weight)
+    return replace(config, bottleneck=nats)
 
 
 @torch.no_grad()

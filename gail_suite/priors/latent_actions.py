@@ -1,15 +1,16 @@
 """Latent action priors (Hausdorfer et al., 2024): the policy steers a frozen decoder fitted to the expert's actions.
 
 The policy's vector is v = (z, a_full) in [-1, 1]^(Z+A); the environment gets a = w dec(z) + (1 - w) a_full, and w is the
-prior's weight. The paper writes a = (1 - w') dec(z) + w' a_full, so its w' (0.1 on Ant, 0.5 on Humanoid) is our 1 - w.
+config's share. The paper writes a = (1 - w') dec(z) + w' a_full, so its w' (0.1 on Ant, 0.5 on Humanoid) is our 1 - w.
 Probabilities and entropy are those of v, which the policy draws; critics, discriminator and replay see a alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +23,22 @@ from gail_suite.generative.vae import VAE
 from gail_suite.learning.networks import Actor
 from gail_suite.learning.pairs import demo_pairs
 from gail_suite.priors.fitting import shuffled
-from gail_suite.priors.prior import Prior, PriorConfig, provenance
+from gail_suite.priors.prior import Prior, UseConfig, provenance
+from gail_suite.runs.config import shares
+
+
+@dataclass(frozen=True)
+class LatentConfig(UseConfig):
+    """Latent actions: a = w dec(z) + (1 - w) a_full."""
+
+    share: float = 0.5
+    """Share w of the action that the prior decodes, the same throughout the run."""
+
+    AMOUNTS: ClassVar[tuple[str, ...]] = ("share",)
+
+    def __post_init__(self) -> None:
+        shares(self, "share")
+
 
 NOT_OF = {"ae": ("beta",)}
 """Settings of the other model."""
@@ -179,17 +195,6 @@ def decoder_of(prior: Prior, share: float) -> ActionDecoder:
     return ActionDecoder(layers, share)
 
 
-def actor_of(prior: Prior | None, config: PriorConfig) -> Callable[..., Actor]:
-    """What makes a run's actor of (n_features, act_dim, hidden): one with latent actions where its prior says so.
-
-    Raises:
-        ValueError: a weight outside (0, 1], or one that changes over the run.
-    """
-    if prior is None or prior.use != "latent-action":
-        return Actor
-    if not 0 < config.weight <= 1 or config.weight_final not in (None, config.weight):
-        raise ValueError(
-            f"latent actions take a share of the action in (0, 1] that stays as it is, got weight={config.weight}, "
-            f"weight_final={config.weight_final}: set prior.weight alone"
-        )
-    return partial(LatentActor, decoder=decoder_of(prior, config.weight))
+def actor_of(prior: Prior, config: LatentConfig) -> Callable[..., Actor]:
+    """What makes a run's actor of (n_features, act_dim, hidden): one with latent actions."""
+    return partial(LatentActor, decoder=decoder_of(prior, config.share))

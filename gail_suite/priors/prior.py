@@ -14,14 +14,13 @@ import hashlib
 import importlib
 import inspect
 import json
-import math
 import secrets
 import shutil
 import typing
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gail_suite.runs.checkpoint import write_json
 from gail_suite.runs.config import converted
@@ -49,41 +48,24 @@ CONTROLS = ("untrained", "shuffled")
 
 
 @dataclass(frozen=True)
-class PriorConfig:
-    """A prior fitted by `fit_prior` and what it does to training. Without a path nothing is attached."""
+class UseConfig:
+    """A prior and what it does to training. Without a path nothing is attached."""
 
     path: str | None = None
     """Folder of the prior. A run copies it into its own folder, so that resuming needs nothing else."""
-    weight: float = 0.2
-    """Weight at the start of the run (of starts: the share of the environments); with 0 and no weight_final the run is plain GAIL to the last bit."""
-    weight_final: float | None = None
-    """The same at the end (linear); constant where not given."""
-    potential: bool = False
-    """Typicality as a potential: adds weight * (gamma * score(s') - score(s)), which leaves the best policy unchanged."""
-    target_kl: float | None = None
-    """Nats between policy and behaviour prior that a multiplier, starting at `weight`, holds; None follows the weights. A mixture's p0
-    counts its mass outside the action range too, which makes its nats too many, by log 2 for every action whose mean lies on the bound."""
-    dual_rate: float = 0.001
-    """Largest step of that multiplier."""
-    warm_start: bool = False
-    """Start from actions drawn from the behaviour prior around the demonstrated states, not from the demonstrated ones."""
-    rollout: int = 50
-    """Steps after which an episode that a prior of starts began is cut."""
 
-    def at(self, fraction: float) -> float:
-        """The weight of a run that is `fraction` in [0, 1] done."""
-        end = self.weight if self.weight_final is None else self.weight_final
-        return self.weight + (end - self.weight) * fraction
+    AMOUNTS: ClassVar[tuple[str, ...]] = ()
+    """Settings that say how much; with all of them 0 the run is plain GAIL to the last bit."""
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the settings ask for more than nothing."""
+        return any(getattr(self, name) for name in self.AMOUNTS)
 
     @property
     def active(self) -> bool:
         """Whether the prior changes anything at all."""
         return self.path is not None and self.weighs
-
-    @property
-    def weighs(self) -> bool:
-        """Whether the weight is above 0 at the start or at the end."""
-        return self.weight != 0 or self.weight_final not in (None, 0.0)
 
 
 @dataclass(frozen=True)
@@ -238,94 +220,6 @@ def read_about(folder: str | Path) -> dict[str, Any]:
     if lacking:
         raise ValueError(f"{file} lacks {', '.join(sorted(lacking))}: fit the prior again")
     return about
-
-
-def attached(configs: Mapping[str, PriorConfig], env_id: str, run_dir: Path | None = None) -> dict[str, Prior]:
-    """Setting -> prior of a run, from the copies in `run_dir` where given, else from their paths; only those that do something.
-
-    Raises:
-        ValueError: no prior there, one of another environment, settings that do not go with it, or two that do not go together.
-    """
-    found = {
-        name: _attached(name, config, env_id, None if run_dir is None else run_dir / name)
-        for name, config in configs.items()
-    }
-    priors = {name: prior for name, prior in found.items() if prior is not None}
-    uses = [prior.use for prior in priors.values()]
-    if len(set(uses)) < len(uses):
-        raise ValueError(
-            f"{' and '.join(priors)} are both for {uses[0]}, of which a run has one: leave one of them out"
-        )
-    if {"behaviour", "latent-action"} <= set(uses):
-        raise ValueError(
-            "a policy with latent actions knows the density of its wider action, a behaviour prior that of the action: leave out one of the two"
-        )
-    return priors
-
-
-def _attached(name: str, config: PriorConfig, env_id: str, copy: Path | None) -> Prior | None:
-    idle = [f"{name}.{f.name}" for f in fields(PriorConfig) if getattr(config, f.name) != f.default]
-    if config.path is None and config.weighs and idle and copy is None:
-        raise ValueError(
-            f"{' and '.join(idle)} would do nothing without a prior: give --{name.replace('_', '-')} DIR ({name}.path), "
-            "the folder that gail-suite prior fit wrote"
-        )
-    if config.path is None or (
-        copy is not None and not config.active
-    ):  # a run whose prior is switched off keeps no copy
-        return None
-    about = read_about(copy or config.path)
-    if about["env_id"] != env_id:
-        raise ValueError(
-            f"the prior in {config.path} was fitted to {about['env_id']}, not to {env_id}: fit one to the "
-            "demonstrations of this run"
-        )
-    check_config(config, about["use"], name)
-    return load_prior(copy or config.path) if config.active else None
-
-
-def check_config(config: PriorConfig, use: str, name: str = "prior") -> None:
-    """ValueError for a weight that a prior of this use cannot have, and for a setting of `name` that belongs to another use."""
-    greatest = 1.0 if use == "start" or (use == "typicality" and not config.potential) else math.inf
-    for key, weight in (("weight", config.weight), ("weight_final", config.weight_final)):
-        if weight is not None and not (0 <= weight <= greatest and math.isfinite(weight)):
-            of = "environments" if use == "start" else "reward"
-            allowed = f"a share of the {of} in [0, 1]" if greatest == 1 else "a finite number, 0 or more"
-            raise ValueError(f"{name}.{key} of a prior for {use} is {allowed}, got {weight}")
-    for key, belongs, given in (
-        ("potential", "typicality", config.potential),
-        ("target_kl", "behaviour", config.target_kl is not None),
-        ("warm_start", "behaviour", config.warm_start),
-        ("rollout", "start", config.rollout != PriorConfig.rollout),
-        ("dual_rate", "behaviour", config.dual_rate != PriorConfig.dual_rate),
-    ):
-        if given and use != belongs and config.active:
-            raise ValueError(f"{name}.{key} is a setting of priors for {belongs}, this one is for {use}: leave it out")
-    if use == "start" and config.active:
-        if config.weight_final is not None:
-            raise ValueError(
-                f"{name}.weight_final is not followed by a prior for start, whose share of the environments stays: leave it out"
-            )
-        if config.rollout < 1:
-            raise ValueError(f"{name}.rollout is in steps, at least 1, got {config.rollout}")
-    if config.target_kl is None and config.dual_rate != PriorConfig.dual_rate and config.active:
-        raise ValueError(
-            f"{name}.dual_rate is the step of the multiplier that holds {name}.target_kl, which is not set: set both or neither"
-        )
-    if config.target_kl is not None and config.active:
-        if not (config.target_kl > 0 and math.isfinite(config.target_kl)):
-            raise ValueError(f"{name}.target_kl is in nats, above 0, got {config.target_kl}")
-        if config.weight_final is not None:
-            raise ValueError(
-                f"{name}.target_kl sets the weight by itself, so {name}.weight_final cannot: set one of them"
-            )
-
-
-def keep_copies(priors: Mapping[str, Prior], run_dir: Path) -> None:
-    """Puts the priors of a new run into its folder, in place of those that an earlier run left there."""
-    for name, prior in priors.items():
-        shutil.rmtree(run_dir / name, ignore_errors=True)
-        prior.save(run_dir / name)
 
 
 def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 What a learner does not reach it cannot learn about; DeepMimic (Peng et al., 2018) therefore starts episodes in states of the reference
 motion, SMP (Mu et al., 2025) in samples of a generative model of it. Here a model of the expert's states is sampled: the first
-round(weight * n_envs) environments begin there, for `prior.rollout` steps, and the others begin as the task does. An episode that is
+round(share * n_envs) environments begin there, for `rollout` steps, and the others begin as the task does. An episode that is
 cut is truncated, not terminated, so values are bootstrapped through it. Evaluation begins as the task does, always.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
@@ -18,7 +19,25 @@ from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.envs.common import pack_host, unpack_host
 from gail_suite.learning.features import fit_features, state_columns
 from gail_suite.priors.fitting import checked_settings, fitted_model, inputs, picture_values, split
-from gail_suite.priors.prior import Prior, PriorConfig, provenance
+from gail_suite.priors.prior import Prior, UseConfig, provenance
+from gail_suite.runs.config import at_least, shares
+
+
+@dataclass(frozen=True)
+class StartsConfig(UseConfig):
+    """Episodes that begin where the expert could be."""
+
+    share: float = 0.5
+    """Share of the environments whose episodes begin there."""
+    rollout: int = 50
+    """Steps after which such an episode is cut."""
+
+    AMOUNTS: ClassVar[tuple[str, ...]] = ("share",)
+
+    def __post_init__(self) -> None:
+        shares(self, "share")
+        at_least(self, 1, "rollout")
+
 
 BANK = 4096
 """States that are drawn when a run begins, for its episodes to begin in."""
@@ -137,18 +156,16 @@ class Starts(VecEnvWrapper):
         self.generator = generator
 
 
-def starts_of(prior: Prior | None, config: PriorConfig, venv: VecEnv, seed: int) -> VecEnv:
-    """The environments of a run with its prior's starts; as they are without one.
+def starts_of(prior: Prior, config: StartsConfig, seed: int, venv: VecEnv) -> VecEnv:
+    """The environments of a run with its prior's starts.
 
     Raises:
-        ValueError: a weight that gives the prior no environment.
+        ValueError: a share that gives the prior no environment.
     """
-    if prior is None or prior.use != "start":
-        return venv
-    count = round(config.weight * venv.num_envs)
+    count = round(config.share * venv.num_envs)
     if count == 0:
         raise ValueError(
-            f"a prior for start with weight {config.weight} has none of {venv.num_envs} environments: give it at least {1 / venv.num_envs}"
+            f"priors.start.share={config.share} has none of {venv.num_envs} environments: give it at least {1 / venv.num_envs}"
         )
     states = np.zeros((0, 0)) if prior.kind == "constant" else sample(prior, BANK, seed)
     return Starts(venv, states, count, config.rollout, seed)

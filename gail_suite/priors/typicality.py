@@ -22,7 +22,7 @@ from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.generative import calibration
 from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
 from gail_suite.priors.fitting import action_range, checked_settings, fitted_model, inputs, split
-from gail_suite.priors.prior import Prior, PriorConfig, fit_prior, provenance
+from gail_suite.priors.prior import Prior, fit_prior, provenance
 
 if TYPE_CHECKING:
     from gail_suite.generative import GenerativeModel
@@ -222,8 +222,3 @@ class TypicalityBonus:
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Inverse of `state`."""
-
-
-def bonus_of(prior: Prior | None, config: PriorConfig, gamma: float) -> TypicalityBonus | None:
-    """The bonus that a run's prior gives, None for priors of another use."""
-    return TypicalityBonus(prior, gamma, config.potential) if prior is not None and prior.use == "typicality" else None

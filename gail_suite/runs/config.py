@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import inspect
 import json
+import math
 import textwrap
 import types
 import typing
@@ -69,6 +70,22 @@ def at_least(config: Any, least: float, *names: str) -> None:
         value = getattr(config, name)
         if value is not None and not value >= least:
             raise ValueError(f"setting {name} must be at least {least}, got {value}")
+
+
+def finite(config: Any, *names: str) -> None:
+    """ValueError for a setting of `config` that is no number, or infinite; None passes."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"setting {name} must be a finite number, got {value}")
+
+
+def shares(config: Any, *names: str) -> None:
+    """ValueError for a setting of `config` outside [0, 1]; None passes."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(f"setting {name} is a share in [0, 1], got {value}")
 
 
 def within(config: Any, *names: str) -> None:

@@ -3,6 +3,9 @@
 import pytest
 
 from benchmarks import prior_verdicts, priors
+from gail_suite.algorithms.gail import GAILConfig
+from gail_suite.priors.attach import group
+from gail_suite.runs.config import build
 
 
 def against(other, *gains):
@@ -65,5 +68,6 @@ def test_every_arm_is_a_prior_a_control_of_one_or_a_variant_of_one():
 
 def test_an_arm_that_weighs_a_prior_fits_one():
     for name, arm in priors.ARMS.items():
-        for which, fit in (("prior", arm.fit), ("second_prior", arm.second)):
-            assert any(s.startswith(f"{which}.") for s in arm.settings) == bool(fit), name
+        fitted = {group(fit.get("use", "typicality")) for fit in (arm.fit, arm.second) if fit}
+        assert {s.partition("=")[0].rpartition(".")[0] for s in arm.settings if s.startswith("priors.")} == fitted, name
+        build(GAILConfig(), settings=arm.settings)

@@ -16,8 +16,12 @@ from gail_suite.learning.features import Features
 from gail_suite.learning.offpolicy import LoopConfig
 from gail_suite.learning.policy import load_policy
 from gail_suite.learning.sac import SACConfig
-from gail_suite.priors.bottleneck import discriminator_of
-from gail_suite.priors.prior import PriorConfig, fit_prior, load_prior
+from gail_suite.priors.attach import PriorsConfig
+from gail_suite.priors.behaviour import BehaviourConfig
+from gail_suite.priors.bottleneck import BottleneckConfig, discriminator_of
+from gail_suite.priors.latent_actions import LatentConfig
+from gail_suite.priors.prior import fit_prior, load_prior
+from gail_suite.priors.starts import StartsConfig
 from gail_suite.runs import runlog
 from gail_suite.runs.runlog import read_metrics
 
@@ -36,19 +40,34 @@ SIZES = {
     "behaviour": {"components": 2, "noise": 0.1},
     "start": {"n_components": 1},
 }
-USES: dict[str, tuple[str, dict]] = {
-    "bottleneck": ("vae", {}),
-    "latent-action": ("ae", {}),
-    "behaviour": ("gmm", {"target_kl": 1.0, "warm_start": True}),
-    "start": ("gmm", {"rollout": 7}),
+USES = {
+    "bottleneck": ("vae", BottleneckConfig(nats=0.5), BottleneckConfig(nats=0)),
+    "latent-action": ("ae", LatentConfig(share=0.5), LatentConfig(share=0)),
+    "behaviour": (
+        "gmm",
+        BehaviourConfig(weight=0.5, target_kl=1.0, warm_start=True),
+        BehaviourConfig(weight=0, target_kl=1.0, warm_start=True),
+    ),
+    "start": ("gmm", StartsConfig(share=0.5, rollout=7), StartsConfig(share=0)),
 }
+"""Use -> model, settings of a run that it changes, and of one that it does not."""
 
 
 @pytest.fixture(scope="module")
 def priors(toy_demos, tmp_path_factory):
     """Folder of a prior of each use."""
     folder = tmp_path_factory.mktemp("priors")
-    return {use: fit_prior(toy_demos, model, use, **SIZES[use]).save(folder / use) for use, (model, _) in USES.items()}
+    return {
+        use: fit_prior(toy_demos, model, use, **SIZES[use]).save(folder / use) for use, (model, _, _) in USES.items()
+    }
+
+
+def with_priors(config=None, **uses):
+    return dataclasses.replace(config or TINY, priors=PriorsConfig(**uses))
+
+
+def at(path, config):
+    return dataclasses.replace(config, path=str(path))
 
 
 def train(toy_demos, config, run_dir, steps=80):
@@ -74,20 +93,17 @@ def plain(toy_demos, tmp_path_factory):
 
 @pytest.mark.parametrize("use", USES)
 def test_weight_zero_is_plain_gail(toy_demos, priors, plain, tmp_path, use):
-    off = dataclasses.replace(TINY, prior=PriorConfig(str(priors[use]), 0.0, target_kl=1.0, warm_start=True))
+    off = with_priors(**{use.replace("-", "_"): at(priors[use], USES[use][2])})
     train(toy_demos, off, tmp_path / "run")
     assert rows(tmp_path / "run") == plain
 
 
 @pytest.mark.parametrize("use", [*USES, "two at once"])
 def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, plain, tmp_path, use, killed):
-    first, second = ("behaviour", "bottleneck") if use == "two at once" else (use, None)
-    borrowed = shutil.copytree(priors[first], tmp_path / "prior")
-    config = dataclasses.replace(
-        TINY,
-        prior=PriorConfig(str(borrowed), 0.5, **USES[first][1]),
-        second_prior=PriorConfig() if second is None else PriorConfig(str(priors[second]), 0.5),
-    )
+    uses = ("behaviour", "bottleneck") if use == "two at once" else (use,)
+    borrowed = shutil.copytree(priors[uses[0]], tmp_path / "prior")
+    folders = priors | {uses[0]: borrowed}
+    config = with_priors(**{u.replace("-", "_"): at(folders[u], USES[u][1]) for u in uses})
     whole = train(toy_demos, config, tmp_path / "whole", 120)
     assert rows(tmp_path / "whole") != plain
     part = GAIL(envs.TOY_ID, toy_demos, config, 0, tmp_path / "part")
@@ -113,7 +129,7 @@ def test_a_killed_run_goes_on_without_the_prior_it_was_given(toy_demos, priors, 
 
 
 def test_a_run_stopped_in_its_warm_start_clones_once(toy_demos, priors, tmp_path, monkeypatch):
-    config = dataclasses.replace(TINY, prior=PriorConfig(str(priors["behaviour"]), 0.5, warm_start=True))
+    config = with_priors(behaviour=BehaviourConfig(str(priors["behaviour"]), 0.5, warm_start=True))
     whole = train(toy_demos, config, tmp_path / "whole")
     monkeypatch.setattr(runlog, "_signal_seen", signal.SIGTERM)
     assert train(toy_demos, config, tmp_path / "part").loop.steps == 0
@@ -126,9 +142,7 @@ def test_a_run_stopped_in_its_warm_start_clones_once(toy_demos, priors, tmp_path
 
 
 def test_returns_are_told_of_whole_episodes_alone(toy_demos, priors):
-    gail = GAIL(
-        envs.TOY_ID, toy_demos, dataclasses.replace(TINY, prior=PriorConfig(str(priors["start"]), 0.5, rollout=7)), 0
-    )
+    gail = GAIL(envs.TOY_ID, toy_demos, with_priors(start=StartsConfig(str(priors["start"]), 0.5, 7)), 0)
     seen = []
     step = gail.loop.env.step
     gail.loop.env.step = lambda actions: seen.append(step(actions)) or seen[-1]
@@ -139,20 +153,17 @@ def test_returns_are_told_of_whole_episodes_alone(toy_demos, priors):
 
 
 def test_a_policy_with_latent_actions_has_no_distance_from_a_behaviour_prior(toy_demos, priors):
-    config = dataclasses.replace(
-        TINY,
-        prior=PriorConfig(str(priors["latent-action"]), 0.5),
-        second_prior=PriorConfig(str(priors["behaviour"]), 0.5),
+    config = with_priors(
+        latent_action=LatentConfig(str(priors["latent-action"])), behaviour=BehaviourConfig(str(priors["behaviour"]))
     )
     with pytest.raises(ValueError, match="leave out one of the two"):
         GAIL(envs.TOY_ID, toy_demos, config, 0)
 
 
 def test_the_actor_pays_for_its_distance_from_the_prior(toy_demos, priors):
-    config = dataclasses.replace(
-        TINY,
-        adversary=dataclasses.replace(TINY.adversary, bc_weight=0.0, bc_weight_final=0.0),
-        prior=PriorConfig(str(priors["behaviour"]), 0.5),
+    adversary = dataclasses.replace(TINY.adversary, bc_weight=0.0, bc_weight_final=0.0)
+    config = with_priors(
+        dataclasses.replace(TINY, adversary=adversary), behaviour=BehaviourConfig(str(priors["behaviour"]), 0.5)
     )
     gail = GAIL(envs.TOY_ID, toy_demos, config, 0)
     inputs = gail.objective.learner_inputs(torch.Generator().manual_seed(0))
@@ -167,10 +178,9 @@ def test_the_actor_pays_for_its_distance_from_the_prior(toy_demos, priors):
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_a_warm_start_clones_what_the_prior_would_do_where_that_is_asked(toy_demos, priors, asked):
-    config = dataclasses.replace(
-        TINY,
-        bc=BCConfig(hidden=(16, 16), steps=300),
-        prior=PriorConfig(str(priors["behaviour"]), 0.5, warm_start=asked),
+    config = with_priors(
+        dataclasses.replace(TINY, bc=BCConfig(hidden=(16, 16), steps=300)),
+        behaviour=BehaviourConfig(str(priors["behaviour"]), 0.5, warm_start=asked),
     )
     gail = GAIL(envs.TOY_ID, toy_demos, config, 0)
     seen = []
@@ -180,7 +190,7 @@ def test_a_warm_start_clones_what_the_prior_would_do_where_that_is_asked(toy_dem
         return features.repeat(copies, 1), torch.tensor([[-0.5, 0.5]]).expand(copies * len(features), -1)
 
     gail.objective.behaviour.warm_start = up_and_left
-    gail._warm_start(True, None)
+    gail._begin(None)
     actions = gail.loop.sac.actor.mode(gail.shown.expert.features).detach().mean(0)
     if asked:
         torch.testing.assert_close(actions, torch.tensor([-0.5, 0.5]), atol=0.1, rtol=0)

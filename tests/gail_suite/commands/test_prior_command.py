@@ -33,7 +33,7 @@ def test_fit_says_what_it_did_and_what_comes_next(folder, capsys):
     )
     text = capsys.readouterr().out
     assert "constant for typicality fitted to 400 pairs" in text
-    assert f"next: gail-suite train gail --demos '{folder}' --prior '{out}' --prior-weight 0.2" in text
+    assert f"next: gail-suite train gail --demos '{folder}' --prior '{out}'\n" in text
     assert load_prior(out).settings["value"] == 0.5
 
 
@@ -74,8 +74,7 @@ def test_what_comes_next_repeats_what_was_chosen(folder, capsys, use, model):
     assert main(words + [w for s in small for w in ("--set", s)]) == 0
     text = capsys.readouterr().out
     assert f"{model} for {use}" in text and "--take 2 --seed 3 --prior" in text and "prior score" not in text
-    weight = "0.05 --set prior.weight_final=0" if use == "behaviour" else "0.5"
-    assert f"--prior-weight {weight}\n" in text
+    assert f"--prior '{out}'\n" in text
 
 
 def test_train_takes_a_prior(folder, fitted, capsys):
@@ -100,9 +99,9 @@ def test_train_takes_a_prior(folder, fitted, capsys):
         "loop.capacity=400",
     ]
     assert main(words) == 0
-    config = json.loads((run / "config.json").read_text())["config"]["prior"]
+    config = json.loads((run / "config.json").read_text())["config"]["priors"]["typicality"]
     assert config["path"] == str(fitted) and config["weight"] == 0.2 and not config["potential"]
-    assert (run / "prior" / "prior.json").is_file()
+    assert (run / "priors/typicality/prior.json").is_file()
 
 
 def test_train_takes_two_priors(folder, fitted, capsys):
@@ -139,11 +138,10 @@ def test_train_takes_two_priors(folder, fitted, capsys):
         "--set",
         "warm_start=false",
     ]
-    assert (
-        main([*words, "-q", "--prior", str(fitted), "--second-prior", str(starts), "--second-prior-weight", "0.5"]) == 0
-    )
-    config = json.loads((run / "config.json").read_text())["config"]["second_prior"]
-    assert config["path"] == str(starts) and config["weight"] == 0.5 and (run / "second_prior" / "prior.json").is_file()
+    assert main([*words, "-q", "--prior", str(fitted), "--prior", str(starts), "--set", "priors.start.share=0.25"]) == 0
+    config = json.loads((run / "config.json").read_text())["config"]["priors"]["start"]
+    assert config == {"path": str(starts), "share": 0.25, "rollout": 50}
+    assert {folder.name for folder in (run / "priors").iterdir()} == {"typicality", "start"}
 
 
 @pytest.mark.parametrize(
@@ -173,22 +171,24 @@ def test_train_takes_two_priors(folder, fitted, capsys):
         (["prior", "score", "--demos", "{demos}", "--set", "tail=abc"], "setting 'tail' is 'abc', expected float"),
         (["prior", "score", "--demos", "{demos}", "--set", "states=maybe"], "expected bool"),
         (
-            ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "1.5"],
-            "a share of the reward in [0, 1], got 1.5",
-        ),
-        (["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior-weight", "nan"], "got nan"),
-        (["train", "gail", "--demos", "{demos}", "--prior-weight", "0.2"], "which prior? give --prior DIR"),
-        (
-            ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--second-prior-weight", "0.2"],
-            "which prior? give --second-prior DIR",
+            ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--set", "priors.typicality.weight=1.5"],
+            "a share of the reward in [0, 1], got weight=1.5",
         ),
         (
-            ["train", "gail", "--demos", "{demos}", "--set", "prior.weight=0.3"],
-            "prior.weight would do nothing without a prior: give --prior DIR",
+            ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--set", "priors.typicality.weight=.nan"],
+            "got nan",
         ),
         (
-            ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--second-prior", "{prior}"],
-            "are both for typicality",
+            ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--set", "priors.typicality.share=0.5"],
+            "unknown setting 'priors.typicality.share': known are priors.typicality.path, priors.typicality.weight",
+        ),
+        (
+            ["train", "gail", "--demos", "{demos}", "--set", "priors.typicality.weight=0.3"],
+            "priors.typicality.weight would do nothing without a prior: give --prior DIR",
+        ),
+        (
+            ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--prior", "{prior}"],
+            "are both for typicality, of which a run has one",
         ),
         (
             ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--generator", "ppo"],
@@ -204,14 +204,12 @@ def test_mistakes_are_one_line(folder, fitted, capsys, words, says):
     assert error.startswith("gail-suite: error: ") and says in error and error.count("\n") == 1
 
 
-def test_a_weight_needs_a_prior_that_the_command_or_its_config_file_names(folder, fitted, capsys, tmp_path):
+def test_a_prior_may_be_named_in_a_config_file(folder, fitted, capsys, tmp_path):
     file = tmp_path / "run.yaml"
-    words = ["train", "gail", "--demos", str(folder), "--config", str(file), "--prior-weight", "0.2", "--show-config"]
-    file.write_text("warm_start: true\n")
-    assert main(words) == 1 and "which prior? give --prior DIR" in capsys.readouterr().err
-    file.write_text(f"prior:\n  path: {fitted}\n")
+    file.write_text(f"priors:\n  typicality:\n    path: {fitted}\n    weight: 0.3\n")
+    words = ["train", "gail", "--demos", str(folder), "--config", str(file), "--show-config"]
     assert main(words) == 0
-    assert main([*words[:4], *words[6:], "--set", f"prior.path={fitted}"]) == 0
+    assert "    weight: 0.3\n" in capsys.readouterr().out
 
 
 def test_the_prior_of_subsampled_demonstrations_sees_only_what_is_shown(folder, capsys):

@@ -13,8 +13,8 @@ from gail_suite.learning.networks import Actor
 from gail_suite.learning.sac import SAC, SACConfig
 from gail_suite.priors.action_mixture import ActionMixture
 from gail_suite.priors.action_pixelcnn import ActionPixelCNN
-from gail_suite.priors.behaviour import Behaviour, density_of
-from gail_suite.priors.prior import Prior, PriorConfig, fit_prior, load_prior
+from gail_suite.priors.behaviour import Behaviour, BehaviourConfig, density_of
+from gail_suite.priors.prior import Prior, fit_prior, load_prior
 from generative.gmm import GaussianMixture
 
 PLAIN = Features(np.arange(2), np.zeros(2, np.float32), np.ones(2, np.float32))
@@ -172,7 +172,7 @@ def test_kl_of_two_normals_by_hand():
     n, policy = 50_000, torch.distributions.Normal(0.5, 0.1)
     actions = 0.5 + 0.1 * torch.randn(n, 1, generator=torch.Generator().manual_seed(0))
     sample = torch.zeros(n, 2), actions, policy.log_prob(actions).sum(-1)
-    term, info = behaviour(PriorConfig("p", 2.0, 0.0), Normal(0.3, 0.2)).penalty(0.75, sample)
+    term, info = behaviour(BehaviourConfig("p", 2.0, 0.0), Normal(0.3, 0.2)).penalty(0.75, sample)
     assert info["prior_kl"].item() == pytest.approx(math.log(2) + 0.05 / 0.08 - 0.5, abs=0.01)
     # three quarters of the way from 2 to 0
     assert info["prior_weight"].item() == pytest.approx(0.5)
@@ -184,13 +184,15 @@ def test_other_units_of_the_run_change_nothing():
     prior = Prior("behaviour", "gmm", "X", PLAIN, mixture())
     obs, actions = np.random.default_rng(0).standard_normal((9, 2)), torch.zeros(9, 1)
     terms = [
-        Behaviour(prior, PriorConfig("p", 1.0), f).penalty(0.0, (torch.from_numpy(f(obs)), actions, torch.zeros(9)))[0]
+        Behaviour(prior, BehaviourConfig("p", 1.0), f).penalty(
+            0.0, (torch.from_numpy(f(obs)), actions, torch.zeros(9))
+        )[0]
         for f in (run, PLAIN)
     ]
     torch.testing.assert_close(*terms, rtol=1e-4, atol=1e-4)
     narrow = Features(np.array([1]), np.zeros(1, np.float32), np.ones(1, np.float32))
     with pytest.raises(ValueError, match=r"columns \[0\] did not vary"):
-        Behaviour(prior, PriorConfig("p", 1.0), narrow)
+        Behaviour(prior, BehaviourConfig("p", 1.0), narrow)
 
 
 def test_the_term_pulls_the_policy_to_the_prior_and_the_multiplier_holds_the_distance():
@@ -198,7 +200,7 @@ def test_the_term_pulls_the_policy_to_the_prior_and_the_multiplier_holds_the_dis
     torch.manual_seed(0)
     actor, generator, x = Actor(2, 1, (16,)), torch.Generator().manual_seed(0), torch.randn(64, 2)
     optimiser = torch.optim.Adam(actor.parameters(), 1e-2)
-    term, far = behaviour(PriorConfig("p", 1.0, target_kl=0.2, dual_rate=0.05), Normal(0.4, 0.3)), []
+    term, far = behaviour(BehaviourConfig("p", 1.0, target_kl=0.2, dual_rate=0.05), Normal(0.4, 0.3)), []
     for _ in range(250):
         actions, log_prob = actor.sample(x, torch.randn(64, 1, generator=generator))
         loss, info = term.penalty(0.0, (x, actions, log_prob))
@@ -234,7 +236,7 @@ def test_a_fitted_prior_beats_its_controls_and_survives_the_disk(tmp_path, model
 
 def test_the_term_reaches_the_actor_of_the_learner():
     torch.manual_seed(0)
-    sac, term = SAC(2, 1, SACConfig(hidden=(16,), batch_size=8)), behaviour(PriorConfig("p", 1.0))
+    sac, term = SAC(2, 1, SACConfig(hidden=(16,), batch_size=8)), behaviour(BehaviourConfig("p", 1.0))
     features = torch.randn(8, 2)
     info = sac._actor_step(features, torch.Generator().manual_seed(0), lambda actor, sample: term.penalty(0.0, sample))
     assert torch.isfinite(info["prior_kl"]) and info["actor_penalty"].item() == pytest.approx(info["prior_kl"].item())

@@ -10,8 +10,8 @@ from demos.trajectory import Demonstrations
 from gail_suite.learning.networks import policy_tensors
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.learning.sac import bc_loss
-from gail_suite.priors.latent_actions import ActionDecoder, LatentActor, actor_of, decoder_of
-from gail_suite.priors.prior import PriorConfig, fit_prior, load_prior
+from gail_suite.priors.latent_actions import ActionDecoder, LatentActor, decoder_of
+from gail_suite.priors.prior import fit_prior, load_prior
 
 
 def small_actor(latent=1, act_dim=1, share=0.5, features=2):
@@ -114,11 +114,3 @@ def test_an_autoencoder_of_shuffled_actions_knows_less_of_them(toy_demos):
         for c in (None, "shuffled")
     }
     assert lost[None] < 0.2 and lost["shuffled"] > 2 * lost[None]
-
-
-def test_a_share_that_is_no_share_is_refused(toy_demos):
-    prior = fit_prior(toy_demos, "ae", "latent-action", control="untrained", hidden=8, layers=1)
-    for config in (PriorConfig("p", 1.5), PriorConfig("p", 0.5, 0.0)):
-        with pytest.raises(ValueError, match="share of the action in"):
-            actor_of(prior, config)
-    assert actor_of(dataclasses.replace(prior, use="typicality"), PriorConfig("p", 0.5)).__name__ == "Actor"

@@ -12,11 +12,16 @@ from demos.trajectory import Demonstrations
 from gail_suite.algorithms.gail import GAIL, GAILConfig
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
 from gail_suite.learning.offpolicy import LoopConfig
-from gail_suite.learning.pairs import Pairs
+from gail_suite.learning.pairs import Pairs, Shown
 from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import SACConfig
-from gail_suite.priors.prior import USES, PriorConfig, attached, check_config, fit_prior, load_prior
-from gail_suite.priors.shaping import Shaping
+from gail_suite.priors.attach import Attachments, PriorsConfig, attach, keep_copies, kept_copies
+from gail_suite.priors.behaviour import Behaviour, BehaviourConfig
+from gail_suite.priors.bottleneck import BottleneckConfig
+from gail_suite.priors.latent_actions import LatentConfig
+from gail_suite.priors.prior import USES, fit_prior, load_prior
+from gail_suite.priors.shaping import Shaping, TypicalityConfig
+from gail_suite.priors.starts import StartsConfig
 from gail_suite.priors.typicality import rank, rank_among, typicality
 from gail_suite.runs.runlog import read_metrics
 
@@ -52,7 +57,12 @@ def prior(toy_demos, tmp_path_factory):
 
 
 def with_prior(path, **settings):
-    return dataclasses.replace(SMALL, prior=PriorConfig(path=str(path), **settings))
+    return dataclasses.replace(SMALL, priors=PriorsConfig(typicality=TypicalityConfig(str(path), **settings)))
+
+
+def attached(toy_demos, **uses):
+    """What priors do to a run of the toy."""
+    return attach(PriorsConfig(**uses), Shown.of(envs.TOY_ID, toy_demos), envs.TOY_ID, None, 5, 0.9, 0)
 
 
 def test_a_prior_survives_its_folder(prior, toy_demos, tmp_path):
@@ -97,37 +107,46 @@ def test_no_prior_in_a_folder_and_a_prior_of_another_task(prior, toy_demos, tmp_
     with pytest.raises(ValueError, match="holds no prior: fit one"):
         load_prior(tmp_path)
     with pytest.raises(ValueError, match=r"was fitted to gail_suite/PointToy-v0, not to Other"):
-        attached({"prior": PriorConfig(path=str(prior), weight=0.1)}, "Other")
+        shown = Shown.of(envs.TOY_ID, toy_demos)
+        attach(PriorsConfig(typicality=TypicalityConfig(str(prior))), shown, "Other", None, 5, 0.9, 0)
+    with pytest.raises(ValueError, match="is a prior for typicality, not for start"):
+        attached(toy_demos, start=StartsConfig(str(prior)))
 
 
-def test_settings_without_a_prior_are_refused_and_weight_zero_is_none():
-    lone = {"prior": PriorConfig(), "second_prior": PriorConfig(weight=0.5, rollout=20)}
-    with pytest.raises(
-        ValueError,
-        match=r"second_prior\.weight and second_prior\.rollout would do nothing without a prior: give --second-prior DIR",
-    ):
-        attached(lone, envs.TOY_ID)
-    with pytest.raises(ValueError, match=r"prior\.weight and prior\.weight_final would do nothing"):
-        attached({"prior": PriorConfig(weight=0, weight_final=0.1)}, envs.TOY_ID)
-    assert attached({"prior": PriorConfig(weight=0, target_kl=1.0)}, envs.TOY_ID) == {}
+def test_settings_without_a_prior_are_refused_and_weight_zero_is_none(toy_demos):
+    words = r"priors\.start\.share and priors\.start\.rollout would do nothing without a prior: give --prior DIR"
+    with pytest.raises(ValueError, match=words):
+        attached(toy_demos, start=StartsConfig(share=0.4, rollout=20))
+    with pytest.raises(ValueError, match=r"priors\.latent_action\.share would do nothing"):
+        attached(toy_demos, latent_action=LatentConfig(share=0.4))
+    with pytest.raises(ValueError, match=r"typicality\.weight and priors\.typicality\.weight_final would do nothing"):
+        attached(toy_demos, typicality=TypicalityConfig(weight=0, weight_final=0.1))
+    found = attached(toy_demos, behaviour=BehaviourConfig(weight=0, target_kl=1.0))
+    assert (found.priors, found.behaviour, found.bonus, found.wrap_env) == ({}, None, None, None)
+    assert found.constants() == Attachments().constants() == {}
 
 
-def test_two_priors_are_for_two_uses(prior):
-    both = {name: PriorConfig(path=str(prior), weight=0.1) for name in ("prior", "second_prior")}
-    with pytest.raises(ValueError, match="prior and second_prior are both for typicality, of which a run has one"):
-        attached(both, envs.TOY_ID)
-    assert list(attached(both | {"prior": PriorConfig(path=str(prior), weight=0)}, envs.TOY_ID)) == ["second_prior"]
+@pytest.mark.parametrize(
+    ("idle", "active"),
+    [
+        (TypicalityConfig("p", weight=0), TypicalityConfig("p", weight=0, weight_final=0.1)),
+        (BehaviourConfig("p", weight=0), BehaviourConfig("p", weight=0, weight_final=0.1)),
+        (LatentConfig("p", share=0), LatentConfig("p")),
+        (BottleneckConfig("p", nats=0), BottleneckConfig("p")),
+        (StartsConfig("p", share=0), StartsConfig("p")),
+    ],
+)
+def test_a_prior_does_something_where_it_has_a_folder_and_weighs_anything(idle, active):
+    assert active.active and not idle.active and not type(idle)().active
 
 
-def test_weight_is_linear_in_the_run():
-    assert [PriorConfig(weight=0.4, weight_final=0.0).at(f) for f in (0.0, 0.5, 1.0)] == pytest.approx([0.4, 0.2, 0.0])
-    assert PriorConfig(weight=0.4).at(0.7) == 0.4
-    assert (
-        not PriorConfig(weight=0.4).active
-        and not PriorConfig(path="p", weight=0).active
-        and PriorConfig(path="p").active
-    )
-    assert PriorConfig(path="p", weight_final=0.1).active
+def test_a_run_keeps_copies_by_use_and_finds_those_of_an_earlier_version(prior, tmp_path):
+    loaded = load_prior(prior)
+    loaded.save(tmp_path / "second_prior")
+    assert kept_copies(tmp_path) == {"typicality": tmp_path / "second_prior"}
+    keep_copies({"typicality": loaded}, tmp_path)
+    assert kept_copies(tmp_path) == {"typicality": tmp_path / "priors" / "typicality"}
+    assert not (tmp_path / "second_prior").exists()
 
 
 def test_weight_zero_is_plain_gail_to_the_last_bit_and_another_weight_is_not(prior, toy_demos, tmp_path):
@@ -207,29 +226,38 @@ def test_a_bonus_sees_ends_and_not_what_follows_them_and_actions_in_the_environm
 
 
 @pytest.mark.parametrize(
-    ("use", "settings", "words"),
+    ("kind", "settings", "words"),
     [
-        ("typicality", {"weight": 1.5}, r"a share of the reward in \[0, 1\], got 1.5"),
-        ("typicality", {"weight": 0.2, "weight_final": -1.0}, "prior.weight_final of a prior for typicality"),
-        ("typicality", {"weight": float("nan")}, "got nan"),
-        ("typicality", {"weight": 0.2, "target_kl": 1.0}, "prior.target_kl is a setting of priors for behaviour"),
-        ("behaviour", {"weight": -1.0}, "a finite number, 0 or more, got -1.0"),
-        ("behaviour", {"weight": 0.1, "potential": True}, "prior.potential is a setting of priors for typicality"),
-        ("behaviour", {"weight": 0.1, "target_kl": -2.0}, "in nats, above 0, got -2.0"),
-        ("behaviour", {"weight": 0.1, "target_kl": 2.0, "weight_final": 0.0}, "set one of them"),
-        ("typicality", {"weight": 0.2, "rollout": 7}, "prior.rollout is a setting of priors for start"),
-        ("typicality", {"weight": 0.2, "dual_rate": 0.1}, "prior.dual_rate is a setting of priors for behaviour"),
-        ("behaviour", {"weight": 0.1, "dual_rate": 0.1}, "holds prior.target_kl, which is not set"),
-        ("bottleneck", {"weight": 0.5, "warm_start": True}, "prior.warm_start is a setting of priors for behaviour"),
+        (TypicalityConfig, {"weight": 0.2, "weight_final": -1.0}, "weight_final must be at least 0, got -1.0"),
+        (TypicalityConfig, {"weight": float("nan")}, "got nan"),
+        (TypicalityConfig, {"weight": float("inf")}, "must be a finite number, got inf"),
+        (BehaviourConfig, {"weight": -1.0}, "weight must be at least 0, got -1.0"),
+        (BehaviourConfig, {"target_kl": -2.0}, "target_kl must be at least 0, got -2.0"),
+        (BottleneckConfig, {"nats": -0.5}, "nats must be at least 0, got -0.5"),
+        (LatentConfig, {"share": 1.5}, r"share is a share in \[0, 1\], got 1.5"),
+        (StartsConfig, {"share": 1.5}, r"share is a share in \[0, 1\], got 1.5"),
+        (StartsConfig, {"rollout": 0}, "rollout must be at least 1, got 0"),
     ],
 )
-def test_settings_that_a_prior_cannot_follow_are_refused(use, settings, words):
+def test_settings_that_no_prior_can_follow_are_refused(kind, settings, words):
     with pytest.raises(ValueError, match=words):
-        check_config(PriorConfig("p", **settings), use)
+        kind("p", **settings)
 
 
-def test_a_weight_of_a_potential_may_exceed_one():
-    check_config(PriorConfig("p", 5.0, potential=True), "typicality")
+def test_settings_that_do_not_go_together_are_refused(toy_demos):
+    ones = torch.ones(2)
+    with pytest.raises(ValueError, match=r"a share of the reward in \[0, 1\], got weight=1.5"):
+        Shaping(TypicalityConfig("p", 1.5), ones)
+    with pytest.raises(ValueError, match=r"a share of the reward in \[0, 1\]"):
+        Shaping(TypicalityConfig("p", 0.5, 1.5), ones)
+    assert Shaping(TypicalityConfig("p", 5.0, potential=True), ones).weight == 5.0
+    behaviour = fit_prior(toy_demos, "gmm", "behaviour", components=1, noise=0.1)
+    with pytest.raises(ValueError, match="target_kl sets the weight by itself"):
+        Behaviour(behaviour, BehaviourConfig("p", target_kl=2.0, weight_final=0.1), behaviour.features)
+    with pytest.raises(ValueError, match=r"holds priors\.behaviour\.target_kl, which is not set"):
+        Behaviour(behaviour, BehaviourConfig("p", dual_rate=0.1), behaviour.features)
+    with pytest.raises(ValueError, match="a rate above 0, got target=0"):
+        Behaviour(behaviour, BehaviourConfig("p", target_kl=0.0), behaviour.features)
 
 
 def test_a_prior_that_is_switched_off_must_still_be_one(prior, tmp_path, toy_demos):
@@ -239,11 +267,7 @@ def test_a_prior_that_is_switched_off_must_still_be_one(prior, tmp_path, toy_dem
         GAIL(
             envs.TOY_ID,
             toy_demos,
-            with_prior(
-                fit_prior(toy_demos, "gmm", "behaviour", components=1, noise=0.1).save(tmp_path / "b"),
-                weight=0.1,
-                warm_start=True,
-            ),
+            dataclasses.replace(SMALL, priors=PriorsConfig(behaviour=BehaviourConfig("b", warm_start=True))),
             0,
         )
 
@@ -320,14 +344,17 @@ def test_replay_keeps_the_score_of_each_transition(prior, toy_demos):
     before, after = (replay.features[:n].flatten(0, 1).numpy(), replay.next_features[:n].flatten(0, 1).numpy())
     obs, next_obs = (x * features.std + features.mean for x in (before, after))
     t = dataclasses.replace(toy_demos.transitions(), obs=obs, next_obs=next_obs)
-    np.testing.assert_allclose(replay.bonus[:n].flatten(), typicality(gail.priors["prior"], t), atol=1e-4)
+    np.testing.assert_allclose(
+        replay.bonus[:n].flatten(), typicality(gail.attachments.priors["typicality"], t), atol=1e-4
+    )
 
 
-def mixed(potential):
+def mixed(potential=False, **settings):
     torch.manual_seed(0)
     expert = Pairs(torch.ones(2, 2), torch.zeros(2, 1), torch.ones(2, 2), torch.zeros(2))
-    a = Adversary(expert, AdversaryConfig(hidden=(8,)), batch_size=12, gamma=0.9)
-    a.shaping = Shaping(PriorConfig(path="p", weight=0.25, potential=potential), torch.tensor([0.6, 1.0]))
+    config = TypicalityConfig("p", **{"weight": 0.25, "potential": potential} | settings)
+    shaping = Shaping(config, torch.tensor([0.6, 1.0]))
+    a = Adversary(expert, AdversaryConfig(hidden=(8,)), 12, 0.9, Attachments(shaping=shaping))
     a.expert_reward = 0.4
     return a
 
@@ -382,7 +409,6 @@ def test_a_termination_costs_what_the_learner_sees_and_not_the_discriminators_sh
 
 
 def test_the_weight_of_a_bonus_follows_the_run():
-    a = mixed(potential=False)
-    a.shaping = Shaping(PriorConfig(path="p", weight=0.4, weight_final=0.0), torch.ones(2))
+    a = mixed(weight=0.4, weight_final=0.0)
     a.set_progress(0.75)
     assert a.shaping.weight == pytest.approx(0.1)

@@ -11,6 +11,7 @@ from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.pseudo_counts import Constant, ExploringReward, PseudoCounts, coarse_picture, pseudo_count_bonus
+from gail_suite.runs.checkpoint import load_parts
 
 
 def at(*points):
@@ -97,7 +98,7 @@ def test_the_loop_pays_the_bonus_and_resumes_with_its_memory(tmp_path):
         part.train(200)
     except SystemExit:
         part = loop(counts(seed=3), tmp_path / "part")
-        part.load()
+        part.load(load_parts(tmp_path / "part/checkpoints"))
     assert part.steps == 100
     part.train(200)
     n = whole.replay.written

@@ -5,8 +5,8 @@ import pytest
 
 import envs
 from gail_suite.learning.reward_env import true_next_obs
-from gail_suite.priors.prior import PriorConfig, check_config, fit_prior
-from gail_suite.priors.starts import Starts, sample, starts_of
+from gail_suite.priors.prior import fit_prior
+from gail_suite.priors.starts import Starts, StartsConfig, sample, starts_of
 
 STATES = np.array([[0.5, 1.0, 0.0], [-0.5, 1.0, 0.0]])
 
@@ -99,15 +99,15 @@ def test_a_mixture_keeps_what_goes_together_and_shuffled_columns_do_not(toy_demo
 
 
 def test_a_share_that_is_no_environment_is_refused(toy_demos):
-    with pytest.raises(ValueError, match=r"weight 0.1 has none of 3 environments: give it at least 0.333"):
-        starts_of(fit_prior(toy_demos, "demonstrated", "start"), PriorConfig(weight=0.1), toys(), 0)
+    with pytest.raises(ValueError, match=r"share=0.1 has none of 3 environments: give it at least 0.333"):
+        starts_of(fit_prior(toy_demos, "demonstrated", "start"), StartsConfig(share=0.1), 0, toys())
 
 
 def test_demonstrated_starts_are_demonstrated_states_and_constant_ones_the_tasks_own(toy_demos):
     shown = {tuple(row) for row in toy_demos.transitions().obs.astype(np.float32)}
     drawn = sample(fit_prior(toy_demos, "demonstrated", "start"), 50).astype(np.float32)
     assert {tuple(row) for row in drawn} <= shown
-    own = starts_of(fit_prior(toy_demos, "constant", "start"), PriorConfig(weight=1.0, rollout=5), toys(), 0)
+    own = starts_of(fit_prior(toy_demos, "constant", "start"), StartsConfig(share=1.0, rollout=5), 0, toys())
     np.testing.assert_array_equal(own.reset(), toys().reset())
     assert [own.step(np.zeros((3, 2)))[2].all() for _ in range(5)] == [False] * 4 + [True]
 
@@ -122,16 +122,3 @@ def test_demonstrated_starts_are_demonstrated_states_and_constant_ones_the_tasks
 def test_starts_without_a_model_have_neither_control_nor_settings(toy_demos, settings, words):
     with pytest.raises(ValueError, match=words):
         fit_prior(toy_demos, "demonstrated", "start", **settings)
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"weight": 1.5}, r"prior.weight of a prior for start is a share of the environments in \[0, 1\], got 1.5"),
-        ({"rollout": 0}, "prior.rollout is in steps, at least 1, got 0"),
-        ({"weight_final": 0.0}, "prior.weight_final is not followed by a prior for start"),
-    ],
-)
-def test_settings_that_cannot_work_are_one_line(settings, words):
-    with pytest.raises(ValueError, match=words):
-        check_config(PriorConfig(path="p", **settings), "start")
