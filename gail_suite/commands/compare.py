@@ -15,7 +15,7 @@ def compare(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> N
     runs
         Run directories, at least one.
     out
-        Draw the curves into this PNG.
+        Draw the curves into this PNG, or write the page of them all (.html).
     """
     from gail_suite.showing.comparison import compare as summarise
     from gail_suite.showing.comparison import draw, table
@@ -23,11 +23,15 @@ def compare(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> N
     if not runs:
         raise ValueError("compare which runs? give run directories, such as gail-suite compare runs/*")
     summaries = summarise(runs)
-    if out is not None:
+    if out is not None and out.suffix.lower() == ".html":
+        from gail_suite.showing.report import write_report
+
+        write_report(runs, out)
+    elif out is not None:
         draw(runs, out)
     following = (
         []
         if out is not None or all(s["last"] is None for s in summaries)
-        else [command("compare", *runs, "--out", "compare.png")]
+        else [command("compare", *runs, "--out", "compare.html")]
     )
     output.result({"runs": summaries, "path": None if out is None else str(out)}, table(summaries), following)

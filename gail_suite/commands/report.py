@@ -7,16 +7,21 @@ from pathlib import Path
 from gail_suite.commands.common import DEFAULT, Output, filming
 
 
-def report(run: Path, *, output: Output = DEFAULT) -> None:
-    """Write learning_curve.png and report.html of a run.
+def report(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> None:
+    """Write the page of a run (report.html and learning_curve.png), or one page of several runs with bands over seeds.
 
     Parameters
     ----------
-    run
-        A run directory.
+    runs
+        Run directories, at least one.
+    out
+        The page; by default report.html in the run directory.
     """
     from gail_suite.showing.report import read_json, write_report
 
-    path = write_report(run)
-    following = [] if (run / "video.mp4").is_file() else [filming(run, read_json(run / "config.json").get("env_id"))]
+    if not runs:
+        raise ValueError("report of which run? give a run directory, such as gail-suite report runs/demo/gail")
+    path = write_report(runs, out)
+    unseen = [run for run in runs if not (run / "video.mp4").is_file()]
+    following = [filming(run, read_json(run / "config.json").get("env_id")) for run in unseen[:1]]
     output.result({"path": str(path)}, f"{path}: open it in a browser", following)

@@ -18,10 +18,13 @@ from gail_suite.learning.policy import load_policy
 from gail_suite.runs.checkpoint import checkpoints, write_json
 from gail_suite.runs.runlog import StopRequested, read_metrics, stop_on_signals, stop_requested
 from gail_suite.showing.evaluation import EVAL_SEED, Evaluation, evaluate
+from gail_suite.showing.replay import render_episode
 from gail_suite.showing.report import learning_curve, read_json, write_report
 from gail_suite.showing.video import render
 
 STEPS = 60_000
+EXPERT_FRAMES = 150
+"""Frames of the expert's film, which stands there before anything is trained."""
 MEASURED = ("score", "return_mean", "return_sd", "length_mean")
 
 
@@ -45,6 +48,10 @@ def run_demo(
     expert = demos.expert(env_id)
     say(f"1/5 recording {n_demos} episodes of the bundled {env_id} expert")
     shown = demos.record(expert, env_id, n_demos, seed=seed, n_envs=n_demos, out=out / "demos")
+    film = out / "expert.mp4"
+    if not film.is_file():
+        render_episode(shown, 0, film, n_frames=EXPERT_FRAMES, width=320, height=240)
+    say(f"    what the expert does, its first {EXPERT_FRAMES} steps: {film}")
     say("2/5 behaviour cloning")
     bc = _bc(out / "bc", env_id, shown, seed, quiet)
     say(f"3/5 GAIL, {steps:,} environment steps")
@@ -56,7 +63,8 @@ def run_demo(
         "gail": _measure(out / "gail/eval.json", gail, env_id, n_eval, out / "gail/policy/policy.safetensors"),
     }
     say("5/5 film and report")
-    files = _pictures(out, env_id, gail, expert, n_frames, f"GAIL, {n_demos} demonstrations")
+    others = {"expert": rows["expert"], f"BC, {n_demos} demonstrations": rows["bc"]}
+    files = {"expert": film} | _pictures(out, env_id, gail, expert, n_frames, f"GAIL, {n_demos} demonstrations", others)
     summary: dict[str, Any] = {"env_id": env_id, "n_demos": n_demos, "steps": steps, "n_eval": n_eval}
     summary |= {name: {k: row[k] for k in MEASURED} for name, row in rows.items()}
     summary |= {
@@ -128,12 +136,14 @@ def _measure(file: Path, policy: Any, env_id: str, n_episodes: int, stale_after:
     return result.as_dict()
 
 
-def _pictures(out: Path, env_id: str, gail: Any, expert: Any, n_frames: int, label: str) -> dict[str, Path]:
+def _pictures(
+    out: Path, env_id: str, gail: Any, expert: Any, n_frames: int, label: str, others: dict[str, Any]
+) -> dict[str, Path]:
     files = {"video": out / "expert_and_gail.mp4", "curve": out / "learning_curve.png"}
     render(gail, env_id, files["video"], n_frames=n_frames, compare=expert, label=label)
     shutil.copyfile(files["video"], out / "gail/video.mp4")  # the report holds the film of its run
     learning_curve(out / "gail", files["curve"])
-    return {**files, "report": write_report(out / "gail"), "summary": out / "summary.json"}
+    return {**files, "report": write_report(out / "gail", others=others), "summary": out / "summary.json"}
 
 
 def _wall(run_dir: Path) -> float:

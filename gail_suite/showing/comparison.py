@@ -8,7 +8,8 @@ from typing import Any
 
 from gail_suite.demos.files import write_atomic
 from gail_suite.runs.runlog import read_metrics
-from gail_suite.showing.report import png, read_json, series
+from gail_suite.showing.page import png
+from gail_suite.showing.report import read_json, series
 
 Summary = dict[str, Any]
 

@@ -1,24 +1,60 @@
-"""Pictures and a page of a run: learning_curve.png and a report.html that needs nothing but a browser."""
+"""Pictures and a page of runs: learning_curve.png, and a report.html that needs nothing but a browser."""
 
 from __future__ import annotations
 
-import base64
-import html
+import itertools
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gail_suite.demos.files import write_atomic
 from gail_suite.runs.runlog import read_metrics
+from gail_suite.showing.page import (
+    axes_of,
+    data_uri,
+    facts_table,
+    figures,
+    folded,
+    note,
+    png,
+    rows_table,
+    write_page,
+)
+from gail_suite.showing.stats import t_interval
 
-POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2733}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .8rem;text-align:left;border-bottom:1px solid #dde3ea}
-img,video{max-width:100%;margin:.5rem 0}h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}pre{background:#f4f6f8;
-padding:.8rem;overflow:auto}"""
-SUMMARY = ("score", "return_mean", "return_sd", "length_mean", "n_episodes", "seed", "deterministic")
 OUTCOMES = ("score", "return_mean", "train_return", "length_mean")
 MAX_HEALTH = 6
+COLOURS = ("#1f6feb", "#c4622d", "#2e8540", "#8250df", "#bf3989", "#57606a")
+
+
+@dataclass(frozen=True)
+class Told:
+    """A run as its directory tells it."""
+
+    folder: Path
+    config: dict[str, Any]
+    rows: list[dict[str, Any]]
+    evaluation: dict[str, Any]
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What runs that differ in nothing but their seed have in common."""
+        return self.config.get("algo"), self.config.get("env_id"), json.dumps(self.config.get("config"), sort_keys=True)
+
+    @property
+    def name(self) -> str:
+        """Algorithm in capitals."""
+        return str(self.config.get("algo", "run")).upper()
+
+    @property
+    def title(self) -> str:
+        """Algorithm, environment and seed."""
+        return f"{self.name} on {self.config.get('env_id', '?')}, seed {self.config.get('seed', '?')}"
 
 
 def learning_curve(run_dir: str | Path, path: str | Path | None = None) -> Path | None:
@@ -37,62 +73,218 @@ def learning_curve(run_dir: str | Path, path: str | Path | None = None) -> Path 
     figure = Figure(figsize=(8, 4 + 1.8 * -(-len(health) // 2)), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(1 + -(-len(health) // 2), 2, height_ratios=[2.2] + [1] * -(-len(health) // 2))
-    _draw_outcome(figure.add_subplot(grid[0, :]), rows, _title(run_dir))
+    outcome = figure.add_subplot(grid[0, :])
+    _draw_outcome(outcome, [[_told(run_dir)]])
+    outcome.set_title(_told(run_dir).title)
     for i, name in enumerate(health):
         axes = figure.add_subplot(grid[1 + i // 2, i % 2])
-        axes.plot(*series(rows, name), lw=1, color="#52606d")
+        _draw_health(axes, rows, name)
         axes.set_title(name, fontsize=9, loc="left")
-        axes.tick_params(labelsize=8)
     target = Path(path) if path is not None else run_dir / "learning_curve.png"
     write_atomic(target, png(figure))
     return target
 
 
-def write_report(run_dir: str | Path) -> Path:
-    """Draw the learning curve and write RUN/report.html with figure, film, results and settings inside it.
+def write_report(
+    runs: str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    others: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Path:
+    """One page of a run, or of several: results beside expert and random, curves with bands over seeds, films, settings.
 
-    Raises ValueError if the folder is not a run.
+    Runs that differ in nothing but their seed share a line and a band. `others` are evaluations, as eval.json holds them,
+    to stand in the table too. The page is RUN/report.html for one run, unless `out` names another.
+
+    Raises:
+        ValueError: a folder that is no run, or several runs without `out`.
     """
-    run_dir = Path(run_dir)
-    config = read_json(run_dir / "config.json")
-    if not config:
-        raise ValueError(f"{run_dir} is not a run directory (it has no readable config.json)")
-    curve = learning_curve(run_dir)
-    parts = [f"<h1>{html.escape(_title(run_dir))}</h1>"]
-    evaluation = read_json(run_dir / "eval.json")
-    if evaluation:
-        shown = {k: evaluation[k] for k in SUMMARY if evaluation.get(k) is not None}
-        parts += ["<h2>Evaluation</h2>", _table(shown)]
-    if curve is not None:
-        parts += ["<h2>Learning curve</h2>", f'<img alt="learning curve" src="{_data(curve, "image/png")}">']
-    if (run_dir / "video.mp4").is_file():
-        source = _data(run_dir / "video.mp4", "video/mp4")
-        parts += ["<h2>Film</h2>", f'<video controls loop muted autoplay src="{source}"></video>']
-    parts += ["<h2>Settings</h2>", f"<pre>{html.escape(json.dumps(config, indent=2))}</pre>"]
-    parts += ["<h2>Versions</h2>", _table(read_json(run_dir / "versions.json"))]
-    head = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(_title(run_dir))}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><style>{STYLE}</style></head><body>'
+    folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
+    told = [_told(folder, needed=True) for folder in folders]
+    if out is None and len(told) != 1:
+        raise ValueError(f"a report of {len(told)} runs needs a file: give --out, such as --out report.html")
+    target = Path(out) if out is not None else told[0].folder / "report.html"
+    if target.suffix.lower() != ".html":
+        raise ValueError(f"{target} is no .html: give the page that name")
+    if len(told) == 1:
+        learning_curve(told[0].folder)
+    groups = [list(group) for _, group in itertools.groupby(sorted(told, key=lambda t: str(t.kind)), lambda t: t.kind)]
+    names = _names(groups)
+    parts = ["<h2>Results</h2>", *_results(groups, names, others or {}), *_curves(groups, names)]
+    parts += [part for group, name in zip(groups, names, strict=True) for part in _film(group[0], name)]
+    for run in told:
+        parts.append(folded(f"Settings of {run.folder.name}", f"<pre>{escape(json.dumps(run.config, indent=2))}</pre>"))
+    versions = read_json(told[0].folder / "versions.json")
+    parts += [folded("Versions", facts_table(versions))] if versions else []
+    return write_page(target, told[0].title if len(told) == 1 else f"{len(told)} runs", parts)
+
+
+def _told(folder: Path, needed: bool = False) -> Told:
+    config = read_json(folder / "config.json")
+    if needed and not config:
+        raise ValueError(f"{folder} is not a run directory (it has no readable config.json)")
+    return Told(folder, config, read_metrics(folder), read_json(folder / "eval.json"))
+
+
+def _names(groups: Sequence[Sequence[Told]]) -> list[str]:
+    """A short name of each group: the algorithm; the first run's folder too where that is not enough."""
+    plain = [f"{group[0].name} on {group[0].config.get('env_id', '?')}" for group in groups]
+    return [
+        name if plain.count(name) == 1 else f"{name}, {group[0].folder.name}"
+        for name, group in zip(plain, groups, strict=True)
+    ]
+
+
+def _results(
+    groups: Sequence[Sequence[Told]], names: Sequence[str], others: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    rows = [row for name, group in zip(names, groups, strict=True) for row in _group_rows(name, group)]
+    rows += [_evaluated(name, found) for name, found in others.items()]
+    for env_id in dict.fromkeys(str(group[0].config.get("env_id")) for group in groups):
+        rows += _references(env_id)
+    header = ("policy", "return", "95 % interval", "score", "steps an episode", "over")
+    parts = [rows_table(header, rows)]
+    if len(groups) < sum(map(len, groups)):
+        each = [
+            _evaluated(f"{run.folder.name}, seed {run.config.get('seed')}", run.evaluation) for g in groups for run in g
+        ]
+        parts.append(folded("Every run", rows_table(header, each)))
+    return parts
+
+
+def _group_rows(name: str, group: Sequence[Told]) -> list[tuple[Any, ...]]:
+    """The final policy, over seeds where there are several, and what behaviour cloning began with."""
+    measured = [run.evaluation for run in group if run.evaluation.get("return_mean") is not None]
+    if len(group) == 1 or len(measured) < 2:
+        rows = [_evaluated(name, measured[0] if measured else {})]
+    else:
+        returns, scores = (
+            np.array([e[key] for e in measured if e.get(key) is not None]) for key in ("return_mean", "score")
+        )
+        length = float(np.mean([e["length_mean"] for e in measured]))
+        score = float(scores.mean()) if len(scores) else None
+        rows = [(name, returns.mean(), _interval(t_interval(returns)), score, length, f"{len(measured)} seeds")]
+    begun = [row for run in group for row in run.rows if row.get("bc_return_mean") is not None]
+    if begun:
+        level = [_mean(begun, f"bc_{key}") for key in ("return_mean", "score", "length_mean")]
+        rows.append((f"{name}, its BC start", level[0], "-", *level[1:], "evaluation in training"))
+    return rows
+
+
+def _evaluated(name: str, found: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A line of the table from what eval.json holds."""
+    over = f"{found['n_episodes']} episodes" if "n_episodes" in found else "not measured"
+    interval = found.get("return_interval")
+    return (
+        name,
+        found.get("return_mean"),
+        _interval(interval) if interval else "-",
+        found.get("score"),
+        found.get("length_mean"),
+        over,
     )
-    target = run_dir / "report.html"
-    write_atomic(target, (head + "\n".join(parts) + "</body></html>\n").encode())
-    return target
 
 
-def _draw_outcome(axes: Any, rows: list[dict[str, Any]], title: str) -> None:
-    name = "score" if series(rows, "score")[0] else "return_mean" if series(rows, "return_mean")[0] else "train_return"
-    steps, values = series(rows, name)
-    start = [(row["step"], row[f"bc_{name}"]) for row in rows if row.get(f"bc_{name}") is not None][:1]
-    if start:  # training went on from behaviour cloning
-        steps, values = [start[0][0], *steps], [start[0][1], *values]
-        axes.axhline(start[0][1], ls="--", lw=1.2, color="#c4622d", label="behaviour cloning")
-    axes.plot(steps, values, marker="o", ms=3, color="#1f6feb", label="learner")
+def _references(env_id: str) -> list[tuple[Any, ...]]:
+    """Expert and random actions, where the environment's reference returns are known."""
+    from gail_suite import envs
+
+    try:
+        spec = envs.spec(env_id)
+    except ValueError:  # a run of a task that is not installed here
+        return []
+    rows = []
+    for name, known, score in (("expert", spec.expert_return, 1.0), ("random actions", spec.random_return, 0.0)):
+        if known is not None:
+            half = 1.96 * known.sd / max(known.episodes, 1) ** 0.5
+            interval = _interval((known.mean - half, known.mean + half)) if known.episodes else "-"
+            rows.append(
+                (f"{name}, reference of {env_id}", known.mean, interval, score, None, f"{known.episodes} episodes")
+            )
+    return rows
+
+
+def _interval(bounds: Sequence[float]) -> str:
+    return f"{bounds[0]:.0f} to {bounds[1]:.0f}" if np.isfinite(bounds).all() else "-"
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [row[name] for row in rows if row.get(name) is not None]
+    return float(np.mean(values)) if values else None
+
+
+def _curves(groups: Sequence[Sequence[Told]], names: Sequence[str]) -> list[str]:
+    """Pictures: outcome against steps of each environment, and the health of a run that stands alone."""
+    pictures = []
+    for env_id in dict.fromkeys(group[0].config.get("env_id") for group in groups):
+        chosen = [i for i, g in enumerate(groups) if g[0].config.get("env_id") == env_id and any(run.rows for run in g)]
+        if chosen:
+            figure, axes = axes_of(5, 3.2)
+            _draw_outcome(axes, [groups[i] for i in chosen], [names[i] for i in chosen])
+            many = "; bands are the range over seeds" if any(len(groups[i]) > 1 for i in chosen) else ""
+            pictures.append((f"Learning curve on {env_id}{many}", png(figure)))
+    if len(groups) == len(groups[0]) == 1:
+        rows = groups[0][0].rows
+        for name in _health(rows):
+            figure, axes = axes_of(5, 3.2)
+            _draw_health(axes, rows, name)
+            pictures.append((name, png(figure)))
+    return ["<h2>Learning</h2>", figures(pictures)] if pictures else []
+
+
+def _film(run: Told, name: str) -> list[str]:
+    path = run.folder / "video.mp4"
+    if not path.is_file():
+        return []
+    from gail_suite.showing.video import film_note
+
+    source = data_uri(path.read_bytes(), "video/mp4")
+    said = film_note(path, str(run.config.get("env_id")))
+    film = f'<video controls loop muted autoplay playsinline src="{source}"></video>'
+    return [f"<h2>Film of {escape(name)}</h2>", film, *([note(said)] if said else [])]
+
+
+def _draw_outcome(axes: Any, groups: Sequence[Sequence[Told]], names: Sequence[str] = ("learner",)) -> None:
+    known = [row for group in groups for run in group for row in run.rows]
+    name = next((n for n in OUTCOMES[:2] if series(known, n)[0]), OUTCOMES[2])
+    levels = []
+    for group, label, colour in zip(groups, names, itertools.cycle(COLOURS)):
+        steps, low, middle, high = _band([run.rows for run in group], name)
+        axes.plot(steps, middle, marker="o", ms=3, color=colour, label=label)
+        if len(group) > 1:
+            axes.fill_between(steps, low, high, color=colour, alpha=0.2, lw=0)
+        levels += [*low, *high]
+    if len(groups) == 1 and (start := _mean([r for run in groups[0] for r in run.rows], f"bc_{name}")) is not None:
+        axes.axhline(start, ls="--", lw=1.2, color=COLOURS[1], label="behaviour cloning")
     if name == "score":
-        axes.axhline(1.0, ls="--", lw=1.2, color="#2e8540", label="expert")
-        axes.set_ylim(min(-0.05, *values, 0.0), max(1.1, 1.05 * max(values, default=1.0)))
-    axes.set(title=title, xlabel="environment steps", ylabel="normalised score" if name == "score" else "return")
+        axes.axhline(1.0, ls="--", lw=1.2, color=COLOURS[2], label="expert")
+        axes.set_ylim(min(-0.05, *levels, 0.0), max(1.1, 1.05 * max(levels, default=1.0)))
+    axes.set(xlabel="environment steps", ylabel="normalised score" if name == "score" else "return")
     axes.grid(alpha=0.25)
     axes.legend(loc="best", fontsize=9)
+
+
+def _band(runs: Sequence[list[dict[str, Any]]], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Steps, and least, mean and greatest value of the runs there; each run is read off its straight lines, and only where all are."""
+    curves = [_begun(rows, name) for rows in runs]
+    curves = [curve for curve in curves if curve[0]]
+    if not curves:
+        return (np.zeros(0),) * 4
+    first, last = max(c[0][0] for c in curves), min(c[0][-1] for c in curves)
+    steps = np.unique([s for c in curves for s in c[0] if first <= s <= last])
+    values = np.stack([np.interp(steps, *c) for c in curves])
+    return steps, values.min(0), values.mean(0), values.max(0)
+
+
+def _begun(rows: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+    """A record's steps and values; training that went on from behaviour cloning begins with its value."""
+    steps, values = series(rows, name)
+    start = [(row["step"], row[f"bc_{name}"]) for row in rows if row.get(f"bc_{name}") is not None][:1]
+    return [*(s for s, _ in start), *steps], [*(v for _, v in start), *values]
+
+
+def _draw_health(axes: Any, rows: list[dict[str, Any]], name: str) -> None:
+    axes.plot(*series(rows, name), lw=1, color="#52606d")
+    axes.tick_params(labelsize=8)
 
 
 def _health(rows: list[dict[str, Any]]) -> list[str]:
@@ -105,24 +297,10 @@ def _health(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def series(rows: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+def series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
     """Steps and values of one record, where it was made."""
     points = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
     return [p[0] for p in points], [p[1] for p in points]
-
-
-def _title(run_dir: Path) -> str:
-    config = read_json(run_dir / "config.json")
-    return f"{str(config.get('algo', 'run')).upper()} on {config.get('env_id', '?')}, seed {config.get('seed', '?')}"
-
-
-def _table(values: dict[str, Any]) -> str:
-    cells = ((k, f"{v:.4g}" if isinstance(v, float) else str(v)) for k, v in values.items())
-    return (
-        "<table>"
-        + "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in cells)
-        + "</table>"
-    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -132,16 +310,3 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _data(path: Path, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def png(figure: Any) -> bytes:
-    """A figure as a picture file."""
-    import io
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return buffer.getvalue()

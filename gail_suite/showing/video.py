@@ -144,6 +144,25 @@ def speed(env: Any) -> tuple[int, int]:
     return stride, max(1, round(rate / stride))
 
 
+def film_note(path: Path, env_id: str) -> str | None:
+    """Which part of an episode a film of `render` shows, in a sentence; None where the file or the task cannot be read."""
+    import imageio_ffmpeg
+
+    try:
+        n_frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(path))
+        with closing(envs.make(env_id)) as env:
+            (stride, _), limit = speed(env), getattr(env.spec, "max_episode_steps", None)
+    except (ValueError, RuntimeError, OSError):
+        return None
+    steps = n_frames * stride
+    if limit is None or steps >= limit:
+        return f"The film shows {steps:,} steps, {seconds:.0f} seconds: whole episodes, one after the other."
+    return (
+        f"The film shows the first {steps:,} steps of an episode that may last {limit:,}, {seconds:.0f} seconds; "
+        "where it ends early, the next one follows."
+    )
+
+
 class Camera:
     """Follows the first moving body across the ground, not up and down, about as far off as Gymnasium's camera."""
 

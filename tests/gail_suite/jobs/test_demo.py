@@ -42,6 +42,7 @@ class SmallGAIL(GAIL):
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "BC", SmallBC)
     monkeypatch.setattr(demo, "GAIL", SmallGAIL)
+    monkeypatch.setattr(demo, "EXPERT_FRAMES", 2)
 
 
 def test_a_stopped_demo_goes_on_and_a_finished_one_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,11 +51,11 @@ def test_a_stopped_demo_goes_on_and_a_finished_one_is_reused(tmp_path: Path, mon
         patch.setattr(runlog, "_signal_seen", signal.SIGINT)
         with pytest.raises(StopRequested):
             demo.run_demo(out, **TINY, say=said.append)
-    assert len(said) == 3 and checkpoints(out / "gail/checkpoints") and not (out / "gail/policy").exists()
+    assert len(said) == 4 and checkpoints(out / "gail/checkpoints") and not (out / "gail/policy").exists()
     found = demo.run_demo(out, **TINY, say=said.append)
     assert json.loads((out / "summary.json").read_text()) == found
     assert all(Path(path).stat().st_size > 100 for path in found["files"].values())
-    assert set(found["files"]) == {"video", "curve", "report", "summary"}
+    assert set(found["files"]) == {"expert", "video", "curve", "report", "summary"}
     assert "data:video/mp4" in (out / "gail/report.html").read_text()
 
     before = {name: (out / name).stat().st_mtime_ns for name in ("gail/policy/policy.safetensors", "bc/eval.json")}

@@ -4,11 +4,15 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+import envs
 from gail_suite.runs.runlog import RunLog, write_run_files
-from gail_suite.showing.report import learning_curve, write_report
+from gail_suite.showing.report import _band, learning_curve, write_report
+from gail_suite.showing.stats import t_interval
+from gail_suite.showing.video import film_note, write_film
 
 
 def make_run(folder: Path, **rows: float) -> Path:
@@ -30,7 +34,7 @@ def test_the_page_contains_everything_and_asks_the_network_for_nothing(tmp_path:
     (run / "video.mp4").write_bytes(b"film")
     page = write_report(run).read_text()
     assert "GAIL on Ant-v5, seed 3" in page and "0.75" in page and "Film" in page
-    assert page.count("data:image/png;base64,") == 1 and "data:video/mp4;base64,ZmlsbQ==" in page
+    assert page.count("data:image/png;base64,") == 3 and "data:video/mp4;base64,ZmlsbQ==" in page
     assert "<script" not in page and "&lt;script&gt;" in page
     assert "Content-Security-Policy\" content=\"default-src 'none'" in page
     assert not re.search(r"(src|href)=\"(?!data:)", page) and "http://" not in page and "https://" not in page
@@ -57,3 +61,73 @@ def test_a_run_without_scores_or_records_still_has_a_page(tmp_path: Path) -> Non
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"is not a run directory \(it has no readable config\.json\)"):
         write_report(tmp_path)
+
+
+def test_the_page_fits_a_phone_and_folds_its_settings(tmp_path: Path) -> None:
+    page = write_report(make_run(tmp_path)).read_text()
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert page.index("<details>") > page.index("Learning curve on Ant-v5")
+    assert not re.search(r"width:\s*\d+px", page)  # nothing that a narrow screen cannot shrink
+
+
+def cells(page: str, name: str) -> list[str]:
+    """The cells of the results' row that begins with `name`."""
+    row = next(r for r in re.findall(r"<tr>(.*?)</tr>", page) if f">{name}" in r)
+    return re.findall(r"<td[^>]*>(.*?)</td>", row)
+
+
+def evaluation(mean: float, score: float) -> dict[str, object]:
+    return {
+        "return_mean": mean,
+        "return_interval": [mean - 10, mean + 10],
+        "score": score,
+        "length_mean": 900.0,
+        "n_episodes": 20,
+    }
+
+
+def test_expert_clone_and_random_stand_beside_the_learner_with_intervals(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run / "eval.json").write_text(json.dumps(evaluation(3000.0, 0.6)))
+    page = write_report(run, others={"BC, 4 demonstrations": evaluation(700.0, 0.25)}).read_text()
+    assert cells(page, "GAIL on Ant-v5") == ["GAIL on Ant-v5", "3000", "2990 to 3010", "0.6", "900", "20 episodes"]
+    assert cells(page, "BC, 4 demonstrations")[1:3] == ["700", "690 to 710"]
+    expert, chance = envs.spec("Ant-v5").expert_return, envs.spec("Ant-v5").random_return
+    half = 1.96 * expert.sd / expert.episodes**0.5
+    assert cells(page, "expert")[2] == f"{expert.mean - half:.0f} to {expert.mean + half:.0f}"
+    assert float(cells(page, "random actions")[1]) == pytest.approx(chance.mean, rel=1e-3)
+
+
+def test_several_runs_share_a_page_and_seeds_a_band(tmp_path: Path) -> None:
+    runs = []
+    for seed, mean in ((0, 3000.0), (1, 3200.0)):
+        run = make_run(tmp_path / f"seed {seed}")
+        config = json.loads((run / "config.json").read_text()) | {"seed": seed}
+        (run / "config.json").write_text(json.dumps(config))
+        (run / "eval.json").write_text(json.dumps(evaluation(mean, mean / 5000)))
+        runs.append(run)
+    with pytest.raises(ValueError, match="a report of 2 runs needs a file: give --out"):
+        write_report(runs)
+    page = write_report(runs, tmp_path / "both.html").read_text()
+    low, high = t_interval(np.array([3000.0, 3200.0]))
+    assert cells(page, "GAIL on Ant-v5")[1:4] == ["3100", f"{low:.0f} to {high:.0f}", "0.62"]
+    assert cells(page, "seed 1, seed 1")[1] == "3200" and "bands are the range over seeds" in page
+    assert page.count("<summary>Settings of") == 2
+
+
+def test_bands_by_hand() -> None:
+    steps, low, mean, high = _band(
+        [[{"step": 0, "x": 0.0}, {"step": 10, "x": 10.0}], [{"step": 5, "x": 1.0}, {"step": 20, "x": 16.0}]], "x"
+    )
+    assert steps.tolist() == [5, 10]  # where both are; the first run's line is at 5 and 10, the second's at 1 and 6
+    assert (low.tolist(), mean.tolist(), high.tolist()) == ([1, 6], [3, 8], [5, 10])
+    assert _band([[]], "x")[0].size == 0
+
+
+def test_the_film_says_which_part_it_shows(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    frames = (np.full((64, 64, 3), i, np.uint8) for i in range(40))
+    write_film(run / "video.mp4", frames, 20)
+    said = "The film shows the first 40 steps of an episode that may last 1,000, 2 seconds"
+    assert said in write_report(run).read_text()
+    assert film_note(run / "config.json", "Ant-v5") is None
