@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.records import RESULTS, append_missing, mean_bonus
+from benchmarks.records import RESULTS, append_missing, markdown, mean_bonus, read_rows
 
 CSV = RESULTS / "exploration.csv"
 COLUMNS = (
@@ -157,6 +157,20 @@ def explore(arm: str, seed: int, steps: int = STEPS) -> dict:
         "bonus_mean": round(float(np.mean(visits.paid)), 5),
         "cpu_s": round(time.process_time() - start, 1),
     }
+
+
+HEADER = ["bonus", "goal found", "kept to the end", "steps to it, each seed", "cells seen of 100, each seed"]
+
+
+def table() -> str:
+    """How often each arm found the goal and kept it, when, and how much of the room it saw."""
+    lines = []
+    for arm in ARMS:
+        found = sorted((r for r in read_rows(CSV) if r["arm"] == arm), key=lambda r: int(r["seed"]))
+        shares = (sum(r["steps_to_goal"] != "" for r in found), sum(float(r["return_mean"]) > 0 for r in found))
+        each = (" ".join(r[c] or "-" for r in found) for c in ("steps_to_goal", "cells_seen"))
+        lines.append([arm, *(f"{n} of {len(found)}" for n in shares), *each])
+    return markdown(HEADER, lines)
 
 
 def main() -> None:

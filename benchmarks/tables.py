@@ -24,6 +24,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "ablation": ("ablation", "table"),
     "demo": ("demo", "table"),
     "digits": ("digits", "table"),
+    "exploration_summary": ("exploration", "table"),
     "exploration_choices": ("exploration_choices", "table"),
     "few_demos": ("few_demos", "table"),
     "holding": ("few_demos", "holding"),
@@ -44,6 +45,7 @@ TABLES: dict[str, tuple[str, str]] = {
 PLAIN = (
     "ant_falls",
     "ant_search",
+    "demonstrators",
     "exploration",
     "gmm_speed",
     "memorisation",
