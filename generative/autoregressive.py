@@ -153,9 +153,9 @@ class AutoregressiveModel(GenerativeModel):
         self.net = self._network((channels, height, width), self.spec["levels"], self.spec["n_classes"])
 
     def _levels(self, x: Tensor, seed: int | None = None) -> Tensor:
-        """Values in [0, 1] to level indices; ValueError where a value is not one of the levels seen at fit.
+        """Values in [0, 1] to level indices; with a ``seed``, ValueError where one is not among the levels seen at fit.
 
-        ``binarize`` draws them, with a ``seed`` the same ones for the same image.
+        ``binarize`` draws them, with a ``seed`` the same ones for the same image. Without one the data are those of fit.
         """
         if self.config["binarize"]:
             noise = (
@@ -168,7 +168,7 @@ class AutoregressiveModel(GenerativeModel):
             return (noise < x).long()
         scaled = x * (self.spec["levels"] - 1)
         index = scaled.round()
-        if not self.spec["quantise"] and bool((scaled - index).abs().max() > 1e-3):
+        if seed is not None and not self.spec["quantise"] and bool((scaled - index).abs().max() > 1e-3):
             raise ValueError(
                 f"this {type(self).__name__} was fitted on {self.spec['levels']} levels (multiples of "
                 f"1/{self.spec['levels'] - 1}), but the data holds other values: round them, or fit with "

@@ -26,6 +26,8 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         resolved = torch.device(device)
     except RuntimeError:
         raise ValueError(f"unknown device {str(device)!r}: use 'cpu', 'cuda' or 'auto'") from None
+    if resolved.type == torch._C._get_privateuse1_backend_name() and hasattr(torch, resolved.type):
+        return resolved  # a backend that another package has registered with torch
     if resolved.type not in ("cpu", "cuda"):
         raise ValueError(f"device {str(device)!r} is none that this suite computes on: use 'cpu', 'cuda' or 'auto'")
     if resolved.type == "cuda" and not torch.cuda.is_available():
@@ -52,12 +54,35 @@ def noise_by_content(x: Tensor, seed: int, draw: Callable[[torch.Generator], Ten
     return torch.stack([draw(seed_generator(checksum, x.device)) for checksum in checksums])
 
 
+def global_generators(device: torch.device) -> list[torch.Generator]:
+    """torch's own generators that a computation on ``device`` draws from: the processor's and, if it is another, its own."""
+    if device.type == "cpu":
+        return [torch.default_generator]
+    module = getattr(torch, device.type)
+    if device.type == "cuda":
+        module.init()  # before that there are no generators
+    index = module.current_device() if device.index is None else device.index
+    return [torch.default_generator, module.default_generators[index]]
+
+
+@contextlib.contextmanager
+def untouched(device: torch.device) -> Iterator[list[torch.Generator]]:
+    """After the block the ``global_generators`` of ``device`` are as they were; those of other devices are left alone."""
+    generators = global_generators(device)
+    before = [generator.get_state() for generator in generators]
+    try:
+        yield generators
+    finally:
+        for generator, state in zip(generators, before, strict=True):
+            generator.set_state(state)
+
+
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Within the block torch's global generators start from ``seed``; afterwards they are as they were."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    """Within the block the ``global_generators`` of ``device`` start from ``seed``; afterwards they are as they were."""
+    with untouched(device) as generators:
+        for generator in generators:
+            generator.manual_seed(seed)
         yield
 
 
@@ -69,16 +94,30 @@ def has_amx_bf16() -> bool:
 
 
 @contextlib.contextmanager
-def fast_matmul(enabled: bool | None = None) -> Iterator[None]:
-    """Within the block float32 products and convolutions may round their inputs to bfloat16 (accumulation stays float32).
+def fast_matmul(device: torch.device, enabled: bool | None = None) -> Iterator[None]:
+    """Within the block float32 products and convolutions on ``device`` may round their inputs (accumulation stays float32).
 
-    For training only: likelihoods are always computed in ``full_precision``. ``enabled=None`` means
-    on where the CPU has AMX tiles or torch uses CUDA (TF32 there), unless the environment says GENERATIVE_FAST_MATMUL=0.
+    For training only: likelihoods are always computed in ``full_precision``. To bfloat16 on a CPU with AMX tiles, to TF32 on
+    CUDA; a CPU's arithmetic does not depend on whether there is a GPU beside it. ``enabled=None`` means where that is faster,
+    unless the environment says GENERATIVE_FAST_MATMUL=0.
     """
     if enabled is None:
-        enabled = os.environ.get("GENERATIVE_FAST_MATMUL", "1") != "0" and (has_amx_bf16() or torch.cuda.is_available())
-    with _precision("bf16", "tf32") if enabled else contextlib.nullcontext():
+        enabled = rounding_allowed() and (device.type == "cuda" or has_amx_bf16())
+    on_cpu, on_cuda = ("bf16", None) if device.type == "cpu" else (None, "tf32")
+    with _precision(on_cpu, on_cuda) if enabled else contextlib.nullcontext():
         yield
+
+
+def rounding_allowed() -> bool:
+    """False where the environment says GENERATIVE_FAST_MATMUL=0."""
+    return os.environ.get("GENERATIVE_FAST_MATMUL", "1") != "0"
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether ``device`` itself multiplies bfloat16 faster than float32 (no emulation)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and has_amx_bf16()
 
 
 def full_precision() -> contextlib.AbstractContextManager[None]:
@@ -87,11 +126,11 @@ def full_precision() -> contextlib.AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def _precision(on_cpu: str, on_cuda: str) -> Iterator[None]:
-    """Within the block torch's products and convolutions of float32 have the named precisions."""
+def _precision(on_cpu: str | None, on_cuda: str | None) -> Iterator[None]:
+    """Within the block torch's products and convolutions of float32 have the named precisions; None leaves them."""
     backends: Any = torch.backends
-    knobs = [(backends.mkldnn.matmul, on_cpu), (backends.mkldnn.conv, on_cpu)]
-    if torch.cuda.is_available():
+    knobs = [(backends.mkldnn.matmul, on_cpu), (backends.mkldnn.conv, on_cpu)] if on_cpu else []
+    if on_cuda and torch.cuda.is_available():
         knobs += [(backends.cuda.matmul, on_cuda), (backends.cudnn.conv, on_cuda)]
     before = [knob.fp32_precision for knob, _ in knobs]
     try:

@@ -23,10 +23,10 @@ from gail_suite.generative.training import (
     Recipe,
     TrainingDiverged,
     TrainingState,
+    Watch,
     average_into,
     changed,
     check_training,
-    descend,
     learning_rate,
     seed_step,
     snapshot,
@@ -66,7 +66,9 @@ def fit_likelihood(
     average = copy.deepcopy(net) if recipe.ema else net
     optimiser = _optimiser(net, recipe)
     state = TrainingState({"net": net, "average": average} if recipe.ema else {"net": net}, {"net": optimiser})
-    steps, batches = options.steps or recipe.steps, Batches(len(data[0]), recipe.batch_size, options.seed)
+    steps = options.steps or recipe.steps
+    batches = Batches(len(data[0]), recipe.batch_size, options.seed, data[0].device)
+    watch = Watch(steps, options.device)
     counters = _begin(state, options, steps)
     scalars: dict[str, float] = {}
     net.train()
@@ -75,14 +77,15 @@ def fit_likelihood(
             for step in range(counters["step"], steps):
                 if recipe.patience and counters["since_best"] >= recipe.patience:
                     break
-                x, y = _batch(data, batches(step))
-                seed_step(options.seed, step)
+                x, y = _batch(data, batches(step), options.device)
+                seed_step(options.seed, step, options.device)
                 with training_precision(recipe.precision, options.device):
                     mean = loss(x, y).mean()
-                descend(mean, net, optimiser, learning_rate(recipe, step, steps), recipe.clip, x, step)
+                watch.descend(mean, net, optimiser, learning_rate(recipe, step, steps), recipe.clip, x, step)
                 if recipe.ema:
                     average_into(average, net, recipe.ema, step)
-                scalars["loss"] = float(mean.detach())
+                if watch.looks(step):
+                    scalars["loss"] = float(mean.detach())
                 if (step + 1) % recipe.eval_every == 0 or step + 1 == steps:
                     scalars["held_out"] = _keep_best(state, net, average, val_loss or loss, val, options.seed, recipe)
                 _end_of_step(state, step, steps, scalars, options, recipe, meter)
@@ -114,7 +117,9 @@ def fit_adversarial(
     nets = {"critic": critic, "generator": generator}
     optimisers = {name: _optimiser(net, recipe) for name, net in nets.items()}
     state = TrainingState({**nets, "average": average}, optimisers)
-    steps, batches = options.steps or recipe.steps, Batches(len(data[0]), recipe.batch_size, options.seed)
+    steps = options.steps or recipe.steps
+    batches = Batches(len(data[0]), recipe.batch_size, options.seed, data[0].device)
+    watch = Watch(steps, options.device)
     counters = _begin(state, options, steps)
     losses = {"critic": critic_loss, "generator": generator_loss}
     scalars: dict[str, float] = {}
@@ -123,13 +128,14 @@ def fit_adversarial(
     try:
         with Meter(steps, counters["step"], options.progress) as meter:
             for step in range(counters["step"], steps):
-                x, y = _batch(data, batches(step))
-                seed_step(options.seed, step)
+                x, y = _batch(data, batches(step), options.device)
+                seed_step(options.seed, step, options.device)
                 for name, net in nets.items():
                     with training_precision(recipe.precision, options.device):
                         mean = losses[name](x, y).mean()
-                    descend(mean, net, optimisers[name], learning_rate(recipe, step, steps), recipe.clip, x, step)
-                    scalars[name] = float(mean.detach())
+                    watch.descend(mean, net, optimisers[name], learning_rate(recipe, step, steps), recipe.clip, x, step)
+                    if watch.looks(step):
+                        scalars[name] = float(mean.detach())
                 average_into(average, generator, recipe.ema, step)
                 _end_of_step(state, step, steps, scalars, options, recipe, meter)
     finally:
@@ -140,14 +146,14 @@ def fit_adversarial(
 @torch.no_grad()
 def held_out_loss(net: nn.Module, loss: Loss, val: Labelled, seed: int, batch_size: int = 256) -> float:
     """Mean of ``loss`` over ``val`` in float32 and eval mode, with noise that depends on ``seed`` alone."""
-    training = net.training
+    training, device = net.training, next(net.parameters()).device
     net.eval()
-    seed_step(seed, -1)
-    chunks = torch.arange(len(val[0])).split(batch_size)
+    seed_step(seed, -1, device)
+    chunks = torch.arange(len(val[0]), device=val[0].device).split(batch_size)
     with full_precision():
-        total = sum(float(loss(*_batch(val, chunk)).double().sum()) for chunk in chunks)
+        total = torch.stack([loss(*_batch(val, chunk, device)).double().sum() for chunk in chunks]).sum()
     net.train(training)
-    return total / len(val[0])
+    return float(total) / len(val[0])
 
 
 def _keep_best(
@@ -206,7 +212,7 @@ def _begin(state: TrainingState, options: FitOptions, steps: int) -> dict[str, A
     return state.counters
 
 
-def _batch(data: Labelled, index: Tensor) -> Labelled:
+def _batch(data: Labelled, index: Tensor, device: torch.device) -> Labelled:
+    """The rows ``index`` of the data, on ``device``."""
     x, y = data
-    index = index.to(x.device)
-    return x[index], None if y is None else y[index]
+    return x[index].to(device, non_blocking=True), None if y is None else y[index].to(device, non_blocking=True)

@@ -140,7 +140,7 @@ class GAN(GenerativeModel):
         net = self.net
         if x.ndim == 2:
             spread = x.std(0, correction=0)
-            net.shift, net.scale = x.mean(0), torch.where(spread > 1e-6, spread, 1.0)
+            net.shift.copy_(x.mean(0)), net.scale.copy_(torch.where(spread > 1e-6, spread, 1.0))
         fit_adversarial(
             net.generator,
             net.critic,

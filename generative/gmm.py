@@ -42,6 +42,7 @@ class GaussianMixture(GenerativeModel):
     dtype = torch.float64
     any_shape = True
     holds_out = False
+    by_batch = False
     in_range = False
     batch = 1 << 30
 
@@ -346,6 +347,7 @@ class GaussianMixture(GenerativeModel):
     def posterior_mean(self, y: Tensor, operator: Tensor, noise: float = 0.0) -> Tensor:
         """E[x | y] for y = A x + noise, (B, D) from ``y`` (B, M) and A (M, D)."""
         self._need_fit()
+        y, operator = (t.to(self.device, self.dtype) for t in (y, operator))
         covariances = ga.dense_covariances(self.kind, self.params)
         return posterior_mean(self.weights_, self.means_, covariances, y, operator, noise)
 

@@ -21,13 +21,17 @@ from gail_suite.generative.backend import full_precision, resolve_device, seed_g
 from gail_suite.generative.calibration import Scale, scale_of, typicality
 from gail_suite.generative.checks import as_labels, check_finite, check_range
 from gail_suite.generative.files import MODELS, save_model
-from gail_suite.generative.training import TrainingDiverged
+from gail_suite.generative.training import Meter, TrainingDiverged
 from gail_suite.generative.values import infer_values
 
 ArrayLike = np.ndarray | Tensor
 OnStep = Callable[[int, dict[str, float]], None]
 """Called during training with the step and its scalars; the model under training may be sampled inside."""
 
+ON_DEVICE = 1 << 30
+"""Bytes of data that fit keeps on the device; more stay with the host and go there batch by batch."""
+CALIBRATED, CALIBRATED_VALUES = 2000, 1 << 28
+"""Held-out samples at most that calibrate a network, and values that it may decode for that; never fewer than 200."""
 UNLABELLED = 1000
 """Held-out samples, at most, that calibrate a conditional model without labels, which costs a forward pass a class."""
 
@@ -67,6 +71,8 @@ class GenerativeModel:
     """Whether fit keeps a tenth of the data (when ``val`` is None) for early stopping and calibration."""
     batch: ClassVar[int] = 512
     """Samples in one forward pass of log_prob, typicality and the applications."""
+    by_batch: ClassVar[bool] = True
+    """Whether fit takes the data a batch at a time, so that they need not be on the device."""
 
     net: nn.Module
 
@@ -151,7 +157,8 @@ class GenerativeModel:
         seed, before = operator.index(seed), dict(vars(self))
         self.device, self.spec, self.calibration = resolve_device(device), {}, None
         try:
-            data, labels = self._check(x, first=True), self._labels(y, len(x)) if self.conditional else None
+            data = self._check(x, first=True, device=self._home(x))
+            labels = self._labels(y, len(x), data.device) if self.conditional else None
             self.spec = self._infer(data, labels)
             x_val, y_val = val if isinstance(val, tuple) else (val, None)
             held = None if x_val is None else self._given_val(x_val, y_val, labels)
@@ -231,7 +238,30 @@ class GenerativeModel:
             if hasattr(self, "net"):  # a mixture has no parameters before its EM has ended
                 self._calibrate(self.error(*val), val)
             raise
-        self._calibrate(self.error(*val) if errors is None else errors, val)
+        if errors is None:
+            val = self._some(val)
+            errors = self._errors(val, options.progress)
+        self._calibrate(errors, val)
+
+    def _some(self, val: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+        """As much of the held-out data, from all of it, as calibration can afford."""
+        most = max(200, min(CALIBRATED, CALIBRATED_VALUES // (self._draws() * val[0][0].numel())))
+        step = -(-len(val[0]) // most)  # it may be sorted by class
+        return val[0][::step], None if val[1] is None else val[1][::step]
+
+    def _draws(self) -> int:
+        """Samples that ``error`` decodes for every one that it is given."""
+        return 1
+
+    def _errors(self, val: tuple[Tensor, Tensor | None], progress: bool) -> Tensor:
+        """``error`` of held-out data, with progress where it takes long."""
+        n, parts = len(val[0]), []
+        with Meter(n, 0, progress, unit="calibrating") as meter:
+            for i in range(0, n, self.batch):
+                rows = slice(i, i + self.batch)
+                parts.append(self.error(val[0][rows], None if val[1] is None else val[1][rows]))
+                meter.update(min(n, i + self.batch), {})
+        return torch.cat(parts)
 
     def _to_device(self) -> None:
         self.net.to(self.device)
@@ -265,15 +295,17 @@ class GenerativeModel:
     ) -> Tensor:
         """``function`` over chunks of checked data, joined."""
         self._need_fit()
-        data, labels = self._check(x), self._given_labels(y, len(x))
-        return self._chunked(function, data, labels)
+        data = self._check(x, device=torch.as_tensor(x).device)
+        return self._chunked(function, data, self._given_labels(y, len(data)))
 
     def _chunked(self, function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
-        """``function`` of ``batch`` rows of every tensor at a time, joined; None stays None."""
+        """``function`` of ``batch`` rows of every tensor at a time, put on the device, joined; None stays None."""
         n = next(len(t) for t in tensors if t is not None)
         return torch.cat(
             [
-                self._quietly(function, *(None if t is None else t[i : i + self.batch] for t in tensors))
+                self._quietly(
+                    function, *(None if t is None else t[i : i + self.batch].to(self.device) for t in tensors)
+                )
                 for i in range(0, n, self.batch)
             ]
         )
@@ -319,13 +351,19 @@ class GenerativeModel:
 
     def _given_val(self, x: ArrayLike, y: ArrayLike | None, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Held-out data that ``fit`` was given, checked; ValueError where they have labels and the data have none, or the reverse."""
-        data = self._check(x)
+        data = self._check(x, device=self._home(x))
         if not self.conditional:
             return data, None
         if (y is None) != (labels is None):
             one, other = ("val has", "the data have") if labels is None else ("the data have", "val has")
             raise ValueError(f"{one} labels, but {other} none: give fit(x, y, val=(x, y)), or no labels at all")
-        return data, self._labels(y, len(data))
+        return data, self._labels(y, len(data), data.device)
+
+    def _home(self, x: ArrayLike) -> torch.device:
+        """Where fit keeps ``x``: on the device, or on the host where that is too much for it."""
+        data = torch.as_tensor(x)
+        size = data.numel() * torch.finfo(self.dtype).bits // 8
+        return torch.device("cpu") if self.by_batch and size > ON_DEVICE else self.device
 
     def _hold_out(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor | None]]:
         if not self.holds_out or len(x) < 20:
@@ -336,9 +374,9 @@ class GenerativeModel:
             return x[kept], None, (x[held], None)
         return x[kept], y[kept], (x[held], y[held])
 
-    def _check(self, x: ArrayLike, first: bool = False) -> Tensor:
+    def _check(self, x: ArrayLike, first: bool = False, device: torch.device | None = None) -> Tensor:
         """``_tensor``, or a ValueError for images outside [0, 1]."""
-        data = self._tensor(x, first)
+        data = self._tensor(x, first, device)
         if first and data.ndim == 4 and data.shape[1] > 4 and data.shape[3] in (1, 3):
             raise ValueError(
                 f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it"
@@ -347,12 +385,12 @@ class GenerativeModel:
             check_range(data)
         return data
 
-    def _tensor(self, x: ArrayLike, first: bool = False) -> Tensor:
-        """``x`` as a tensor of ``self.dtype`` on ``self.device``, or a ValueError that names what is wrong with it.
+    def _tensor(self, x: ArrayLike, first: bool = False, device: torch.device | None = None) -> Tensor:
+        """``x`` as a tensor of ``self.dtype`` on ``device`` (default the model's), or a ValueError that names what is wrong.
 
         The ``first`` data are those of fit, which say what shape is right.
         """
-        data = torch.as_tensor(x).to(self.device, self.dtype)
+        data = torch.as_tensor(x).to(device or self.device, self.dtype)
         if self.images_only and data.ndim != 4:
             raise ValueError(f"{type(self).__name__} takes images (N, C, H, W), got shape {tuple(data.shape)}")
         if not (data.ndim in (2, 4) or (self.any_shape and data.ndim > 2)) or data.numel() == 0:
@@ -389,9 +427,9 @@ class GenerativeModel:
             )
         return self._labels(y, n)
 
-    def _labels(self, y: ArrayLike | int | None, n: int) -> Tensor | None:
-        """``y`` as a tensor (n,) on ``self.device``; a single label is everyone's."""
-        return None if y is None else as_labels(y, n, self.device, self.spec.get("n_classes"))
+    def _labels(self, y: ArrayLike | int | None, n: int, device: torch.device | None = None) -> Tensor | None:
+        """``y`` as a tensor (n,) on ``device`` (default the model's); a single label is everyone's."""
+        return None if y is None else as_labels(y, n, device or self.device, self.spec.get("n_classes"))
 
     def _draw_labels(self, n: int, generator: torch.Generator) -> Tensor | None:
         """Labels as frequent as in training; None without classes."""

@@ -52,13 +52,15 @@ class Features:
 
     def __call__(self, x: ArrayLike) -> Tensor:
         """Features (N, 64) in float64."""
+        device = self.net[0].weight.device
         with torch.no_grad():
-            parts = [self.net[:-1](part) for part in torch.as_tensor(x).float().split(512)]
+            parts = [self.net[:-1](part.to(device)) for part in torch.as_tensor(x).float().split(512)]
         return torch.cat(parts).double()
 
 
 def train_features(x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, steps: int = 600, seed: int = 0) -> Features:
     """Fit the classifier behind ``frechet_distance`` to images (N, C, H, W); its distances compare only with one another."""
+    y, x_val, y_val = y.to(x.device), x_val.to(x.device), y_val.to(x.device)
     with seeded(seed, x.device):
         net = nn.Sequential(
             nn.Conv2d(x.shape[1], 32, 3, padding=1),
@@ -74,7 +76,7 @@ def train_features(x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, steps: in
         optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-3)
         for _ in range(steps):
             rows = torch.randint(len(x), (64,), device=x.device)
-            with fast_matmul():
+            with fast_matmul(x.device):
                 loss = F.cross_entropy(net(x[rows]), y[rows])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -89,7 +91,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
     The trace of the root is the sum of the square roots of the eigenvalues of S_a^1/2 S_b S_a^1/2.
     """
-    a, b = a.double(), b.double()
+    a, b = a.double(), b.to(a.device).double()
     for features in (a, b):
         if features.ndim != 2 or len(features) < 2 or not bool(torch.isfinite(features).all()):
             raise ValueError(
@@ -112,7 +114,7 @@ def ndb(train: ArrayLike, samples: ArrayLike, bins: int = 100, seed: int = 0, le
     cluster that lost its rows counts as an empty bin.
     """
     real = torch.as_tensor(train).double().flatten(1)
-    fake = torch.as_tensor(samples).double().flatten(1)
+    fake = torch.as_tensor(samples).to(real.device).double().flatten(1)
     centre, scale = real.mean(0), real.std(0).clamp_min(1e-3)
     real, fake = (real - centre) / scale, (fake - centre) / scale
     labels = kmeans(real, bins, seed_generator(seed, real.device))
@@ -136,7 +138,8 @@ def nearest_neighbour_accuracy(a: ArrayLike, b: ArrayLike) -> float:
 
     Source: Lopez-Paz and Oquab (2017). Both sets are cut to the same size.
     """
-    first, second = torch.as_tensor(a).double().flatten(1), torch.as_tensor(b).double().flatten(1)
+    first = torch.as_tensor(a).double().flatten(1)
+    second = torch.as_tensor(b).to(first.device).double().flatten(1)
     n = min(len(first), len(second))
     both = torch.cat([first[:n], second[:n]])
     distances = squared_distances(both, both).fill_diagonal_(torch.inf)
@@ -152,7 +155,7 @@ def independent_values(x: ArrayLike, levels: int) -> Tensor:
 
 def independent_nats(table: Tensor, x: ArrayLike) -> float:
     """Mean negative log-likelihood of ``x`` under ``independent_values``, nats per sample."""
-    index = (torch.as_tensor(x).flatten(1) * (table.shape[1] - 1)).round().long()
+    index = (torch.as_tensor(x).to(table.device).flatten(1) * (table.shape[1] - 1)).round().long()
     return -float(table.expand(len(index), -1, -1).gather(2, index.unsqueeze(2)).sum(1).mean())
 
 
@@ -160,11 +163,12 @@ def kernel_density(x: ArrayLike, bandwidth: float) -> GaussianMixture:
     """Baseline: a Gaussian of standard deviation ``bandwidth`` on every row of ``x``, as a mixture."""
     flat = torch.as_tensor(x).double().flatten(1)
     model = GaussianMixture(len(flat), "spherical")
+    model.device = flat.device
     model.spec = {"event_shape": list(torch.as_tensor(x).shape[1:]), "value": "real", "levels": 0, "n_classes": 0}
     model.offset = flat.mean(0)
     model.params = {
-        "weights": torch.full((len(flat),), 1 / len(flat), dtype=torch.float64),
+        "weights": torch.full_like(flat[:, 0], 1 / len(flat)),
         "means": flat - model.offset,
-        "covariances": torch.full((len(flat),), bandwidth**2, dtype=torch.float64),
+        "covariances": torch.full_like(flat[:, 0], bandwidth**2),
     }
     return model

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gail_suite.generative.backend import untouched
 from gail_suite.generative.interface import ArrayLike, GenerativeModel
 
 
@@ -150,8 +151,7 @@ def animate(shots: list[Image.Image], path: str | Path) -> None:
 
 def _fixed_samples(model: GenerativeModel, n: int, seed: int) -> Tensor:
     """The same latents at every call; the decoder's mean where a model offers it."""
-    devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with untouched(model.device):
         return model.sample(n, seed=seed, mean=True) if hasattr(model, "elbo") else model.sample(n, seed=seed)  # type: ignore[call-arg]
 
 

@@ -7,7 +7,6 @@ import contextlib
 import difflib
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from gail_suite.generative.backend import fast_matmul, has_amx_bf16
+from gail_suite.generative.backend import fast_matmul, global_generators, has_fast_bf16, rounding_allowed
 from gail_suite.generative.checks import check_sizes
 from gail_suite.generative.files import read_tensors, write_tensors
 
@@ -119,35 +118,38 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.lr * warm * (recipe.final_lr + (1.0 - recipe.final_lr) * cosine)
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Seed torch's global generators from (seed, step) alone, so that a resumed step draws what the first run drew."""
-    torch.manual_seed((seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) & (2**63 - 1))
+def seed_step(seed: int, step: int, device: torch.device) -> None:
+    """Seed torch's generators for ``device`` from (seed, step) alone, so that a resumed step draws what the first run drew."""
+    for generator in global_generators(device):
+        generator.manual_seed((seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) & (2**63 - 1))
 
 
 class Batches:
-    """Minibatch indices as a function of the step: every epoch is its own seeded permutation of ``n`` samples."""
+    """Minibatch indices as a function of the step: every epoch is its own seeded permutation of ``n`` samples.
 
-    def __init__(self, n: int, batch_size: int, seed: int) -> None:
-        self.n, self.size, self.seed = n, min(batch_size, n), seed
+    They are on ``device``, where they are put once an epoch.
+    """
+
+    def __init__(self, n: int, batch_size: int, seed: int, device: torch.device) -> None:
+        self.n, self.size, self.seed, self.device = n, min(batch_size, n), seed, device
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def __call__(self, step: int) -> Tensor:
         epoch, k = divmod(step, max(1, self.n // self.size))
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) & (2**63 - 1))
-            self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator)
+            self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator).to(self.device)
         return self._order[k * self.size : (k + 1) * self.size]
 
 
 @contextlib.contextmanager
 def training_precision(precision: str, device: torch.device) -> Iterator[None]:
     """The arithmetic that ``Recipe.precision`` names, where this hardware gains from it."""
-    gains = device.type == "cuda" or has_amx_bf16()
-    if precision == "bfloat16" and gains and os.environ.get("GENERATIVE_FAST_MATMUL", "1") != "0":
+    if precision == "bfloat16" and has_fast_bf16(device) and rounding_allowed():
         with torch.autocast(device.type, torch.bfloat16):
             yield
     else:
-        with fast_matmul(False if precision == "float32" else None):
+        with fast_matmul(device, False if precision == "float32" else None):
             yield
 
 
@@ -161,6 +163,59 @@ def average_into(average: nn.Module, net: nn.Module, decay: float, step: int) ->
             target.lerp_(sources[name], 1.0 - d)
         else:
             target.copy_(sources[name])
+
+
+class Watch:
+    """Clipped optimiser steps that stop where a number is not finite, without waiting for a device at every step.
+
+    On a processor TrainingDiverged is raised before any weight changes. A device runs ahead of the host: there a gradient
+    that is not finite counts as zero, and the host looks every LOOK_EVERY steps whether there was one.
+    """
+
+    LOOK_EVERY = 25
+
+    def __init__(self, steps: int, device: torch.device) -> None:
+        self.steps, self.waits = steps, device.type != "cpu"
+        self._bad = torch.zeros((), dtype=torch.bool, device=device)
+
+    def looks(self, step: int) -> bool:
+        """Whether the host looks at the device's numbers after ``step``."""
+        return not self.waits or (step + 1) % self.LOOK_EVERY == 0 or step + 1 == self.steps
+
+    def descend(
+        self,
+        loss: Tensor,
+        net: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        lr: float,
+        clip: float,
+        x: Tensor,
+        step: int,
+    ) -> None:
+        """One step on ``loss``."""
+        if not self.waits:
+            descend(loss, net, optimiser, lr, clip, x, step)
+            return
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(net.parameters(), clip)
+        fine = torch.isfinite(norm) & torch.isfinite(loss.detach())
+        self._bad |= ~fine
+        for p in net.parameters():
+            if p.grad is not None:
+                p.grad = torch.where(fine, p.grad, 0.0)
+        _advance(optimiser, lr)
+        if self.looks(step) and bool(self._bad):
+            raise TrainingDiverged(
+                f"by step {step}: a loss or a gradient is not finite; the last good weights are kept. Lower lr (now "
+                f"{lr:.3g}) or check the data"
+            )
+
+
+def _advance(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+    optimiser.step()
 
 
 def descend(
@@ -184,9 +239,7 @@ def descend(
             f"step {step}: the gradient of {place} is not finite; the last good weights are kept. "
             f"Lower lr (now {lr:.3g})"
         )
-    for group in optimiser.param_groups:
-        group["lr"] = lr
-    optimiser.step()
+    _advance(optimiser, lr)
 
 
 def snapshot(net: nn.Module) -> dict[str, Tensor]:
@@ -265,8 +318,8 @@ class Meter:
     """Progress on standard error: a bar on a terminal, one plain line every few seconds elsewhere, nothing when
     disabled."""
 
-    def __init__(self, total: int, start: int, enabled: bool, every_s: float = 5.0) -> None:
-        self.total, self.start, self.every_s = total, start, every_s
+    def __init__(self, total: int, start: int, enabled: bool, every_s: float = 5.0, unit: str = "step") -> None:
+        self.total, self.start, self.every_s, self.unit = total, start, every_s, unit
         self._bar = (
             Progress(
                 TextColumn("{task.description}"),
@@ -284,7 +337,9 @@ class Meter:
     def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.console.file = sys.stderr
-            self._task = self._bar.add_task("training", total=self.total, completed=self.start)
+            self._task = self._bar.add_task(
+                "training" if self.unit == "step" else self.unit, total=self.total, completed=self.start
+            )
             self._bar.start()
         return self
 
@@ -299,9 +354,10 @@ class Meter:
         text = " ".join(f"{name} {value:.4g}" for name, value in scalars.items())
         now = time.monotonic()
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, description=text)
-        elif self._plain and (now - self._last >= self.every_s or done == self.total):
+            self._bar.update(self._task, completed=done, description=text or self.unit)
+        elif self._plain and (now - self._last >= self.every_s or (done == self.total and self.unit == "step")):
             rate = (done - self.start) / max(1e-9, now - self._began)
             self._last = now
             left = (self.total - done) / max(rate, 1e-9)
-            print(f"step {done}/{self.total} {text} {rate:.1f} steps/s ETA {left:.0f} s", file=sys.stderr, flush=True)
+            rates = f"{rate:.1f} steps/s " if self.unit == "step" else ""
+            print(f"{self.unit} {done}/{self.total} {text} {rates}ETA {left:.0f} s", file=sys.stderr, flush=True)

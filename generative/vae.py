@@ -145,13 +145,15 @@ class VAE(GenerativeModel):
         self.net = VAENet(self.config, self.spec)
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
-        if not self.config["binarize"]:
+        if self.config["binarize"]:
+            check_range(x)
+        else:
             self.net.likelihood.check(x)
         self.net.likelihood.standardise(x)
         fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
         if self.config["prior_components"]:
-            with torch.no_grad(), seeded(options.seed, x.device):  # the same codes after a resumed fit
-                codes = torch.cat([self._codes(self._ink(x), y) for _ in range(CODE_DRAWS)])
+            with torch.no_grad(), seeded(options.seed, options.device):  # the same codes after a resumed fit
+                codes = torch.cat([self._codes(x, y) for _ in range(CODE_DRAWS)])
                 self.net.prior.fit(codes, options.seed, len(x))
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -172,17 +174,18 @@ class VAE(GenerativeModel):
         """Binary draws of grey values under ``binarize``, with a ``seed`` the same ones for the same image; else ``x``."""
         if not self.config["binarize"]:
             return x
-        check_range(x)
-        if seed is None:
+        if seed is None:  # in training, on data that fit has checked
             return torch.bernoulli(x)
+        check_range(x)
         noise = noise_by_content(x, seed, lambda g: torch.rand(x.shape[1:], generator=g, device=x.device))
         return (noise < x).to(x)
 
     def _codes(self, x: Tensor, y: Tensor | None) -> Tensor:
         """One draw of z from q(z | x) for every sample: the aggregate posterior."""
         parts = []
-        for i in range(0, len(x), 1024):
-            mean, log_var = self.net.posterior(x[i : i + 1024], None if y is None else y[i : i + 1024])
+        for rows in torch.arange(len(x), device=x.device).split(1024):
+            part, labels = x[rows].to(self.device), None if y is None else y[rows].to(self.device)
+            mean, log_var = self.net.posterior(self._ink(part), labels)
             parts.append(mean + (0.5 * log_var).exp() * torch.randn_like(mean))
         return torch.cat(parts)
 
@@ -199,6 +202,9 @@ class VAE(GenerativeModel):
     def elbo(self, x: ArrayLike, y: ArrayLike | None = None, *, seed: int = 0) -> Tensor:
         """One-sample evidence lower bound, nats (N,)."""
         return self.log_prob(x, y, k=1, seed=seed)
+
+    def _draws(self) -> int:
+        return self.config["k_eval"]
 
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
         return self._bound(x, y, self.config["k_eval"], 0)

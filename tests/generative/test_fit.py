@@ -11,6 +11,7 @@ from generative.fit import Recipe, TrainingDiverged, fit_adversarial, fit_likeli
 from generative.interface import FitOptions
 from generative.training import Batches, Meter, TrainingState, average_into, learning_rate, seed_step
 
+CPU = torch.device("cpu")
 X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
 RECIPE = Recipe(steps=20, batch_size=8, lr=1e-2, warmup=2, ema=0.9, eval_every=3, patience=0, checkpoint_every=5)
 
@@ -218,19 +219,19 @@ def test_learning_rate_by_hand() -> None:
 
 
 def test_every_epoch_is_another_permutation_and_depends_on_the_step_alone() -> None:
-    batches = Batches(12, 4, seed=5)
+    batches = Batches(12, 4, 5, CPU)
     first, second = (torch.cat([batches(3 * epoch + k) for k in range(3)]) for epoch in (0, 1))
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(12)) and first.tolist() != second.tolist()
-    assert torch.equal(Batches(12, 4, seed=5)(4), batches(4))
-    assert len(Batches(3, 64, seed=0)(7)) == 3
+    assert torch.equal(Batches(12, 4, 5, CPU)(4), batches(4))
+    assert len(Batches(3, 64, 0, CPU)(7)) == 3
 
 
 def test_noise_of_a_step_does_not_depend_on_the_steps_before() -> None:
-    seed_step(1, 7)
+    seed_step(1, 7, CPU)
     first = torch.rand(3)
-    seed_step(1, 6)
+    seed_step(1, 6, CPU)
     assert not torch.equal(torch.rand(3), first)
-    seed_step(1, 7)
+    seed_step(1, 7, CPU)
     assert torch.equal(torch.rand(3), first)
 
 

@@ -339,7 +339,7 @@ def test_seeded_restores_the_global_generator():
 
 def test_fast_matmul_restores_precision():
     before = torch.backends.mkldnn.matmul.fp32_precision
-    with pytest.raises(RuntimeError), fast_matmul(True):
+    with pytest.raises(RuntimeError), fast_matmul(torch.device("cpu"), True):
         assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
         raise RuntimeError
     assert torch.backends.mkldnn.matmul.fp32_precision == before
@@ -347,7 +347,7 @@ def test_fast_matmul_restores_precision():
 
 def test_likelihoods_are_computed_in_full_precision():
     seen, model = [], fitted()
-    with fast_matmul(True):
+    with fast_matmul(torch.device("cpu"), True):
         model._quietly(lambda: seen.append(torch.backends.mkldnn.conv.fp32_precision))
     assert seen == ["ieee"]
 
