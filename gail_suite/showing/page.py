@@ -16,9 +16,10 @@ STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:1.5rem
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}img,video{display:block;width:100%;height:auto}
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:.5rem 0}td,th{padding:.25rem .7rem .25rem 0;text-align:left;
 border-bottom:1px solid #dde3ea;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:.5rem 1rem}figure{margin:0}
-figcaption,.note{color:#52606d;font-size:.9rem}video{max-width:60rem}pre{background:#f4f6f8;padding:.8rem;overflow:auto}
-summary{cursor:pointer;font-weight:600;margin-top:1.5rem}"""
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:.5rem 1rem}
+figure{margin:0;max-width:36rem}figcaption,.note{color:#52606d;font-size:.9rem}video{max-width:48rem}pre{background:#f4f6f8;padding:.8rem;overflow:auto}
+summary{cursor:pointer;font-weight:600;margin-top:1.5rem}
+@media(max-width:30rem){td,th{font-size:.8rem;padding-right:.4rem}}"""
 
 
 def write_page(path: Path, title: str, parts: Iterable[str]) -> Path:
@@ -98,7 +99,7 @@ def png(figure: Any) -> bytes:
 
 def _row(tag: str, cells: Sequence[Any]) -> str:
     def one(value: Any) -> str:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
+        number = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
         return f"<{tag}{' class=n' * number}>{html.escape(cell(value))}</{tag}>"
 
     return f"<tr>{''.join(map(one, cells))}</tr>"

@@ -126,12 +126,9 @@ def _told(folder: Path, needed: bool = False) -> Told:
 
 
 def _names(groups: Sequence[Sequence[Told]]) -> list[str]:
-    """A short name of each group: the algorithm; the first run's folder too where that is not enough."""
+    """A short name of each group: algorithm and environment, or the first run's folder where these are not enough."""
     plain = [f"{group[0].name} on {group[0].config.get('env_id', '?')}" for group in groups]
-    return [
-        name if plain.count(name) == 1 else f"{name}, {group[0].folder.name}"
-        for name, group in zip(plain, groups, strict=True)
-    ]
+    return [name if plain.count(name) == 1 else group[0].folder.name for name, group in zip(plain, groups, strict=True)]
 
 
 def _results(
@@ -141,7 +138,7 @@ def _results(
     rows += [_evaluated(name, found) for name, found in others.items()]
     for env_id in dict.fromkeys(str(group[0].config.get("env_id")) for group in groups):
         rows += _references(env_id)
-    header = ("policy", "return", "95 % interval", "score", "steps an episode", "over")
+    header = ("policy", "return", "95 % interval", "score", "steps", "over")
     parts = [rows_table(header, rows)]
     if len(groups) < sum(map(len, groups)):
         each = [
@@ -166,7 +163,7 @@ def _group_rows(name: str, group: Sequence[Told]) -> list[tuple[Any, ...]]:
     begun = [row for run in group for row in run.rows if row.get("bc_return_mean") is not None]
     if begun:
         level = [_mean(begun, f"bc_{key}") for key in ("return_mean", "score", "length_mean")]
-        rows.append((f"{name}, its BC start", level[0], "-", *level[1:], "evaluation in training"))
+        rows.append((f"{name}: BC start", level[0], None, *level[1:], "in training"))
     return rows
 
 
@@ -177,7 +174,7 @@ def _evaluated(name: str, found: Mapping[str, Any]) -> tuple[Any, ...]:
     return (
         name,
         found.get("return_mean"),
-        _interval(interval) if interval else "-",
+        _interval(interval) if interval else None,
         found.get("score"),
         found.get("length_mean"),
         over,
@@ -196,15 +193,13 @@ def _references(env_id: str) -> list[tuple[Any, ...]]:
     for name, known, score in (("expert", spec.expert_return, 1.0), ("random actions", spec.random_return, 0.0)):
         if known is not None:
             half = 1.96 * known.sd / max(known.episodes, 1) ** 0.5
-            interval = _interval((known.mean - half, known.mean + half)) if known.episodes else "-"
-            rows.append(
-                (f"{name}, reference of {env_id}", known.mean, interval, score, None, f"{known.episodes} episodes")
-            )
+            interval = _interval((known.mean - half, known.mean + half)) if known.episodes else None
+            rows.append((f"{name} ({env_id})", known.mean, interval, score, None, f"{known.episodes} episodes"))
     return rows
 
 
-def _interval(bounds: Sequence[float]) -> str:
-    return f"{bounds[0]:.0f} to {bounds[1]:.0f}" if np.isfinite(bounds).all() else "-"
+def _interval(bounds: Sequence[float]) -> str | None:
+    return f"{bounds[0]:.0f} to {bounds[1]:.0f}" if np.isfinite(bounds).all() else None
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
@@ -260,7 +255,7 @@ def _draw_outcome(axes: Any, groups: Sequence[Sequence[Told]], names: Sequence[s
         axes.set_ylim(min(-0.05, *levels, 0.0), max(1.1, 1.05 * max(levels, default=1.0)))
     axes.set(xlabel="environment steps", ylabel="normalised score" if name == "score" else "return")
     axes.grid(alpha=0.25)
-    axes.legend(loc="best", fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize=8, frameon=False)
 
 
 def _band(runs: Sequence[list[dict[str, Any]]], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
