@@ -2,6 +2,7 @@
 
 from gail_suite.demos.arrays import from_d4rl, from_npz
 from gail_suite.demos.experts import expert, experts
+from gail_suite.demos.foreign import import_any
 from gail_suite.demos.imitation_format import from_imitation, to_imitation
 from gail_suite.demos.interchange import from_minari, to_minari
 from gail_suite.demos.policy import MlpPolicy
@@ -27,6 +28,7 @@ __all__ = [
     "from_imitation",
     "from_minari",
     "from_npz",
+    "import_any",
     "load",
     "merge",
     "record",

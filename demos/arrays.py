@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from gail_suite.demos.interchange import assemble, build, require
+from gail_suite.demos.foreign import NUMBERED, cuts, numbered
+from gail_suite.demos.interchange import assemble, build, horizon_of, require
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 D4RL_KEYS = ("observations", "actions", "rewards", "terminals")
@@ -22,31 +23,34 @@ D4RL_NAMES = {
 }
 
 
-def from_npz(path: str | Path, env_id: str | None = None) -> Demonstrations:
+def from_npz(
+    path: str | Path, env_id: str | None = None, columns: Sequence[int] | None = None
+) -> Demonstrations:
     """Demonstrations from an .npz with n episodes.
 
     Keys: `obs` (all T + 1 observations of each episode, one episode after the other), `acts`, `rews`, `lengths` (n,),
     the T of each (left out: one episode), `terminated` and `truncated` (n,) (left out: False), `seed` (n,), `env_id`.
-    Without `acts` they are observations only.
+    Without `acts` they are observations only, without `rews` their returns are unknown. `columns` chooses observation columns.
 
     Raises:
         ValueError: unreadable, pickled, a key is missing, sizes disagree, NaN, or other widths than the environment's.
     """
     source, arrays = str(path), read_npz(path)
-    require_keys(source, arrays, ("obs", "rews"))
+    require_keys(source, arrays, ("obs",))
     if scalars := [key for key in ("obs", "acts", "rews") if key in arrays and arrays[key].ndim == 0]:
         raise ValueError(
             f"{source} has single numbers for {', '.join(scalars)}: see docs/save_format.md for the layout"
         )
-    lengths = np.atleast_1d(arrays.get("lengths", len(arrays["rews"])))
+    lengths = np.atleast_1d(arrays.get("lengths", len(arrays["obs"]) - 1))
     if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 1).any():
         raise ValueError(
             f"{source} has lengths of type {lengths.dtype} and shape {lengths.shape}: give each episode's number of "
             "steps as an integer of at least 1"
         )
     obs = split(source, "obs", arrays["obs"], lengths + 1)
-    rews = split(source, "rews", arrays["rews"], lengths)
-    acts = split(source, "acts", arrays["acts"], lengths) if "acts" in arrays else [None] * len(lengths)
+    acts, rews = (
+        split(source, key, arrays[key], lengths) if key in arrays else [None] * len(lengths) for key in ("acts", "rews")
+    )
     endings = {
         key: np.broadcast_to(arrays[key], lengths.shape).tolist()
         for key in ("terminated", "truncated", "seed")
@@ -64,15 +68,19 @@ def from_npz(path: str | Path, env_id: str | None = None) -> Demonstrations:
         for i in range(len(lengths))
     ]
     named = str(arrays["env_id"]) if "env_id" in arrays else None
-    return assemble(trajectories, source, env_id or named, {})
+    return assemble(trajectories, source, env_id or named, {}, columns)
 
 
-def from_d4rl(path: str | Path, env_id: str | None = None) -> Demonstrations:
+def from_d4rl(
+    path: str | Path, env_id: str | None = None, columns: Sequence[int] | None = None
+) -> Demonstrations:
     """Demonstrations from D4RL's flat arrays (.hdf5 or .npz); a name such as hopper_expert-v2 tells the environment.
 
     An episode ends at `terminals` (terminated) or `timeouts` (truncated). Its final observation comes from
     `next_observations`; where those are absent it was never stored, so each episode loses its last step and counts as
-    truncated. An episode cut off by the end of the file counts as truncated too.
+    truncated. An episode cut off by the end of the file counts as truncated too, and so does one that ends without `timeouts`:
+    where the next observation is not the next row's, or, where it is not told, at the task's time limit. Arrays an episode
+    (`observations_0`, ...: d3rlpy, CS 285) are read too.
 
     Raises:
         ValueError: unreadable, a key is missing, sizes disagree, NaN, or other widths than the environment's (Ant-v2
@@ -80,9 +88,13 @@ def from_d4rl(path: str | Path, env_id: str | None = None) -> Demonstrations:
     """
     path = Path(path)
     arrays = read_npz(path) if path.suffix == ".npz" else _read_hdf5(path)
-    require_keys(str(path), arrays, D4RL_KEYS)
-    guess = D4RL_NAMES.get(re.split(r"[-_]", path.stem.lower())[0])
-    return assemble(list(_d4rl_episodes(str(path), arrays)), str(path), env_id or guess, {})
+    named = env_id or D4RL_NAMES.get(re.split(r"[-_]", path.stem.lower())[0])
+    if parts := numbered(arrays):
+        read = _numbered_episodes(str(path), parts, horizon_of(named))
+    else:
+        require_keys(str(path), arrays, D4RL_KEYS)
+        read = _d4rl_episodes(str(path), arrays, horizon_of(named))
+    return assemble(list(read), str(path), named, {}, columns)
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
@@ -123,22 +135,41 @@ def _is_plain(archive: np.lib.npyio.NpzFile, key: str) -> bool:
 
 def _read_hdf5(path: Path) -> dict[str, np.ndarray]:
     h5py = require("h5py", "reading an HDF5 file")
-    wanted = (*D4RL_KEYS, "timeouts", "next_observations")
+    wanted = (*D4RL_KEYS, "timeouts", "next_observations", "episode_terminals")
     try:
         with h5py.File(path, "r") as file:
-            return {key: np.asarray(file[key]) for key in wanted if key in file}
+            return {key: np.asarray(file[key]) for key in file if key in wanted or NUMBERED.fullmatch(key)}
     except OSError as error:
         raise ValueError(f"{path} cannot be read as HDF5 ({error}): download it again") from None
 
 
-def _d4rl_episodes(source: str, arrays: dict[str, np.ndarray]) -> Iterator[Trajectory]:
+def _numbered_episodes(
+    source: str, episodes: dict[int, dict[str, np.ndarray]], horizon: int | None
+) -> Iterator[Trajectory]:
+    """Episodes of arrays each; where only T observations of T steps were kept, the last step is left out."""
+    for number, arrays in episodes.items():
+        require_keys(f"{source} episode {number}", arrays, ("observations", "actions", "rewards"))
+        obs, acts, rews = (arrays[key] for key in ("observations", "actions", "rewards"))
+        whole = len(obs) > len(acts)
+        steps = len(acts) if whole else len(acts) - 1
+        ended = bool(np.any(arrays.get("terminals", False))) and whole
+        truncated = not ended or len(acts) == horizon
+        yield build(
+            number, source, obs, acts[:steps], rews.reshape(len(acts))[:steps], terminated=not truncated, truncated=truncated
+        )
+
+
+def _d4rl_episodes(source: str, arrays: dict[str, np.ndarray], horizon: int | None) -> Iterator[Trajectory]:
     obs, acts, rews = (arrays[key] for key in D4RL_KEYS[:3])
-    terminals, timeouts = (np.asarray(arrays.get(key, np.zeros(len(obs))), bool) for key in ("terminals", "timeouts"))
+    rews = rews.reshape(len(rews), -1)[:, 0] if rews.ndim == 2 and rews.shape[1] == 1 else rews  # d3rlpy 1
+    said = arrays.get("timeouts", arrays.get("episode_terminals"))
+    terminals = np.asarray(arrays["terminals"], bool).reshape(-1)
+    timeouts = np.zeros(len(terminals), bool) if said is None else np.asarray(said, bool).reshape(-1)
     following = arrays.get("next_observations")
     sizes = {len(array) for array in (obs, acts, rews, terminals, timeouts, obs if following is None else following)}
     if len(sizes) > 1:
         raise ValueError(f"{source} has arrays of different lengths {sorted(sizes)}: download it again")
-    ends = np.flatnonzero(terminals | timeouts) + 1
+    ends = np.flatnonzero(cuts(obs, following, terminals | timeouts, horizon if said is None else None)) + 1
     starts = [0, *ends.tolist()]
     for number, (start, end) in enumerate(zip(starts, [*ends.tolist(), len(obs)], strict=True)):
         last = end if following is not None else end - 1  # without next_observations the last step's result is unknown

@@ -8,7 +8,7 @@ and only one key of the last info: `TimeLimit.truncated`, which tells a cut-off 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from gail_suite.demos.arrays import read_npz, require_keys, split
 from gail_suite.demos.files import read_json, write_atomic, write_json
-from gail_suite.demos.interchange import META_KEY, all_actions, assemble, build, require
+from gail_suite.demos.interchange import META_KEY, all_actions, assemble, build, horizon_of, require
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 DATA_FILE = "data-00000-of-00001.arrow"
@@ -42,8 +42,8 @@ def to_imitation(demonstrations: Demonstrations, path: str | Path) -> Path:
             "acts": _nested(pa, actions),
             "infos": pa.array(infos, pa.list_(pa.string())),
             "terminal": pa.array([t.terminated or t.truncated for t in demonstrations]),
-            "rews": pa.array([t.rews for t in demonstrations], pa.list_(pa.float32())),
         }
+        | ({"rews": pa.array([t.rews for t in demonstrations], pa.list_(pa.float32()))} if demonstrations.has_rewards else {})
     ).replace_schema_metadata({META_KEY: json.dumps(demonstrations.meta)})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
@@ -65,12 +65,14 @@ def to_imitation(demonstrations: Demonstrations, path: str | Path) -> Path:
     return folder
 
 
-def from_imitation(path: str | Path, env_id: str | None = None) -> Demonstrations:
+def from_imitation(
+    path: str | Path, env_id: str | None = None, columns: Sequence[int] | None = None
+) -> Demonstrations:
     """Demonstrations from imitation's dataset folder, or from its older .npz.
 
     Its files name no environment, so say which (files of `to_imitation` know it). Where the infos do not tell, a
-    terminal episode as long as the environment's limit counts as truncated, a shorter one as terminated. Missing
-    rewards become 0.
+    terminal episode as long as the environment's limit counts as truncated, a shorter one as terminated. Without
+    rewards their returns are unknown. `columns` chooses observation columns.
 
     Raises:
         ValueError: unreadable, pickled, a column is missing, no environment named, other widths than the environment's.
@@ -78,7 +80,7 @@ def from_imitation(path: str | Path, env_id: str | None = None) -> Demonstration
     path = Path(path)
     rows, meta = _read_folder(path) if path.is_dir() else (_read_npz(path), {})
     env_id = env_id or meta.get("env_id")
-    return assemble(list(_trajectories(str(path), rows, _horizon(env_id))), str(path), env_id, meta)
+    return assemble(list(_trajectories(str(path), rows, horizon_of(env_id))), str(path), env_id, meta, columns)
 
 
 def _nested(pa: Any, arrays: list[np.ndarray]) -> Any:
@@ -123,7 +125,7 @@ def _trajectories(source: str, rows: Iterator[dict[str, Any]], horizon: int | No
             source,
             row["obs"],
             row["acts"],
-            row.get("rews", np.zeros(steps)),
+            row.get("rews"),
             terminated=row["terminal"] and not truncated,
             truncated=truncated,
         )
@@ -134,9 +136,3 @@ def _was_truncated(infos: list[str] | None, default: bool) -> bool:
         return bool(json.loads(infos[-1]).get(TRUNCATED, default)) if infos else default
     except (ValueError, AttributeError):
         return default
-
-
-def _horizon(env_id: str | None) -> int | None:
-    from gail_suite import envs
-
-    return envs.spec(env_id).horizon if env_id else None

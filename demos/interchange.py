@@ -7,12 +7,14 @@ import importlib
 import json
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from gail_suite.demos.foreign import fitted
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 META_KEY = "gail_suite"  # our own provenance inside foreign formats, so that a round trip keeps it
@@ -48,31 +50,58 @@ def all_actions(demonstrations: Demonstrations, format: str) -> list[np.ndarray]
 
 
 def assemble(
-    trajectories: Iterable[Trajectory], source: str, env_id: str | None, meta: dict[str, Any]
+    trajectories: Iterable[Trajectory],
+    source: str,
+    env_id: str | None,
+    meta: dict[str, Any],
+    columns: Sequence[int] | None = None,
 ) -> Demonstrations:
-    """Imported demonstrations, checked against the environment; `meta` is our own provenance if the source carried it.
+    """Imported demonstrations, brought to the environment's columns (see `demos.foreign.fitted`) and checked against it.
+
+    `meta` is our own provenance if the source carried it. Of a task that is not registered here they are taken as they are, with a
+    warning: they can be cloned, and nothing can be run on them.
 
     Raises:
-        ValueError: the environment is not named anywhere or unknown here, or has other widths.
+        ValueError: the environment is not named anywhere, or has other widths.
     """
     from gail_suite import envs
 
     env_id = env_id or meta.get("env_id")
     if env_id is None:
-        raise ValueError(f"{source} does not say which environment it was recorded in: pass env_id, such as 'Ant-v5'")
-    demonstrations = Demonstrations(tuple(trajectories), {"source": source, **meta, "env_id": env_id})
-    with closing(envs.make(env_id, **meta.get("env_kwargs", {}))) as env:
+        raise ValueError(f"{source} does not say which environment it was recorded in: pass env_id (--env), such as 'Ant-v5'")
+    episodes = list(trajectories)
+    if not episodes:
+        raise ValueError(f"{source} holds no whole episode: each needs two observations at least")
+    bare, said = envs.parts(envs.named(env_id))
+    into, arguments, done = fitted([t.obs for t in episodes], bare, columns)
+    changed = {} if done is None else {"columns": done}
+    kwargs = {**arguments, **(meta.get("env_kwargs") or {}), **said}
+    found = {"source": source, **meta, **changed, "env_id": bare, "env_kwargs": kwargs}
+    demonstrations = Demonstrations(tuple(replace(t, obs=into(t.obs)) for t in episodes), found)
+    if not envs.is_registered(demonstrations.task, nearest=0.9):
+        warnings.warn(
+            f"{demonstrations.task} is not registered here, so {source} is taken as it is and can only be cloned: "
+            "import the module that registers it with --import to do more",
+            stacklevel=2,
+        )
+        return demonstrations
+    with closing(envs.make(demonstrations.task)) as env:
         expected = (env.observation_space.shape or ())[0], (env.action_space.shape or ())[0]
-    found = demonstrations[0].widths
-    if found not in (expected, (expected[0], None)):
-        old_ant = (env_id, found[0]) == ("Ant-v5", 111)
-        hint = " (Ant-v2 data: 27 live entries and 84 contact forces, all zero)" if old_ant else ""
+    widths = demonstrations[0].widths
+    if widths not in (expected, (expected[0], None)):
         raise ValueError(
-            f"{source} has (observation, action) widths {found}{hint} but {env_id} has {expected}: "
-            "its physics differ too, so record demonstrations in the environment you train in"
+            f"{source} has (observation, action) widths {widths} but {demonstrations.task} has {expected}: choose observation columns "
+            "with --columns where they are the same numbers, name the variant with --env-arg, or record in the environment you train in"
         )
     demonstrations.meta.update(obs_dim=expected[0], act_dim=expected[1])
     return demonstrations
+
+
+def horizon_of(env_id: str | None) -> int | None:
+    """The time limit of a task, None where it is not known here."""
+    from gail_suite import envs
+
+    return envs.spec(env_id).horizon if env_id and envs.is_registered(env_id) else None
 
 
 def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) -> Any:
@@ -96,6 +125,8 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) 
         raise ValueError(f"the Minari dataset {dataset_id} exists already: choose another id, or minari delete it")
     buffer = importlib.import_module("minari.data_collector").EpisodeBuffer
     actions = all_actions(demonstrations, "Minari")
+    if not demonstrations.has_rewards:
+        raise ValueError("Minari stores a reward with every step, and these demonstrations have none: export them to imitation")
     episodes = [
         buffer(
             id=i,
@@ -124,20 +155,31 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) 
     return dataset
 
 
-def from_minari(dataset_id: str, env_id: str | None = None) -> Demonstrations:
-    """The episodes of a local Minari dataset; `env_id` overrides the environment it names.
+def from_minari(
+    dataset_id: str, env_id: str | None = None, columns: Sequence[int] | None = None
+) -> Demonstrations:
+    """The episodes of a local Minari dataset; `env_id` overrides the environment it names, `columns` chooses observation columns.
+
+    Arguments, time limit and wrappers of its environment are kept in the task's name.
 
     Raises:
         ValueError: no such local dataset, observations that are no vectors, other widths than the environment's, NaN.
     """
     minari = _minari()
+    from gail_suite import envs
+
     local = minari.list_local_datasets()
     if dataset_id not in local:
         near = difflib.get_close_matches(dataset_id, local, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"fetch it with: minari download {dataset_id}"
-        raise ValueError(f"no Minari dataset {dataset_id!r} is on this machine: {hint}")
+        raise ValueError(f"no file and no Minari dataset {dataset_id!r} is on this machine: {hint}")
     dataset = minari.load_dataset(dataset_id)
     source, storage = f"minari {dataset_id}", dataset.storage
+    if type(dataset.observation_space).__name__ != "Box":
+        raise ValueError(
+            f"{source} has observations of the kind {type(dataset.observation_space).__name__}, not a vector: flatten them with "
+            "gymnasium.wrappers.FlattenObservation and record again, or store their parts side by side in an .npz"
+        )
     seeds = [metadata.get("seed") for metadata in storage.get_episode_metadata(dataset.episode_indices)]
     trajectories = [
         build(
@@ -153,8 +195,8 @@ def from_minari(dataset_id: str, env_id: str | None = None) -> Demonstrations:
         for e, seed in zip(dataset.iterate_episodes(), seeds, strict=True)
     ]
     spec = dataset.env_spec
-    meta = json.loads(storage.metadata.get(META_KEY, "{}")) or ({"env_kwargs": spec.kwargs} if spec else {})
-    return assemble(trajectories, source, env_id or (spec and spec.id), meta)
+    named = None if spec is None else envs.named(spec)
+    return assemble(trajectories, source, env_id or named, json.loads(storage.metadata.get(META_KEY, "{}")), columns)
 
 
 def _minari() -> Any:

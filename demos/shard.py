@@ -14,7 +14,7 @@ from gail_suite.demos.trajectory import Trajectory
 
 REMEDY = "restore it from a copy, or delete it and record the episode again"
 ARRAYS, ENDING = ("obs", "acts", "rews"), ("terminated", "truncated", "seed")
-OPTIONAL = {"acts"}
+OPTIONAL = {"acts", "rews"}
 
 
 def shard_name(episode: int) -> str:
@@ -23,7 +23,7 @@ def shard_name(episode: int) -> str:
 
 
 def encode(trajectory: Trajectory) -> bytes:
-    """The file of one trajectory: obs, acts where there are actions, rews; the header holds seed, ending and a SHA-256 of the content."""
+    """The file of one trajectory: obs, acts and rews where there are any; the header holds seed, ending and a SHA-256 of the content."""
     ending = {key: json.dumps(getattr(trajectory, key)) for key in ENDING}
     arrays = {key: value for key in ARRAYS if (value := getattr(trajectory, key)) is not None}
     return tensor_bytes(arrays, {**ending, "digest": _digest(arrays, ending)})
@@ -38,7 +38,7 @@ def decode(data: bytes, source: Path) -> Trajectory:
         raise ValueError(f"{source} does not match the digest in its own header: {REMEDY}")
     ending = {key: json.loads(value) for key, value in header.items()}
     try:
-        return Trajectory(arrays["obs"], arrays.get("acts"), arrays["rews"], **ending)
+        return Trajectory(arrays["obs"], arrays.get("acts"), arrays.get("rews"), **ending)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
 
@@ -58,7 +58,7 @@ def manifest_entry(episode: int, data: bytes, trajectory: Trajectory) -> dict[st
         "file": shard_name(episode),
         "sha256": sha256(data),
         "length": len(trajectory),
-        "return": trajectory.episode_return,
+        "return": None if trajectory.rews is None else trajectory.episode_return,
         "seed": trajectory.seed,
         "terminated": trajectory.terminated,
         "truncated": trajectory.truncated,

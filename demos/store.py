@@ -171,12 +171,13 @@ class Writer:
             os.fsync(manifest.fileno())
 
     def finish(self) -> None:
-        """Adds the number of episodes, mean and standard deviation of returns and mean length to meta.json."""
+        """Adds the number of episodes, mean and standard deviation of returns (None without rewards) and mean length to meta.json."""
         n = len(self.done)
         returns, lengths = ([entry[key] for entry in self.done.values()] for key in ("return", "length"))
-        mean = sum(returns) / n
-        sd = (sum((r - mean) ** 2 for r in returns) / n) ** 0.5
-        summary = {"n_episodes": n, "return_mean": mean, "return_sd": sd, "length_mean": sum(lengths) / n}
+        summary: dict[str, Any] = {"n_episodes": n, "return_mean": None, "return_sd": None, "length_mean": sum(lengths) / n}
+        if None not in returns:
+            mean = sum(returns) / n
+            summary |= {"return_mean": mean, "return_sd": (sum((r - mean) ** 2 for r in returns) / n) ** 0.5}
         write_json(self.folder / META, {**self.meta, "summary": summary})
 
 

@@ -25,8 +25,8 @@ class Trajectory:
     """(T+1, O), with the true final observation."""
     acts: np.ndarray | None
     """(T, A), as given to the environment; None where only observations were recorded."""
-    rews: np.ndarray
-    """(T,), the environment's own reward; never used in training."""
+    rews: np.ndarray | None
+    """(T,), the environment's own reward, which is never used in training; None where it was not recorded."""
     terminated: bool
     """The last step ended the task."""
     truncated: bool
@@ -36,21 +36,22 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         for name, ndim in (("obs", 2), ("acts", 2), ("rews", 1)):
-            if name != "acts" or self.acts is not None:
+            if name == "obs" or getattr(self, name) is not None:
                 object.__setattr__(self, name, _checked(name, getattr(self, name), ndim))
         for name in ("terminated", "truncated"):
             object.__setattr__(self, name, bool(getattr(self, name)))
-        steps = len(self.rews) if self.acts is None else len(self.acts)
-        if steps == 0 or len(self.obs) != steps + 1 or len(self.rews) != steps:
-            actions = "no" if self.acts is None else len(self.acts)
+        acts, rews = (None if value is None else len(value) for value in (self.acts, self.rews))
+        steps = len(self.obs) - 1
+        if steps < 1 or acts not in (steps, None) or rews not in (steps, None):
             raise ValueError(
-                f"trajectory has {len(self.obs)} observations, {actions} actions, {len(self.rews)} rewards: "
-                "T >= 1 steps need T + 1 observations (the final one included), T rewards, and T actions or none"
+                f"trajectory has {len(self.obs)} observations, {'no' if acts is None else acts} actions, "
+                f"{'no' if rews is None else rews} rewards: T >= 1 steps need T + 1 observations (the final one included), "
+                "T rewards or none, and T actions or none"
             )
 
     def __len__(self) -> int:
         """T, the number of steps."""
-        return len(self.rews)
+        return len(self.obs) - 1
 
     @property
     def widths(self) -> tuple[int, int | None]:
@@ -59,8 +60,8 @@ class Trajectory:
 
     @property
     def episode_return(self) -> float:
-        """Sum of the rewards."""
-        return float(self.rews.sum(dtype=np.float64))
+        """Sum of the rewards, NaN where none were recorded."""
+        return float("nan") if self.rews is None else float(self.rews.sum(dtype=np.float64))
 
 
 def _checked(name: str, value: Any, ndim: int) -> np.ndarray:
@@ -163,7 +164,7 @@ class Demonstrations(Sequence[Trajectory]):
         return (
             f"Demonstrations({self.env_id}: {len(self)} trajectories, {self.n_pairs} pairs"
             f"{f' (every {self.stride}th)' if self.stride > 1 else ''}, "
-            f"return {self.returns.mean():.0f} +- {self.returns.std():.0f})"
+            f"return {f'{self.returns.mean():.0f} +- {self.returns.std():.0f}' if self.has_rewards else 'unknown'})"
         )
 
     @property
@@ -177,6 +178,11 @@ class Demonstrations(Sequence[Trajectory]):
         return self.trajectories[0].acts is not None
 
     @property
+    def has_rewards(self) -> bool:
+        """Rewards were recorded in every trajectory."""
+        return all(t.rews is not None for t in self)
+
+    @property
     def task(self) -> str:
         """The full name of that environment, with its arguments (see `envs.names`)."""
         from gail_suite.envs.names import named
@@ -185,7 +191,7 @@ class Demonstrations(Sequence[Trajectory]):
 
     @property
     def returns(self) -> np.ndarray:
-        """(n,) float64: sum of the rewards of each trajectory."""
+        """(n,) float64: sum of the rewards of each trajectory, NaN where none were recorded."""
         return np.array([t.episode_return for t in self])
 
     @property

@@ -2,17 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gail_suite.envs.make import make, make_vec
+from gail_suite.envs.make import is_registered, make, make_vec
 from gail_suite.envs.names import import_tasks, named, parts
+from gail_suite.envs.recorded import is_runnable, register_recorded
 from gail_suite.envs.sparse import SPARSE_ID, register_sparse
-from gail_suite.envs.specs import (
-    EnvSpec,
-    ReferenceReturn,
-    normalized_score,
-    physics_fingerprint,
-    register_reference,
-    spec,
-)
+from gail_suite.envs.specs import EnvSpec, ReferenceReturn, normalized_score, physics_fingerprint, register_reference, spec
 from gail_suite.envs.toy import TOY_ID, register_toy, toy_expert
 
 if __name__ == "envs":  # the short name: the modules are those of gail_suite.envs
@@ -49,12 +43,15 @@ __all__ = [
     "GymVecEnv",
     "ReferenceReturn",
     "import_tasks",
+    "is_registered",
+    "is_runnable",
     "make",
     "make_vec",
     "named",
     "normalized_score",
     "parts",
     "physics_fingerprint",
+    "register_recorded",
     "register_reference",
     "spec",
     "toy_expert",

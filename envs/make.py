@@ -88,6 +88,18 @@ def make_vec(
     return venv
 
 
+def is_registered(env_id: Task, nearest: float = 1.0) -> bool:
+    """Whether Gymnasium knows the task; ValueError where it knows one whose name is at least `nearest` alike, since that is a slip."""
+    found = parts(named(env_id))[0]
+    try:
+        _registered(found)
+    except ValueError:
+        if difflib.get_close_matches(found.lower(), map(str.lower, gym.registry), n=1, cutoff=nearest):
+            raise
+        return False
+    return True
+
+
 def _registered(env_id: str) -> str:
     """The id, known to Gymnasium after the import of its module; ValueError naming the nearest otherwise."""
     known = find(env_id)

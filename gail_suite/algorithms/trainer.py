@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+from gail_suite import envs
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.learning.learned_reward import LearnedReward, save_reward
 from gail_suite.learning.pairs import Shown
@@ -219,7 +220,8 @@ class Trainer(ABC, Generic[C]):
     def _score(self, policy: LearnedPolicy, episodes: int) -> float | None:
         from gail_suite.showing.evaluation import evaluate
 
-        return evaluate(policy, self.env_id, n_episodes=episodes).score if episodes else None
+        runnable = episodes and envs.is_runnable(self.env_id)
+        return evaluate(policy, self.env_id, n_episodes=episodes).score if runnable else None
 
     def _scored(self, score: float | None, log: RunLog | None) -> None:
         """What follows the evaluation of the final policy."""
@@ -230,19 +232,23 @@ class Imitator(Trainer[C]):
 
     Args:
         demonstrations: what to imitate; a resumed run has it from its checkpoint, in the learner's units.
+        env_kwargs: arguments of the environment; those of the demonstrations where not given.
 
     The others are those of `Trainer`; without a config it takes the defaults.
     """
 
     def __init__(
         self,
-        env_id: str,
+        env_id: envs.names.Task,
         demonstrations: Demonstrations | Shown,
         config: C | None = None,
         seed: int = 0,
         run_dir: str | Path | None = None,
         device: str = "cpu",
+        env_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
+        if isinstance(demonstrations, Demonstrations):
+            env_id = task_of(env_id, env_kwargs, demonstrations)
         super().__init__(env_id, self.defaults() if config is None else config, seed, run_dir, device)
         self.shown = demonstrations if isinstance(demonstrations, Shown) else Shown.of(env_id, demonstrations)
         self.loop = self._build()
@@ -268,6 +274,12 @@ class Imitator(Trainer[C]):
 
     def record(self) -> dict[str, Any]:
         return super().record() | {"demos": self.demo_meta, "n_pairs": len(self.shown.expert)}
+
+
+def task_of(env_id: envs.names.Task, env_kwargs: Mapping[str, Any] | None, demonstrations: Demonstrations) -> str:
+    """The full name of the task to train on: the demonstrations' own variant where `env_id` names it without arguments."""
+    name = envs.named(env_id, env_kwargs)
+    return demonstrations.task if env_kwargs is None and name == envs.named(demonstrations.env_id) else name
 
 
 def kind_of(record: Mapping[str, Any]) -> type[Trainer[Any]]:

@@ -75,7 +75,10 @@ def check_demonstrations(demonstrations: Demonstrations, env_id: str) -> None:
 
     Warns where they were recorded in another variant of the task, or hold actions that the task does not take.
     """
-    spec, first = envs.spec(env_id), demonstrations[0]
+    first = demonstrations[0]
+    if not envs.is_registered(env_id):
+        _register(env_id, demonstrations)
+    spec = envs.spec(env_id)
     widths = first.widths
     if widths not in ((spec.obs_dim, spec.act_dim), (spec.obs_dim, None)):
         raise ValueError(
@@ -99,6 +102,16 @@ def check_demonstrations(demonstrations: Demonstrations, env_id: str) -> None:
             "follow: import them with gail-suite data import --clip",
             stacklevel=2,
         )
+
+
+def _register(env_id: str, demonstrations: Demonstrations) -> None:
+    """Makes an unknown task known by its demonstrations; actions are taken to be in [-1, 1], or as far as they reach."""
+    acts = np.concatenate([t.acts for t in demonstrations if t.acts is not None])
+    low, high = np.minimum(acts.min(0), -1), np.maximum(acts.max(0), 1)
+    warnings.warn(
+        f"{env_id} is not registered here: its sizes and bounds are those of the demonstrations, and it can only be cloned", stacklevel=3
+    )
+    envs.register_recorded(env_id, demonstrations[0].widths[0], low, high, int(demonstrations.lengths.max()))
 
 
 def state_columns(env_id: str) -> np.ndarray:

@@ -68,7 +68,9 @@ class Shown:
     @classmethod
     def of(cls, env_id: str, demonstrations: Demonstrations) -> Shown:
         """Demonstrations as they were recorded; errors as for `demo_pairs`."""
-        return cls(*demo_pairs(env_id, demonstrations), dict(demonstrations.meta), demonstrations)
+        returns, known = demonstrations.returns, demonstrations.has_rewards
+        shown = {"n_episodes": len(returns), "return_mean": float(returns.mean()) if known else None}
+        return cls(*demo_pairs(env_id, demonstrations), {**demonstrations.meta, "shown": shown}, demonstrations)
 
     @classmethod
     def saved(cls, parts: Parts, meta: Mapping[str, Any]) -> Shown:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command
+from gail_suite.commands.parameters import TASK, Flag, Task
 
 
 def show(path: Path, *, plot: Path | None = None, output: Output = DEFAULT) -> None:
@@ -74,7 +75,9 @@ def import_(
     *,
     out: Path,
     format: Annotated[Literal["auto", "minari", "imitation", "npz", "d4rl"], Parameter(name="--format")] = "auto",
-    env: str | None = None,
+    task: Task = TASK,
+    columns: str | None = None,
+    clip: Flag = False,
     output: Output = DEFAULT,
 ) -> None:
     """Turn data of another library into a folder of demonstrations; nothing is unpickled.
@@ -86,22 +89,32 @@ def import_(
     out
         Folder for the demonstrations.
     format
-        auto goes by the suffix: .npz, .hdf5 is d4rl, a folder is imitation's, anything else a Minari id.
-    env
-        Environment, where the data do not name it.
+        auto goes by what the source holds; d4rl reads d3rlpy's and CS 285's files too.
+    columns
+        Observation columns to keep, such as 0-26,33-110.
+    clip
+        Bring actions inside the environment's bounds, as a simulator does that clamps them.
     """
     from gail_suite import demos
 
-    readers: dict[str, Any] = {
-        "minari": demos.from_minari,
-        "imitation": demos.from_imitation,
-        "npz": demos.from_npz,
-        "d4rl": demos.from_d4rl,
-    }
-    d = readers[_guess(source) if format == "auto" else format](source, env_id=env)
+    from gail_suite import envs
+    from gail_suite.demos.foreign import column_numbers
+    from gail_suite.learning.actions import action_bounds
+
+    reader = demos.import_any if format == "auto" else getattr(demos, f"from_{format}")
+    d = reader(source, env_id=task.name(), columns=None if columns is None else column_numbers(columns))
+    outside, entries = 0, 0
+    if envs.is_registered(d.task) and d.has_actions:
+        low, high = action_bounds(d.task)
+        outside, entries = d.outside(low, high), len(low) * int(d.lengths.sum())
+        d = d.clipped(low, high) if clip and outside else d
     d.save(out)
-    values = {"path": str(out), "env_id": d.env_id, "n_episodes": len(d), "n_pairs": d.n_pairs}
-    text = f"{len(d)} episodes of {d.env_id} in {out}"
+    values = {"path": str(out), "env_id": d.task, "n_episodes": len(d), "n_pairs": d.n_pairs, "outside": outside}
+    text = f"{len(d)} episodes of {d.task} in {out}"
+    text += f"; {d.meta['columns']}" if "columns" in d.meta else ""
+    if outside:
+        done = "clipped" if clip else "outside the bounds: import again with --clip, since no policy can follow them"
+        text += f"; {outside} of {entries} action entries ({outside / entries:.0%}) {done}"
     output.result(values, text, [command("data", "verify", out)])
 
 
@@ -133,12 +146,3 @@ def export(
     values = {"out": out, "format": format, "n_episodes": len(d)}
     back = command("data", "import", out, "--format", format, "--out", f"{path}-copy")
     output.result(values, f"{len(d)} episodes written as {format} to {out}", [back])
-
-
-def _guess(source: str) -> str:
-    path = Path(source)
-    if path.suffix == ".npz":
-        return "npz"
-    if path.suffix in (".hdf5", ".h5"):
-        return "d4rl"
-    return "imitation" if path.is_dir() else "minari"

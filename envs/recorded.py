@@ -1,0 +1,43 @@
+"""Tasks that are known by their demonstrations alone: they can be cloned, and nothing can be run on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from gail_suite.envs.names import Task, bare, named
+
+
+class RecordedTask(gym.Env[np.ndarray, np.ndarray]):
+    """The spaces of a task whose simulation is not here; `reset` raises ValueError."""
+
+    metadata = {"render_modes": []}  # noqa: RUF012
+
+    def __init__(self, task: str, obs_dim: int, low: list[float], high: list[float], **unread: Any) -> None:
+        self.task, self.render_mode = task, None
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (obs_dim,), np.float32)
+        self.action_space = gym.spaces.Box(np.float32(low), np.float32(high), (len(low),), np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        raise ValueError(
+            f"{self.task} is not registered here, so nothing can be run on it: behaviour cloning alone learns from its "
+            "demonstrations; import the module that registers it with --import"
+        )
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        raise ValueError(f"{self.task} is not registered here, so nothing can be run on it")
+
+
+def register_recorded(task: str, obs_dim: int, low: np.ndarray, high: np.ndarray, horizon: int) -> None:
+    """Makes a task known to Gymnasium by the sizes (O,), the bounds (A,) and the longest episode of its demonstrations."""
+    kwargs = {"task": task, "obs_dim": obs_dim, "low": low.tolist(), "high": high.tolist()}
+    gym.register(bare(task), entry_point=RecordedTask, max_episode_steps=horizon, kwargs=kwargs)
+
+
+def is_runnable(task: Task) -> bool:
+    """Whether a registered task has a simulation."""
+    return gym.registry[bare(named(task))].entry_point is not RecordedTask
