@@ -23,9 +23,7 @@ D4RL_NAMES = {
 }
 
 
-def from_npz(
-    path: str | Path, env_id: str | None = None, columns: Sequence[int] | None = None
-) -> Demonstrations:
+def from_npz(path: str | Path, env_id: str | None = None, columns: Sequence[int] | None = None) -> Demonstrations:
     """Demonstrations from an .npz with n episodes.
 
     Keys: `obs` (all T + 1 observations of each episode, one episode after the other), `acts`, `rews`, `lengths` (n,),
@@ -71,9 +69,7 @@ def from_npz(
     return assemble(trajectories, source, env_id or named, {}, columns)
 
 
-def from_d4rl(
-    path: str | Path, env_id: str | None = None, columns: Sequence[int] | None = None
-) -> Demonstrations:
+def from_d4rl(path: str | Path, env_id: str | None = None, columns: Sequence[int] | None = None) -> Demonstrations:
     """Demonstrations from D4RL's flat arrays (.hdf5 or .npz); a name such as hopper_expert-v2 tells the environment.
 
     An episode ends at `terminals` (terminated) or `timeouts` (truncated). Its final observation comes from
@@ -155,7 +151,13 @@ def _numbered_episodes(
         ended = bool(np.any(arrays.get("terminals", False))) and whole
         truncated = not ended or len(acts) == horizon
         yield build(
-            number, source, obs, acts[:steps], rews.reshape(len(acts))[:steps], terminated=not truncated, truncated=truncated
+            number,
+            source,
+            obs,
+            acts[:steps],
+            rews.reshape(len(acts))[:steps],
+            terminated=not truncated,
+            truncated=truncated,
         )
 
 

@@ -103,7 +103,9 @@ def fitted(
     width = obs[0].shape[1]
     if columns is not None:
         if not all(0 <= c < width for c in columns):
-            raise ValueError(f"--columns reaches to {max(columns)}, but observations have {width} entries, 0 to {width - 1}")
+            raise ValueError(
+                f"--columns reaches to {max(columns)}, but observations have {width} entries, 0 to {width - 1}"
+            )
         chosen = list(columns)
         return (lambda o: o[:, chosen]), {}, f"{len(chosen)} of {width} observation columns"
     if arguments := VARIANTS.get((task, width)):
@@ -118,7 +120,11 @@ def fitted(
             "and force), and here they are not all 0: choose columns with --columns, or record in today's task"
         )
     kept = [c for c in range(width) if c not in dropped]
-    return (lambda o: o[:, kept]), {}, f"{width} observation columns of an older {task} without {len(dropped)} that are always 0"
+    return (
+        (lambda o: o[:, kept]),
+        {},
+        f"{width} observation columns of an older {task} without {len(dropped)} that are always 0",
+    )
 
 
 def column_numbers(text: str) -> list[int]:
@@ -126,7 +132,7 @@ def column_numbers(text: str) -> list[int]:
     found: list[int] = []
     for part in text.split(","):
         low, _, high = part.strip().partition("-")
-        if not low.isdigit() or (high and not high.isdigit()):
+        if not re.fullmatch(r"\d+(-\d+)?", part.strip()):
             raise ValueError(f"--columns takes numbers and ranges such as 0-26,33-110, got {text!r}")
         found += range(int(low), int(high or low) + 1)
     return found

@@ -43,7 +43,11 @@ def to_imitation(demonstrations: Demonstrations, path: str | Path) -> Path:
             "infos": pa.array(infos, pa.list_(pa.string())),
             "terminal": pa.array([t.terminated or t.truncated for t in demonstrations]),
         }
-        | ({"rews": pa.array([t.rews for t in demonstrations], pa.list_(pa.float32()))} if demonstrations.has_rewards else {})
+        | (
+            {"rews": pa.array([t.rews for t in demonstrations], pa.list_(pa.float32()))}
+            if demonstrations.has_rewards
+            else {}
+        )
     ).replace_schema_metadata({META_KEY: json.dumps(demonstrations.meta)})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
@@ -65,9 +69,7 @@ def to_imitation(demonstrations: Demonstrations, path: str | Path) -> Path:
     return folder
 
 
-def from_imitation(
-    path: str | Path, env_id: str | None = None, columns: Sequence[int] | None = None
-) -> Demonstrations:
+def from_imitation(path: str | Path, env_id: str | None = None, columns: Sequence[int] | None = None) -> Demonstrations:
     """Demonstrations from imitation's dataset folder, or from its older .npz.
 
     Its files name no environment, so say which (files of `to_imitation` know it). Where the infos do not tell, a

@@ -68,7 +68,9 @@ def assemble(
 
     env_id = env_id or meta.get("env_id")
     if env_id is None:
-        raise ValueError(f"{source} does not say which environment it was recorded in: pass env_id (--env), such as 'Ant-v5'")
+        raise ValueError(
+            f"{source} does not say which environment it was recorded in: pass env_id (--env), such as 'Ant-v5'"
+        )
     episodes = list(trajectories)
     if not episodes:
         raise ValueError(f"{source} holds no whole episode: each needs two observations at least")
@@ -126,7 +128,9 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) 
     buffer = importlib.import_module("minari.data_collector").EpisodeBuffer
     actions = all_actions(demonstrations, "Minari")
     if not demonstrations.has_rewards:
-        raise ValueError("Minari stores a reward with every step, and these demonstrations have none: export them to imitation")
+        raise ValueError(
+            "Minari stores a reward with every step, and these demonstrations have none: export them to imitation"
+        )
     episodes = [
         buffer(
             id=i,
@@ -155,9 +159,7 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) 
     return dataset
 
 
-def from_minari(
-    dataset_id: str, env_id: str | None = None, columns: Sequence[int] | None = None
-) -> Demonstrations:
+def from_minari(dataset_id: str, env_id: str | None = None, columns: Sequence[int] | None = None) -> Demonstrations:
     """The episodes of a local Minari dataset; `env_id` overrides the environment it names, `columns` chooses observation columns.
 
     Arguments, time limit and wrappers of its environment are kept in the task's name.

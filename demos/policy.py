@@ -90,7 +90,12 @@ class MlpPolicy:
         Raises:
             ValueError: the observations have another width than the policy was made for.
         """
-        obs = np.asarray(obs, np.float32)
+        try:
+            obs = np.asarray(obs, np.float32)
+        except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors with gradients
+            raise ValueError(
+                f"observations cannot be read as an array of numbers: {' '.join(str(error).split())}"
+            ) from None
         if obs.ndim not in (1, 2) or obs.shape[-1] != self.obs_dim:
             raise ValueError(
                 f"observations of shape {obs.shape} given to a policy for {self.meta.get('env_id')} that "

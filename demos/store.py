@@ -174,7 +174,12 @@ class Writer:
         """Adds the number of episodes, mean and standard deviation of returns (None without rewards) and mean length to meta.json."""
         n = len(self.done)
         returns, lengths = ([entry[key] for entry in self.done.values()] for key in ("return", "length"))
-        summary: dict[str, Any] = {"n_episodes": n, "return_mean": None, "return_sd": None, "length_mean": sum(lengths) / n}
+        summary: dict[str, Any] = {
+            "n_episodes": n,
+            "return_mean": None,
+            "return_sd": None,
+            "length_mean": sum(lengths) / n,
+        }
         if None not in returns:
             mean = sum(returns) / n
             summary |= {"return_mean": mean, "return_sd": (sum((r - mean) ** 2 for r in returns) / n) ** 0.5}

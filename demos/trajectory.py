@@ -65,7 +65,10 @@ class Trajectory:
 
 
 def _checked(name: str, value: Any, ndim: int) -> np.ndarray:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors with gradients
+        raise ValueError(f"trajectory {name} cannot be read as an array: {' '.join(str(error).split())}") from None
     if array.ndim != ndim:
         raise ValueError(f"trajectory {name} has shape {array.shape}: it must have {ndim} dimension{'s' * (ndim > 1)}")
     if array.dtype.kind not in "fiu":

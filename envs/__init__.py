@@ -6,7 +6,14 @@ from gail_suite.envs.make import is_registered, make, make_vec
 from gail_suite.envs.names import import_tasks, named, parts
 from gail_suite.envs.recorded import is_runnable, register_recorded
 from gail_suite.envs.sparse import SPARSE_ID, register_sparse
-from gail_suite.envs.specs import EnvSpec, ReferenceReturn, normalized_score, physics_fingerprint, register_reference, spec
+from gail_suite.envs.specs import (
+    EnvSpec,
+    ReferenceReturn,
+    normalized_score,
+    physics_fingerprint,
+    register_reference,
+    spec,
+)
 from gail_suite.envs.toy import TOY_ID, register_toy, toy_expert
 
 if __name__ == "envs":  # the short name: the modules are those of gail_suite.envs

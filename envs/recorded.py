@@ -18,7 +18,9 @@ class RecordedTask(gym.Env[np.ndarray, np.ndarray]):
     def __init__(self, task: str, obs_dim: int, low: list[float], high: list[float], **unread: Any) -> None:
         self.task, self.render_mode = task, None
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (obs_dim,), np.float32)
-        self.action_space = gym.spaces.Box(np.float32(low), np.float32(high), (len(low),), np.float32)
+        self.action_space = gym.spaces.Box(
+            np.asarray(low, np.float32), np.asarray(high, np.float32), (len(low),), np.float32
+        )
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -35,7 +37,8 @@ class RecordedTask(gym.Env[np.ndarray, np.ndarray]):
 def register_recorded(task: str, obs_dim: int, low: np.ndarray, high: np.ndarray, horizon: int) -> None:
     """Makes a task known to Gymnasium by the sizes (O,), the bounds (A,) and the longest episode of its demonstrations."""
     kwargs = {"task": task, "obs_dim": obs_dim, "low": low.tolist(), "high": high.tolist()}
-    gym.register(bare(task), entry_point=RecordedTask, max_episode_steps=horizon, kwargs=kwargs)
+    make: Any = RecordedTask
+    gym.register(bare(task), entry_point=make, max_episode_steps=horizon, kwargs=kwargs)
 
 
 def is_runnable(task: Task) -> bool:

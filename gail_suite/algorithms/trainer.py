@@ -104,8 +104,8 @@ class Trainer(ABC, Generic[C]):
     default_steps: ClassVar[int] = 1_000_000
     loop: Loop
 
-    def __init__(self, env_id: str, config: C, seed: int, run_dir: str | Path | None, device: str) -> None:
-        self.env_id, self.config, self.seed, self.device = env_id, config, seed, device
+    def __init__(self, env_id: envs.names.Task, config: C, seed: int, run_dir: str | Path | None, device: str) -> None:
+        self.env_id, self.config, self.seed, self.device = envs.named(env_id), config, seed, device
         self.run_dir = None if run_dir is None else Path(run_dir)
         self.total_steps, self.fresh = self.default_steps, True
 
@@ -250,7 +250,7 @@ class Imitator(Trainer[C]):
         if isinstance(demonstrations, Demonstrations):
             env_id = task_of(env_id, env_kwargs, demonstrations)
         super().__init__(env_id, self.defaults() if config is None else config, seed, run_dir, device)
-        self.shown = demonstrations if isinstance(demonstrations, Shown) else Shown.of(env_id, demonstrations)
+        self.shown = demonstrations if isinstance(demonstrations, Shown) else Shown.of(self.env_id, demonstrations)
         self.loop = self._build()
 
     @abstractmethod

@@ -79,6 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; 0 if it worked, 1 for an error, 2 for wrong usage, 128 + n after signal n."""
     warnings.showwarning = _warn
     argv = sys.argv[1:] if argv is None else argv
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # where the module of a task of one's own stands; last, so that it hides nothing
     try:
         make_app()(argv)
     except CycloptsError as error:

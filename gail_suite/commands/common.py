@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gail_suite.commands.parameters import Flag
+from gail_suite.commands.parameters import Flag, Task
 
 
 @Parameter(name="*")
@@ -33,9 +34,18 @@ class Output:
     def result(self, values: dict[str, Any], text: str = "", following: list[str] | None = None) -> None:
         """The result as JSON, or `text` and the commands that are useful next."""
         if self.json:
-            print(json.dumps(values, allow_nan=False))
+            print(json.dumps(_without_nan(values), allow_nan=False))
         elif not self.quiet:
             print("\n".join([text] * bool(text) + [f"next: {command}" for command in following or []]), flush=True)
+
+
+def _without_nan(value: Any) -> Any:
+    """The value with null where a number is not known, such as the returns of demonstrations without rewards."""
+    if isinstance(value, dict):
+        return {key: _without_nan(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 DEFAULT = Output()
@@ -58,37 +68,42 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def set_values(pairs: Iterable[str]) -> Iterator[tuple[str, Any]]:
+def set_values(pairs: Iterable[str], option: str = "--set") -> Iterator[tuple[str, Any]]:
     """Names and values, read as YAML, of name=value texts; ValueError for any other text."""
     from gail_suite.runs.config import parsed
 
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"--set takes name=value, got {pair!r}")
+            raise ValueError(f"{option} takes name=value, got {pair!r}")
         yield name, parsed(value)
 
 
-def find_policy(source: str, env_id: str | None, trust: bool = False) -> tuple[Any, str]:
+def find_policy(
+    source: str, task: Task | str | None, trust: bool = False, vecnormalize: Path | None = None
+) -> tuple[Any, str]:
     """The policy that `source` names, and its environment: "bundled", a run, a policy folder or an SB3 zip.
 
     Raises ValueError when nothing there is a policy, or no environment is known for it.
     """
     from gail_suite import demos, envs
 
-    if env_id is not None:
-        envs.spec(env_id)  # an unknown or discrete environment is a mistake before anything else is
-    if source == "bundled":
+    task = task if isinstance(task, Task) else Task(env=task)
+    if task.env is not None or source == "bundled":
+        env_id = task.name()
         if env_id is None:
             raise ValueError("the bundled expert of which environment? give --env, such as --env Ant-v5")
-        return (envs.toy_expert if env_id == envs.TOY_ID else demos.expert(env_id)), env_id
+        envs.spec(env_id)  # an unknown or discrete environment is a mistake before anything else is
+        if source == "bundled":
+            bare = envs.parts(env_id)[0]
+            return (envs.toy_expert if bare == envs.TOY_ID else demos.expert(bare)), env_id
     from gail_suite.learning.policy import load_policy
 
     path = Path(source)
     if not path.exists():
         raise ValueError(f"{source} does not exist: give 'bundled', a run directory, a policy folder or an SB3 .zip")
-    policy = load_policy(path, trust)
-    known = env_id or getattr(policy, "env_id", None)
+    policy = load_policy(path, trust, vecnormalize)
+    known = task.name(getattr(policy, "env_id", None))
     if not known:
         raise ValueError(f"{source} does not say for which environment it is: give --env")
     return policy, known

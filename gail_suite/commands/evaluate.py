@@ -5,18 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 from gail_suite.commands.common import DEFAULT, Output, command, find_policy
-from gail_suite.commands.parameters import Env, Episodes, EpisodeSeed, PolicyName, Stochastic, Trust
+from gail_suite.commands.parameters import (
+    TASK,
+    Episodes,
+    EpisodeSeed,
+    PolicyName,
+    Stochastic,
+    Task,
+    Trust,
+    VecNormalize,
+)
 
 
 def evaluate(
     policy: PolicyName,
     *,
-    env: Env = None,
+    task: Task = TASK,
     n: Episodes = 50,
     seed: EpisodeSeed = 1000,
     num_envs: int = 10,
     stochastic: Stochastic = False,
     trust: Trust = False,
+    vecnormalize: VecNormalize = None,
     output: Output = DEFAULT,
 ) -> None:
     """Measure a policy on the environment's own reward; a run directory also gets eval.json (not with --stochastic, another --seed or --env).
@@ -31,7 +41,7 @@ def evaluate(
     from gail_suite.showing.evaluation import evaluate as measure
     from gail_suite.showing.report import read_json
 
-    actor, env_id = find_policy(policy, env, trust)
+    actor, env_id = find_policy(policy, task, trust, vecnormalize)
     found = measure(actor, env_id, n_episodes=n, seed=seed, n_envs=num_envs, deterministic=not stochastic)
     values = found.as_dict()
     run = Path(policy)
@@ -43,5 +53,5 @@ def evaluate(
         f"{env_id}: {score}, return {found.return_mean:.0f} +- {found.return_sd:.0f} (95 % interval of the mean "
         f"{low:.0f} to {high:.0f}), {found.length_mean:.0f} steps, {n} episodes"
     )
-    extra = [] if run.exists() and env is None else ["--env", env_id]
+    extra = [] if run.exists() and task.env is None else ["--env", env_id]
     output.result(values, text, [command("render", policy, *extra, "--out", "video.mp4")])

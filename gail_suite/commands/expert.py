@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, check_resume, command, note, run_folder
+from gail_suite.commands.parameters import TASK, Task
 
 
 def show(*, output: Output = DEFAULT) -> None:
@@ -29,7 +30,7 @@ def show(*, output: Output = DEFAULT) -> None:
 
 def train(
     *,
-    env: str | None = None,
+    task: Task = TASK,
     steps: int | None = None,
     seed: int = 0,
     num_envs: int | None = None,
@@ -44,8 +45,6 @@ def train(
 
     Parameters
     ----------
-    env
-        Environment, such as Ant-v5.
     steps
         Environment steps; by default a million, or those that the resumed run was begun with.
     seed
@@ -64,13 +63,15 @@ def train(
         One setting, such as --set sac.gamma=0.98; may be given several times.
     """
     from gail_suite.algorithms.expert import ExpertConfig, ExpertTrainer
+    from gail_suite.envs.names import bare
     from gail_suite.jobs.finish import finish_run
     from gail_suite.runs.config import build
     from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
     if resume is not None:
         given = {
-            "env": env,
+            "env": task.env,
+            "env-arg": task.env_arg or None,
             "seed": seed or None,
             "num-envs": num_envs,
             "out": out,
@@ -78,16 +79,18 @@ def train(
             "config": config,
             "set": set or None,
         }
+        task.name("")  # its imports
         check_resume(resume, "expert", [name for name, value in given.items() if value is not None])
         trainer, run_dir = ExpertTrainer.resume(resume), resume
     else:
+        env = task.name()
         if env is None:
             raise ValueError("train an expert for which environment? give --env, such as --env Ant-v5")
         pairs = [] if num_envs is None else [f"loop.n_envs={num_envs}"]
         pairs += (
             [] if warm_start is None else [f"warm_start={json.dumps(str(warm_start))}"]
         )  # quoted, since values are read as YAML
-        run_dir = run_folder(out, f"expert-{env}-{seed}", command("expert", "train", "--resume"))
+        run_dir = run_folder(out, f"expert-{bare(env)}-{seed}", command("expert", "train", "--resume"))
         trainer = ExpertTrainer(env, build(ExpertConfig(), config, [*pairs, *set]), seed=seed, run_dir=run_dir)
     with stop_on_signals():
         policy = trainer.train(steps, eval_episodes=0, quiet=output.quiet).policy

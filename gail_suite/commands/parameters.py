@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -13,8 +15,68 @@ PolicyName = Annotated[
         name=["--policy", "--run"], help='A run directory, a policy folder, an SB3 zip (with --trust), or "bundled".'
     ),
 ]
-Env = Annotated[str | None, Parameter(help="Environment; a run knows its own.")]
+Env = Annotated[str | None, Parameter(help="Environment: an id, or module:Id; runs and demonstrations know their own.")]
+EnvArg = Annotated[
+    tuple[str, ...],
+    Parameter(
+        negative="", help="An argument of the environment, such as healthy_reward=0.5; may be given several times."
+    ),
+]
+Limit = Annotated[
+    int | None, Parameter(help="Steps after which an episode is cut off, in place of the environment's limit.")
+]
+Imports = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--import", negative="", help="A module, or a Python file, that registers environments of your own."
+    ),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Task:
+    """The environment of a command, and what makes it known."""
+
+    env: Env = None
+    env_arg: EnvArg = ()
+    max_episode_steps: Limit = None
+    imports: Imports = ()
+
+    def name(self, known: str | None = None) -> str | None:
+        """The full name of the environment (see `envs.names`), `known` where none is given; after the imports.
+
+        Raises ValueError for arguments of no environment, or an import that fails.
+        """
+        from gail_suite import envs
+        from gail_suite.commands.common import set_values
+
+        file, colon, env_id = (self.env or known or "").rpartition(".py:")
+        for module in (*self.imports, *[f"{file}.py"] * bool(colon)):
+            envs.import_tasks(module)
+        kwargs = dict(set_values(self.env_arg, "--env-arg"))
+        if self.max_episode_steps is not None:
+            kwargs["max_episode_steps"] = self.max_episode_steps
+        if not env_id and kwargs:
+            raise ValueError(f"{', '.join(kwargs)} of which environment? give --env, such as --env Ant-v5")
+        return envs.named(env_id, kwargs) if env_id else None
+
+    def words(self) -> list[str]:
+        """The options again, for another process; files by their full paths."""
+        files = [str(Path(name).absolute()) if name.endswith(".py") else name for name in self.imports]
+        given = [("--env-arg", arg) for arg in self.env_arg] + [("--import", name) for name in files]
+        single = [("--env", self.env), ("--max-episode-steps", self.max_episode_steps)]
+        return [str(word) for pair in (*single, *given) if pair[1] is not None for word in pair]
+
+
+TASK = Task()
 Episodes = Annotated[int, Parameter(name=["--episodes", "-n"], help="Number of complete episodes.")]
 EpisodeSeed = Annotated[int, Parameter(help="Episode j starts from seed + j.")]
 Stochastic = Annotated[bool, Parameter(negative="", help="Sample the actions instead of taking their mean.")]
+VecNormalize = Annotated[
+    Path | None,
+    Parameter(
+        help="The pickled statistics of a VecNormalize that an SB3 zip was trained behind, where they do not lie beside it."
+    ),
+]
 Trust = Annotated[bool, Parameter(negative="", help="Load an SB3 zip although it holds pickled data.")]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from gail_suite.commands.common import DEFAULT, Output, command, find_policy, note
-from gail_suite.commands.parameters import Episodes, EpisodeSeed, Flag, Stochastic, Trust
+from gail_suite.commands.parameters import TASK, Episodes, EpisodeSeed, Flag, Stochastic, Task, Trust, VecNormalize
 
 
 def record(
     *,
-    env: str,
     out: Path,
+    task: Task = TASK,
     n: Episodes = 10,
     expert: str = "bundled",
     seed: EpisodeSeed = 0,
@@ -19,14 +19,13 @@ def record(
     stochastic: Stochastic = False,
     observations_only: Flag = False,
     trust: Trust = False,
+    vecnormalize: VecNormalize = None,
     output: Output = DEFAULT,
 ) -> None:
     """Record demonstrations of an expert; a recording that was killed goes on where it stopped.
 
     Parameters
     ----------
-    env
-        Environment, such as Ant-v5.
     out
         Folder for the demonstrations.
     expert
@@ -38,7 +37,7 @@ def record(
     """
     from gail_suite import demos
 
-    policy, env_id = find_policy(expert, env, trust)
+    policy, env_id = find_policy(expert, task, trust, vecnormalize)
     recorded = demos.record(
         policy,
         env_id,

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, find_policy
-from gail_suite.commands.parameters import Env, PolicyName, Trust
+from gail_suite.commands.parameters import TASK, PolicyName, Task, Trust, VecNormalize
 
 
 def render(
     policy: PolicyName,
     *,
-    env: Env = None,
+    task: Task = TASK,
     out: Path | None = None,
     frames: Annotated[int | None, Parameter(name=["--frames", "-n"])] = None,
     compare: str | None = None,
@@ -26,6 +26,7 @@ def render(
     fps: int | None = None,
     overlay: bool = True,
     trust: Trust = False,
+    vecnormalize: VecNormalize = None,
     output: Output = DEFAULT,
 ) -> None:
     """Film a policy, or a recorded episode, into an .mp4 or .gif, or write its frames into an .npz that `gail-suite gen fit` reads.
@@ -54,16 +55,17 @@ def render(
         Write task, policy, step and return into the picture.
     """
     if episode is not None:
-        if compare is not None or env is not None:
+        if compare is not None or task.env is not None:
             raise ValueError("a recorded episode knows its environment and stands alone: leave out --env and --compare")
+        task.name("")  # its imports
         _recorded(Path(policy), episode, out, frames, renderer, width, height, fps, overlay, output)
         return
     from gail_suite.showing.video import N_FRAMES
     from gail_suite.showing.video import render as film
 
     frames = N_FRAMES if frames is None else frames
-    actor, env_id = find_policy(policy, env, trust)
-    other = find_policy(compare, env_id, trust)[0] if compare else None
+    actor, env_id = find_policy(policy, task, trust, vecnormalize)
+    other = find_policy(compare, env_id, trust, vecnormalize)[0] if compare else None
     is_run = (Path(policy) / "config.json").is_file()
     target = out or (Path(policy) / "video.mp4" if is_run else Path("video.mp4"))
     film(

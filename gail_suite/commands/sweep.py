@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, note
+from gail_suite.commands.parameters import TASK, Task
 
 
 def sweep(
@@ -28,6 +29,7 @@ def sweep(
     eval_episodes: int = 50,
     jobs: int | None = None,
     ray: str | None = None,
+    task: Task = TASK,
     output: Output = DEFAULT,
 ) -> None:
     """Train with several seeds and settings, each a run of its own; the same command goes on after a stop.
@@ -88,6 +90,7 @@ def sweep(
     options = [
         "--demos",
         str(demos.absolute()),
+        *task.words(),
         *(word for s in set for word in ("--set", s)),
         *(word for name, value in given.items() if value is not None for word in (name, str(value))),
     ]

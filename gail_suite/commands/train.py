@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, check_resume, command, filming, note, run_folder
-from gail_suite.commands.parameters import Flag
+from gail_suite.commands.parameters import TASK, Flag, Task
 
 
 @Parameter(name="*")
@@ -22,8 +22,8 @@ class Training:
 
     demos: Path | None = None
     """Folder of demonstrations, as `gail-suite record` writes it."""
-    env: str | None = None
-    """Environment; by default the one of the demonstrations."""
+    task: Task = TASK
+    """Its environment; by default the one of the demonstrations, with its arguments."""
     take: int | None = None
     """Use this many of the trajectories, chosen by --seed."""
     subsample: int | None = None
@@ -153,6 +153,7 @@ def _adversarial(recipe: Recipe, num_envs: int | None, resume: Path | None, trai
 
         given = [*_settled(training), *["num-envs"] * (num_envs is not None), *["generator"] * bool(recipe.settings)]
         check_resume(resume, recipe.algo, given)
+        training.task.name("")  # its imports
         _check_ending(training, read_json(resume / "config.json").get("env_id"))
         trainer, run_dir = recipe.resume(resume), resume
     else:
@@ -194,7 +195,7 @@ def _settings(defaults: Callable[[str | None], Any], training: Training, output:
     """The configuration, or None after it was shown."""
     from gail_suite.runs.config import build, describe
 
-    env_id = training.env
+    env_id = training.task.name()
     if env_id is None and training.demos is not None:
         from gail_suite.demos.store import read_meta
 
@@ -207,13 +208,13 @@ def _settings(defaults: Callable[[str | None], Any], training: Training, output:
 
 
 def _fresh(algo: str, kind: Any, config: Any, training: Training, **options: Any) -> tuple[Any, Path]:
-    from gail_suite import demos
+    from gail_suite import demos, envs
 
     if training.demos is None:
         raise ValueError("train on which demonstrations? give --demos DIR; record some with gail-suite record")
     shown = demos.load(training.demos, strict=training.strict)
-    env_id = training.env or shown.env_id
-    if env_id != shown.env_id:
+    env_id = training.task.name(shown.task) or shown.task
+    if envs.names.bare(env_id) != envs.names.bare(shown.task):
         raise ValueError(f"{training.demos} was recorded on {shown.env_id}, not on {env_id}: leave out --env")
     if training.take is not None:
         shown = shown.take(training.take, seed=training.seed)
@@ -221,7 +222,7 @@ def _fresh(algo: str, kind: Any, config: Any, training: Training, **options: Any
         shown = shown.subsample(training.subsample, seed=training.seed)
     _check_ending(training, env_id)
     resume = None if algo == "bc" else command("train", algo, "--resume")
-    run_dir = run_folder(training.out, f"{algo}-{env_id}-{training.seed}", resume)
+    run_dir = run_folder(training.out, f"{algo}-{envs.names.bare(env_id)}-{training.seed}", resume)
     return kind(env_id, shown, config, seed=training.seed, run_dir=run_dir, **options), run_dir
 
 
@@ -258,8 +259,22 @@ def _finish(algo: str, run: Any, run_dir: Path, env_id: str, training: Training,
 
 def _settled(training: Training) -> list[str]:
     """The given options that a run keeps as it began."""
-    names = ("demos", "env", "take", "subsample", "seed", "config", "set", "show_config", "out", "strict")
-    return [n.replace("_", "-") for n in names if getattr(training, n) != getattr(TRAINING, n)]
+    names = (
+        "demos",
+        "env",
+        "env_arg",
+        "max_episode_steps",
+        "take",
+        "subsample",
+        "seed",
+        "config",
+        "set",
+        "show_config",
+        "out",
+        "strict",
+    )
+    given = [n.replace("_", "-") for n in names if getattr(training, n) != getattr(TRAINING, n)]
+    return ["env" if n == "task" else n for n in given if n != "task" or replace(training.task, imports=()) != TASK]
 
 
 def _device(name: str) -> str:

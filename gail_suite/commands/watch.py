@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from gail_suite.commands.common import DEFAULT, Output, command, find_policy
-from gail_suite.commands.parameters import Env, EpisodeSeed, PolicyName, Stochastic, Trust
+from gail_suite.commands.parameters import TASK, EpisodeSeed, PolicyName, Stochastic, Task, Trust, VecNormalize
 
 
 def watch(
     policy: PolicyName,
     *,
-    env: Env = None,
+    task: Task = TASK,
     episodes: int | None = None,
     seed: EpisodeSeed = 1000,
     stochastic: Stochastic = False,
     trust: Trust = False,
+    vecnormalize: VecNormalize = None,
     output: Output = DEFAULT,
 ) -> None:
     """Watch a policy live in a window, until the window is closed or Ctrl-C.
@@ -25,6 +26,6 @@ def watch(
     """
     from gail_suite.showing.window import play
 
-    actor, env_id = find_policy(policy, env, trust)
+    actor, env_id = find_policy(policy, task, trust, vecnormalize)
     returns = play(actor, env_id, episodes=episodes, seed=seed, deterministic=not stochastic, say=output.say)
     output.result({"env_id": env_id, "returns": returns}, "", [command("render", policy, "--env", env_id)])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gail_suite import demos
-from gail_suite import envs
+from gail_suite import demos, envs
 from gail_suite.runs.checkpoint import write_json
 from gail_suite.showing.evaluation import evaluate
 from gail_suite.showing.report import write_report
@@ -17,7 +16,9 @@ def finish_run(run_dir: Path, policy: Any, env_id: str, n_episodes: int, video: 
     values: dict[str, Any] = {"run_dir": str(run_dir), "env_id": env_id, "score": None}
     text = f"{env_id} run in {run_dir}"
     if n_episodes and not envs.is_runnable(env_id):
-        return values | {"report": str(write_report(run_dir))}, f"{text}: {env_id} is not registered here, so nothing was evaluated"
+        return values | {
+            "report": str(write_report(run_dir))
+        }, f"{text}: {env_id} is not registered here, so nothing was evaluated"
     if n_episodes:
         found = evaluate(policy, env_id, n_episodes=n_episodes)
         write_json(run_dir / "eval.json", found.as_dict())

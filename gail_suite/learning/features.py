@@ -109,7 +109,8 @@ def _register(env_id: str, demonstrations: Demonstrations) -> None:
     acts = np.concatenate([t.acts for t in demonstrations if t.acts is not None])
     low, high = np.minimum(acts.min(0), -1), np.maximum(acts.max(0), 1)
     warnings.warn(
-        f"{env_id} is not registered here: its sizes and bounds are those of the demonstrations, and it can only be cloned", stacklevel=3
+        f"{env_id} is not registered here: its sizes and bounds are those of the demonstrations, and it can only be cloned",
+        stacklevel=3,
     )
     envs.register_recorded(env_id, demonstrations[0].widths[0], low, high, int(demonstrations.lengths.max()))
 

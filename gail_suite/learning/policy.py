@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ from torch import nn
 
 from gail_suite import envs
 from gail_suite.demos.policy import MlpPolicy
-
-SB3_ALGORITHMS = ("PPO", "A2C", "SAC", "TD3", "DDPG", "TQC", "TRPO", "ARS", "RecurrentPPO", "CrossQ")
+from gail_suite.learning.agents import from_sb3
 
 
 class LearnedPolicy(MlpPolicy):
@@ -89,43 +87,15 @@ class LearnedPolicy(MlpPolicy):
                 linear.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))
 
 
-def from_sb3(path: str | Path, trust: bool = False):
-    """The model in an SB3 (or sb3-contrib) zip, a Policy by its `predict`.
-
-    Raises:
-        ValueError: not trusted (an SB3 zip holds pickled data that runs code when loaded), unreadable, or of an unknown
-            algorithm.
-    """
-    path = Path(path)
-    if not trust:
-        raise ValueError(
-            f"{path} is an SB3 zip and holds pickled data, which can run code when loaded: "
-            "pass --trust (trust=True) if you know where it comes from"
-        )
-    import sb3_contrib
-    import stable_baselines3
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            module = json.loads(archive.read("data"))["policy_class"].get("__module__", "")
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not a readable SB3 zip ({error}): export it again with model.save(...)") from error
-    package = stable_baselines3 if module.startswith("stable_baselines3") else sb3_contrib
-    for name in SB3_ALGORITHMS:
-        if f".{name.lower()}." in f"{module}." or module.endswith(f".{name.lower()}.policies"):
-            return getattr(package, name).load(path, device="cpu")
-    return stable_baselines3.PPO.load(path, device="cpu")  # PPO and A2C share stable_baselines3.common.policies
-
-
-def load_policy(path: str | Path, trust: bool = False):
-    """The policy of a run directory, of a policy folder, or of an SB3 zip (`trust` needed).
+def load_policy(path: str | Path, trust: bool = False, vecnormalize: str | Path | None = None):
+    """The policy of a run directory, of a policy folder, or of an SB3 zip (`trust` needed; see `from_sb3` for `vecnormalize`).
 
     Raises:
         ValueError: nothing there can be read as a policy.
     """
     path = Path(path)
     if path.suffix == ".zip" and path.is_file():
-        return from_sb3(path, trust)
+        return from_sb3(path, trust, vecnormalize)
     for folder in (path / "policy", path):
         if (folder / "policy.safetensors").is_file():
             return LearnedPolicy.load(folder)

@@ -117,7 +117,7 @@ def fit(
         raise ValueError(f"noise={noise} is a standard deviation: give a number above 0")
     if dof is not None and not dof > 0:
         raise ValueError(f"dof={dof} must be degrees of freedom above 0, or inf for Gaussian components")
-    shown, env_id = demonstrations.transitions(), demonstrations.env_id
+    shown, env_id = demonstrations.transitions(), demonstrations.task
     features = fit_features(shown.obs, state_columns(env_id))
     train, held = (_pairs(features, env_id, part) for part in split(demonstrations))
     truth, n = held, len(features.columns)

@@ -57,7 +57,7 @@ def fit(
         beta: weight of its KL; larger ones encode fewer nats.
         steps: gradient steps at most.
     """
-    features, shown = demo_pairs(demonstrations.env_id, demonstrations)
+    features, shown = demo_pairs(demonstrations.task, demonstrations)
     pairs = shown.together()
     if control == "shuffled":
         pairs = shuffled(pairs, seed)
@@ -75,7 +75,7 @@ def fit(
     return Prior(
         "bottleneck",
         model,
-        demonstrations.env_id,
+        demonstrations.task,
         features,
         vae,
         control,

@@ -130,7 +130,7 @@ def fit(
     Raises:
         ValueError: a code of no dimension.
     """
-    features, shown = demo_pairs(demonstrations.env_id, demonstrations)
+    features, shown = demo_pairs(demonstrations.task, demonstrations)
     actions = shown.actions
     latent = max(1, round(actions.shape[1] / 2)) if latent is None else latent
     seen = shuffled(actions, seed) if control == "shuffled" else actions
@@ -157,7 +157,7 @@ def fit(
     return Prior(
         "latent-action",
         model,
-        demonstrations.env_id,
+        demonstrations.task,
         features,
         coder,
         control,

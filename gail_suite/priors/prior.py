@@ -148,7 +148,7 @@ def fit_prior(
     from gail_suite.learning.features import check_demonstrations
 
     check(use, model, control)
-    check_demonstrations(demonstrations, demonstrations.env_id)
+    check_demonstrations(demonstrations, demonstrations.task)
     module = importlib.import_module(USES[use][0])
     options = settings_of(module.fit)
     for name in options.keys() & settings.keys():

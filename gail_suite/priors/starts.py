@@ -60,11 +60,11 @@ def fit(
         ValueError: unknown setting, a setting or control of what has no model, or too little data.
     """
     shown = demonstrations.transitions()
-    features = fit_features(shown.obs, state_columns(demonstrations.env_id))
+    features = fit_features(shown.obs, state_columns(demonstrations.task))
     made: dict[str, Any] = {
         "use": "start",
         "kind": model,
-        "env_id": demonstrations.env_id,
+        "env_id": demonstrations.task,
         "features": features,
         "control": control,
         "provenance": provenance(demonstrations, seed),
@@ -73,7 +73,7 @@ def fit(
     if model in ("constant", "demonstrated"):
         if control is not None or settings:
             raise ValueError(f"{model} starts have no model, so neither a control nor settings: leave them out")
-        states = shown.obs[:, state_columns(demonstrations.env_id)] if model == "demonstrated" else np.zeros((0, 0))
+        states = shown.obs[:, state_columns(demonstrations.task)] if model == "demonstrated" else np.zeros((0, 0))
         return Prior(**made, arrays={"obs_mean": mean, "states": states.astype(np.float32)})
     sizes = checked_settings(model, settings)
     prior = Prior(**made, settings={"states": True} | settings, arrays={"obs_mean": mean})

@@ -66,12 +66,12 @@ def fit(
             f"value={value} is the bonus of a constant prior; {model} finds its own: leave it out, or give --model constant"
         )
     shown = demonstrations.transitions()
-    features = fit_features(shown.obs, state_columns(demonstrations.env_id))
+    features = fit_features(shown.obs, state_columns(demonstrations.task))
     kept: dict[str, Any] = {"states": states} | {k: v for k, v in (("value", value), ("tail", tail)) if v is not None}
     made: dict[str, Any] = {
         "use": "typicality",
         "kind": model,
-        "env_id": demonstrations.env_id,
+        "env_id": demonstrations.task,
         "features": features,
         "control": control,
         "provenance": provenance(demonstrations, seed),
@@ -87,7 +87,7 @@ def fit(
                 "a constant prior needs value=V with V in [0, 1], the mean of the bonus it is to be compared with"
             )
         return Prior(**made, settings=kept)
-    arrays = action_range(demonstrations.env_id) if model == "pixelcnn" and not states else {}
+    arrays = action_range(demonstrations.task) if model == "pixelcnn" and not states else {}
     prior = Prior(**made, settings=kept | settings, arrays=arrays)
     train, held = (inputs(prior, part) for part in split(demonstrations))
     sizes = checked_settings(model, settings)
@@ -146,10 +146,10 @@ def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
     Raises:
         ValueError: demonstrations of another environment.
     """
-    if demonstrations.env_id != prior.env_id:
+    if demonstrations.task != prior.env_id:
         raise ValueError(
-            f"the demonstrations are of {demonstrations.env_id}, the prior of {prior.env_id}: fit a prior to "
-            f"{demonstrations.env_id}"
+            f"the demonstrations are of {demonstrations.task}, the prior of {prior.env_id}: fit a prior to "
+            f"{demonstrations.task}"
         )
     check_demonstrations(demonstrations, prior.env_id)
     least = FOREIGN * prior.settings.get("held_out_mean", 0.0)

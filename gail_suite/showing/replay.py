@@ -42,9 +42,11 @@ def render_episode(
     t = demonstrations[episode]
     check_film(path, n_frames or 1, width, height)
     label = f"episode {episode % len(demonstrations)}"
-    stage = Stage(demonstrations.env_id, None, label, renderer, t.seed or 0, width, height, overlay)
+    stage = Stage(demonstrations.task, None, label, renderer, t.seed or 0, width, height, overlay)
     with closing(stage):
-        pictures = stage.show(_states(stage.env, t), np.cumsum([0.0, *t.rews]), len(t))
+        pictures = stage.show(
+            _states(stage.env, t), np.cumsum([0.0, *(np.zeros(len(t)) if t.rews is None else t.rews)]), len(t)
+        )
         write_film(path, (p for p, _ in zip(pictures, range(n_frames or len(t.obs)), strict=False)), fps or stage.fps)
     return path
 

@@ -111,7 +111,7 @@ def test_foreign_imitation_folder(tmp_path, recorded):
         demos.from_imitation(path)
     first, second = demos.from_imitation(path, env_id=envs.TOY_ID)
     assert first.truncated and not first.terminated  # as long as the limit
-    assert second.terminated == (len(short) < steps) and second.episode_return == 0
+    assert second.terminated == (len(short) < steps) and second.rews is None
     (path / "data-00000-of-00001.arrow").write_bytes(b"torn")
     with pytest.raises(ValueError, match="cannot be read as a dataset folder"):
         demos.from_imitation(path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import envs
+from gail_suite import envs
 
 HERE = Path(__file__).parent
 PUBLIC = HERE.parents[2] / "shared/data/public_demos"

@@ -6,9 +6,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-import demos
-import envs
-from demos import Demonstrations, Trajectory
+from gail_suite import demos, envs
+from gail_suite.demos import Demonstrations, Trajectory
 from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
 
 TIME_AWARE = [["gymnasium.wrappers:TimeAwareObservation", {}]]

@@ -95,9 +95,7 @@ def import_(
     clip
         Bring actions inside the environment's bounds, as a simulator does that clamps them.
     """
-    from gail_suite import demos
-
-    from gail_suite import envs
+    from gail_suite import demos, envs
     from gail_suite.demos.foreign import column_numbers
     from gail_suite.learning.actions import action_bounds
 

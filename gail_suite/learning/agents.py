@@ -1,0 +1,129 @@
+"""Agents of stable-baselines3 and sb3-contrib as policies: their algorithm, and the statistics of a VecNormalize around them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MARKS = (
+    ("cg_max_steps", "TRPO"),
+    ("_last_lstm_states", "RecurrentPPO"),
+    ("delta_std", "ARS"),
+    ("top_quantiles_to_drop_per_net", "TQC"),
+    ("target_entropy", "SAC"),
+    ("target_policy_noise", "TD3"),
+    ("exploration_fraction", "DQN"),
+    ("clip_range", "PPO"),
+    ("gae_lambda", "A2C"),
+)
+"""What only one algorithm keeps in its zip, the special before the general: a policy class may be anybody's."""
+
+
+class Normalised:
+    """An SB3 model that is shown observations as the VecNormalize did that it was trained behind."""
+
+    def __init__(self, model: Any, statistics: Any, source: Path) -> None:
+        self.policy, self.source = model, source
+        self._statistics = statistics
+
+    def predict(
+        self, obs: np.ndarray, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """As the model's own, on observations as the environment gives them."""
+        return self.policy.predict(self._statistics.normalize_obs(np.asarray(obs)), state, episode_start, deterministic)
+
+
+def from_sb3(path: str | Path, trust: bool = False, vecnormalize: str | Path | None = None) -> Any:
+    """The model in an SB3 (or sb3-contrib) zip, a Policy by its `predict`.
+
+    The statistics of a VecNormalize are `vecnormalize`, or those that lie beside the zip as rl-zoo3 and SB3's own callbacks leave
+    them. Warns where the model was trained behind one and there are none.
+
+    Raises:
+        ValueError: not trusted (an SB3 zip holds pickled data that runs code when loaded), unreadable, of an unknown algorithm, or
+            statistics of other observations.
+    """
+    path = Path(path)
+    if not trust:
+        raise ValueError(
+            f"{path} is an SB3 zip and holds pickled data, which can run code when loaded: "
+            "pass --trust (trust=True) if you know where it comes from"
+        )
+    try:
+        model = _algorithm(path).load(path, device="cpu")
+    except (ImportError, AttributeError, TypeError, KeyError, pickle.UnpicklingError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())}): where its policy class is your own, "
+            "name the module with --import"
+        ) from error
+    found = Path(vecnormalize) if vecnormalize is not None else beside(path)
+    if found is not None:
+        return _normalised(model, found, path)
+    if getattr(model, "_last_original_obs", None) is not None:
+        warnings.warn(
+            f"{path} was trained behind a VecNormalize, and its statistics are not beside it: unless it normalised rewards alone, the "
+            "policy sees other observations than it knows; give them with --vecnormalize FILE",
+            stacklevel=2,
+        )
+    return model
+
+
+def beside(path: Path) -> Path | None:
+    """The statistics that belong to a zip: beside it, in the folder of its environment as rl-zoo3 has it, or of its checkpoint."""
+    step = re.fullmatch(r"(.*)_(\d+)_steps", path.stem)
+    names = [f"{step[1]}_vecnormalize_{step[2]}_steps.pkl"] if step else []
+    places = [path.parent / name for name in (*names, "vecnormalize.pkl", "vec_normalize.pkl")]
+    inner = [path.parent / path.stem / "vecnormalize.pkl", *sorted(path.parent.glob("*/vecnormalize.pkl"))[:1]]
+    return next((place for place in (*places, *inner) if place.is_file()), None)
+
+
+def _normalised(model: Any, source: Path, path: Path) -> Any:
+    try:
+        statistics = pickle.loads(source.read_bytes())
+        norm_obs, shape = bool(statistics.norm_obs), statistics.obs_rms.mean.shape if statistics.norm_obs else None
+    except (OSError, AttributeError, ImportError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"{source} holds no statistics of a VecNormalize ({error}): save them with venv.save"
+        ) from error
+    if not norm_obs:
+        return model
+    if shape != model.observation_space.shape:
+        raise ValueError(
+            f"{source} normalises observations of shape {shape}, {path} reads {model.observation_space.shape}: give its own statistics "
+            "with --vecnormalize FILE"
+        )
+    return Normalised(model, statistics, source)
+
+
+def _algorithm(path: Path) -> Any:
+    """The class of algorithm in a zip, from what it keeps."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            data = json.loads(archive.read("data"))
+            keys, options = set(data), data.get("policy_kwargs") or {}
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is not a readable SB3 zip ({error}): export it again with model.save(...)") from error
+    name = _name(keys, str(data.get("policy_class", "")), options)
+    import sb3_contrib
+    import stable_baselines3
+
+    return getattr(stable_baselines3, name, None) or getattr(sb3_contrib, name)
+
+
+def _name(keys: Collection[str], policy_class: str, options: dict[str, Any]) -> str:
+    name = next((name for mark, name in MARKS if mark in keys), None)
+    if name is None:
+        raise ValueError(f"the zip is of no algorithm that is known here: it keeps {', '.join(sorted(keys))}")
+    if name == "SAC" and "policy_delay" in keys:
+        return "CrossQ"
+    if name == "DQN" and "qr_dqn" in policy_class:
+        return "QRDQN"
+    return "MaskablePPO" if name == "PPO" and "maskable" in policy_class else name
