@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import warnings
 import zipfile
@@ -59,7 +58,7 @@ def from_sb3(path: str | Path, trust: bool = False, vecnormalize: str | Path | N
         )
     try:
         model = _algorithm(path).load(path, device="cpu")
-    except (ImportError, AttributeError, TypeError, KeyError, pickle.UnpicklingError, RuntimeError) as error:
+    except (ImportError, AttributeError, TypeError, KeyError, RuntimeError) as error:
         raise ValueError(
             f"{path} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())}): where its policy class is your own, "
             "name the module with --import"
@@ -86,10 +85,12 @@ def beside(path: Path) -> Path | None:
 
 
 def _normalised(model: Any, source: Path, path: Path) -> Any:
+    from stable_baselines3.common.save_util import load_from_pkl
+
     try:
-        statistics = pickle.loads(source.read_bytes())
+        statistics: Any = load_from_pkl(source)  # trusted as the zip is
         norm_obs, shape = bool(statistics.norm_obs), statistics.obs_rms.mean.shape if statistics.norm_obs else None
-    except (OSError, AttributeError, ImportError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # whatever a file that is none raises
         raise ValueError(
             f"{source} holds no statistics of a VecNormalize ({error}): save them with venv.save"
         ) from error
