@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from gail_suite.demos.archives import read_hdf5, read_npz
 from gail_suite.demos.foreign import NUMBERED, cuts, numbered
-from gail_suite.demos.interchange import assemble, build, horizon_of, require
+from gail_suite.demos.interchange import assemble, build, horizon_of
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 D4RL_KEYS = ("observations", "actions", "rewards", "terminals")
@@ -83,7 +83,7 @@ def from_d4rl(path: str | Path, env_id: str | None = None, columns: Sequence[int
             data have 111 observation entries, Ant-v5 has 105).
     """
     path = Path(path)
-    arrays = read_npz(path) if path.suffix == ".npz" else _read_hdf5(path)
+    arrays = read_npz(path) if path.suffix == ".npz" else read_hdf5(path, _is_read)
     named = env_id or D4RL_NAMES.get(re.split(r"[-_]", path.stem.lower())[0])
     if parts := numbered(arrays):
         read = _numbered_episodes(str(path), parts, horizon_of(named))
@@ -91,16 +91,6 @@ def from_d4rl(path: str | Path, env_id: str | None = None, columns: Sequence[int
         require_keys(str(path), arrays, D4RL_KEYS)
         read = _d4rl_episodes(str(path), arrays, horizon_of(named))
     return assemble(list(read), str(path), named, {}, columns)
-
-
-def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz that need no unpickling; ValueError if it is unreadable or holds none."""
-    try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files if _is_plain(archive, key)}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-        message = f"{path} cannot be read as an .npz of plain arrays ({error}): save it again with np.savez"
-        raise ValueError(message) from None
 
 
 def require_keys(source: str, found: Collection[str], keys: tuple[str, ...]) -> None:
@@ -122,21 +112,8 @@ def split(source: str, key: str, array: np.ndarray, lengths: np.ndarray) -> list
     return np.split(array, np.cumsum(lengths)[:-1])
 
 
-def _is_plain(archive: np.lib.npyio.NpzFile, key: str) -> bool:
-    try:
-        return archive[key].dtype.kind in "biufU"
-    except ValueError:  # an object array: never unpickled
-        return False
-
-
-def _read_hdf5(path: Path) -> dict[str, np.ndarray]:
-    h5py = require("h5py", "reading an HDF5 file")
-    wanted = (*D4RL_KEYS, "timeouts", "next_observations", "episode_terminals")
-    try:
-        with h5py.File(path, "r") as file:
-            return {key: np.asarray(file[key]) for key in file if key in wanted or NUMBERED.fullmatch(key)}
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read as HDF5 ({error}): download it again") from None
+def _is_read(key: str) -> bool:
+    return key in (*D4RL_KEYS, "timeouts", "next_observations", "episode_terminals") or bool(NUMBERED.fullmatch(key))
 
 
 def _numbered_episodes(

@@ -6,8 +6,8 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-from gail_suite.demos.files import read_json
 from gail_suite.demos.policy import MlpPolicy
+from gail_suite.demos.sealed import read_json
 
 FOLDER = Path(__file__).parent / "experts"
 

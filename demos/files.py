@@ -1,17 +1,17 @@
-"""Files written whole or not at all, and safetensors read with one-line errors; no pickle is ever opened."""
+"""Files that are written whole, one writer at a time, and read with bounds."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import fcntl
 import os
-from collections.abc import Mapping
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import safetensors.numpy
-from safetensors import SafetensorError
+import psutil
 
 
 def sync_folder(folder: Path) -> None:
@@ -24,55 +24,113 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomic(target: Path, data: bytes) -> None:
-    """Temporary file beside `target`, fsync, rename, fsync of the folder: a crash leaves the old or the new file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    """Temporary file beside `target`, fsync, rename, fsync of the folder: a crash leaves the old or the new file.
+
+    What killed writers of the same file left behind is removed. An OSError names `target`.
+    """
+    with naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(target)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # until it is renamed, others see that its writer lives
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(target.parent)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Removes the temporary files of writers of `target` that are dead: nobody holds their lock."""
+    for leftover in target.parent.glob(f".{_literal(target.name)}.*.tmp"):
+        with leftover.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(target: Path) -> Iterator[None]:
+    """An OSError that names no file, as a full disk's does, names `target`."""
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(target.parent)
-
-
-def write_json(target: Path, value: Any) -> None:
-    """`value` as indented JSON, atomically; NaN and Inf are refused."""
-    write_atomic(target, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
-
-
-def read_json(source: Path) -> dict[str, Any]:
-    """The JSON object in `source`; ValueError when it is missing or damaged."""
-    try:
-        return dict(json.loads(source.read_text(encoding="utf-8")))
+        yield
     except OSError as error:
-        raise ValueError(f"{source} cannot be read ({error.strerror}): check the path") from None
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{source} is not a JSON object ({error}): restore it from a copy or make it again") from None
+        if error.filename is None:
+            error.filename = str(target)
+        raise
 
 
-def tensor_bytes(tensors: Mapping[str, np.ndarray], header: dict[str, str] | None = None) -> bytes:
-    """The safetensors file that holds `tensors`, and the strings of `header`."""
-    return safetensors.numpy.save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, header)
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else writes in `folder` within the block; the system frees the lock however the process ends.
 
-
-def parse_tensors(data: bytes, source: Path) -> dict[str, np.ndarray]:
-    """The tensors in a safetensors file's bytes; `source` is named in the ValueError when they are damaged."""
+    Raises:
+        ValueError: another process holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        return safetensors.numpy.load(data)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        message = f"{source} is not a sound safetensors file ({error}): restore it from a copy or make it again"
-        raise ValueError(message) from None
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ValueError(f"{folder} is being written by another process: wait, or choose another folder") from None
+    finally:
+        os.close(handle)
 
 
-def sha256(data: bytes) -> str:
-    """Hex digest."""
-    return hashlib.sha256(data).hexdigest()
+def refuse_links(folder: Path) -> None:
+    """ValueError where an entry of `folder` is a symbolic link: what is written there would land somewhere else."""
+    for entry in os.scandir(folder):
+        if entry.is_symlink():
+            raise ValueError(
+                f"{entry.path} is a symbolic link, so what is written there would leave {folder}: replace it by what it "
+                f"points to, or make {folder} itself the link"
+            )
 
 
-def parse_header(data: bytes) -> dict[str, str]:
-    """The header strings of a safetensors file that `parse_tensors` accepted."""
-    size = int.from_bytes(data[:8], "little")
-    return json.loads(data[8 : 8 + size]).get("__metadata__", {})
+def open_regular(source: Path, most: int | None = None) -> BufferedReader:
+    """A regular file of at most `most` bytes, open for reading.
+
+    Raises:
+        ValueError: missing, a folder, a device or a pipe, or more than `most` or than fits into memory.
+    """
+    try:
+        handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe without a writer would block
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        raise ValueError(f"{source} cannot be read ({getattr(error, 'strerror', error)}): check the path") from None
+    found = os.fstat(handle)
+    try:
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"{source} is a folder, a device or a pipe: give a regular file")
+        if most is not None and found.st_size > most:
+            raise ValueError(f"{source} has {found.st_size:,} bytes, more than the {most:,} that such a file may have")
+        check_memory(found.st_size, str(source))
+    except ValueError:
+        os.close(handle)
+        raise
+    return open(handle, "rb")
+
+
+def read_bytes(source: Path, most: int | None = None) -> bytes:
+    """The content of a file; errors as for `open_regular`."""
+    with open_regular(source, most) as file:
+        return file.read()
+
+
+def check_memory(n_bytes: float, what: str) -> None:
+    """ValueError where `what` needs more than the memory that is free now."""
+    free = psutil.virtual_memory().available
+    if n_bytes > free:
+        raise ValueError(
+            f"{what} needs {n_bytes / 1e9:.3g} GB of memory and {free / 1e9:.3g} GB are free: make it smaller"
+        )
+
+
+def _literal(name: str) -> str:
+    """A file name as a glob pattern that means itself."""
+    return re.sub(r"([*?\[])", r"[\1]", name)

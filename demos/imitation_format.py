@@ -12,15 +12,32 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from gail_suite.demos.arrays import read_npz, require_keys, split
-from gail_suite.demos.files import read_json, write_atomic, write_json
+from gail_suite.demos.archives import read_npz
+from gail_suite.demos.arrays import require_keys, split
+from gail_suite.demos.files import read_bytes, write_atomic
 from gail_suite.demos.interchange import META_KEY, all_actions, assemble, build, horizon_of, require
+from gail_suite.demos.sealed import JSON_LIMIT, checked, parse_json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 DATA_FILE = "data-00000-of-00001.arrow"
 TRUNCATED = "TimeLimit.truncated"
+
+
+class DataFile(msgspec.Struct):
+    """An entry of state.json's list."""
+
+    filename: str
+
+
+class DatasetState(msgspec.Struct):
+    """What is read of a dataset folder's state.json."""
+
+    _data_files: list[DataFile] = []
+
+
 COLUMNS = ("obs", "acts", "terminal")
 
 
@@ -53,9 +70,8 @@ def to_imitation(demonstrations: Demonstrations, path: str | Path) -> Path:
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     write_atomic(folder / DATA_FILE, sink.getvalue().to_pybytes())
-    write_json(folder / "dataset_info.json", {})
-    write_json(
-        folder / "state.json",
+    write_atomic(folder / "dataset_info.json", b"{}")
+    state = json.dumps(
         {
             "_data_files": [{"filename": DATA_FILE}],
             "_fingerprint": "0",
@@ -64,8 +80,9 @@ def to_imitation(demonstrations: Demonstrations, path: str | Path) -> Path:
             "_format_type": None,
             "_output_all_columns": False,
             "_split": None,
-        },
+        }
     )
+    write_atomic(folder / "state.json", state.encode())
     return folder
 
 
@@ -94,17 +111,23 @@ def _nested(pa: Any, arrays: list[np.ndarray]) -> Any:
 
 def _read_folder(folder: Path) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
     pa = require("pyarrow", "reading imitation's files")
-    names = [Path(entry["filename"]).name for entry in read_json(folder / "state.json").get("_data_files", [])]
+    names = _data_files(folder / "state.json")
     try:
-        tables = [pa.ipc.open_stream((folder / name).read_bytes()).read_all() for name in names]
+        tables = [pa.ipc.open_stream(read_bytes(folder / name)).read_all() for name in names]
         table = pa.concat_tables(tables)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+        table.validate(full=True)
+    except Exception as error:  # noqa: BLE001 (whatever Arrow meets in a damaged file)
         message = f"{folder} cannot be read as a dataset folder ({error}): save it again with imitation"
         raise ValueError(message) from None
     require_keys(str(folder), table.column_names, COLUMNS)
     kept = [name for name in (*COLUMNS, "rews", "infos") if name in table.column_names]
     rows = ({name: table[name][i].as_py() for name in kept} for i in range(table.num_rows))
-    return rows, json.loads((table.schema.metadata or {}).get(META_KEY.encode(), b"{}"))
+    return rows, parse_json((table.schema.metadata or {}).get(META_KEY.encode(), b"{}"), folder)
+
+
+def _data_files(source: Path) -> list[str]:
+    state = checked(parse_json(read_bytes(source, JSON_LIMIT), source), DatasetState, source)
+    return [Path(file.filename).name for file in state._data_files]
 
 
 def _read_npz(path: Path) -> Iterator[dict[str, Any]]:

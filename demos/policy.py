@@ -6,14 +6,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+import msgspec
 import numpy as np
 
-from gail_suite.demos.files import parse_tensors, read_json, tensor_bytes, write_atomic, write_json
+from gail_suite.demos.files import refuse_links, write_atomic
 from gail_suite.demos.layers import ActionDecoder, decoder_depth, layer, linear
+from gail_suite.demos.sealed import one_warning, read_json, read_tensors, tensor_bytes, write_json
 
 LOG_STD_RANGE = (-20.0, 2.0)
+
+
+class PolicyRecord(msgspec.Struct):
+    """What policy.json has to say; anything else in it is provenance."""
+
+    kind: Literal["mlp_policy"]
+    env_id: str | None = None
+    activation: Literal["relu", "tanh"] = "relu"
+    squash: bool = True
 
 
 class MlpPolicy:
@@ -112,11 +123,14 @@ class MlpPolicy:
     def save(self, folder: str | Path) -> Path:
         """Writes `policy.safetensors` and `policy.json` into `folder`, each whole or not at all."""
         folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        refuse_links(folder)
         write_atomic(folder / "policy.safetensors", tensor_bytes(self.tensors))
         write_json(folder / "policy.json", self.meta)
         return folder
 
     @classmethod
+    @one_warning()
     def load(cls, folder: str | Path) -> Self:
         """The policy in `folder`.
 
@@ -124,18 +138,8 @@ class MlpPolicy:
             ValueError: missing, damaged, or not such a policy.
         """
         folder = Path(folder)
-        meta = read_json(folder / "policy.json")
-        if meta.get("kind") != "mlp_policy":
-            raise ValueError(
-                f"{folder / 'policy.json'} says kind {meta.get('kind')!r}, not 'mlp_policy': "
-                "give the folder of a saved policy"
-            )
-        source = folder / "policy.safetensors"
-        try:
-            data = source.read_bytes()
-        except OSError as error:
-            raise ValueError(f"{source} cannot be read ({error.strerror}): save the policy again") from None
-        return cls(parse_tensors(data, source), meta)
+        meta = read_json(folder / "policy.json", PolicyRecord)
+        return cls(read_tensors(folder / "policy.safetensors"), meta)
 
     def _bounded(self, u: np.ndarray) -> np.ndarray:
         """Actions (B, A) in [-1, 1]."""
@@ -182,6 +186,8 @@ class MlpPolicy:
                 )
             if not np.isfinite(value).all():
                 raise ValueError(f"policy tensor {name} holds NaN or Inf: go back to an earlier checkpoint")
+        if not (t["act_low"] <= t["act_high"]).all():
+            raise ValueError("policy tensors act_low and act_high are no bounds: no low may be above its high")
         if self.meta["activation"] not in ("relu", "tanh"):
             raise ValueError(f"policy activation {self.meta['activation']!r} is unknown: use 'relu' or 'tanh'")
 

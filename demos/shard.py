@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gail_suite.demos.files import parse_header, parse_tensors, sha256, tensor_bytes
+from gail_suite.demos.files import read_bytes
+from gail_suite.demos.sealed import parse_header, parse_json, parse_tensors, sha256, tensor_bytes
 from gail_suite.demos.trajectory import Trajectory
 
 REMEDY = "restore it from a copy, or delete it and record the episode again"
@@ -36,7 +37,7 @@ def decode(data: bytes, source: Path) -> Trajectory:
     digest = header.pop("digest", None)
     if set(arrays) | OPTIONAL != set(ARRAYS) or set(header) != set(ENDING) or digest != _digest(arrays, header):
         raise ValueError(f"{source} does not match the digest in its own header: {REMEDY}")
-    ending = {key: json.loads(value) for key, value in header.items()}
+    ending = {key: parse_json(value.encode(), source, int | bool | None) for key, value in header.items()}
     try:
         return Trajectory(arrays["obs"], arrays.get("acts"), arrays.get("rews"), **ending)
     except ValueError as error:
@@ -73,9 +74,9 @@ def read_shard(folder: Path, episode: int, line: dict[str, Any] | None = None) -
     """
     source = folder / shard_name(episode)
     try:
-        data = source.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{source} (episode {episode}) cannot be read ({error.strerror}): {REMEDY}") from None
+        data = read_bytes(source)
+    except ValueError as error:
+        raise ValueError(f"episode {episode}: {error}; {REMEDY}") from None
     if line is not None and sha256(data) != line.get("sha256"):
         raise ValueError(
             f"{source} (episode {episode}, {len(data)} bytes) does not match its SHA-256 in the manifest, "

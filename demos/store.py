@@ -10,18 +10,20 @@ between) is accepted on the digest in its own header.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from gail_suite.demos.files import read_json, write_atomic, write_json
+import msgspec
+
+from gail_suite.demos.files import locked, naming, read_bytes, refuse_links, write_atomic
 from gail_suite.demos.provenance import physics_mismatch
+from gail_suite.demos.sealed import checked, one_warning, parse_json, read_json, write_json
 from gail_suite.demos.shard import encode, manifest_entry, read_shard, shard_name
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
@@ -29,9 +31,59 @@ FORMAT, FORMAT_VERSION = "gail-suite demonstrations", 1
 META, MANIFEST = "meta.json", "manifest.jsonl"
 SHARD = re.compile(r"episode_(\d+)\.safetensors")
 STORAGE_KEYS = ("format", "format_version", "summary", "pairs")
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Width = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Summary(msgspec.Struct):
+    """meta.json, once the recording is finished."""
+
+    n_episodes: Count | msgspec.UnsetType = msgspec.UNSET
+
+
+class Pairs(msgspec.Struct):
+    """meta.json of subsampled demonstrations."""
+
+    stride: Width
+    offsets: tuple[Count, ...]
+
+
+class MetaRecord(msgspec.Struct):
+    """What meta.json has to say; anything else in it is provenance."""
+
+    format: str
+    format_version: int
+    env_id: str
+    env_kwargs: dict[str, Any] = {}
+    obs_dim: Width | msgspec.UnsetType = msgspec.UNSET
+    act_dim: Width | msgspec.UnsetType = msgspec.UNSET
+    versions: dict[str, str] = {}
+    physics_fingerprint: str | None = None
+    expert: dict[str, Any] = {}
+    deterministic: bool | None = None
+    seed: int | None = None
+    observations_only: bool | None = None
+    summary: Summary | msgspec.UnsetType = msgspec.UNSET
+    pairs: Pairs | msgspec.UnsetType = msgspec.UNSET
+
+
+class ManifestLine(msgspec.Struct):
+    """A line of manifest.jsonl."""
+
+    episode: Count
+    file: str
+    sha256: str
+    length: Width
+    seed: int | None
+    terminated: bool
+    truncated: bool
+
+
 IDENTITY_KEYS = ("env_id", "env_kwargs", "expert", "deterministic", "seed", "physics_fingerprint", "observations_only")
 
 
+@one_warning()
 def load(path: str | Path, strict: bool = False) -> Demonstrations:
     """Every finished episode of a demonstrations folder, in order, checked to the last bit.
 
@@ -55,11 +107,16 @@ def load(path: str | Path, strict: bool = False) -> Demonstrations:
         if strict:
             raise ValueError(problem)
         warnings.warn(problem, stacklevel=2)
+    return assemble(folder, meta, trajectories)
+
+
+def assemble(folder: Path, meta: dict[str, Any], trajectories: Sequence[Trajectory]) -> Demonstrations:
+    """The demonstrations of a folder's meta.json and episodes; ValueError where its pairs do not fit the episodes."""
     kept = {key: value for key, value in meta.items() if key not in STORAGE_KEYS}
     pairs = meta.get("pairs", {"stride": 1, "offsets": ()})
     try:
-        return Demonstrations(trajectories, kept, pairs["stride"], pairs["offsets"])
-    except (KeyError, TypeError, ValueError) as error:
+        return Demonstrations(tuple(trajectories), kept, pairs["stride"], pairs["offsets"])
+    except ValueError as error:
         raise ValueError(f"{folder / META} has damaged pairs {pairs} ({error}): restore it from a copy") from None
 
 
@@ -88,15 +145,14 @@ def read_meta(folder: Path) -> dict[str, Any]:
         found = f"has no {META}" if folder.is_dir() else "is not a folder"
         raise ValueError(f"{folder} {found}: give a demonstrations folder, as `record` or `save` writes it")
     meta = read_json(folder / META)
-    sections = [meta.get(key, {}) for key in ("env_kwargs", "versions", "summary", "pairs")]
-    well_formed = isinstance(meta.get("env_id"), str) and all(isinstance(section, dict) for section in sections)
-    if meta.get("format") != FORMAT or not well_formed:
+    if meta.get("format") != FORMAT:
         raise ValueError(f"{folder / META} does not describe demonstrations: give a folder that `record` wrote")
     if meta.get("format_version") != FORMAT_VERSION:
         raise ValueError(
             f"{folder} has format version {meta.get('format_version')}, this program reads "
             f"{FORMAT_VERSION}: update gail-suite"
         )
+    checked(meta, MetaRecord, folder / META)
     return meta
 
 
@@ -105,19 +161,16 @@ def read_manifest(folder: Path) -> dict[int, dict[str, Any]]:
     manifest = folder / MANIFEST
     if not manifest.exists():
         return {}
-    complete = manifest.read_bytes().decode(errors="replace").split("\n")[:-1]  # what follows the last newline is torn
+    complete = read_bytes(manifest).split(b"\n")[:-1]  # what follows the last newline is torn
     lines: dict[int, dict[str, Any]] = {}
     for number, text in enumerate(complete, start=1):
-        try:
-            line = json.loads(text)
-            episode = line["episode"]
-            if line["file"] != shard_name(episode) or episode in lines:
-                raise ValueError("a wrong file name, or an episode listed twice")
-        except (ValueError, TypeError, KeyError) as error:
+        line = parse_json(text, f"{manifest} line {number}", ManifestLine)
+        episode = line["episode"]
+        if line["file"] != shard_name(episode) or episode in lines:
             raise ValueError(
-                f"{manifest} line {number} is damaged ({error}): restore it from a copy, or delete the "
-                "manifest to have it rebuilt from the episodes"
-            ) from None
+                f"{manifest} line {number} is damaged (a wrong file name, or an episode listed twice): restore it from a "
+                "copy, or delete the manifest to have it rebuilt from the episodes"
+            )
         lines[episode] = line
     return lines
 
@@ -165,7 +218,7 @@ class Writer:
         data = encode(trajectory)
         write_atomic(self.folder / shard_name(episode), data)
         self.done[episode] = manifest_entry(episode, data, trajectory)
-        with (self.folder / MANIFEST).open("a") as manifest:
+        with naming(self.folder / MANIFEST), (self.folder / MANIFEST).open("a") as manifest:
             manifest.write(_line(self.done[episode]))
             manifest.flush()
             os.fsync(manifest.fileno())
@@ -194,10 +247,10 @@ def open_for_writing(folder: Path, meta: dict[str, Any]) -> Iterator[Writer]:
         ValueError: the folder holds other demonstrations, a damaged episode, or is being written by another process.
     """
     meta = json.loads(json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **meta}))
+    checked(meta, MetaRecord, "the provenance of the demonstrations")
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # freed by the system however the process ends
+    with locked(folder):
+        refuse_links(folder)
         for leftover in folder.glob(".*.tmp"):
             leftover.unlink()
         if (folder / META).exists():
@@ -205,10 +258,6 @@ def open_for_writing(folder: Path, meta: dict[str, Any]) -> Iterator[Writer]:
         else:
             write_json(folder / META, meta)
         yield Writer(folder, meta)
-    except BlockingIOError:
-        raise ValueError(f"{folder} is being written by another process: wait, or choose another folder") from None
-    finally:
-        os.close(handle)
 
 
 def _same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:

@@ -138,11 +138,17 @@ class Demonstrations(Sequence[Trajectory]):
             raise ValueError("demonstrations hold no trajectory: record at least one episode")
         if "env_id" not in self.meta:
             raise ValueError("demonstrations need meta['env_id'], the environment they were recorded in")
-        if len(self.offsets) != len(self) or self.stride < 1:
+        if len(self.offsets) != len(self) or self.stride < 1 or self.stride != int(self.stride):
             raise ValueError(
                 f"stride {self.stride} with {len(self.offsets)} offsets for {len(self)} trajectories: "
                 "the stride is at least 1 and each trajectory has one offset"
             )
+        for offset, t in zip(self.offsets, self.trajectories, strict=True):
+            if not 0 <= offset < min(self.stride, len(t)) or offset != int(offset):
+                raise ValueError(
+                    f"offset {offset} with stride {self.stride} in a trajectory of {len(t)} steps: an offset is a whole number "
+                    "from 0 to below both"
+                )
         widths = {t.widths for t in self.trajectories}
         if len(widths) > 1:
             raise ValueError(

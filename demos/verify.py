@@ -14,6 +14,7 @@ from gail_suite.demos.shard import read_shard, shard_name
 from gail_suite.demos.store import (
     MANIFEST,
     META,
+    assemble,
     count_problem,
     read_manifest,
     read_meta,
@@ -67,6 +68,7 @@ def verify(path: str | Path) -> Report:
         report.problems.append(str(error))
         return report
     _check_files(folder, meta, report)
+    _check_pairs(folder, meta, report)
     _check_duplicates(report)
     _check_environment(meta, report)
     _note_constant_columns(report)
@@ -101,6 +103,14 @@ def _check_files(folder: Path, meta: dict[str, Any], report: Report) -> None:
         report.problems.append(f"{folder} holds no finished episode: run the recording again")
     elif problem := count_problem(meta, len(stored)):
         report.problems.append(f"{folder} {problem}")
+
+
+def _check_pairs(folder: Path, meta: dict[str, Any], report: Report) -> None:
+    if report.ok:
+        try:
+            assemble(folder, meta, list(report.trajectories.values()))
+        except ValueError as error:
+            report.problems.append(str(error))
 
 
 def _check_duplicates(report: Report) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import os
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,9 +20,12 @@ from torch import Tensor
 from gail_suite.generative.backend import seed_generator
 from gail_suite.generative.checks import as_labels, check_finite, check_range
 from gail_suite.generative.interface import ArrayLike
+from gail_suite.generative.tensors import check_memory, read_regular
 
 FEW_LEVELS = 16
 """No photograph on the scale 0..255 is as dark as this; images with so few levels are."""
+LARGE, TIGHTEST = 1_000_000_000, 200
+"""An .npz that unpacks to more bytes than LARGE is refused where it packs tighter than TIGHTEST : 1."""
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -219,11 +224,9 @@ def _mnist(folder: Path) -> Splits:
 
 def read_idx(path: Path) -> np.ndarray:
     """The uint8 array of an IDX file, gzip-compressed or not."""
-    raw = path.read_bytes()
-    try:
-        raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+    raw = read_regular(path)
+    if raw[:2] == b"\x1f\x8b":
+        raw = _unpacked(raw, path)
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
         raise ValueError(f"{path} is not an IDX file of bytes")
     header, body = raw[4 : 4 + 4 * raw[3]], raw[4 + 4 * raw[3] :]
@@ -233,16 +236,43 @@ def read_idx(path: Path) -> np.ndarray:
     return np.frombuffer(body, np.uint8).reshape(shape).copy()
 
 
+def _unpacked(packed: bytes, path: Path) -> bytes:
+    """What gzip packed, as much as the IDX header in it declares and one byte more."""
+    try:
+        with gzip.open(io.BytesIO(packed)) as file:
+            head = file.read(4)
+            sizes = file.read(4 * head[3]) if len(head) == 4 else b""
+            declared = math.prod(np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4").tolist())
+            check_memory(declared, f"{path} unpacked")
+            return head + sizes + file.read(declared + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
 def _numpy_file(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    if path.suffix == ".npz" and not zipfile.is_zipfile(path):
+    packed = path.suffix == ".npz"
+    if packed and not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is no .npz file, or a damaged one: write it with numpy.savez")
     try:
-        with path.open("rb") as file:
-            loaded: Any = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return loaded, None
+        if packed:
+            _check_packing(path)
+        # mapped, a file that declares more than it holds is refused before memory is taken for it
+        loaded: Any = np.load(path, allow_pickle=False, mmap_mode=None if packed else "r")
+        if isinstance(loaded, np.ndarray):
+            check_memory(loaded.nbytes, str(path))
+            return np.array(loaded), None
+        with loaded:
             arrays = {name: loaded[name] for name in loaded.files}
-    except (EOFError, zipfile.BadZipFile) as error:
+    except (
+        EOFError,
+        MemoryError,
+        zipfile.BadZipFile,
+        SyntaxError,
+        tokenize.TokenError,
+        TypeError,
+        OSError,
+        zlib.error,
+    ) as error:
         raise ValueError(f"{path} is damaged: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path} cannot be read without pickle: {error}") from None
@@ -252,3 +282,14 @@ def _numpy_file(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             f"{path} holds {', '.join(arrays) or 'nothing'}: name the images x, data or images, and the labels y"
         )
     return x, next((arrays[name] for name in ("y", "labels", "target") if name in arrays), None)
+
+
+def _check_packing(path: Path) -> None:
+    """ValueError where the parts of an .npz need more memory than is free, or are packed as only a bomb is."""
+    with zipfile.ZipFile(path) as archive:
+        size, packed = (
+            sum(getattr(part, name) for part in archive.infolist()) for name in ("file_size", "compress_size")
+        )
+    check_memory(size, f"{path} unpacked")
+    if size > LARGE and size > TIGHTEST * packed:
+        raise ValueError(f"{packed:,} bytes unpack to {size:,}, which no data set does")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from gail_suite.generative.calibration import Scale
+from gail_suite.generative.tensors import parsed, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from gail_suite.generative.interface import GenerativeModel
@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 FORMAT = "generative-1"
 MODELS: dict[str, type[GenerativeModel]] = {}
 """Every model class by its name, which is what a file calls it; a class enters when it is defined."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+
+
+class Spec(msgspec.Struct):
+    """What a fit inferred from its data."""
+
+    event_shape: list[Annotated[int, msgspec.Meta(ge=1, le=10**9)]]
+    value: Literal["real", "binary", "categorical", "grey"]
+    levels: Count
+    n_classes: Count
+    class_weights: list[Annotated[float, msgspec.Meta(ge=0, le=1)]] = []
+    quantise: bool = False
 
 
 def save_model(model: GenerativeModel, target: Path) -> Path:
@@ -41,12 +54,16 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
     header, tensors = read_tensors(Path(path))
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} is a safetensors file, but not a saved generative model ({FORMAT})")
+    if lacking := sorted({"class", "config", "spec", "calibration"} - set(header)):
+        raise ValueError(f"{path} is a damaged model: its header lacks {', '.join(lacking)}")
+    config = parsed(header["config"], dict[str, Any], f"{path}: config")
     try:
-        model = _class_of(header["class"])(**json.loads(header["config"]))
-        model.spec = json.loads(header["spec"])
-        model.calibration = Scale(*json.loads(header["calibration"]))
-        without_labels = json.loads(header.get("calibration_without_labels", "null"))  # absent before 2026-11-27
-        model.calibration_without_labels = None if without_labels is None else Scale(*without_labels)
+        model = _class_of(header["class"])(**config)
+        model.spec = parsed(header["spec"], Spec, f"{path}: spec")
+        model.calibration = _scale(header["calibration"], path)
+        without_labels = header.get("calibration_without_labels", "null")  # absent before 2026-11-27
+        model.calibration_without_labels = None if without_labels == "null" else _scale(without_labels, path)
+        _check_sizes(config, tensors)
         with torch.random.fork_rng(devices=[]):  # a network is built with random weights first
             model._set_tensors(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
@@ -54,6 +71,23 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
             f"{path} is a damaged model: its header and its tensors do not belong together ({str(error).splitlines()[0]})"
         ) from error
     return model.to(device)
+
+
+def _scale(text: str, path: str | Path) -> Scale:
+    median, upper = parsed(text, tuple[float, float], f"{path}: calibration")
+    if not (math.isfinite(median) and median < upper < math.inf):
+        raise ValueError(
+            f"{path} is a damaged model: its calibration says {median} and {upper}, which must be finite and rise"
+        )
+    return Scale(median, upper)
+
+
+def _check_sizes(config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """ValueError for a width or a depth beyond what the file's own tensors can hold, before a network is built."""
+    most = 100_000 + sum(tensor.numel() for tensor in tensors.values())
+    for name, value in config.items():
+        if isinstance(value, int) and value > most and name not in ("steps", "max_iter", "random_state"):
+            raise ValueError(f"setting {name} is {value:,}, more than the tensors of the file allow")
 
 
 def _class_of(name: str) -> type[GenerativeModel]:
@@ -71,38 +105,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray | Tensor):
         return value.tolist()
     raise TypeError(f"a setting of type {type(value).__name__} cannot be kept in a file")
-
-
-def write_tensors(target: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> Path:
-    """Write to a temporary file beside ``target``, fsync, rename; a crash leaves the old file or the new one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    on_cpu = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:  # save_file and mkstemp would make it private whatever the umask
-            file.write(save(on_cpu, header))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
-
-
-def read_tensors(source: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """The header and the tensors of ``source``; ValueError when it is missing, a pickle, or damaged."""
-    if not source.is_file():
-        raise ValueError(f"{source} is not a file: give the .safetensors file that save wrote")
-    try:
-        with safe_open(source, framework="pt") as archive:
-            return archive.metadata() or {}, {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        with source.open("rb") as file:
-            head = file.read(9)
-        # ours begins with the length of its header, which may be 128 too, and a brace
-        if (head[:1] == b"\x80" and head[8:] != b"{") or head[:4] == b"PK\x03\x04":
-            raise ValueError(
-                f"{source} is a pickle or torch.save archive, which can run code when opened: "
-                "load reads safetensors only"
-            ) from None
-        raise ValueError(f"{source} is not a readable safetensors file: {error}") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -21,6 +22,7 @@ from gail_suite.generative.backend import full_precision, resolve_device, seed_g
 from gail_suite.generative.calibration import Scale, scale_of, typicality
 from gail_suite.generative.checks import as_labels, check_finite, check_range
 from gail_suite.generative.files import MODELS, save_model
+from gail_suite.generative.tensors import locked
 from gail_suite.generative.training import Meter, TrainingDiverged
 from gail_suite.generative.values import infer_values
 
@@ -166,21 +168,10 @@ class GenerativeModel:
                 if held is None:
                     data, labels, held = self._hold_out(data, labels)
                 run = self._identity(data, labels, held, seed) if checkpoint else {}
-                self._train(
-                    data,
-                    labels,
-                    held,
-                    FitOptions(
-                        steps,
-                        seed,
-                        self.device,
-                        progress,
-                        on_step,
-                        Path(checkpoint) if checkpoint else None,
-                        resume,
-                        run,
-                    ),
-                )
+                folder = Path(checkpoint) if checkpoint else None
+                options = FitOptions(steps, seed, self.device, progress, on_step, folder, resume, run)
+                with locked(folder) if folder else nullcontext():
+                    self._train(data, labels, held, options)
         except BaseException:
             if self.calibration is None:  # nothing that can be used came of it
                 vars(self).clear()

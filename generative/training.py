@@ -13,15 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
 
+import msgspec
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from gail_suite.generative.backend import fast_matmul, global_generators, has_fast_bf16, rounding_allowed
 from gail_suite.generative.checks import check_sizes
-from gail_suite.generative.files import read_tensors, write_tensors
+from gail_suite.generative.tensors import parsed, read_tensors, write_tensors
 
 
 class TrainingDiverged(ValueError):
@@ -247,6 +248,14 @@ def snapshot(net: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
 
 
+class Counters(msgspec.Struct):
+    """How far a fit is; infinity is no loss yet."""
+
+    step: Annotated[int, msgspec.Meta(ge=0)]
+    best_loss: float
+    since_best: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class TrainingState:
     """Everything that a resumed run needs: networks, optimisers, the best weights so far, and counters (JSON
     values)."""
@@ -268,6 +277,8 @@ class TrainingState:
                 tensors |= {f"opt/{key}/{index}/{slot}": torch.as_tensor(value) for slot, value in slots.items()}
         target = folder / f"step_{self.counters['step']:09d}.safetensors"
         write_tensors(target, tensors, {"counters": json.dumps(self.counters), "run": json.dumps(self.run)})
+        for leftover in folder.glob("step_*.tmp"):  # of a killed fit; `fit` holds the folder's lock
+            leftover.unlink()
         for old in sorted(folder.glob("step_*.safetensors"))[:-2]:
             old.unlink()
 
@@ -280,9 +291,9 @@ class TrainingState:
             except ValueError as error:
                 problems.append(str(error))
                 continue
-            self._compare(json.loads(header.get("run", "{}")), source)
-            self._set(tensors)
-            self.counters = json.loads(header["counters"])
+            self._compare(parsed(header.get("run", "{}"), dict[str, Any], f"{source}: run"), source)
+            self._set(tensors, source)
+            self.counters = parsed(header.get("counters", ""), Counters, f"{source}: counters")
             return
         raise ValueError(
             f"no readable checkpoint in {folder} ({'; '.join(problems) or 'no step_*.safetensors file'}): "
@@ -300,7 +311,16 @@ class TrainingState:
                 "empty folder without resume"
             )
 
-    def _set(self, tensors: dict[str, Tensor]) -> None:
+    def _set(self, tensors: dict[str, Tensor], source: Path) -> None:
+        """ValueError where the tensors are not those of these networks and optimisers."""
+        try:
+            self._set_all(tensors)
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise ValueError(
+                f"{source} does not fit this model ({str(error).splitlines()[0]}): start without resume"
+            ) from None
+
+    def _set_all(self, tensors: dict[str, Tensor]) -> None:
         self.best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best/")}
         for key, net in self.nets.items():
             prefix = f"net/{key}/"

@@ -20,6 +20,23 @@ from gail_suite.runs.runlog import read_run
 OLD = Path(__file__).parent / "fixtures/a17ba61"
 EXPECTED = json.loads((OLD / "expected.json").read_text())
 RUNS = sorted(EXPECTED["runs"])
+pytestmark = pytest.mark.filterwarnings("ignore:.*carries no SHA-256")
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda: gs.load_policy(OLD / "run-bc"),
+        lambda: gs.load_reward(OLD / "run-airl/reward"),
+        lambda: load_prior(OLD / "prior-typicality"),
+        lambda: demos.load(OLD / "demos"),
+        lambda: gs.resume(OLD / "run-gail-priors"),
+    ],
+)
+def test_old_files_without_digests_are_told_once_a_load(load) -> None:
+    with pytest.warns(UserWarning, match="carries no SHA-256") as told:
+        load()
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("name", RUNS)

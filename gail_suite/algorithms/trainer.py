@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from gail_suite import envs
+from gail_suite.demos.sealed import one_warning
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.learning.learned_reward import LearnedReward, save_reward
 from gail_suite.learning.pairs import Shown
@@ -120,6 +121,7 @@ class Trainer(ABC, Generic[C]):
         """The trainer as it was begun, from config.json and a checkpoint."""
 
     @classmethod
+    @one_warning()
     def resume(cls, run_dir: str | Path, device: str = "cpu") -> Trainer[Any]:
         """The run in `run_dir` at its newest checkpoint, by the trainer that it was begun with; needs nothing else.
 
@@ -133,7 +135,8 @@ class Trainer(ABC, Generic[C]):
             raise ValueError(f"{run_dir} is a run of {kind.algo}, not of {cls.algo}: resume it with gs.resume")
         saved = load_parts(run_dir / "checkpoints")
         trainer = kind._of_record(record, saved, run_dir, device)
-        trainer.total_steps = record["total_steps"] if record["total_steps"] < NO_END else kind.default_steps
+        noted = record.get("total_steps", NO_END)
+        trainer.total_steps = noted if noted < NO_END else kind.default_steps
         trainer.fresh = False
         trainer.loop.load(saved)
         return trainer
@@ -259,7 +262,7 @@ class Imitator(Trainer[C]):
 
     @classmethod
     def _of_record(cls, record: Mapping[str, Any], saved: Saved, run_dir: Path, device: str) -> Self:
-        shown = Shown.saved(saved.parts, record["demos"])
+        shown = Shown.saved(saved.parts, record.get("demos", {}))
         return cls(record["env_id"], shown, cls._recorded(record, run_dir), record["seed"], run_dir, device)
 
     @classmethod

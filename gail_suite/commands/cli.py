@@ -6,6 +6,7 @@ A new verb is a function with annotated parameters in `gail_suite/commands/` and
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
 import warnings
@@ -46,6 +47,8 @@ VERBS = {
     "gen score": ("gen:score", "Measure a model on held-out data."),
     "gen info": ("gen:info", "Show what a model file holds."),
 }
+DEBUG = "--debug"
+"""Shows the traceback of an error, for a report of it."""
 GROUPS = {
     "train": "Learn a policy from demonstrations.",
     "expert": "Bundled experts, and training of new ones.",
@@ -78,7 +81,11 @@ def make_app() -> App:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 0 if it worked, 1 for an error, 2 for wrong usage, 128 + n after signal n."""
     warnings.showwarning = _warn
-    argv = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
+    argv = sys.argv[1:] if argv is None else list(argv)
+    debug = DEBUG in argv
+    argv = [word for word in argv if word != DEBUG]
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # where the module of a task of one's own stands; last, so that it hides nothing
     try:
@@ -90,8 +97,8 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, OSError, FloatingPointError, ImportError) as error:
-        if os.environ.get("GAIL_SUITE_TRACEBACK"):
+    except Exception as error:  # whatever it is, people get one line
+        if debug:
             raise
         return _fail(_one_line(error), 1)
     return 0
@@ -103,11 +110,19 @@ def _fail(message: str, code: int) -> int:
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error}): make the data, the model or the replay buffer smaller"
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         remedy = "; free some space and try again" if error.errno in (27, 28, 122) else ""
         return f"{error.strerror}{where}{remedy}"
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split())
+    if text and isinstance(error, ValueError | OSError | FloatingPointError | ImportError):
+        return text
+    return (
+        f"{type(error).__name__}: {text[:200]}: this is a fault of gail-suite; please report it with what the same command "
+        f"prints with {DEBUG} added"
+    )
 
 
 def _usage_error(error: CycloptsError, argv: list[str]) -> str:

@@ -114,11 +114,9 @@ def check_resume(run_dir: Path, algo: str, given: Sequence[str]) -> None:
     file = run_dir / "config.json"
     if not file.is_file():
         raise ValueError(f"{run_dir} is not a run directory (it has no config.json)")
-    from gail_suite.showing.report import read_json
+    from gail_suite.runs.records import config_of
 
-    found = read_json(file).get("algo")
-    if found is None:
-        raise ValueError(f"{file} is damaged: restore it from a copy, or start a new run")
+    found = config_of(run_dir)["algo"]
     if found != algo:
         verb = "expert train" if found == "expert" else f"train {found}"
         raise ValueError(f"{run_dir} is a run of {found}, not of {algo}: use gail-suite {verb} --resume")

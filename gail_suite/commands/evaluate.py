@@ -36,17 +36,17 @@ def evaluate(
     num_envs
         Environments stepped together (the result does not depend on it).
     """
-    from gail_suite.runs.checkpoint import write_json
+    from gail_suite.demos.sealed import write_results
+    from gail_suite.runs.records import config_of
     from gail_suite.showing.evaluation import EVAL_SEED
     from gail_suite.showing.evaluation import evaluate as measure
-    from gail_suite.showing.report import read_json
 
     actor, env_id = find_policy(policy, task, trust, vecnormalize)
     found = measure(actor, env_id, n_episodes=n, seed=seed, n_envs=num_envs, deterministic=not stochastic)
     values = found.as_dict()
     run = Path(policy)
-    if not stochastic and seed == EVAL_SEED and read_json(run / "config.json").get("env_id") == env_id:
-        write_json(run / "eval.json", values)
+    if not stochastic and seed == EVAL_SEED and config_of(run).get("env_id") == env_id:
+        write_results(run / "eval.json", values)
     low, high = found.interval()
     score = "no reference returns" if found.score is None else f"score {found.score:.3f}"
     text = (

@@ -17,11 +17,12 @@ def report(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> No
     out
         The page; by default report.html in the run directory.
     """
-    from gail_suite.showing.report import read_json, write_report
+    from gail_suite.runs.records import config_of
+    from gail_suite.showing.report import write_report
 
     if not runs:
         raise ValueError("report of which run? give a run directory, such as gail-suite report runs/demo/gail")
     path = write_report(runs, out)
     unseen = [run for run in runs if not (run / "video.mp4").is_file()]
-    following = [filming(run, read_json(run / "config.json").get("env_id")) for run in unseen[:1]]
+    following = [filming(run, config_of(run).get("env_id")) for run in unseen[:1]]
     output.result({"path": str(path)}, f"{path}: open it in a browser", following)

@@ -149,12 +149,12 @@ class Recipe:
 
 def _adversarial(recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output) -> None:
     if resume is not None:
-        from gail_suite.showing.report import read_json
+        from gail_suite.runs.records import config_of
 
         given = [*_settled(training), *["num-envs"] * (num_envs is not None), *["generator"] * bool(recipe.settings)]
         check_resume(resume, recipe.algo, given)
         training.task.name("")  # its imports
-        _check_ending(training, read_json(resume / "config.json").get("env_id"))
+        _check_ending(training, config_of(resume).get("env_id"))
         trainer, run_dir = recipe.resume(resume), resume
     else:
         pairs = () if num_envs is None else (f"{recipe.n_envs_setting}={num_envs}",)

@@ -14,12 +14,14 @@ from typing import Any
 from gail_suite import demos
 from gail_suite.algorithms.bc import BC
 from gail_suite.algorithms.gail import GAIL
+from gail_suite.demos.sealed import write_results
 from gail_suite.learning.policy import load_policy
-from gail_suite.runs.checkpoint import checkpoints, write_json
+from gail_suite.runs.checkpoint import checkpoints
+from gail_suite.runs.records import config_of, read_results
 from gail_suite.runs.runlog import StopRequested, read_metrics, stop_on_signals, stop_requested
 from gail_suite.showing.evaluation import EVAL_SEED, Evaluation, evaluate
 from gail_suite.showing.replay import render_episode
-from gail_suite.showing.report import learning_curve, read_json, write_report
+from gail_suite.showing.report import learning_curve, write_report
 from gail_suite.showing.video import render
 
 STEPS = 60_000
@@ -74,7 +76,7 @@ def run_demo(
         "wall_s": round(time.monotonic() - start, 1),
         "files": {name: str(path) for name, path in files.items()},
     }
-    write_json(out / "summary.json", summary)
+    write_results(out / "summary.json", summary)
     return summary
 
 
@@ -119,20 +121,20 @@ def _gail(run_dir: Path, env_id: str, shown: demos.Demonstrations, steps: int, s
 
 def _check_begun(run_dir: Path, **asked: int) -> None:
     """ValueError if a run there was begun with other facts than are asked for now."""
-    begun = read_json(run_dir / "config.json")
+    begun = config_of(run_dir)
     for name, value in asked.items():
         if begun.get(name, value) != value:
             raise ValueError(f"{run_dir} was begun with {name} {begun[name]}, not {value}: choose another --out")
 
 
 def _measure(file: Path, policy: Any, env_id: str, n_episodes: int, stale_after: Path | None = None) -> dict[str, Any]:
-    found = read_json(file)
+    found = read_results(file)
     fresh = stale_after is None or (file.exists() and file.stat().st_mtime >= stale_after.stat().st_mtime)
     protocol = {"env_id": env_id, "n_episodes": n_episodes, "seed": EVAL_SEED, "deterministic": True}
     if fresh and all(found.get(name) == value for name, value in protocol.items()):
         return found
     result: Evaluation = evaluate(policy, env_id, n_episodes=n_episodes, seed=EVAL_SEED)
-    write_json(file, result.as_dict())
+    write_results(file, result.as_dict())
     return result.as_dict()
 
 

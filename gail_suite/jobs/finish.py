@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gail_suite import demos, envs
-from gail_suite.runs.checkpoint import write_json
+from gail_suite.demos.sealed import write_results
 from gail_suite.showing.evaluation import evaluate
 from gail_suite.showing.report import write_report
 
@@ -21,7 +21,7 @@ def finish_run(run_dir: Path, policy: Any, env_id: str, n_episodes: int, video: 
         }, f"{text}: {env_id} is not registered here, so nothing was evaluated"
     if n_episodes:
         found = evaluate(policy, env_id, n_episodes=n_episodes)
-        write_json(run_dir / "eval.json", found.as_dict())
+        write_results(run_dir / "eval.json", found.as_dict())
         values |= found.as_dict()
         score = "" if found.score is None else f"score {found.score:.3f}, "
         text += f": {score}return {found.return_mean:.0f} +- {found.return_sd:.0f} over {n_episodes} episodes"

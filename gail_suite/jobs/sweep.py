@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from gail_suite.runs.checkpoint import checkpoints, write_json
+from gail_suite.demos.sealed import write_json
+from gail_suite.runs.checkpoint import checkpoints
+from gail_suite.runs.records import BeginningRecord, evaluation_of, read_if_there
 from gail_suite.runs.runlog import forget_results, stop_requested
-from gail_suite.showing.report import read_json
 from gail_suite.showing.stats import bootstrap_interval, iqm
 
 BEGUN = "sweep.json"
@@ -85,7 +86,7 @@ def plan(
             name = f"{variant},seed={seed}".lstrip(",").replace("/", "_").replace(" ", "")
             jobs.append(Job(algo, " ".join(settings), seed, out.absolute() / name, (*options, *chosen), eval_episodes))
     for job in jobs:
-        begun = read_json(job.folder / BEGUN).get("words", job.beginning())
+        begun = read_if_there(job.folder / BEGUN, BeginningRecord).get("words", job.beginning())
         if begun != job.beginning():
             raise ValueError(f"{job.folder} was begun as {shlex.join(['gail-suite', *begun])}: choose another --out")
     return list(dict.fromkeys(jobs))
@@ -156,7 +157,7 @@ def summary(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     """One entry a combination of settings: seeds, scores of the finished runs, their IQM and its bootstrap interval."""
     found = []
     for variant, group in itertools.groupby(jobs, key=lambda job: job.variant):
-        measured = [(job.seed, read_json(job.folder / "eval.json").get("score")) for job in group if job.is_finished()]
+        measured = [(job.seed, evaluation_of(job.folder).get("score")) for job in group if job.is_finished()]
         scores = np.array([score for _, score in measured if score is not None])
         low, high = bootstrap_interval(scores, statistic=iqm) if len(scores) else (None, None)
         found.append(

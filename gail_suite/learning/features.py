@@ -33,6 +33,17 @@ class Features:
     std: np.ndarray
     """(F,) at least `STD_FLOOR`."""
 
+    def __post_init__(self) -> None:
+        columns, mean, std = self.columns, self.mean, self.std
+        fit = columns.ndim == 1 and columns.dtype.kind in "iu" and columns.shape == mean.shape == std.shape
+        if not fit or (columns < 0).any() or len(np.unique(columns)) < len(columns):
+            raise ValueError(
+                f"features have columns of shape {columns.shape} and type {columns.dtype}, means {mean.shape} and deviations "
+                f"{std.shape}: columns are different whole numbers from 0, each with a mean and a deviation"
+            )
+        if not (np.isfinite(mean).all() and (std > 0).all() and np.isfinite(std).all()):
+            raise ValueError("features have a mean that is not finite, or a deviation that is not above 0")
+
     def __call__(self, obs: np.ndarray) -> np.ndarray:
         """Features (B, F) float32 of observations (B, O), in C order: matrix products round differently in another."""
         return np.ascontiguousarray((obs[:, self.columns] - self.mean) / self.std, np.float32)

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
-from gail_suite.demos.files import write_atomic
+from gail_suite.demos.files import refuse_links, write_atomic
+from gail_suite.demos.sealed import one_warning, read_json, read_tensors, tensor_bytes, write_json
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitLearner, Net, make_discriminator
 from gail_suite.learning.features import Features
 from gail_suite.learning.networks import Discriminator
 from gail_suite.learning.rewards import reward_fn
 from gail_suite.learning.sac import load_module_arrays, module_arrays
+
+
+class RewardRecord(msgspec.Struct):
+    """reward.json; anything else in it is provenance."""
+
+    kind: Literal["learned_reward"]
+    env_id: str
+    form: str
+    clip: Annotated[float, msgspec.Meta(gt=0)]
+    hidden: list[Annotated[int, msgspec.Meta(ge=1, le=65536)]]
+    activation: Literal["relu", "tanh"]
+    state_only: bool
+    bottleneck: Annotated[float, msgspec.Meta(ge=0)] = 0
+    latent: Annotated[int, msgspec.Meta(ge=1, le=65536)] = 1
+    absorbing: bool = False
+    termination: float = 0
 
 
 class LearnedReward:
@@ -71,13 +86,15 @@ def save_reward(reward: LearnedReward, folder: str | Path) -> Path:
     """Write `reward.safetensors` and `reward.json` into a folder, each whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder)
     arrays = {**module_arrays(reward.net, "net"), "act_low": reward.act_low, "act_high": reward.act_high}
     arrays |= {f"features.{name}": np.ascontiguousarray(value) for name, value in reward.features.state().items()}
-    write_atomic(folder / "reward.safetensors", save(arrays))
-    write_atomic(folder / "reward.json", (json.dumps(reward.meta, indent=1, sort_keys=True) + "\n").encode())
+    write_atomic(folder / "reward.safetensors", tensor_bytes(arrays))
+    write_json(folder / "reward.json", reward.meta)
     return folder
 
 
+@one_warning()
 def load_reward(folder: str | Path) -> LearnedReward:
     """The reward in a folder written by `save_reward`.
 
@@ -86,12 +103,12 @@ def load_reward(folder: str | Path) -> LearnedReward:
     """
     folder = Path(folder)
     try:
-        meta = json.loads((folder / "reward.json").read_text())
-        if meta["kind"] != "learned_reward":
-            raise ValueError(f"it says kind {meta['kind']!r}")
-        arrays = load_file(folder / "reward.safetensors")
+        meta = read_json(folder / "reward.json", RewardRecord)
+        arrays = read_tensors(folder / "reward.safetensors")
         features = Features(*(arrays[f"features.{name}"] for name in ("columns", "mean", "std")))
         act_low, act_high = arrays["act_low"], arrays["act_high"]
+        if act_low.ndim != 1 or act_low.shape != act_high.shape or not (act_low <= act_high).all():
+            raise ValueError("act_low and act_high are no bounds: no low may be above its high")
         n_inputs = len(features.columns) + (0 if meta["state_only"] else len(act_low)) + meta.get("absorbing", False)
         net: Net
         if meta.get("bottleneck", 0):
@@ -100,6 +117,6 @@ def load_reward(folder: str | Path) -> LearnedReward:
             net = Discriminator(n_inputs, meta["hidden"], meta["activation"])
         load_module_arrays(net, arrays, "net")
         return LearnedReward(net, features, act_low, act_high, meta)
-    except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError) as error:
+    except (KeyError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{folder} holds no readable learned reward ({reason}): save one with save_reward") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +112,14 @@ def policy_from_checkpoint(run_dir: Path) -> LearnedPolicy:
         ValueError: an on-policy run of an earlier version, whose checkpoints hold none.
     """
     from gail_suite.runs.checkpoint import load_parts
+    from gail_suite.runs.runlog import read_run
 
     step, parts, state = load_parts(run_dir / "checkpoints")
     if "policy" not in parts:
         raise ValueError(
             f"the checkpoints of {run_dir} hold no policy: train the run to its end with --resume {run_dir}"
         )
-    config = json.loads((run_dir / "config.json").read_text())
+    config = read_run(run_dir)
     off_policy = {"kind": "mlp_policy", "env_id": config["env_id"], "activation": "relu", "squash": True}
     meta = state.get("policy", off_policy) | {"env_steps": step}  # earlier versions did not save it
     return LearnedPolicy({name: np.array(value) for name, value in parts["policy"].items()}, meta)

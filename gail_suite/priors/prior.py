@@ -13,7 +13,6 @@ import difflib
 import hashlib
 import importlib
 import inspect
-import json
 import secrets
 import shutil
 import typing
@@ -22,7 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gail_suite.runs.checkpoint import write_json
+import msgspec
+
+from gail_suite.demos.files import write_atomic
+from gail_suite.demos.sealed import checked, one_warning, read_json, read_tensors, tensor_bytes, write_json
 from gail_suite.runs.config import converted
 
 if TYPE_CHECKING:
@@ -45,6 +47,17 @@ ARRAYS_ALONE = {("typicality", "constant"), ("behaviour", "pixelcnn"), ("start",
 """Priors that hold no generative model."""
 CONTROLS = ("untrained", "shuffled")
 """What a prior has to beat: the same model without training, and fitted to demonstrations whose columns were shuffled."""
+
+
+class PriorRecord(msgspec.Struct):
+    """prior.json."""
+
+    use: str
+    model: str
+    env_id: str
+    control: str | None
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -97,10 +110,6 @@ class Prior:
         Raises:
             ValueError: something is there already.
         """
-        from safetensors.numpy import save
-
-        from gail_suite.demos.files import write_atomic
-
         target = Path(path)
         if target.exists():
             raise ValueError(f"{target} is there already: choose another folder for the prior")
@@ -109,7 +118,7 @@ class Prior:
         folder.mkdir()
         try:
             arrays = {f"features.{k}": v for k, v in self.features.state().items()} | self.arrays
-            write_atomic(folder / "arrays.safetensors", save({k: _laid_out(v) for k, v in arrays.items()}))
+            write_atomic(folder / "arrays.safetensors", tensor_bytes(arrays))
             if self.model is not None:
                 self.model.save(folder / "model.safetensors")
             write_json(
@@ -174,6 +183,7 @@ def check(use: str, model: str, control: str | None) -> None:
         known("control", control, CONTROLS)
 
 
+@one_warning()
 def load_prior(path: str | Path) -> Prior:
     """The prior that `Prior.save` wrote; nothing is unpickled.
 
@@ -185,7 +195,8 @@ def load_prior(path: str | Path) -> Prior:
 
     folder = Path(path)
     about = read_about(folder)
-    arrays = _read_arrays(folder / "arrays.safetensors")
+    check(about["use"], about["model"], about["control"])
+    arrays = read_tensors(folder / "arrays.safetensors")
     try:
         features = Features(*(arrays.pop(f"features.{n}") for n in ("columns", "mean", "std")))
     except KeyError as error:
@@ -207,18 +218,14 @@ def load_prior(path: str | Path) -> Prior:
 def read_about(folder: str | Path) -> dict[str, Any]:
     """prior.json of a prior's folder; ValueError where there is none."""
     file = Path(folder) / "prior.json"
-    try:
-        about = json.loads(file.read_text())
-        version = about["format"]
-    except (OSError, ValueError, KeyError, TypeError):
+    if not file.exists():
+        raise ValueError(f"{folder} holds no prior: fit one with gail-suite prior fit --demos DIR --out {folder}")
+    about = read_json(file)
+    if about.get("format") != FORMAT:
         raise ValueError(
-            f"{folder} holds no prior: fit one with gail-suite prior fit --demos DIR --out {folder}"
-        ) from None
-    if version != FORMAT:
-        raise ValueError(f"{folder} has format {version}, this version reads format {FORMAT}: fit the prior again")
-    lacking = {"use", "model", "env_id", "control", "settings", "provenance"} - about.keys()
-    if lacking:
-        raise ValueError(f"{file} lacks {', '.join(sorted(lacking))}: fit the prior again")
+            f"{folder} has format {about.get('format')}, this version reads format {FORMAT}: fit the prior again"
+        )
+    checked(about, PriorRecord, file)
     return about
 
 
@@ -251,19 +258,3 @@ def known(what: str, name: str, options: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(options)}"
     raise ValueError(f"unknown {what} {name!r}: {hint}")
-
-
-def _laid_out(array: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    return np.ascontiguousarray(array)
-
-
-def _read_arrays(file: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{file} cannot be read ({error}): fit the prior again") from None

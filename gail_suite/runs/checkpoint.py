@@ -21,15 +21,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from gail_suite.demos.files import sync_folder, write_atomic
+from gail_suite.demos.files import open_regular, read_bytes, sync_folder
+from gail_suite.demos.sealed import JSON_LIMIT, parse_json
 
 FORMAT = 1
 KEEP = 2
 _NAME = re.compile(r"step_(\d{9,})(?:\.(\d+))?")
+
+
+class CheckpointRecord(msgspec.Struct):
+    """state.json of a checkpoint."""
+
+    format: int
+    step: int
+    state: dict[str, Any]
+    tensors: str
+    sha256: str
 
 
 class CheckpointError(ValueError):
@@ -127,22 +139,9 @@ def checkpoints(directory: str | Path) -> list[Path]:
     return sorted((p for p in Path(directory).iterdir() if _NAME.fullmatch(p.name)), key=_order)
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Replace a JSON file as a whole; ValueError for NaN or Inf, which JSON does not have."""
-    write_atomic(Path(path), (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
-
-
 def _read(folder: Path) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
     try:
-        recorded = (folder / "state.json").read_bytes()
-        content = json.loads(recorded)
-        if _canonical(content) != recorded:
-            raise CheckpointError(f"{folder.name}/state.json is damaged (not as it was written)")
-        digest = content.pop("sha256")
-        if content["format"] != FORMAT:
-            raise CheckpointError(f"{folder.name} has format {content['format']}, this version reads format {FORMAT}")
-        if _digest(content) != digest:
-            raise CheckpointError(f"{folder.name}/state.json is damaged (SHA-256 differs)")
+        content = _read_record(folder)
         if _sha256(folder / "tensors.safetensors") != content["tensors"]:
             raise CheckpointError(f"{folder.name}/tensors.safetensors is damaged (SHA-256 differs)")
         return content["step"], load_file(folder / "tensors.safetensors", backend="pread"), content["state"]
@@ -150,10 +149,24 @@ def _read(folder: Path) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
         raise
     except OSError as error:
         raise CheckpointError(f"{folder.name}: {_reason(error)}") from error
-    except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
-        raise CheckpointError(f"{folder.name}/state.json is damaged (not a checkpoint record)") from error
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     except SafetensorError as error:
         raise CheckpointError(f"{folder.name}/tensors.safetensors is damaged ({error})") from error
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """state.json, checked; its step, state and the digest of the tensors."""
+    recorded = read_bytes(folder / "state.json", JSON_LIMIT)
+    content = parse_json(recorded, folder / "state.json", CheckpointRecord)
+    if _canonical(content) != recorded:
+        raise CheckpointError(f"{folder.name}/state.json is damaged (not as it was written)")
+    digest = content.pop("sha256")
+    if content["format"] != FORMAT:
+        raise CheckpointError(f"{folder.name} has format {content['format']}, this version reads format {FORMAT}")
+    if _digest(content) != digest:
+        raise CheckpointError(f"{folder.name}/state.json is damaged (SHA-256 differs)")
+    return content
 
 
 def _order(folder: Path) -> tuple[int, int]:
@@ -206,7 +219,7 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

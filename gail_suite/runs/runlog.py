@@ -22,8 +22,12 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from gail_suite.demos.files import write_atomic
-from gail_suite.runs.checkpoint import checkpoints, write_json
+import msgspec
+
+from gail_suite.demos.files import naming, read_bytes, refuse_links, write_atomic
+from gail_suite.demos.sealed import write_json
+from gail_suite.runs.checkpoint import checkpoints
+from gail_suite.runs.records import config_of
 from gail_suite.runs.versions import versions
 
 PLAIN_INTERVAL_S = 5.0
@@ -90,6 +94,7 @@ class RunLog:
 
     def __enter__(self) -> Self:
         self.run_dir.mkdir(parents=True, exist_ok=True)
+        refuse_links(self.run_dir)
         self._lock = _acquire(self.run_dir / ".lock")
         last = read_metrics(self.run_dir)[-1:]
         self._restart_clock(last[0] if last else {}, 0)
@@ -114,7 +119,7 @@ class RunLog:
         record = {"step": step, **{k: _number(v) for k, v in scalars.items()}}
         clock = {"sps": round(self._log_speed(step, now), 2), "wall_s": round(self._wall_before + now - self._start, 3)}
         line = json.dumps({**dict(sorted(record.items())), **clock}, allow_nan=False)
-        with open(self.metrics, "a", encoding="utf-8") as file:
+        with naming(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
             file.write(line + "\n")
         self._tensorboard(step, scalars)
 
@@ -202,12 +207,12 @@ def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     records = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_bytes(path).splitlines():
         try:
-            record = json.loads(line)
-        except ValueError:
+            record = msgspec.json.decode(line, type=dict[str, int | float | bool | None])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
-        if isinstance(record, dict) and isinstance(record.get("step"), int):
+        if isinstance(record.get("step"), int):
             records.append(record)
     return records
 
@@ -240,21 +245,19 @@ def forget_results(run_dir: str | Path) -> None:
 
 def read_run(run_dir: str | Path) -> dict[str, Any]:
     """What config.json says of a run; ValueError where there is none, or no record of a run."""
-    file = Path(run_dir) / "config.json"
-    try:
-        record = json.loads(file.read_text())
-    except OSError:
-        raise ValueError(f"{run_dir} is not a run directory (it has no config.json)") from None
-    except ValueError:
-        record = None
-    if not isinstance(record, dict) or not {"algo", "env_id", "seed", "config"} <= record.keys():
-        raise ValueError(f"{file} is damaged: restore it from a copy, or start a new run")
+    record = config_of(run_dir)
+    if not record:
+        raise ValueError(f"{run_dir} is not a run directory (it has no config.json)")
+    if not {"seed", "config"} <= record.keys():
+        raise ValueError(
+            f"{run_dir}/config.json is damaged (no seed or no config): restore it from a copy, or start a new run"
+        )
     return record
 
 
 def _acquire(path: Path) -> int:
     """Lock the file until its descriptor is closed; the kernel lets go of it when the owner dies, however it dies."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from gail_suite.demos.files import write_atomic
+from gail_suite.demos.sealed import one_warning
+from gail_suite.runs.records import config_of, evaluation_of
 from gail_suite.runs.runlog import read_metrics
 from gail_suite.showing.page import png
-from gail_suite.showing.report import read_json, series
+from gail_suite.showing.report import series
 
 Summary = dict[str, Any]
 
 
+@one_warning()
 def compare(runs: Sequence[str | Path]) -> list[Summary]:
     """One summary a run: run, algo, env_id, seed, steps, wall_s, best and last evaluation, final score, settings.
 
@@ -73,14 +76,14 @@ def draw(runs: Sequence[str | Path], path: str | Path) -> Path:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    config = read_json(folder / "config.json")
+    config = config_of(folder)
     if not config:
         raise ValueError(f"{folder} is not a run directory (it has no readable config.json)")
     return config
 
 
 def _summary(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> Summary:
-    rows, final = read_metrics(folder), read_json(folder / "eval.json")
+    rows, final = read_metrics(folder), evaluation_of(folder)
     scores = series(rows, "score")[1]
     return {
         "run": str(folder),

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from gail_suite.demos.files import write_atomic
+from gail_suite.demos.sealed import one_warning
+from gail_suite.runs.records import config_of, evaluation_of, versions_of
 from gail_suite.runs.runlog import read_metrics
 from gail_suite.showing.page import (
     axes_of,
@@ -85,6 +87,7 @@ def learning_curve(run_dir: str | Path, path: str | Path | None = None) -> Path 
     return target
 
 
+@one_warning()
 def write_report(
     runs: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
@@ -113,16 +116,16 @@ def write_report(
     parts += [part for group, name in zip(groups, names, strict=True) for part in _film(group[0], name)]
     for run in told:
         parts.append(folded(f"Settings of {run.folder.name}", f"<pre>{escape(json.dumps(run.config, indent=2))}</pre>"))
-    versions = read_json(told[0].folder / "versions.json")
+    versions = versions_of(told[0].folder)
     parts += [folded("Versions", facts_table(versions))] if versions else []
     return write_page(target, told[0].title if len(told) == 1 else f"{len(told)} runs", parts)
 
 
 def _told(folder: Path, needed: bool = False) -> Told:
-    config = read_json(folder / "config.json")
+    config = config_of(folder)
     if needed and not config:
         raise ValueError(f"{folder} is not a run directory (it has no readable config.json)")
-    return Told(folder, config, read_metrics(folder), read_json(folder / "eval.json"))
+    return Told(folder, config, read_metrics(folder), evaluation_of(folder))
 
 
 def _names(groups: Sequence[Sequence[Told]]) -> list[str]:
@@ -296,12 +299,3 @@ def series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], l
     """Steps and values of one record, where it was made."""
     points = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
     return [p[0] for p in points], [p[1] for p in points]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file, empty where there is none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

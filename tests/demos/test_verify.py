@@ -1,11 +1,10 @@
-import json
-
 import numpy as np
 import pytest
 
 import demos
 import envs
 from demos import Demonstrations, Trajectory
+from demos.sealed import read_json, write_json
 
 
 @pytest.fixture
@@ -16,8 +15,7 @@ def recorded(tmp_path, toy_policy):
 
 
 def edit_meta(path, **changes):
-    meta = json.loads((path / "meta.json").read_text())
-    (path / "meta.json").write_text(json.dumps({**meta, **changes}))
+    write_json(path / "meta.json", {**read_json(path / "meta.json"), **changes})
 
 
 def test_sound_demonstrations(recorded):
@@ -39,7 +37,7 @@ def test_all_problems_in_one_pass(recorded):
     for expected in (
         "episode_00000.safetensors (episode 0",
         "truncated or changed",
-        "episode_00001.safetensors (episode 1) cannot be read",
+        "episode_00001.safetensors cannot be read",
         "held 3 episodes when it was finished and holds 2 now",
         "episode_00002.safetensors has (observation, action) widths (3, 2)",
         "meta.json says",

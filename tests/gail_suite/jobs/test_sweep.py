@@ -10,6 +10,7 @@ import pytest
 
 import demos
 import envs
+from demos.sealed import write_results
 from gail_suite.commands.cli import main
 from gail_suite.jobs import sweep
 from gail_suite.jobs.sweep import Job, plan, run_here, summary
@@ -103,7 +104,7 @@ def test_scores_are_gathered_by_setting(tmp_path: Path) -> None:
     jobs = plan("gail", tmp_path, (0, 1, 2), {"sac.tau": ["0.1", "0.2"]}, ())
     for job, score in zip(jobs[:4], (0.2, 0.4, 0.9, 0.5), strict=True):
         finish(job)
-        (job.folder / "eval.json").write_text(json.dumps({"score": score}))
+        write_results(job.folder / "eval.json", {"score": score})
     first, second = summary(jobs)
     assert first["scores"] == [0.2, 0.4, 0.9] and first["iqm"] == pytest.approx(0.5)  # 3 // 4 = 0 are cut off
     assert second["seeds"] == [0] and second["interval"] == [0.5, 0.5]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import envs
+from demos.sealed import read_json, tensor_bytes, write_json
 from demos.trajectory import Demonstrations
 from gail_suite.algorithms.gail import GAIL, GAILConfig
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
@@ -317,19 +318,17 @@ def test_demonstrations_of_another_width_are_refused(toy_demos, prior, use, colu
 def test_a_damaged_prior_says_what_it_lacks(prior, tmp_path):
     import shutil
 
-    from safetensors.numpy import save_file
-
     for name, words in (
         ("model.safetensors", "model.safetensors"),
-        ("settings", "lacks settings: fit the prior again"),
+        ("settings", "prior.json is damaged .*missing required field `settings`"),
         ("features", "arrays.safetensors lacks 'features.columns': fit the prior again"),
     ):
         folder = shutil.copytree(prior, tmp_path / name)
         if name == "settings":
-            about = json.loads((folder / "prior.json").read_text())
-            (folder / "prior.json").write_text(json.dumps({k: v for k, v in about.items() if k != "settings"}))
+            about = read_json(folder / "prior.json")
+            write_json(folder / "prior.json", {k: v for k, v in about.items() if k != "settings"})
         elif name == "features":
-            save_file({"other": np.zeros(1)}, folder / "arrays.safetensors")
+            (folder / "arrays.safetensors").write_bytes(tensor_bytes({"other": np.zeros(1)}))
         else:
             (folder / name).unlink()
         with pytest.raises(ValueError, match=words):

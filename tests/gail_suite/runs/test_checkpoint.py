@@ -89,7 +89,7 @@ def test_a_damaged_newest_falls_back_to_the_older_with_a_warning(tmp_path: Path)
     save_checkpoint(tmp_path, 1, tensors(1), {"v": 1})
     newest = save_checkpoint(tmp_path, 2, tensors(2), {"v": 2})
     (newest / "tensors.safetensors").unlink()
-    with pytest.warns(UserWarning, match=r"went back to step_000000001: step_000000002: No such file"):
+    with pytest.warns(UserWarning, match=r"went back to step_000000001: .*step_000000002.*No such file"):
         assert load_checkpoint(tmp_path)[2] == {"v": 1}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from demos.sealed import read_json
 from gail_suite.runs.runlog import (
     RunLocked,
     RunLog,
@@ -118,8 +119,8 @@ def test_a_second_owner_is_refused_and_a_dead_one_is_not_in_the_way(tmp_path: Pa
 
 def test_run_files_rebuild_the_run_and_name_the_stack(tmp_path: Path) -> None:
     write_run_files(tmp_path / "new", {"algo": "gail", "config": {"lr": 1e-4}})
-    assert json.loads((tmp_path / "new/config.json").read_text()) == {"algo": "gail", "config": {"lr": 1e-4}}
-    found = json.loads((tmp_path / "new/versions.json").read_text())
+    assert read_json(tmp_path / "new/config.json") == {"algo": "gail", "config": {"lr": 1e-4}}
+    found = read_json(tmp_path / "new/versions.json")
     assert {"python", "torch", "mujoco", "gymnasium", "stable-baselines3", "numpy", "commit", "cpus"} <= set(found)
     assert found["python"] == ".".join(map(str, sys.version_info[:3])) and found["mujoco"]
 

@@ -1,11 +1,11 @@
 """Runs beside each other."""
 
-import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from demos.sealed import write_results
 from gail_suite.runs.runlog import RunLog, write_run_files
 from gail_suite.showing.comparison import compare, draw, table
 
@@ -23,7 +23,7 @@ def make_run(folder: Path, gamma: float, scores: tuple[float, ...], algo: str = 
 
 def test_a_summary_holds_best_last_and_final_score_and_the_settings_that_differ(tmp_path: Path) -> None:
     a, b = make_run(tmp_path / "a", 0.9, (0.2, 0.8, 0.5)), make_run(tmp_path / "b", 0.99, (0.3,))
-    (a / "eval.json").write_text(json.dumps({"score": 0.55, "return_mean": 550.0}))
+    write_results(a / "eval.json", {"score": 0.55, "return_mean": 550.0})
     first, second = compare([a, b])
     assert (first["best"], first["last"], first["score"], first["steps"]) == (0.8, 0.5, 0.55, 300)
     assert (second["best"], second["last"], second["score"]) == (0.3, 0.3, None)

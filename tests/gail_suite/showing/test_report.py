@@ -1,6 +1,5 @@
 """The learning curve and the page of a run."""
 
-import json
 import re
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from PIL import Image
 
 import envs
+from demos.sealed import read_json, write_json, write_results
 from gail_suite.runs.runlog import RunLog, write_run_files
 from gail_suite.showing.report import _band, learning_curve, write_report
 from gail_suite.showing.stats import t_interval
@@ -28,9 +28,7 @@ def make_run(folder: Path, **rows: float) -> Path:
 
 def test_the_page_contains_everything_and_asks_the_network_for_nothing(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a run")
-    (run / "eval.json").write_text(
-        json.dumps({"score": 0.75, "return_mean": 3000.0, "n_episodes": 20, "returns": [1.0]})
-    )
+    write_results(run / "eval.json", {"score": 0.75, "return_mean": 3000.0, "n_episodes": 20, "returns": [1.0]})
     (run / "video.mp4").write_bytes(b"film")
     page = write_report(run).read_text()
     assert "GAIL on Ant-v5, seed 3" in page and "0.75" in page and "Film" in page
@@ -88,7 +86,7 @@ def evaluation(mean: float, score: float) -> dict[str, object]:
 
 def test_expert_clone_and_random_stand_beside_the_learner_with_intervals(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    (run / "eval.json").write_text(json.dumps(evaluation(3000.0, 0.6)))
+    write_results(run / "eval.json", evaluation(3000.0, 0.6))
     page = write_report(run, others={"BC, 4 demonstrations": evaluation(700.0, 0.25)}).read_text()
     assert cells(page, "GAIL on Ant-v5") == ["GAIL on Ant-v5", "3000", "2990 to 3010", "0.6", "900", "20 episodes"]
     assert cells(page, "BC, 4 demonstrations")[1:3] == ["700", "690 to 710"]
@@ -102,9 +100,8 @@ def test_several_runs_share_a_page_and_seeds_a_band(tmp_path: Path) -> None:
     runs = []
     for seed, mean in ((0, 3000.0), (1, 3200.0)):
         run = make_run(tmp_path / f"seed {seed}")
-        config = json.loads((run / "config.json").read_text()) | {"seed": seed}
-        (run / "config.json").write_text(json.dumps(config))
-        (run / "eval.json").write_text(json.dumps(evaluation(mean, mean / 5000)))
+        write_json(run / "config.json", read_json(run / "config.json") | {"seed": seed})
+        write_results(run / "eval.json", evaluation(mean, mean / 5000))
         runs.append(run)
     with pytest.raises(ValueError, match="a report of 2 runs needs a file: give --out"):
         write_report(runs)

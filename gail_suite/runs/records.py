@@ -1,0 +1,71 @@
+"""What the JSON files of a run have to say, and how they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from gail_suite.demos.files import read_bytes
+from gail_suite.demos.sealed import JSON_LIMIT, parse_json, read_json
+
+
+class RunRecord(Struct):
+    """config.json; anything else in it is provenance."""
+
+    algo: str
+    env_id: str
+    seed: int | UnsetType = UNSET
+    config: dict[str, Any] | UnsetType = UNSET
+    total_steps: int | UnsetType = UNSET
+    n_pairs: int | UnsetType = UNSET
+    demos: dict[str, Any] | UnsetType = UNSET
+
+
+class EvaluationRecord(Struct):
+    """eval.json."""
+
+    env_id: str | UnsetType = UNSET
+    n_episodes: int | UnsetType = UNSET
+    seed: int | UnsetType | None = UNSET
+    deterministic: bool | UnsetType = UNSET
+    score: float | None = None
+    score_interval: tuple[float, float] | None = None
+    return_mean: float | None = None
+    return_sd: float | None = None
+    return_interval: tuple[float, float] | None = None
+    length_mean: float | None = None
+    returns: list[float] = []
+    lengths: list[float] = []
+
+
+class BeginningRecord(Struct):
+    """sweep.json: the command that began a run."""
+
+    words: list[str]
+
+
+def config_of(run_dir: str | Path) -> dict[str, Any]:
+    """config.json of a run, empty where there is none; errors as for `read_json`."""
+    return read_if_there(Path(run_dir) / "config.json", RunRecord)
+
+
+def evaluation_of(run_dir: str | Path) -> dict[str, Any]:
+    """eval.json of a run, empty where there is none; errors as for `read_json`."""
+    return read_results(Path(run_dir) / "eval.json")
+
+
+def read_results(file: Path) -> dict[str, Any]:
+    """An evaluation's file, empty where there is none; ValueError for a damaged one."""
+    return parse_json(read_bytes(file, JSON_LIMIT), file, EvaluationRecord) if file.exists() else {}
+
+
+def versions_of(run_dir: str | Path) -> dict[str, Any]:
+    """versions.json of a run, empty where there is none; errors as for `read_json`."""
+    return read_if_there(Path(run_dir) / "versions.json", dict[str, Any])
+
+
+def read_if_there(file: Path, schema: Any) -> dict[str, Any]:
+    """The object in a file, empty where there is none; errors as for `read_json`."""
+    return read_json(file, schema) if file.exists() else {}
