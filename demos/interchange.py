@@ -26,7 +26,8 @@ def require(module: str, purpose: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ValueError(
-            f"{purpose} needs {module.partition('.')[0]}, which cannot be imported ({error}): run make install"
+            f"{purpose} needs {module.partition('.')[0]}, which cannot be imported ({error}): "
+            "pip install 'gail-suite[exchange]'"
         ) from None
 
 

@@ -10,6 +10,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "AIRL": "algorithms.airl",
     "AIRLConfig": "algorithms.airl",
@@ -49,7 +51,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]
 
 
 class _Same(Loader):

@@ -182,8 +182,10 @@ def _cut(x: Tensor, y: Tensor | None, train: int, val: int) -> Splits:
 
 
 def _digits() -> Splits:
-    from sklearn.datasets import load_digits
-
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ValueError("digits come with scikit-learn: pip install 'gail-suite[generative]'") from None
     raw = load_digits()
     x = torch.as_tensor(raw.images, dtype=torch.float32).unsqueeze(1) / 16
     return _cut(x, torch.as_tensor(raw.target, dtype=torch.int64), 1000, 350)

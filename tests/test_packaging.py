@@ -1,12 +1,16 @@
 """What people install: a wheel and a checkout, also where a folder of the user's own has packages with our short names."""
 
+import ast
 import importlib
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -84,7 +88,10 @@ def test_packages_of_the_user_hide_nothing_of_a_checkout(own: Path) -> None:
 
 
 def test_a_wheel_has_the_short_names_and_the_files_that_are_no_code(site: Path, tmp_path: Path) -> None:
-    assert [p.name for name in SHORT for p in (site / name).iterdir()] == ["__init__.py"] * 3
+    assert {p.name for name in SHORT for p in (site / name).iterdir()} == {"__init__.py", "py.typed"}
+    assert all((site / "gail_suite" / name / "py.typed").is_file() for name in (*SHORT, "."))
+    (info,) = site.glob("gail_suite-*.dist-info")
+    assert info.name == f"gail_suite-{gail_suite.__version__}.dist-info" and (info / "licenses" / "LICENSE").is_file()
     script = """
 import envs.toy, gail_suite.envs.toy as toy, demos, generative as g
 from generative.gmm import GaussianMixture
@@ -105,3 +112,65 @@ def test_short_names_are_the_modules_of_gail_suite() -> None:
     assert isinstance(model, gail_suite.generative.GaussianMixture)
     with pytest.raises(ModuleNotFoundError, match=r"No module named 'envs\.no_such'"):
         importlib.import_module("envs.no_such")
+
+
+def test_the_suite_says_what_it_offers() -> None:
+    shown = dir(gail_suite)
+    assert {"GAIL", "BC", "evaluate", "load_policy", "envs", "demos", "generative", "priors", "__version__"} <= set(
+        shown
+    )
+    assert all(hasattr(gail_suite, name) for name in shown)
+    assert f"version: {gail_suite.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+MODULES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+"""Module of a distribution that is called otherwise."""
+BROUGHT = {"glfw"}
+"""What comes with a dependency: MuJoCo opens its windows through glfw."""
+
+
+def modules(requirements: list[str]) -> set[str]:
+    """What the distributions of a list bring."""
+    names = {re.split(r"[\[<>=~ ]", requirement)[0] for requirement in requirements}
+    return {MODULES.get(name, name.replace("-", "_")) for name in names}
+
+
+def imports(node: ast.AST, lazy: bool = False) -> Iterator[tuple[str, bool]]:
+    """(top-level module, whether inside a function) of every import of a file."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name.split(".")[0], lazy) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom) and not child.level:
+            yield (child.module or "").split(".")[0], lazy
+        yield from imports(child, lazy or isinstance(child, ast.FunctionDef))
+
+
+def test_what_is_imported_is_declared_and_extras_only_where_they_are_used() -> None:
+    core = modules(PROJECT["dependencies"]) | BROUGHT | {"gail_suite"} | set(sys.stdlib_module_names)
+    extras = {"imitation"}.union(*(modules(r) for name, r in PROJECT["optional-dependencies"].items() if name != "dev"))
+    for file in (path for name in (*SHORT, "gail_suite") for path in (ROOT / name).rglob("*.py")):
+        for module, lazy in imports(ast.parse(file.read_text())):
+            assert module in core or (module in extras and lazy), f"{file.relative_to(ROOT)} imports {module}"
+
+
+WITHOUT = """
+import sys
+for name in ("mujoco", "gymnasium", "stable_baselines3", "sklearn"):
+    sys.modules[name] = None
+
+import generative as g
+import torch
+
+model = g.GaussianMixture(2).fit(torch.randn(40, 3), seed=0)
+assert model.sample(3, seed=0).shape == (3, 3)
+g.VAE().fit(torch.rand(16, 1, 8, 8), steps=2, progress=False).sample(2, seed=0)
+try:
+    g.data.load("digits")
+except ValueError as error:
+    assert str(error) == "digits come with scikit-learn: pip install 'gail-suite[generative]'"
+"""
+
+
+def test_generative_models_need_no_simulator(tmp_path: Path) -> None:
+    run(WITHOUT, tmp_path, ROOT)

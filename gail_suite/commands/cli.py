@@ -143,6 +143,6 @@ def _warn(message: Any, category: Any, filename: Any, lineno: Any, file: Any = N
 
 
 def _version() -> str:
-    from importlib.metadata import version
+    import gail_suite
 
-    return version("gail-suite")
+    return gail_suite.__version__

@@ -151,5 +151,7 @@ def test_missing_libraries_are_named_with_the_remedy(tmp_path, recorded, monkeyp
         (lambda: demos.to_imitation(recorded, tmp_path / "x"), "pyarrow"),
     ]
     for call, library in calls:
-        with pytest.raises(ValueError, match=f"needs {library}, which cannot be imported .*: run make install"):
+        with pytest.raises(
+            ValueError, match=f"needs {library}, which cannot be imported .*: pip install 'gail-suite.exchange.'"
+        ):
             call()
