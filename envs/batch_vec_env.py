@@ -13,17 +13,17 @@ from typing import Any, Literal
 import gymnasium as gym
 import mujoco
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from gail_suite.envs.common import check_actions, check_observations, pack_host, unpack_host
+from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import put
 from gail_suite.envs.tasks import BATCH_TASKS
 
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
-class BatchVecEnv(VecEnv):
+class BatchVecEnv(SavableVecEnv):
     """SB3 VecEnv over n simulations of one MuJoCo task, with the semantics and the bits of SB3's DummyVecEnv.
 
     With `n_threads` > 1 the physics begins at `step_async`, on threads other than the caller's, and the caller joins at

@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from gail_suite.envs.batch_vec_env import STATE
 from gail_suite.envs.common import check_actions, check_observations, pack_host, unpack_host
+from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.sparse import SparseRoom
 from gail_suite.envs.starts import put
 from gail_suite.envs.structure import layers, unreadable
@@ -23,7 +24,7 @@ from gail_suite.envs.toy import PointToy
 CARRIED = ("xpos", "xipos")
 
 
-class GymVecEnv(DummyVecEnv):
+class GymVecEnv(DummyVecEnv, SavableVecEnv):
     """DummyVecEnv whose environments can be saved and continued: bit for bit, or where a simulator cannot be read with new episodes."""
 
     @property
@@ -36,6 +37,10 @@ class GymVecEnv(DummyVecEnv):
         actions = np.asarray(actions)
         check_actions(actions, (self.num_envs, *self.action_space.shape))  # type: ignore[misc]
         super().step_async(_at_bounds(actions, self.action_space))
+
+    def reset(self) -> np.ndarray:
+        """Observations (n, O) of a new episode everywhere."""
+        return np.asarray(super().reset())
 
     def step_wait(self) -> VecEnvStepReturn:
         result = super().step_wait()

@@ -14,7 +14,7 @@ import numpy as np
 from gail_suite.envs.names import Task, find, named, parts
 
 if TYPE_CHECKING:
-    from stable_baselines3.common.vec_env import VecEnv
+    from gail_suite.envs.savable import SavableVecEnv
 
 WIDEST = 1e6
 """Largest distance of action bounds: beyond it they mean that there are none."""
@@ -56,7 +56,7 @@ def make_vec(
     n_threads: int | None = None,
     infos: Literal["full", "minimal"] = "full",
     **kwargs: Any,
-) -> VecEnv:
+) -> SavableVecEnv:
     """SB3 VecEnv of n environments, environment i seeded with seed + i.
 
     `batch` steps Ant-v5 and Humanoid-v5 on `n_threads` native threads (None: one a processor, at most one an environment);
@@ -81,7 +81,7 @@ def make_vec(
     arguments |= kwargs
     plain = found in BATCH_TASKS and "wrappers" not in arguments and render_mode is None
     if engine == "batch" or (engine == "auto" and plain):
-        venv: VecEnv = BatchVecEnv(found, n_envs, n_threads or os.cpu_count() or 1, infos, **arguments)
+        venv: SavableVecEnv = BatchVecEnv(found, n_envs, n_threads or os.cpu_count() or 1, infos, **arguments)
     else:
         venv = GymVecEnv([lambda: make(found, render_mode, **arguments) for _ in range(n_envs)])
     venv.seed(seed)

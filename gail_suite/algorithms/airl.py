@@ -117,7 +117,7 @@ class ShapedReward:
 
 
 class AIRL(OnPolicyImitator[AIRLConfig]):
-    """AIRL of `demonstrations` on `env_id`; `reward()` is the learned g, without the shaping."""
+    """AIRL of `demonstrations` on `env_id`; `reward()` is the learned g, without the shaping, in the form of the policy's reward."""
 
     algo = "airl"
 
@@ -131,5 +131,5 @@ class AIRL(OnPolicyImitator[AIRLConfig]):
     def reward(self) -> LearnedReward:
         c = self.config
         shape = {"hidden": list(c.hidden), "activation": "tanh", "state_only": c.state_only}
-        meta = {"form": "airl", "clip": c.reward_clip, **shape, **self.provenance()}
+        meta = {"form": c.reward, "clip": c.reward_clip, **shape, **self.provenance()}
         return LearnedReward(self.objective.g, self.shown.features, *action_bounds(self.env_id), meta)

@@ -1,4 +1,7 @@
-"""Training of new experts on the environment's own reward: SAC over the vector env, optionally from an earlier policy."""
+"""Training of new experts: SAC on the environment's own reward or on a learned one, optionally from an earlier policy.
+
+RUN/given_reward    copy of the learned reward that the run was given, so that resuming needs nothing else
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,26 @@ from gail_suite import demos, envs
 from gail_suite.algorithms.trainer import Trainer
 from gail_suite.demos.policy import MlpPolicy
 from gail_suite.learning.features import Features, fit_features, state_columns
+from gail_suite.learning.learned_reward import LearnedReward, load_reward, save_reward
 from gail_suite.learning.networks import Actor
-from gail_suite.learning.objectives import TaskReward
+from gail_suite.learning.objectives import Given, GivenReward, TaskReward
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.learning.sac import SACConfig
 from gail_suite.runs.checkpoint import Saved
 from gail_suite.runs.config import recorded
 
+GIVEN = "given_reward"
+"""Folder of a run with the learned reward that it was given."""
+
 
 @dataclass(frozen=True)
 class ExpertConfig:
-    """Expert training: SAC on the task's reward."""
+    """Expert training: SAC on the task's reward, or on a learned one."""
 
-    reward_scale: float = 0.1
-    """Factor on the environment's reward."""
+    reward: str | None = None
+    """Learned reward to train on in place of the environment's: a finished run of GAIL or AIRL, or a folder of `save_reward`."""
+    reward_scale: float | None = None
+    """Factor on the reward; null: 0.1 on the task's and 1 on a learned one."""
     reward_cap: float | None = None
     """Reward of a step, before scaling, beyond which more counts as less, min(r, 2 cap - r): an expert that is to run at a speed and
     not as fast as it can learns not to fall."""
@@ -54,7 +63,7 @@ class ExpertConfig:
 
 
 class ExpertTrainer(Trainer[ExpertConfig]):
-    """Trains an expert on `env_id`.
+    """Trains an expert on `env_id`; its score is that of the environment's own reward, whatever it is trained on.
 
     Args:
         features: what a resumed run sees; a new one standardises what random actions, or the policy it starts from, visit.
@@ -73,6 +82,7 @@ class ExpertTrainer(Trainer[ExpertConfig]):
         features: Features | None = None,
     ) -> None:
         super().__init__(env_id, config or self.defaults(), seed, run_dir, device)
+        self.given = self._given(features is None)
         if features is not None:
             self.loop = self._build(features)
             return
@@ -89,8 +99,24 @@ class ExpertTrainer(Trainer[ExpertConfig]):
 
     def _build(self, features: Features) -> OffPolicyLoop:
         c = self.config
-        objective = TaskReward(c.reward_scale, c.reward_cap)
-        return OffPolicyLoop(self.env_id, features, objective, c.sac, c.loop, self.seed, self.run_dir, self.device)
+        kind, bonus, scale = (TaskReward, None, 0.1) if self.given is None else (GivenReward, Given(self.given), 1.0)
+        objective = kind(scale if c.reward_scale is None else c.reward_scale, c.reward_cap)
+        return OffPolicyLoop(
+            self.env_id, features, objective, c.sac, c.loop, self.seed, self.run_dir, self.device, bonus
+        )
+
+    def _given(self, new: bool) -> LearnedReward | None:
+        """The learned reward to train on, from where the config says in a new run, else from the run's copy."""
+        if self.config.reward is None:
+            return None
+        given = load_reward(self.config.reward if new or self.run_dir is None else self.run_dir / GIVEN)
+        spec = envs.spec(self.env_id)
+        given.check_widths(spec.obs_dim, spec.act_dim)
+        return given
+
+    def _keep(self, run_dir: Path) -> None:
+        if self.given is not None:
+            save_reward(self.given, run_dir / GIVEN)
 
     @classmethod
     def _of_record(cls, record: Mapping[str, Any], saved: Saved, run_dir: Path, device: str) -> Self:
@@ -107,7 +133,7 @@ def starting_policy(env_id: str, source: str | None) -> MlpPolicy | None:
 
 def observations(env_id: str, seed: int, policy: MlpPolicy | None, n_steps: int = 500, n_envs: int = 8) -> np.ndarray:
     """Observations (n_steps * n_envs, O) under uniform random actions, or under a policy's stochastic ones."""
-    env: Any = envs.make_vec(env_id, n_envs=n_envs, seed=seed, infos="minimal")
+    env = envs.make_vec(env_id, n_envs=n_envs, seed=seed, infos="minimal")
     rng = np.random.default_rng(seed)
     if policy is not None:
         policy.seed(seed)
@@ -117,7 +143,7 @@ def observations(env_id: str, seed: int, policy: MlpPolicy | None, n_steps: int 
             actions = rng.uniform(env.action_space.low, env.action_space.high, (n_envs, *env.action_space.shape))
         else:
             actions = policy.predict(seen[-1])[0]
-        seen.append(env.step(np.asarray(actions, np.float32))[0])
+        seen.append(np.asarray(env.step(np.asarray(actions, np.float32))[0]))
     env.close()
     return np.concatenate(seen)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, check_resume, command, note, run_folder
 from gail_suite.commands.parameters import TASK, Task
+
+if TYPE_CHECKING:
+    from gail_suite.algorithms.expert import ExpertConfig
 
 
 def show(*, output: Output = DEFAULT) -> None:
@@ -37,11 +40,12 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     warm_start: Path | None = None,
+    reward: Path | None = None,
     config: Path | None = None,
     set: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     output: Output = DEFAULT,
 ) -> None:
-    """Train an expert by SAC on the environment's own reward.
+    """Train an expert by SAC on the environment's own reward, or on one that was learned from demonstrations.
 
     Parameters
     ----------
@@ -57,41 +61,30 @@ def train(
         Run directory to go on with; nothing else is needed.
     warm_start
         Policy to go on from: bundled, or the folder of one.
+    reward
+        Learned reward to train on: a finished run of GAIL or AIRL, or the folder of a reward.
     config
         YAML file of settings.
     set
         One setting, such as --set sac.gamma=0.98; may be given several times.
     """
-    from gail_suite.algorithms.expert import ExpertConfig, ExpertTrainer
+    from gail_suite.algorithms.expert import ExpertTrainer
     from gail_suite.envs.names import bare
     from gail_suite.jobs.finish import finish_run
-    from gail_suite.runs.config import build
     from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
+    named = {"num-envs": num_envs, "warm-start": warm_start, "reward": reward, "config": config, "set": set or None}
     if resume is not None:
-        given = {
-            "env": task.env,
-            "env-arg": task.env_arg or None,
-            "seed": seed or None,
-            "num-envs": num_envs,
-            "out": out,
-            "warm-start": warm_start,
-            "config": config,
-            "set": set or None,
-        }
+        given = {"env": task.env, "env-arg": task.env_arg or None, "seed": seed or None, "out": out, **named}
         task.name("")  # its imports
         check_resume(resume, "expert", [name for name, value in given.items() if value is not None])
         trainer, run_dir = ExpertTrainer.resume(resume), resume
     else:
-        env = task.name()
+        env = task.name(_environment(reward))
         if env is None:
             raise ValueError("train an expert for which environment? give --env, such as --env Ant-v5")
-        pairs = [] if num_envs is None else [f"loop.n_envs={num_envs}"]
-        pairs += (
-            [] if warm_start is None else [f"warm_start={json.dumps(str(warm_start))}"]
-        )  # quoted, since values are read as YAML
         run_dir = run_folder(out, f"expert-{bare(env)}-{seed}", command("expert", "train", "--resume"))
-        trainer = ExpertTrainer(env, build(ExpertConfig(), config, [*pairs, *set]), seed=seed, run_dir=run_dir)
+        trainer = ExpertTrainer(env, _config(num_envs, warm_start, reward, config, set), seed, run_dir)
     with stop_on_signals():
         policy = trainer.train(steps, eval_episodes=0, quiet=output.quiet).policy
         if stop_requested():
@@ -100,3 +93,26 @@ def train(
     values, text = finish_run(run_dir, policy, trainer.env_id, 50, False)
     following = command("record", "--env", trainer.env_id, "--expert", run_dir, "--out", "demos-new")
     output.result(values, text, [following])
+
+
+def _environment(reward: Path | None) -> str | None:
+    """The environment of a reward, which is trained in where no other is asked for."""
+    if reward is None:
+        return None
+    from gail_suite.learning.learned_reward import load_reward
+
+    return load_reward(reward).meta["env_id"]
+
+
+def _config(
+    num_envs: int | None, warm_start: Path | None, reward: Path | None, file: Path | None, settings: tuple[str, ...]
+) -> ExpertConfig:
+    """The settings of a new run: the options', then the file's, then those of --set."""
+    from gail_suite.algorithms.expert import ExpertConfig
+    from gail_suite.runs.config import build
+
+    paths = {"warm_start": warm_start, "reward": reward}
+    pairs = [] if num_envs is None else [f"loop.n_envs={num_envs}"]
+    # quoted, since values are read as YAML
+    pairs += [f"{name}={json.dumps(str(path))}" for name, path in paths.items() if path is not None]
+    return build(ExpertConfig(), file, [*pairs, *settings])

@@ -55,6 +55,15 @@ class LearnedReward:
         self.meta = {"kind": "learned_reward", **meta}
         self._form = reward_fn(meta["form"], meta["clip"])
 
+    def check_widths(self, obs_dim: int, act_dim: int) -> None:
+        """ValueError for an environment whose observations or actions are not those that the reward reads."""
+        columns = int(self.features.columns.max()) + 1
+        if columns > obs_dim or len(self.act_low) != act_dim:
+            raise ValueError(
+                f"the reward of {self.meta['env_id']} reads {columns} observation and {len(self.act_low)} action entries, the "
+                f"environment has {obs_dim} and {act_dim}: use it where it was learned, or in a variant of it"
+            )
+
     @torch.no_grad()
     def __call__(self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray) -> np.ndarray:
         """Rewards (B,) of obs (B, O) and acts (B, A) in the environment's units."""
@@ -95,13 +104,13 @@ def save_reward(reward: LearnedReward, folder: str | Path) -> Path:
 
 
 @one_warning()
-def load_reward(folder: str | Path) -> LearnedReward:
-    """The reward in a folder written by `save_reward`.
+def load_reward(path: str | Path) -> LearnedReward:
+    """The reward of a finished run of GAIL or AIRL, or in a folder written by `save_reward`.
 
     Raises:
         ValueError: missing, damaged, or not a learned reward.
     """
-    folder = Path(folder)
+    folder = _reward_folder(Path(path))
     try:
         meta = read_json(folder / "reward.json", RewardRecord)
         arrays = read_tensors(folder / "reward.safetensors")
@@ -120,3 +129,14 @@ def load_reward(folder: str | Path) -> LearnedReward:
     except (KeyError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{folder} holds no readable learned reward ({reason}): save one with save_reward") from error
+
+
+def _reward_folder(path: Path) -> Path:
+    """Where a run keeps its reward; any other folder itself."""
+    if (path / "reward.json").is_file() or not (path / "config.json").is_file():
+        return path
+    if not (path / "reward").is_dir():
+        raise ValueError(
+            f"{path} keeps no learned reward: a run of GAIL or AIRL does when it is finished, so train it to its end with --resume"
+        )
+    return path / "reward"

@@ -1,4 +1,4 @@
-"""Objectives of the off-policy loop that need no demonstrations."""
+"""Objectives of the off-policy loop that need no demonstrations: the task's reward, and a given one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gail_suite.demos.trajectory import Transitions
 from gail_suite.learning.replay import Replay, Window
+from gail_suite.learning.reward_env import RewardFn
 
 
 class TaskReward:
-    """The objective of plain reinforcement learning: the environment's reward, folded at a cap and scaled."""
+    """The objective of plain reinforcement learning, a `ReplayObjective`: the environment's reward, folded at a cap and scaled."""
 
     def __init__(self, scale: float, cap: float | None = None):
         self.scale, self.cap = scale, float("inf") if cap is None else cap
@@ -23,7 +25,10 @@ class TaskReward:
 
     def rewards(self, window: Window) -> Tensor:
         """scale * min(r, 2 cap - r), (B, n)."""
-        return self.scale * torch.minimum(window.rewards, 2 * self.cap - window.rewards)
+        return self._folded(window.rewards)
+
+    def _folded(self, rewards: Tensor) -> Tensor:
+        return self.scale * torch.minimum(rewards, 2 * self.cap - rewards)
 
     def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
         """No further arguments."""
@@ -38,3 +43,31 @@ class TaskReward:
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Stateless."""
+
+
+class GivenReward(TaskReward):
+    """The same of a reward that was given at collection, see `Given`, in place of the environment's."""
+
+    def rewards(self, window: Window) -> Tensor:
+        """As for the environment's reward, (B, n)."""
+        assert window.bonus is not None
+        return self._folded(window.bonus)
+
+
+class Given:
+    """A `RewardFn` as the `Bonus` of an off-policy loop: asked once for each step, when it is collected."""
+
+    def __init__(self, reward_fn: RewardFn) -> None:
+        self.reward_fn = reward_fn
+
+    def __call__(self, transitions: Transitions, done: np.ndarray) -> np.ndarray:
+        """(n_envs,) rewards of one step of every environment."""
+        t = transitions
+        return self.reward_fn(t.obs, t.actions, t.next_obs, t.terminated)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Nothing: the reward is as it was given."""
+        return {}
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""

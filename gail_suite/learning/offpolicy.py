@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gail_suite import envs
 from gail_suite.demos.trajectory import Transitions
+from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.learning.actions import from_unit
 from gail_suite.learning.cpu import MATMUL, cpu_settings, keep_freed_memory
 from gail_suite.learning.features import Features
@@ -121,7 +122,7 @@ class OffPolicyLoop:
         device: str = "cpu",
         bonus: Bonus | None = None,
         make_actor: Callable[..., Actor] = Actor,
-        wrap_env: Callable[[Any], Any] | None = None,
+        wrap_env: Callable[[SavableVecEnv], SavableVecEnv] | None = None,
         constants: Mapping[str, np.ndarray] | None = None,
     ):
         """`constants` go into every checkpoint as they are, under that name."""
@@ -130,12 +131,10 @@ class OffPolicyLoop:
         self.seed, self.bonus, self.constants = seed, bonus, dict(constants or {})
         self.run_dir = Path(run_dir) if run_dir is not None else None
         torch.manual_seed(seed)
-        self.env: Any = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
-        if wrap_env is not None:
-            self.env = wrap_env(self.env)
+        venv = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
+        self.env = venv if wrap_env is None else wrap_env(venv)
         self.spec = envs.spec(env_id)
-        space: Any = self.env.action_space
-        self.low, self.high = space.low, space.high
+        self.low, self.high = self.env.action_space.low, self.env.action_space.high
         self.sac = SAC(len(features.columns), self.spec.act_dim, sac, device, make_actor)
         self.replay = Replay(loop.capacity, loop.n_envs, len(features.columns), self.spec.act_dim, bonus is not None)
         self.generator = torch.Generator().manual_seed(seed)
@@ -301,14 +300,14 @@ class OffPolicyLoop:
     def save(self) -> Path:
         """Writes a checkpoint of everything under run_dir/checkpoints."""
         policy = self.policy()
-        parts = {
+        parts: dict[str, dict[str, np.ndarray]] = {
             "sac": self.sac.state(),
             "replay": self.replay.state(),
             "objective": self.objective.state(),
             "features": self.features.state(),
             "env": self.env.get_state(),
             "loop": {
-                "current": self.current,
+                "current": np.asarray(self.current),
                 "running": self.running,
                 "returns": np.array(self.returns),
                 "generator": self.generator.get_state().numpy(),

@@ -81,7 +81,7 @@ class OnPolicyLoop:
         """`constants` go into every checkpoint as they are, under that name."""
         self.env_id, self.features, self.objective = env_id, features, objective
         self.config, self.cadence, self.seed, self.run_dir = config, cadence, seed, run_dir
-        self.base: Any = envs.make_vec(env_id, n_envs=config.n_envs, seed=seed, infos="minimal")
+        self.base = envs.make_vec(env_id, n_envs=config.n_envs, seed=seed, infos="minimal")
         self.env = RewardVecEnv(FeatureVecEnv(self.base, features), self._reward)
         self.model = make_learner(config, self.env, seed)
         _, self._callback = self.model._setup_learn(1)

@@ -15,7 +15,12 @@ from gail_suite.learning.features import Features
 
 
 class RewardFn(Protocol):
-    """The one door through which discriminators and priors meet a policy."""
+    """A reward of transitions in the environment's own units: what a `LearnedReward` is, and anything else of this shape.
+
+    `RewardVecEnv` puts one in the place of the task's for any learner of stable-baselines3, `ExpertTrainer` trains on one. While
+    GAIL and AIRL learn they do not come through here: their learners ask the discriminator anew, on features
+    (`ReplayObjective` whenever a batch is drawn, `RolloutObjective` when it is collected).
+    """
 
     def __call__(self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray) -> np.ndarray:
         """Rewards (B,) of obs (B, O), acts (B, A), next_obs (B, O), terminated (B,) bool."""

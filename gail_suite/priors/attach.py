@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from stable_baselines3.common.vec_env import VecEnv
 
+from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.generative.backend import seeded
 from gail_suite.learning.discriminators import BottleneckDiscriminator
 from gail_suite.learning.networks import Actor
@@ -71,7 +71,7 @@ class Attachments:
     """The bonus, which is computed when a step is collected."""
     make_actor: Callable[..., Actor] = Actor
     """The actor of (n_features, act_dim, hidden)."""
-    wrap_env: Callable[[VecEnv], VecEnv] | None = None
+    wrap_env: Callable[[SavableVecEnv], SavableVecEnv] | None = None
     """Where episodes begin."""
 
     def constants(self) -> dict[str, np.ndarray]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.envs.common import pack_host, unpack_host
+from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.learning.features import fit_features, state_columns
 from gail_suite.priors.fitting import checked_settings, fitted_model, inputs, picture_values, split
 from gail_suite.priors.prior import Prior, UseConfig, provenance
@@ -102,11 +103,12 @@ def sample(prior: Prior, n: int, seed: int = 0) -> np.ndarray:
     return obs
 
 
-class Starts(VecEnvWrapper):
+class Starts(VecEnvWrapper, SavableVecEnv):
     """The first `n_cut` environments begin in one of `states` (N, O), for at most `length` steps; N = 0: as the task does."""
 
-    def __init__(self, venv: VecEnv, states: np.ndarray, n_cut: int, length: int, seed: int):
+    def __init__(self, venv: SavableVecEnv, states: np.ndarray, n_cut: int, length: int, seed: int):
         super().__init__(venv)
+        self.inner = venv
         self.states, self.n_cut, self.length = states, n_cut, length
         self.generator = np.random.Generator(np.random.PCG64(seed))
         self.elapsed = np.zeros(venv.num_envs, np.int64)
@@ -126,7 +128,7 @@ class Starts(VecEnvWrapper):
             if not dones[i] and self.elapsed[i] >= self.length:
                 dones[i], infos[i]["TimeLimit.truncated"] = True, True
                 infos[i]["terminal_observation"] = obs[i].copy()
-                obs[i] = self.venv.reset_one(i)  # type: ignore[attr-defined]
+                obs[i] = self.reset_one(i)
             if dones[i]:
                 self._begin(i, obs)
         self.elapsed[dones] = 0
@@ -135,28 +137,36 @@ class Starts(VecEnvWrapper):
     def _begin(self, i: int, obs: np.ndarray) -> None:
         for _ in range(TRIES * bool(len(self.states))):
             state = self.states[self.generator.integers(len(self.states))]
-            found = self.venv.begin_at(i, state)  # type: ignore[attr-defined]
+            found = self.begin_at(i, state)
             if found is not None:
                 obs[i] = found
                 return
         if len(self.states):
-            obs[i] = self.venv.reset_one(i)  # type: ignore[attr-defined]
+            obs[i] = self.reset_one(i)
+
+    def begin_at(self, i: int, obs: np.ndarray) -> np.ndarray | None:
+        """As the environments do it."""
+        return self.inner.begin_at(i, obs)
+
+    def reset_one(self, i: int) -> np.ndarray:
+        """As the environments do it."""
+        return self.inner.reset_one(i)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """That of the environments, and what draws the next start."""
         own = {"starts.elapsed": self.elapsed.copy(), "starts.host": pack_host([self.generator], [])}
-        return self.venv.get_state() | own  # type: ignore[attr-defined]
+        return self.inner.get_state() | own
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Inverse of `get_state`."""
-        self.venv.set_state(state)  # type: ignore[attr-defined]
+        self.inner.set_state(state)
         self.elapsed = np.array(state["starts.elapsed"])
         (generator,), _ = unpack_host(state["starts.host"])
         assert generator is not None
         self.generator = generator
 
 
-def starts_of(prior: Prior, config: StartsConfig, seed: int, venv: VecEnv) -> VecEnv:
+def starts_of(prior: Prior, config: StartsConfig, seed: int, venv: SavableVecEnv) -> SavableVecEnv:
     """The environments of a run with its prior's starts.
 
     Raises:

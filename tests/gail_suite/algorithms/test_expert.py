@@ -1,5 +1,6 @@
 import dataclasses
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from gail_suite.learning.offpolicy import LoopConfig
 from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import SACConfig
 
+OLD = Path(__file__).parents[2] / "fixtures/a17ba61"
 SMALL = ExpertConfig(
     sac=SACConfig(
         hidden=(64, 64),
@@ -117,6 +119,29 @@ def test_a_resumed_run_needs_nothing_of_the_policy_that_it_began_with(tmp_path):
     assert ExpertTrainer.resume(tmp_path / "second").loop.steps == 400
     with pytest.raises(ValueError, match="holds a run already"):
         ExpertTrainer(envs.TOY_ID, SMALL, 1, tmp_path / "second").train(400, eval_episodes=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*carries no SHA-256")
+def test_an_expert_of_a_learned_reward_resumes_without_the_run_that_learned_it(tmp_path, killed):
+    given = shutil.copytree(OLD / "run-airl", tmp_path / "airl")
+    loop = dataclasses.replace(SMALL.loop, warm_up=80, checkpoint_every=120)
+    config = dataclasses.replace(SMALL, reward=str(given), loop=loop)
+    whole = ExpertTrainer(envs.TOY_ID, config, 0, tmp_path / "whole").train(240, eval_episodes=0).policy
+    killed(ExpertTrainer(envs.TOY_ID, config, 0, tmp_path / "part"), 240, 120, eval_episodes=0)
+    shutil.rmtree(given)
+    resumed = ExpertTrainer.resume(tmp_path / "part")
+    window = resumed.loop.replay.sample(50, 1, torch.Generator().manual_seed(0))
+    obs = window.features[:, 0].numpy() * resumed.loop.features.std + resumed.loop.features.mean
+    asked = resumed.given(obs, window.actions[:, 0].numpy(), obs, np.zeros(50, bool))
+    np.testing.assert_allclose(window.bonus[:, 0], asked, atol=1e-4)
+    again = resumed.train(eval_episodes=0).policy
+    assert all(np.array_equal(whole.tensors[k], again.tensors[k]) for k in again.tensors)
+
+
+@pytest.mark.filterwarnings("ignore:.*carries no SHA-256")
+def test_a_reward_of_another_task_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="reads 3 observation and 2 action entries, the environment has 3 and 1"):
+        ExpertTrainer("Pendulum-v1", dataclasses.replace(SMALL, reward=str(OLD / "run-airl")))
 
 
 @pytest.mark.parametrize(

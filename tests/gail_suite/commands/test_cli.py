@@ -20,6 +20,7 @@ from gail_suite.commands.cli import GROUPS, VERBS, main
 from gail_suite.runs.checkpoint import checkpoints, load_checkpoint
 
 TOY = envs.TOY_ID
+AIRL_RUN = Path(__file__).parents[2] / "fixtures/a17ba61/run-airl"
 SMALL = ("--set", "bc.steps=100", "--set", "sac.burn_in=20", "--set", "loop.capacity=4000", "--set", "sac.hidden=[32,32]",
          "--set", "bc.hidden=[32,32]")  # fmt: skip
 Shell = Callable[..., tuple[int, str, str]]
@@ -373,6 +374,7 @@ def test_runs_can_be_compared_and_the_machine_looked_at(trained: Path, shell: Sh
     assert status == 0 and "mujoco" in out
 
 
+@pytest.mark.filterwarnings("ignore:.*carries no SHA-256")
 def test_an_expert_is_trained_and_recorded(tmp_path: Path, shell: Shell) -> None:
     small = (
         "--set",
@@ -390,6 +392,13 @@ def test_an_expert_is_trained_and_recorded(tmp_path: Path, shell: Shell) -> None
     assert shell(*words)[0] == 0
     fails(shell(*words), 1, "holds a run already: go on with gail-suite expert train --resume")
     fails(shell("expert", "train", "--resume", tmp_path / "expert", "--seed", 3), 1, "leave out --seed")
+    fails(shell("expert", "train", "--resume", tmp_path / "expert", "--reward", "x"), 1, "leave out --reward")
+    fails(shell("expert", "train", "--reward", tmp_path / "expert"), 1, "keeps no learned reward")
+    again = ("expert", "train", "--steps", 80, *small, "--reward", AIRL_RUN, "--out", tmp_path / "again", "-q")
+    assert shell(*again)[0] == 0
+    record = json.loads((tmp_path / "again/config.json").read_text())
+    assert record["env_id"] == TOY and record["config"]["reward"] == str(AIRL_RUN)
+    assert (tmp_path / "again/given_reward/reward.json").is_file()
     fails(
         shell("expert", "train", "--env", TOY, "--warm-start", "2026-11-27", "--out", tmp_path / "x"), 1, "2026-11-27"
     )  # a folder's name and no date
