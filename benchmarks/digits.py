@@ -28,10 +28,10 @@ COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "commit", "
 CSV = RESULTS / "digits.csv"
 LEVELS, DIMENSIONS = 17, 64
 MIXTURES: dict[str, Callable[[], g.GenerativeModel]] = {
-    "gmm-diag": lambda: g.GaussianMixture(50, "diag", 200, reg_covar=5e-4),
-    "gmm-full": lambda: g.GaussianMixture(3, "full", 200, reg_covar=1e-4),
-    "gmm-mfa": lambda: g.GaussianMixture(10, "mfa", 200, n_factors=6, reg_covar=5e-4),
-    "bayesian-gmm-full": lambda: g.BayesianGaussianMixture(10, "full", 200, reg_covar=1e-4),
+    "gmm-diag": lambda: g.GaussianMixture(50, covariance_type="diag", max_iter=200, reg_covar=5e-4),
+    "gmm-full": lambda: g.GaussianMixture(3, covariance_type="full", max_iter=200, reg_covar=1e-4),
+    "gmm-mfa": lambda: g.GaussianMixture(10, covariance_type="mfa", max_iter=200, n_factors=6, reg_covar=5e-4),
+    "bayesian-gmm-full": lambda: g.BayesianGaussianMixture(10, covariance_type="full", max_iter=200, reg_covar=1e-4),
 }
 MODELS: dict[str, Callable[[], g.GenerativeModel]] = {
     "vae": lambda: g.VAE(latent=16, k_eval=512),

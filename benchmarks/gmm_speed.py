@@ -95,7 +95,7 @@ def pair(
     x = data(n, d, k)
     given = options(case, x, k, covariance, iterations)
     theirs, peer = timed(sklearn.mixture.GaussianMixture(k, covariance_type=covariance, **given), x, clock)
-    ours, model = timed(g.GaussianMixture(k, covariance, **given), x, clock)
+    ours, model = timed(g.GaussianMixture(k, covariance_type=covariance, **given), x, clock)
     return {
         "case": case,
         "n": n,

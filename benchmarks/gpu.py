@@ -23,8 +23,8 @@ from benchmarks.records import RESULTS, append_row, command, commit, machine
 
 COLUMNS = ("what", "gpu", "machine", "check", "error", "gpu_per_s", "cpu_per_s", "speedup", "commit", "command")
 MODELS: dict[str, Callable[[], g.GenerativeModel]] = {
-    "GaussianMixture": lambda: g.GaussianMixture(8, "mfa", n_factors=4, max_iter=20),
-    "BayesianGaussianMixture": lambda: g.BayesianGaussianMixture(4, "full", max_iter=20),
+    "GaussianMixture": lambda: g.GaussianMixture(8, covariance_type="mfa", n_factors=4, max_iter=20),
+    "BayesianGaussianMixture": lambda: g.BayesianGaussianMixture(4, max_iter=20),
     "PixelCNN": lambda: g.PixelCNN(),
     "PixelRNN": lambda: g.PixelRNN(),
     "AutoEncoder": lambda: g.AutoEncoder(),

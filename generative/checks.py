@@ -7,11 +7,31 @@ import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+
+def as_tensor(x: ArrayLike) -> Tensor:
+    """``x`` as a tensor: arrays, also read-only ones, share their memory; lists and data frames are copied.
+
+    ValueError for complex numbers, sparse matrices and what holds no numbers.
+    """
+    if isinstance(x, Tensor):
+        return x
+    if hasattr(x, "toarray"):
+        raise ValueError("sparse data are not supported: give x.toarray()")
+    array = np.asarray(x)
+    if array.dtype.kind == "O":
+        array = array.astype(np.float64)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"data must be real numbers, got values of type {array.dtype} (Complex data not supported)")
+    if any(stride < 0 for stride in array.strides) or not array.dtype.isnative:
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    return torch.as_tensor(array) if array.flags.writeable else torch.from_dlpack(array)
 
 
 def check_finite(x: Tensor) -> None:

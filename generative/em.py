@@ -1,7 +1,8 @@
-"""One EM pass over data in chunks that fit the cache, and the responsibilities EM starts from."""
+"""One EM pass over rows in chunks that fit the cache, and the responsibilities EM starts from."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,139 +10,150 @@ import torch
 from torch import Tensor
 
 from gail_suite.generative import gaussians as ga
-from gail_suite.generative.kmeans import kmeans, plus_plus
+from gail_suite.generative import missing
+from gail_suite.generative.chunks import CentredRows, Chunk
+from gail_suite.generative.kmeans import SUBSAMPLE, kmeans, nearest, plus_plus
 
-STORE_BYTES = 1 << 30
-"""Statistics (x, x_i x_j) of full covariances up to this size are kept in memory over all iterations."""
-CACHE_BYTES = 1 << 22
-"""Statistics (x, x^2) up to this size are kept; making larger ones anew is cheaper than reading them from memory."""
-SINGLE_FROM = 1 << 27
-"""Statistics of full covariances above this size (float64) start in single precision."""
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
+Assign = Callable[[Chunk], Tensor]
+"""Responsibilities (K, B) of a chunk."""
 
 
 def chunk_rows(columns: int, device: torch.device) -> int:
-    """Rows whose float64 working array of ``columns`` stays near 2 MB (cache of one core), or 256 MB on a GPU."""
-    return max(64, (1 << (25 if device.type == "cuda" else 18)) // max(columns, 1))
-
-
-class Data:
-    """Centred rows (N, D) with what EM needs of them again and again.
-
-    Large statistics of full covariances are kept in single precision until ``refine``: their products are then rounded to
-    float32 within a chunk, and summed in float64. The last iterations and every density are float64 throughout.
-    """
-
-    def __init__(self, kind: str, x: Tensor, columns: int) -> None:
-        self.kind, self.x = kind, x.contiguous()
-        self.rows = chunk_rows(columns, x.device)
-        self.total = x.T @ x if kind == "tied" else None
-        width = x.shape[1] * (x.shape[1] + 3) // 2 if kind == "full" else 2 * x.shape[1]
-        self.bytes = len(x) * width * x.element_size()
-        self.single = kind == "full" and SINGLE_FROM < self.bytes <= 2 * STORE_BYTES
-        self.t = ga.statistic(kind, self.x.float() if self.single else self.x, pairs=True) if self._fits() else None
-        self.reach = x.abs().amax(0) if self.t is not None and kind == "full" else None
-
-    def _fits(self) -> bool:
-        """Whether the statistics are kept: for full covariances, whose making is the larger part, in memory, else in cache."""
-        return self.bytes <= (STORE_BYTES * (2 if self.single else 1) if self.kind == "full" else CACHE_BYTES)
-
-    @property
-    def limit(self) -> float:
-        """The largest |terms| of a quadratic form that this precision adds up well enough: to 1e-9 nats, while ``single`` 0.03."""
-        return 0.03 / torch.finfo(torch.float32).eps if self.single else 1e-9 / ga.EPS
-
-    def refine(self) -> None:
-        """Go on in float64."""
-        self.single, self.t = False, None
-        if self._fits():
-            self.t = ga.statistic(self.kind, self.x, pairs=True)
-        else:
-            self.reach = None
-
-    def expect(
-        self, ev: ga.Evaluator | None, entropic: bool, resp: Tensor | None = None
-    ) -> tuple[dict[str, Tensor], float]:
-        """The E step fused with the sums of the M step: (statistics, sum of log p(x)), or with ``entropic`` the entropy of r.
-
-        ``resp`` (N, K) replaces the evaluator's responsibilities.
-        """
-        stats: dict[str, Tensor] = {}
-        value = 0.0
-        stored = self.t if ev is None or ev.theta is not None else None
-        rows = max(self.rows, 2048) if stored is not None else self.rows
-        for i in range(0, len(self.x), rows):
-            chunk, y = self.x[i : i + rows], None
-            t = stored[i : i + rows] if stored is not None else ga.statistic(self.kind, chunk)
-            if ev is None or resp is not None:
-                r = resp[i : i + rows]  # type: ignore[index]
-            else:
-                logits, y = ev.logits(chunk, t)
-                r, log_p = _normalise(logits)
-                value += float(torch.special.entr(r).sum() if entropic else log_p.sum())
-            ga.accumulate(self.kind, chunk, t, r, y, stats)
-        if self.total is not None:
-            stats["total"] = self.total
-        return stats, value
+    """CentredRows whose float64 working array of ``columns`` stays near 2 MB (cache of one core), or 256 MB on a GPU."""
+    return max(64, (1 << (18 if device.type == "cpu" else 25)) // max(columns, 1))
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of EM: where it ended, and the last statistics with the parameters whose responsibilities made them."""
+    """One run of EM: where it ended, and the last statistics with the evaluator and the parameters that made them."""
 
     params: ga.Params
     bounds: list[float]
     converged: bool
     before: ga.Params
-    stats: dict[str, Tensor]
+    evaluator: ga.Evaluator
+    stats: ga.Statistics
 
 
-def _normalise(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax over the last axis with entries below 1e-30 set to 0, and the log of its normaliser (B, 1).
+class Passes:
+    """The passes of EM over ``rows`` for one kind of covariance."""
+
+    def __init__(self, kind: str, rows: CentredRows, components: int, factors: int, has_missing: bool = False) -> None:
+        self.kind, self.rows, self.components, self.has_missing = kind, rows, components, has_missing
+        d = rows.d
+        self.columns = {"full": d + len(ga.pairs(d)[0]), "tied": d, "spherical": d + 1}.get(kind, 2 * d) + components
+        self.columns_apart = 2 * components * (d + factors)
+        self.reach = self._reach() if kind == "full" else None
+        self.outer = self.outer_of_rows() if kind == "tied" and not has_missing else None
+
+    def _reach(self) -> Tensor:
+        reach = torch.zeros(self.rows.d, dtype=torch.float64, device=self.rows.device)
+        for chunk in self.rows.chunks(chunk_rows(self.rows.d, self.rows.device)):
+            reach = torch.maximum(reach, chunk.x.nan_to_num(0.0).abs().amax(0))
+        return reach
+
+    def outer_of_rows(self) -> Tensor:
+        """sum of x x^T over the weighted rows; unknown values count as their column's mean."""
+        total = torch.zeros(self.rows.d, self.rows.d, dtype=torch.float64, device=self.rows.device)
+        for _, x, w in self.rows.chunks(chunk_rows(self.rows.d, self.rows.device)):
+            x = x.nan_to_num(0.0) if self.has_missing else x
+            total += (x if w is None else x * w.unsqueeze(1)).T @ x
+        return total
+
+    def over(self, rows: CentredRows) -> Passes:
+        """The same passes over other rows."""
+        factors = self.columns_apart // (2 * self.components) - rows.d
+        return Passes(self.kind, rows, self.components, factors, self.has_missing)
+
+    def expect(
+        self, ev: ga.Evaluator, params: ga.Params, entropic: bool, apart: bool = False
+    ) -> tuple[ga.Statistics, float]:
+        """The E step fused with the sums of the M step: statistics, and sum of log p(x), or with ``entropic`` the entropy of r.
+
+        With ``apart`` products are taken about the means of ``params``, as they are where digits would be lost.
+        """
+        if self.has_missing:
+            return missing.expect(self.kind, self.rows, params)
+        sums: ga.Statistics = {}
+        value = torch.zeros((), dtype=torch.float64, device=self.rows.device)
+        products = ev.theta is not None
+        centre = params["means"] if apart or ev.centre is not None else None
+        columns = self.columns if centre is None else self.columns_apart
+        for _, x, w in self.rows.chunks(chunk_rows(columns, self.rows.device)):
+            t = ga.statistic(self.kind, x, products)
+            logits, y = ev.logits(x, t)
+            r, log_p = normalise(logits)
+            gain = torch.special.entr(r).sum(0) if entropic else log_p
+            if w is not None:
+                r, gain = r * w, gain * w
+            value += gain.sum()
+            ga.accumulate(self.kind, x, t, r, y, centre, sums)
+        return ga.finished(self.kind, sums, self.rows.d, centre, self.outer), float(value)
+
+    def sums(self, assign: Assign, centre: Tensor | None = None) -> ga.Statistics:
+        """Statistics of given responsibilities; unknown values count as their column's mean."""
+        sums: ga.Statistics = {}
+        columns = self.columns if centre is None else self.columns_apart
+        for chunk in self.rows.chunks(chunk_rows(columns, self.rows.device)):
+            r = assign(chunk) if chunk.weight is None else assign(chunk) * chunk.weight
+            x = chunk.x.nan_to_num(0.0) if self.has_missing else chunk.x
+            t = None if centre is not None else ga.statistic(self.kind, x, True)
+            ga.accumulate(self.kind, x, t, r, None, centre, sums)
+        outer = self.outer
+        if outer is None and self.kind == "tied" and centre is None:
+            outer = self.outer_of_rows()
+        return ga.finished(self.kind, sums, self.rows.d, centre, outer)
+
+
+def normalise(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Softmax over the first axis with entries below 1e-30 set to 0, and the log of its normaliser (B,).
 
     Such entries would be denormal numbers in products, which processors multiply a hundred times more slowly.
     """
-    top = logits.amax(1, keepdim=True)
+    top = logits.amax(0)
     r = torch.nn.functional.threshold((logits - top).exp_(), 1e-30, 0.0, inplace=True)
-    total = r.sum(1, keepdim=True)
+    total = r.sum(0)
     return r.div_(total), total.log_().add_(top)
 
 
-def initial_responsibilities(how: str, x: Tensor, k: int, draws: np.random.RandomState, seed: int) -> Tensor:
-    """Responsibilities (N, K) to start from; "random" and "random_from_data" draw as scikit-learn does for the same seed."""
-    n = len(x)
-    generator = torch.Generator(x.device).manual_seed(seed)
+def starting(how: str, rows: CentredRows, k: int, draws: np.random.RandomState, seed: int) -> Assign:
+    """Responsibilities to start from; "random" and "random_from_data" draw as scikit-learn does for the same seed.
+
+    k-means sees at most ``SUBSAMPLE`` rows.
+    """
     if how == "random":
-        resp = torch.as_tensor(draws.uniform(size=(n, k))).to(x)
-        return resp / resp.sum(1, keepdim=True)
-    if how == "kmeans":
-        return torch.nn.functional.one_hot(kmeans(x, k, generator), k).to(x)
+        drawn = torch.as_tensor(draws.uniform(size=(rows.n, k)), device=rows.device).T
+        whole = drawn / drawn.sum(0)
+        return lambda chunk: whole[:, chunk.at : chunk.at + len(chunk.x)]
     if how == "random_from_data":
-        rows = torch.as_tensor(draws.choice(n, size=k, replace=False), device=x.device)
-    else:
-        rows = plus_plus(x, k, generator)
-    resp = x.new_zeros(n, k)
-    resp[rows, torch.arange(k, device=x.device)] = 1
-    return resp
+        return _owners(torch.as_tensor(draws.choice(rows.n, size=k, replace=False), device=rows.device))
+    generator = torch.Generator().manual_seed(seed)
+    some = torch.randperm(rows.n, generator=generator)[:SUBSAMPLE] if rows.n > SUBSAMPLE else torch.arange(rows.n)
+    seen = rows.pick(some).nan_to_num_(0.0)
+    weight = None if rows.weight is None else rows.weight[some.to(rows.device)]
+    if how == "k-means++":
+        return _owners(some.to(rows.device)[plus_plus(seen, k, generator, weight)])
+    centres = kmeans(seen, k, generator, weight)
+    classes = torch.arange(k, device=rows.device).unsqueeze(1)
+    return lambda chunk: (nearest(chunk.x.nan_to_num(0.0), centres) == classes).to(torch.float64)
 
 
-def initial_factors(x: Tensor, resp: Tensor, n_factors: int, floor: float) -> ga.Params:
-    """Every factor analyser of a mixture from the principal components of the rows it owns."""
-    labels, k = resp.argmax(1), resp.shape[1]
-    rows = [x[labels == i] if bool((labels == i).any()) else x for i in range(k)]
-    parts = [ga.factors_of(r, n_factors, floor) for r in rows]
-    mass = torch.bincount(labels, minlength=k).to(x).clamp_min(1)
+def _owners(index: Tensor) -> Assign:
+    """Component k owns the row ``index[k]`` and nothing else."""
+    return lambda chunk: (torch.arange(len(chunk.x), device=index.device) + chunk.at == index.unsqueeze(1)).to(chunk.x)
+
+
+def initial_factors(
+    rows: Tensor, labels: Tensor, k: int, n_factors: int, floor: float, generator: torch.Generator
+) -> ga.Params:
+    """Every factor analyser of a mixture from the principal components of the ``rows`` it owns."""
+    owned = [rows[labels == i] if bool((labels == i).any()) else rows for i in range(k)]
+    parts = [ga.factors_of(r, n_factors, floor, generator) for r in owned]
+    mass = torch.bincount(labels, minlength=k).to(rows).clamp_min(1)
     return {
         "weights": mass / mass.sum(),
-        "means": torch.stack([r.mean(0) for r in rows]),
+        "means": torch.stack([r.mean(0) for r in owned]),
         "factors": torch.stack([w for w, _ in parts]),
         "noise": torch.stack([v for _, v in parts]),
     }
-
-
-def without(all_rows: dict[str, Tensor], some: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
-    """Statistics of the rows that are not among ``some``; full covariances may have either form of second moments."""
-    if kind == "full" and "t" in all_rows and "t" not in some:
-        i, j = torch.triu_indices(*some["outer"].shape[1:], device=some["x"].device)
-        some = {"mass": some["mass"], "t": torch.cat([some["x"], some["outer"][:, i, j]], 1)}
-    return {name: value - some[name] if name in some else value for name, value in all_rows.items()}

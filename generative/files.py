@@ -41,7 +41,7 @@ def save_model(model: GenerativeModel, target: Path) -> Path:
     header = {
         "format": FORMAT,
         "class": type(model).__name__,
-        "config": json.dumps(model.config, default=_plain),
+        "config": json.dumps(model.config),
         "spec": json.dumps(model.spec),
         "calibration": json.dumps(model.calibration),
         "calibration_without_labels": json.dumps(model.calibration_without_labels),
@@ -58,7 +58,8 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
         raise ValueError(f"{path} is a damaged model: its header lacks {', '.join(lacking)}")
     config = parsed(header["config"], dict[str, Any], f"{path}: config")
     try:
-        model = _class_of(header["class"])(**config)
+        kind = _class_of(header["class"])
+        model = kind(**kind._config_of_file(config))
         model.spec = parsed(header["spec"], Spec, f"{path}: spec")
         model.calibration = _scale(header["calibration"], path)
         without_labels = header.get("calibration_without_labels", "null")  # absent before 2026-11-27
@@ -100,8 +101,6 @@ def _class_of(name: str) -> type[GenerativeModel]:
     return MODELS[name]
 
 
-def _plain(value: Any) -> Any:
-    """NumPy's and torch's numbers and arrays as JSON has them."""
-    if isinstance(value, np.generic | np.ndarray | Tensor):
-        return value.tolist()
-    raise TypeError(f"a setting of type {type(value).__name__} cannot be kept in a file")
+def plain(value: Any) -> Any:
+    """NumPy's and torch's numbers and arrays as JSON has them; anything else as it is."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray | Tensor) else value

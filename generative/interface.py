@@ -6,10 +6,11 @@ shape, value type, levels, classes), its tensors, and the scale of its typicalit
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import operator
 import zlib
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -20,8 +21,8 @@ from torch import Tensor, nn
 
 from gail_suite.generative.backend import full_precision, resolve_device, seed_generator, seeded
 from gail_suite.generative.calibration import Scale, scale_of, typicality
-from gail_suite.generative.checks import as_labels, check_finite, check_range
-from gail_suite.generative.files import MODELS, save_model
+from gail_suite.generative.checks import as_labels, as_tensor, check_finite, check_range
+from gail_suite.generative.files import MODELS, plain, save_model
 from gail_suite.generative.tensors import locked
 from gail_suite.generative.training import Meter, TrainingDiverged
 from gail_suite.generative.values import infer_values
@@ -73,8 +74,11 @@ class GenerativeModel:
     """Whether fit keeps a tenth of the data (when ``val`` is None) for early stopping and calibration."""
     batch: ClassVar[int] = 512
     """Samples in one forward pass of log_prob, typicality and the applications."""
+
     by_batch: ClassVar[bool] = True
     """Whether fit takes the data a batch at a time, so that they need not be on the device."""
+    how_to_fit: ClassVar[frozenset[str]] = frozenset()
+    """Settings that say how ``fit`` works and not what was fitted."""
 
     net: nn.Module
 
@@ -83,8 +87,10 @@ class GenerativeModel:
         MODELS[cls.__name__] = cls
 
     def __init__(self, **config: Any) -> None:
-        self.config: dict[str, Any] = {}
-        self._set_config(**config)
+        self._settings = config
+        """The settings as they were given, which scikit-learn's ``clone`` compares by identity."""
+        self.config: dict[str, Any] = {name: plain(value) for name, value in config.items()}
+        """The settings as a file can hold them: NumPy's and torch's numbers and arrays become Python's."""
         self.spec: dict[str, Any] = {}
         self.calibration: Scale | None = None
         """The scale of ``typicality``; for a model with classes, of p(x | y)."""
@@ -92,24 +98,18 @@ class GenerativeModel:
         """For a model with classes, the scale of p(x)."""
         self.device = torch.device("cpu")
 
-    def _set_config(self, **config: Any) -> None:
-        """Keep the constructor's arguments as what a file can hold: NumPy's numbers become Python's."""
-        self.config |= {
-            name: value.item() if isinstance(value, np.generic) else value for name, value in config.items()
-        }
+    def __repr__(self) -> str:
+        defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
+        changed = (f"{k}={v!r}" for k, v in self._settings.items() if k in defaults and v is not defaults[k])
+        return f"{type(self).__name__}({', '.join(changed)})"
 
     # ---- what a subclass writes -------------------------------------------------------------------------------------
     def _build(self) -> None:
         """Create ``self.net`` from ``self.config`` and ``self.spec``."""
         raise NotImplementedError
 
-    def _fit(
-        self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions
-    ) -> Tensor | None:
-        """Train the freshly built model; torch's global generators are already seeded.
-
-        Returns the held-out errors that calibrate it, or None for those of ``val``.
-        """
+    def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
+        """Train the freshly built model; torch's global generators are already seeded."""
         raise NotImplementedError
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
@@ -131,6 +131,11 @@ class GenerativeModel:
         self._build()
         self.net.load_state_dict(tensors)
         self.net.eval()
+
+    @classmethod
+    def _config_of_file(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """The constructor's settings from those of a file, which an earlier version may have written."""
+        return config
 
     # ---- the interface ----------------------------------------------------------------------------------------------
     def fit(
@@ -154,11 +159,8 @@ class GenerativeModel:
         one. Interrupted (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights; a fit that leaves
         nothing of use leaves the model as it was. Returns self.
         """
-        if steps is not None and steps < 1:
-            raise ValueError(f"steps={steps} must be at least 1; leave it out for the model's own number")
-        seed, before = operator.index(seed), dict(vars(self))
-        self.device, self.spec, self.calibration = resolve_device(device), {}, None
-        try:
+        with self._fitting(steps, device):
+            seed = operator.index(seed)
             data = self._check(x, first=True, device=self._home(x))
             labels = self._labels(y, len(x), data.device) if self.conditional else None
             self.spec = self._infer(data, labels)
@@ -170,13 +172,8 @@ class GenerativeModel:
                 run = self._identity(data, labels, held, seed) if checkpoint else {}
                 folder = Path(checkpoint) if checkpoint else None
                 options = FitOptions(steps, seed, self.device, progress, on_step, folder, resume, run)
-                with locked(folder) if folder else nullcontext():
+                with locked(folder) if folder else contextlib.nullcontext():
                     self._train(data, labels, held, options)
-        except BaseException:
-            if self.calibration is None:  # nothing that can be used came of it
-                vars(self).clear()
-                vars(self).update(before)
-            raise
         return self
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
@@ -218,21 +215,58 @@ class GenerativeModel:
         self._to_device()
         return self
 
+    # ---- scikit-learn's tools ---------------------------------------------------------------------------------------
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's settings by name; ``deep`` changes nothing."""
+        return dict(self._settings)
+
+    def set_params(self, **settings: Any) -> Self:
+        """Change settings by name. A fitted model forgets its fit, unless all that changes is how the next one is made."""
+        new = type(self)(**(self._settings | settings))
+        changed = {name for name, value in new.config.items() if value != self.config.get(name)}
+        if changed <= self.how_to_fit:
+            self.config, self._settings = new.config, new._settings
+        else:
+            vars(self).clear()
+            vars(self).update(vars(new))
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return bool(self.spec)
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        kind = "density_estimator" if hasattr(self, "score_samples") else None
+        return Tags(kind, TargetTags(required=False), input_tags=InputTags(allow_nan=self._takes_missing()))
+
     # ---- helpers ----------------------------------------------------------------------------------------------------
+    @contextlib.contextmanager
+    def _fitting(self, steps: int | None, device: str | torch.device) -> Iterator[None]:
+        """Begin anew on ``device``; a fit that fails before anything of use came of it leaves the model as it was."""
+        if steps is not None and steps < 1:
+            raise ValueError(f"steps={steps} must be at least 1; leave it out for the model's own number")
+        before = dict(vars(self))
+        self.device, self.spec, self.calibration = resolve_device(device), {}, None
+        try:
+            yield
+        except BaseException:
+            if self.calibration is None:
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+
     def _train(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
         """Build, fit and calibrate; a network whose training is interrupted is calibrated as it is then."""
         self._build()
         self._to_device()
         try:
-            errors = self._fit(x, y, val, options)
+            self._fit(x, y, val, options)
         except (KeyboardInterrupt, TrainingDiverged):
-            if hasattr(self, "net"):  # a mixture has no parameters before its EM has ended
-                self._calibrate(self.error(*val), val)
+            self._calibrate(self.error(*val), val)
             raise
-        if errors is None:
-            val = self._some(val)
-            errors = self._errors(val, options.progress)
-        self._calibrate(errors, val)
+        val = self._some(val)
+        self._calibrate(self._errors(val, options.progress), val)
 
     def _some(self, val: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
         """As much of the held-out data, from all of it, as calibration can afford."""
@@ -259,7 +293,9 @@ class GenerativeModel:
 
     def _need_fit(self) -> None:
         if not self.spec:
-            raise ValueError(f"this {type(self).__name__} is not fitted yet: call fit(x) first")
+            from sklearn.exceptions import NotFittedError  # a ValueError, and slow to import
+
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(x) first")
 
     def _drawn(self, draw: Callable[..., Tensor], n: int, y: ArrayLike | int | None, seed: int | None) -> Tensor:
         """``draw(n, labels, generator)``, checked."""
@@ -272,7 +308,8 @@ class GenerativeModel:
         """Call ``function`` in eval mode, without gradients and in full precision, and leave the mode as it was."""
         net = getattr(self, "net", None)
         training = net is not None and net.training
-        with torch.no_grad(), full_precision():
+        exact = contextlib.nullcontext() if self.dtype == torch.float64 else full_precision()  # a switch of all threads
+        with torch.no_grad(), exact:
             if net is None or not training:
                 return function(*args)
             net.eval()
@@ -286,7 +323,7 @@ class GenerativeModel:
     ) -> Tensor:
         """``function`` over chunks of checked data, joined."""
         self._need_fit()
-        data = self._check(x, device=torch.as_tensor(x).device)
+        data = self._check(x, device=as_tensor(x).device)
         return self._chunked(function, data, self._given_labels(y, len(data)))
 
     def _chunked(self, function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
@@ -352,8 +389,7 @@ class GenerativeModel:
 
     def _home(self, x: ArrayLike) -> torch.device:
         """Where fit keeps ``x``: on the device, or on the host where that is too much for it."""
-        data = torch.as_tensor(x)
-        size = data.numel() * torch.finfo(self.dtype).bits // 8
+        size = as_tensor(x).numel() * torch.finfo(self.dtype).bits // 8
         return torch.device("cpu") if self.by_batch and size > ON_DEVICE else self.device
 
     def _hold_out(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor | None]]:
@@ -381,7 +417,7 @@ class GenerativeModel:
 
         The ``first`` data are those of fit, which say what shape is right.
         """
-        data = torch.as_tensor(x).to(device or self.device, self.dtype)
+        data = self._own(x, device or self.device)
         if self.images_only and data.ndim != 4:
             raise ValueError(f"{type(self).__name__} takes images (N, C, H, W), got shape {tuple(data.shape)}")
         if not (data.ndim in (2, 4) or (self.any_shape and data.ndim > 2)) or data.numel() == 0:
@@ -391,12 +427,23 @@ class GenerativeModel:
                 f"this {type(self).__name__} was fitted on samples of shape {tuple(self.spec['event_shape'])}, "
                 f"got {tuple(data.shape[1:])}"
             )
-        check_finite(data)
+        self._check_values(data)
         return data
+
+    def _own(self, x: ArrayLike, device: torch.device) -> Tensor:
+        """``x`` as a tensor of ``self.dtype`` on ``device``."""
+        return as_tensor(x).to(device, self.dtype)
+
+    def _check_values(self, x: Tensor) -> None:
+        check_finite(x)
+
+    def _takes_missing(self) -> bool:
+        """Whether NaN stands for a value that is not known."""
+        return False
 
     def _known(self, x: ArrayLike, mask: ArrayLike) -> tuple[Tensor, Tensor]:
         """``x`` with zeros where ``mask`` is False, checked, and the mask in its shape."""
-        data, known = torch.as_tensor(x).to(self.device, self.dtype), torch.as_tensor(mask).to(self.device, torch.bool)
+        data, known = as_tensor(x).to(self.device, self.dtype), as_tensor(mask).to(self.device, torch.bool)
         try:
             known = known.expand(data.shape)
         except RuntimeError:
@@ -404,7 +451,9 @@ class GenerativeModel:
                 f"mask has shape {tuple(known.shape)}, which does not fit data of shape {tuple(data.shape)}: give "
                 "one value for every value of a sample"
             ) from None
-        return self._check(torch.where(known, data, 0.0)), known
+        given = torch.where(known, data, 0.0)
+        check_finite(given)
+        return self._check(given), known
 
     def _given_labels(self, y: ArrayLike | int | None, n: int) -> Tensor | None:
         """``_labels`` for a fitted model; ValueError where it has learned no classes."""

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 SUBSAMPLE = 20_000
+TOLERANCE = 1e-4
+"""Share of the data's mean variance below which the centres' squared movement ends the iterations, as in scikit-learn."""
 
 
 def squared_distances(x: Tensor, centres: Tensor) -> Tensor:
@@ -17,43 +19,47 @@ def squared_distances(x: Tensor, centres: Tensor) -> Tensor:
 
 def nearest(x: Tensor, centres: Tensor) -> Tensor:
     """Index (N,) of the nearest centre; |x|^2 is the same for all of them and left out."""
-    return torch.addmm(centres.square().sum(1), x, centres.T, alpha=-2).argmin(1)
+    return ((-2 * centres) @ x.T).add_(centres.square().sum(1, keepdim=True)).argmin(0)
 
 
-def plus_plus(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
+def plus_plus(x: Tensor, k: int, generator: torch.Generator, weight: Tensor | None = None) -> Tensor:
     """Indices (k,) of ``k`` rows of ``x`` (N, D) chosen by greedy k-means++ (Arthur and Vassilvitskii 2007).
 
-    Each new centre is the best of 2 + log k candidates drawn with probability proportional to their squared distance
-    from the centres so far; where all distances are zero, rows are drawn uniformly.
+    Each new centre is the best of 2 + log k candidates drawn with probability proportional to their ``weight`` times the squared
+    distance from the centres so far; where all these are zero, rows are drawn uniformly. ``generator`` is one of the CPU.
     """
     trials = 2 + int(math.log(k))
     x = x.to(torch.float64)
-    chosen = [int(torch.randint(len(x), (1,), generator=generator, device=x.device))]
+    weight = torch.ones(len(x), dtype=torch.float64, device=x.device) if weight is None else weight
+    chosen = [_draw(weight, 1, generator)[0]]
     gap = squared_distances(x, x[chosen]).squeeze(1)
     for _ in range(k - 1):
-        edges = (gap if float(gap.sum()) > 0 else torch.ones_like(gap)).cumsum(0)
-        draws = torch.rand(trials, generator=generator, device=x.device, dtype=torch.float64) * edges[-1]
-        candidates = torch.searchsorted(edges, draws, right=True).clamp_max_(len(x) - 1)
+        candidates = torch.tensor(_draw(gap * weight, trials, generator), device=x.device)
         to_candidates = torch.minimum(squared_distances(x, x[candidates]), gap.unsqueeze(1))
-        best = int(to_candidates.sum(0).argmin())
+        best = int((to_candidates * weight.unsqueeze(1)).sum(0).argmin())
         chosen.append(int(candidates[best]))
         gap = to_candidates[:, best]
     return torch.tensor(chosen, device=x.device)
 
 
-def kmeans(x: Tensor, k: int, generator: torch.Generator, max_iter: int = 100) -> Tensor:
-    """Cluster index (N,) of every row of ``x`` after Lloyd's iterations on at most 20,000 of them."""
-    subset = x
-    if len(x) > SUBSAMPLE:
-        subset = x[torch.randperm(len(x), generator=generator, device=x.device)[:SUBSAMPLE]]
-    centres = subset[plus_plus(subset, k, generator)]
-    before = None
+def _draw(share: Tensor, n: int, generator: torch.Generator) -> list[int]:
+    """``n`` indices drawn in proportion to ``share`` (N,), or uniformly where all of it is zero."""
+    edges = (share if float(share.sum()) > 0 else torch.ones_like(share)).cumsum(0)
+    draws = torch.rand(n, generator=generator, dtype=torch.float64).to(edges) * edges[-1]
+    return torch.searchsorted(edges, draws, right=True).clamp_max_(len(share) - 1).tolist()
+
+
+def kmeans(x: Tensor, k: int, generator: torch.Generator, weight: Tensor | None = None, max_iter: int = 100) -> Tensor:
+    """Centres (K, D) of the clusters of ``x`` (N, D), rows counted by ``weight``, after Lloyd's iterations."""
+    centres = x[plus_plus(x, k, generator, weight)]
+    stop = TOLERANCE * float(x.var(0, correction=0).mean())
+    classes = torch.arange(k, device=x.device).unsqueeze(1)
     for _ in range(max_iter):
-        labels = nearest(subset, centres)
-        if before is not None and torch.equal(labels, before):
+        members = (nearest(x, centres) == classes).to(x.dtype)
+        members = members if weight is None else members * weight
+        counts = members.sum(1, keepdim=True)
+        moved = torch.where(counts > 0, members @ x / counts.clamp_min(1e-300), centres)
+        shift, centres = float((moved - centres).square().sum()), moved
+        if shift <= stop:
             break
-        before = labels
-        members = torch.nn.functional.one_hot(labels, k).to(x.dtype)
-        counts = members.sum(0).unsqueeze(1)
-        centres = torch.where(counts > 0, members.T @ subset / counts.clamp_min(1), centres)
-    return nearest(x, centres)
+    return centres

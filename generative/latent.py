@@ -47,7 +47,7 @@ class LatentMixture(nn.Module):
             return
         k = max(1, min(self.components, (samples or len(z)) // (2 * z.shape[1] + 2)))
         regular = 1e-3 * float(z.var(0, correction=min(1, len(z) - 1)).mean()) + 1e-8
-        mixture = GaussianMixture(k, reg_covar=regular, tol=1e-3).fit(z, seed=seed, device=z.device, progress=False)
+        mixture = GaussianMixture(k, reg_covar=regular).fit(z, steps=100, seed=seed, device=z.device)
         self.weights.zero_(), self.means.zero_()
         self.weights[:k] = mixture.weights_.to(self.weights)
         self.means[:k] = mixture.means_.to(self.means)

@@ -117,8 +117,7 @@ def ndb(train: ArrayLike, samples: ArrayLike, bins: int = 100, seed: int = 0, le
     fake = torch.as_tensor(samples).to(real.device).double().flatten(1)
     centre, scale = real.mean(0), real.std(0).clamp_min(1e-3)
     real, fake = (real - centre) / scale, (fake - centre) / scale
-    labels = kmeans(real, bins, seed_generator(seed, real.device))
-    centres = torch.stack([real[labels == k].mean(0) for k in labels.unique()])
+    centres = kmeans(real, bins, seed_generator(seed))
     p, q = (torch.bincount(nearest(x, centres), minlength=bins).double() / len(x) for x in (real, fake))
     pooled = (p * len(real) + q * len(fake)) / (len(real) + len(fake))
     error = (pooled * (1 - pooled) * (1 / len(real) + 1 / len(fake))).sqrt().clamp_min(1e-12)
@@ -162,7 +161,7 @@ def independent_nats(table: Tensor, x: ArrayLike) -> float:
 def kernel_density(x: ArrayLike, bandwidth: float) -> GaussianMixture:
     """Baseline: a Gaussian of standard deviation ``bandwidth`` on every row of ``x``, as a mixture."""
     flat = torch.as_tensor(x).double().flatten(1)
-    model = GaussianMixture(len(flat), "spherical")
+    model = GaussianMixture(len(flat), covariance_type="spherical")
     model.device = flat.device
     model.spec = {"event_shape": list(torch.as_tensor(x).shape[1:]), "value": "real", "levels": 0, "n_classes": 0}
     model.offset = flat.mean(0)

@@ -32,11 +32,16 @@ def reproduce(
     """
     splits, began = data.load(data_path), time.perf_counter()
     model = (
-        BayesianGaussianMixture(100, "diag", 60, 1e-2, reg_covar=FLOOR)
+        BayesianGaussianMixture(100, covariance_type="diag", tol=1e-2, reg_covar=FLOOR)
         if bayesian
-        else GaussianMixture(50, "mfa", 30, 1e-2, n_factors=6, reg_covar=FLOOR)
+        else GaussianMixture(50, covariance_type="mfa", tol=1e-2, n_factors=6, reg_covar=FLOOR)
     )
-    model.fit(metrics.dequantise(splits.x_train, 256, seed), steps=steps, seed=seed, progress=progress)
+    model.fit(
+        metrics.dequantise(splits.x_train, 256, seed),
+        steps=steps or (60 if bayesian else 30),
+        seed=seed,
+        progress=progress,
+    )
     spent = time.perf_counter() - began
     model.save(Path(out) / "model.safetensors")
     nats = metrics.discrete_nats(model, splits.x_test, 256, draws=4)

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gail_suite.generative.checks import check_finite, check_range
-from gail_suite.generative.gmm import GaussianMixture
 from gail_suite.generative.interface import ArrayLike, GenerativeModel
 from gail_suite.generative.inversion import invert
+from gail_suite.generative.mixture import Mixture
 
 PROJECTIONS = 30
 """Rounds of encode, decode and restoring the known values, for models with a code."""
@@ -31,7 +31,7 @@ def inpaint(
     own = getattr(model, "inpaint", None)
     if own is not None:
         return own(x, mask, seed=seed) if y is None else own(x, mask, y=y, seed=seed)
-    if isinstance(model, GaussianMixture):
+    if isinstance(model, Mixture):
         return _in_range(model.impute(x, mask))
     given, known = model._known(x, mask)
     if _searches(model):
@@ -55,7 +55,7 @@ def denoise(model: GenerativeModel, x: ArrayLike, sigma: float, *, y: ArrayLike 
         )
     y = model._given_labels(y, len(x))
     noisy = model._tensor(x)
-    if isinstance(model, GaussianMixture):
+    if isinstance(model, Mixture):
         flat = noisy.reshape(len(noisy), -1)
         return _in_range(model.posterior_mean(flat, torch.eye(flat.shape[1]).to(flat), sigma).view(noisy.shape))
     clean = _reconstruct(model, _valid(model, noisy), y)
@@ -90,7 +90,7 @@ def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike |
         )
     check_finite(small)
     check_range(small)
-    if isinstance(model, GaussianMixture):
+    if isinstance(model, Mixture):
         identity = torch.eye(channels * height * width).to(small).view(-1, channels, height, width)
         operator = F.avg_pool2d(identity, factor).flatten(1).T
         return _in_range(model.posterior_mean(small.flatten(1), operator).view(-1, channels, height, width))

@@ -236,8 +236,8 @@ def _mixture(
     def candidates() -> Iterator[tuple[GaussianMixture, float]]:
         for k in (components,) if components else [k for k in COMPONENTS if k == 1 or 10 * k <= len(train)]:
             for sd in (noise,) if noise else NOISES:
-                mixture = GaussianMixture(k, max_iter=50, reg_covar=sd**2).fit(
-                    train, val=held, seed=seed, device="cpu", progress=False
+                mixture = GaussianMixture(k, reg_covar=sd**2).fit(
+                    train, val=held, steps=50, seed=seed, device="cpu", progress=False
                 )
                 yield from ((mixture, each) for each in ((dof,) if dof else DOFS))
 

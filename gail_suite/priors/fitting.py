@@ -111,6 +111,7 @@ def _mixture(train: Tensor, held: Tensor, settings: dict[str, Any], options: dic
         if "n_components" in settings
         else [k for k in COMPONENTS if k == 1 or 10 * k <= len(train)]
     )
+    options["steps"] = settings.get("max_iter", 100)  # enough is enough, and no reason for a warning
     found = [_class("gmm")(**settings | {"n_components": k}).fit(train, val=held, **options) for k in tried]
     return max(found, key=lambda m: float(m.log_prob(held).mean()))
 

@@ -38,7 +38,7 @@ def test_the_pretend_device_refuses_what_cuda_refuses(pretend: Pretend):
 
 MODELS = {
     "gmm": lambda: g.GaussianMixture(2),
-    "mfa": lambda: g.GaussianMixture(2, "mfa", n_factors=2),
+    "mfa": lambda: g.GaussianMixture(2, covariance_type="mfa", n_factors=2),
     "pixelcnn": lambda: g.PixelCNN(features=4, layers=1),
     "row": lambda: g.PixelRNN(features=4, hidden=4, layers=1),
     "diagonal": lambda: g.PixelRNN(kind="diagonal", features=4, hidden=4, layers=1),

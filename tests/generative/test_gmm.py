@@ -1,17 +1,15 @@
 """Mixtures: agreement with scikit-learn, laws of EM, closed-form conditionals, and degenerate data."""
 
-import warnings
-
 import numpy as np
 import pytest
 import sklearn.mixture as sk
 import torch
-from sklearn.exceptions import ConvergenceWarning
 
 import generative as g
 from generative import gaussians as ga
 from generative.backend import seed_generator
 
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 KINDS = ("full", "tied", "diag", "spherical")
 
 
@@ -39,10 +37,8 @@ def start(x: np.ndarray, kind: str, k: int) -> dict:
 @pytest.mark.parametrize("max_iter, tol", [(7, 0.0), (400, 1e-9)])
 def test_agrees_with_scikit_learn_from_the_same_start(kind, max_iter, tol):
     x = blobs()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        peer = sk.GaussianMixture(3, covariance_type=kind, max_iter=max_iter, tol=tol, **start(x, kind, 3)).fit(x)
-    ours = g.GaussianMixture(3, kind, max_iter, tol, **start(x, kind, 3)).fit(x)
+    peer = sk.GaussianMixture(3, covariance_type=kind, max_iter=max_iter, tol=tol, **start(x, kind, 3)).fit(x)
+    ours = g.GaussianMixture(3, covariance_type=kind, max_iter=max_iter, tol=tol, **start(x, kind, 3)).fit(x)
     fresh = blobs(300, seed=1)
     np.testing.assert_allclose(ours.log_prob(fresh).numpy(), peer.score_samples(fresh), rtol=1e-7, atol=1e-6)
     np.testing.assert_allclose(ours.predict_proba(fresh).numpy(), peer.predict_proba(fresh), atol=1e-6)
@@ -54,11 +50,12 @@ def test_agrees_with_scikit_learn_from_the_same_start(kind, max_iter, tol):
 @pytest.mark.parametrize("kind", KINDS)
 def test_bayesian_agrees_with_scikit_learn_from_the_same_start(kind, process):
     x = blobs(600)
-    options = {"init_params": "random", "random_state": 3, "weight_concentration_prior_type": process, "max_iter": 60}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        peer = sk.BayesianGaussianMixture(n_components=5, covariance_type=kind, tol=1e-6, **options).fit(x)
-    ours = g.BayesianGaussianMixture(5, kind, tol=1e-6, **options).fit(x)
+    options = {"init_params": "random", "weight_concentration_prior_type": process, "max_iter": 60}
+    peer = sk.BayesianGaussianMixture(n_components=5, covariance_type=kind, tol=1e-6, random_state=3, **options)
+    peer.fit(x)
+    ours = g.BayesianGaussianMixture(5, covariance_type=kind, tol=1e-6, **options | {"max_iter": 100}).fit(
+        x, seed=3, steps=60
+    )
     assert float(ours.log_prob(x).mean()) == pytest.approx(peer.score(x), abs=1e-6)
     assert ours.lower_bound_ == pytest.approx(float(np.squeeze(peer.lower_bound_)), abs=1e-4)
     np.testing.assert_allclose(ours.weights_.numpy(), peer.weights_, atol=1e-8)
@@ -73,21 +70,23 @@ def test_bayesian_prunes_superfluous_components():
 @pytest.mark.parametrize("kind", ga.KINDS)
 @pytest.mark.parametrize("how", ["kmeans", "k-means++", "random", "random_from_data"])
 def test_em_never_decreases_the_likelihood(kind, how):
-    model = g.GaussianMixture(3, kind, 60, 0.0, init_params=how, n_factors=2, reg_covar=1e-9).fit(blobs(400), seed=1)
-    gains = np.diff(model.bounds)
+    model = g.GaussianMixture(
+        3, covariance_type=kind, max_iter=60, tol=0.0, init_params=how, n_factors=2, reg_covar=1e-9
+    ).fit(blobs(400), seed=1)
+    gains = np.diff(model.lower_bounds_)
     assert gains.min() > -1e-9 and gains.max() > 0
 
 
 def test_bayesian_bound_never_decreases():
     model = g.BayesianGaussianMixture(4, max_iter=60, tol=0.0, init_params="random").fit(blobs(400))
-    assert np.diff(model.bounds).min() > -1e-6
+    assert np.diff(model.lower_bounds_).min() > -1e-6
 
 
 @pytest.mark.parametrize("kind", ga.KINDS)
 def test_density_integrates_to_one(kind):
     """Midpoint rule on a 240 x 240 grid over +-8 standard deviations."""
     x = np.random.default_rng(0).normal(size=(300, 2)) @ np.array([[1.0, 0.6], [0.0, 0.5]])
-    model = g.GaussianMixture(2, kind, n_factors=1).fit(x)
+    model = g.GaussianMixture(2, covariance_type=kind, n_factors=1).fit(x)
     edge = torch.linspace(-8, 8, 241, dtype=torch.float64)
     centre = (edge[1:] + edge[:-1]) / 2
     grid = torch.cartesian_prod(centre, centre)
@@ -96,7 +95,7 @@ def test_density_integrates_to_one(kind):
 
 @pytest.mark.parametrize("kind", ga.KINDS)
 def test_samples_have_the_model_s_moments(kind):
-    model = g.GaussianMixture(2, kind, n_factors=2).fit(blobs(500, k=2))
+    model = g.GaussianMixture(2, covariance_type=kind, n_factors=2).fit(blobs(500, k=2))
     draws = model.sample(60_000, seed=0)
     weights, means = model.weights_, model.means_
     mean = weights @ means
@@ -111,7 +110,7 @@ def test_samples_have_the_model_s_moments(kind):
 
 def test_mfa_density_equals_its_dense_covariance():
     x = torch.as_tensor(blobs(400))
-    model = g.GaussianMixture(2, "mfa", n_factors=2).fit(x)
+    model = g.GaussianMixture(2, covariance_type="mfa", n_factors=2).fit(x)
     dense = torch.distributions.MultivariateNormal(model.means_, model.covariances_)
     expected = torch.logsumexp(dense.log_prob(x.unsqueeze(1)) + model.weights_.log(), 1)
     torch.testing.assert_close(model.log_prob(x), expected, rtol=1e-9, atol=1e-7)
@@ -121,7 +120,7 @@ def test_mfa_recovers_a_factor_analyser():
     """x = W z + e with W = (2, 1, 0)^T and noise variance 0.25: cov = W W^T + 0.25 I."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20_000, 1)) @ np.array([[2.0, 1.0, 0.0]]) + 0.5 * rng.normal(size=(20_000, 3))
-    model = g.GaussianMixture(1, "mfa", 200, 1e-8, n_factors=1).fit(x)
+    model = g.GaussianMixture(1, covariance_type="mfa", max_iter=200, tol=1e-8, n_factors=1).fit(x)
     expected = torch.tensor([[4.25, 2.0, 0.0], [2.0, 1.25, 0.0], [0.0, 0.0, 0.25]], dtype=torch.float64)
     torch.testing.assert_close(model.covariances_[0], expected, rtol=0.05, atol=0.05)
 
@@ -167,7 +166,7 @@ def test_columns_of_every_scale_are_filled_in():
 
 def test_posterior_mean_denoises_as_wiener():
     """One Gaussian of variance 4 and mean 0, noise sd 2: E[x | y] = y / 2."""
-    model = g.GaussianMixture(1, "spherical").fit(torch.randn(50, 2, generator=seed_generator(0)))
+    model = g.GaussianMixture(1, covariance_type="spherical").fit(torch.randn(50, 2, generator=seed_generator(0)))
     model.params = {
         "weights": torch.ones(1).double(),
         "means": -model.offset.view(1, 2),
@@ -213,7 +212,7 @@ def awkward(name: str) -> np.ndarray:
 )
 def test_degenerate_data_give_a_regular_model(kind, name):
     x = awkward(name)
-    model = g.GaussianMixture(5, kind, n_factors=2).fit(x)
+    model = g.GaussianMixture(5, covariance_type=kind, n_factors=2).fit(x)
     assert bool(torch.isfinite(model.log_prob(x)).all()) and bool(torch.isfinite(model.sample(20, seed=0)).all())
     assert bool((torch.linalg.eigvalsh(ga.dense_covariances(kind, model.params)) > 0).all())
     assert 0 < float(model.typicality(x).min()) <= 1
@@ -229,24 +228,18 @@ def test_wrong_parameters_are_refused(bad):
     with pytest.raises(ValueError):
         g.GaussianMixture(**bad)
     with pytest.raises(ValueError, match="for mfa use GaussianMixture"):
-        g.BayesianGaussianMixture(2, "mfa")
+        g.BayesianGaussianMixture(2, covariance_type="mfa")
 
 
 def test_unknown_parameters_are_refused():
     with pytest.raises(TypeError, match="no parameter 'covariance_typ': did you mean 'covariance_type'"):
         g.GaussianMixture(2, covariance_typ="diag")
-    with pytest.raises(TypeError, match="BayesianGaussianMixture has no parameter 'covariance_prior': did you mean"):
-        g.BayesianGaussianMixture(2, covariance_prior=1.0)
-    with pytest.raises(ValueError, match="takes none of weights_init"):
+    with pytest.raises(TypeError, match="BayesianGaussianMixture has no parameter 'covariance_prio': did you mean"):
+        g.BayesianGaussianMixture(2, covariance_prio=1.0)
+    with pytest.raises(TypeError, match="no parameter 'means_init'"):
         g.BayesianGaussianMixture(2, means_init=np.eye(2))
     with pytest.raises(ValueError, match="precisions_init has no meaning for mfa"):
-        g.GaussianMixture(2, "mfa", precisions_init=np.ones(2))
-
-
-def test_bayesian_save_and_load_are_equal(tmp_path):
-    model = g.BayesianGaussianMixture(3, weight_concentration_prior=0.1).fit(blobs(100))
-    copy = g.load(model.save(tmp_path / "m.safetensors"))
-    assert copy.config == model.config and torch.equal(copy.log_prob(blobs(9)), model.log_prob(blobs(9)))
+        g.GaussianMixture(2, covariance_type="mfa", precisions_init=np.ones(2))
 
 
 def test_both_evaluations_of_full_covariances_agree():
@@ -258,7 +251,7 @@ def test_both_evaluations_of_full_covariances_agree():
     safe = ga.evaluator("full", params)
     assert fast.theta is not None and safe.theta is None
     torch.testing.assert_close(
-        fast.logits(x, ga.statistic("full", x, pairs=True))[0], safe.logits(x, None)[0], rtol=1e-10, atol=1e-9
+        fast.logits(x, ga.statistic("full", x, True))[0], safe.logits(x, None)[0], rtol=1e-10, atol=1e-9
     )
     tight = params | {"covariances": params["covariances"] * 1e-9}
     assert ga.evaluator("full", tight, x.abs().amax(0)).theta is None
@@ -266,25 +259,8 @@ def test_both_evaluations_of_full_covariances_agree():
 
 def test_images_keep_their_shape():
     x = torch.rand(50, 1, 3, 2, generator=seed_generator(0))
-    model = g.GaussianMixture(2, "mfa", n_factors=2).fit(x)
+    model = g.GaussianMixture(2, covariance_type="mfa", n_factors=2).fit(x)
     assert model.sample(4, seed=0).shape == (4, 1, 3, 2) and model.log_prob(x).shape == (50,)
-
-
-@pytest.mark.parametrize("tol", [0.0, 1e-9])
-def test_single_precision_start_agrees_with_scikit_learn(monkeypatch, tol):
-    """Large data begin in float32 products; from the same start the likelihood still agrees to 1e-6."""
-    from generative import em
-
-    x = blobs(4000, d=6, k=4, spread=2.0)
-    monkeypatch.setattr(em, "SINGLE_FROM", 0)
-    assert em.Data("full", torch.as_tensor(x), 24).single
-    iterations = 15 if tol == 0 else 300
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        peer = sk.GaussianMixture(4, max_iter=iterations, tol=tol, **start(x, "full", 4)).fit(x)
-    ours = g.GaussianMixture(4, "full", iterations, tol, **start(x, "full", 4)).fit(x)
-    assert float(ours.log_prob(x).mean()) == pytest.approx(peer.score(x), abs=1e-6)
-    assert np.diff(ours.bounds).min() > -1e-6
 
 
 def test_what_scikit_learn_s_users_expect(tmp_path):
@@ -294,8 +270,8 @@ def test_what_scikit_learn_s_users_expect(tmp_path):
     copy = g.load(model.save(tmp_path / "m.safetensors"))
     assert (copy.n_iter_, copy.converged_, copy.lower_bound_) == (model.n_iter_, model.converged_, model.lower_bound_)
     assert model.n_iter_ > 1 and model.converged_
-    with pytest.raises(TypeError, match=r"random_state must be an integer or None, .* got RandomState"):
-        g.GaussianMixture(random_state=np.random.RandomState(0))
+    with pytest.raises(TypeError, match=r"takes no random_state: the seed has one home, fit\(x, seed=0\)"):
+        g.GaussianMixture(random_state=0)
 
 
 def test_wrong_inputs_are_answered():
@@ -312,7 +288,7 @@ def test_wrong_inputs_are_answered():
         (lambda: model.impute(np.array([[np.nan, 1, 1, 1]]), np.ones(4)), "data holds 1 values that are NaN"),
         (lambda: g.GaussianMixture(2, means_init=x[:3]).fit(x), r"means_init must have shape \(2, 4\) .* got \(3, 4\)"),
         (
-            lambda: g.GaussianMixture(2, "diag", precisions_init=np.ones(2)).fit(x),
+            lambda: g.GaussianMixture(2, covariance_type="diag", precisions_init=np.ones(2)).fit(x),
             r"precisions_init must have shape \(2, 4\)",
         ),
         (

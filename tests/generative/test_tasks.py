@@ -29,7 +29,7 @@ def bars(n: int = 200, size: int = 6, seed: int = 0) -> tuple[torch.Tensor, torc
 def models() -> dict[str, g.GenerativeModel]:
     x, _ = bars()
     return {
-        "mixture": g.GaussianMixture(12, "mfa", n_factors=2, reg_covar=1e-3).fit(x),
+        "mixture": g.GaussianMixture(12, covariance_type="mfa", n_factors=2, reg_covar=1e-3).fit(x),
         "autoencoder": g.AutoEncoder(latent=4, hidden=64, lr=1e-2).fit(x, steps=150, progress=False),
         "vae": g.VAE(latent=4, hidden=64, lr=1e-2).fit(x, steps=150, progress=False),
         "gan": g.GAN(latent=4, hidden=16).fit(x, steps=20, progress=False),
@@ -177,7 +177,12 @@ def test_pictures_are_written(models, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "model", [g.VAE(latent=2, hidden=8), g.GAN(hidden=8), g.GaussianMixture(3, "diag", tol=0, init_params="random")]
+    "model",
+    [
+        g.VAE(latent=2, hidden=8),
+        g.GAN(hidden=8),
+        g.GaussianMixture(3, covariance_type="diag", tol=0, init_params="random"),
+    ],
 )
 def test_evolution_is_a_gif_and_leaves_the_fit_as_it_is(model, tmp_path):
     x, _ = bars(60)
