@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 
 from gail_suite.algorithms.gail_onpolicy import OnPolicyImitator
@@ -82,17 +82,17 @@ class ShapedReward:
         after = (1 - pairs.terminated) * self.h(pairs.next_features)
         return self.g(inputs) + self.gamma * after - self.h(pairs.features)
 
-    def logits(self, pairs: Pairs, policy: Any) -> Tensor:
+    def logits(self, pairs: Pairs, policy: ActorCriticPolicy) -> Tensor:
         """f - log pi(a|s) under SB3's `policy`, (N,)."""
         with torch.no_grad():
             log_prob = policy.get_distribution(pairs.features).log_prob(pairs.actions)
         return self.shaped(pairs) - log_prob
 
     @torch.no_grad()
-    def rewards(self, pairs: Pairs, policy: Any) -> Tensor:
+    def rewards(self, pairs: Pairs, policy: ActorCriticPolicy) -> Tensor:
         return self.reward(self.logits(pairs, policy))
 
-    def update(self, agent: Pairs, policy: Any) -> dict[str, Tensor]:
+    def update(self, agent: Pairs, policy: ActorCriticPolicy) -> dict[str, Tensor]:
         """`updates` steps of cross-entropy on the logits; the policy's probabilities are those after its own update."""
         for _ in range(self.config.updates):
             logits = self.logits(self._some(self.expert), policy), self.logits(self._some(agent), policy)
@@ -120,6 +120,7 @@ class AIRL(OnPolicyImitator[AIRLConfig]):
     """AIRL of `demonstrations` on `env_id`; `reward()` is the learned g, without the shaping, in the form of the policy's reward."""
 
     algo = "airl"
+    objective: ShapedReward
 
     @classmethod
     def defaults(cls) -> AIRLConfig:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 
-from gail_suite.algorithms.trainer import Imitator
+from gail_suite.algorithms.trainer import NO_END, Imitator
 from gail_suite.learning.discriminators import LogitConfig, LogitLearner
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
 from gail_suite.learning.onpolicy import Cadence, OnPolicyLoop, RolloutObjective
@@ -68,11 +69,11 @@ class PairDiscriminator:
         self.learner = LogitLearner(self.expert.shape[1], config, paired=False)
         self.generator = torch.Generator().manual_seed(seed)
 
-    def rewards(self, pairs: Pairs, policy: Any) -> Tensor:
+    def rewards(self, pairs: Pairs, policy: ActorCriticPolicy) -> Tensor:
         """(N,) of what was collected."""
         return self.learner.rewards(pairs.together())
 
-    def update(self, agent: Pairs, policy: Any) -> dict[str, Tensor]:
+    def update(self, agent: Pairs, policy: ActorCriticPolicy) -> dict[str, Tensor]:
         """`updates` steps of the discriminator; both classes weigh the same."""
         pairs = agent.together()
         for _ in range(self.config.updates):
@@ -100,12 +101,13 @@ class OnPolicyImitator(Imitator[C]):
     """What on-policy GAIL and AIRL share: an objective that learns from each batch of PPO or TRPO, on the processor."""
 
     loop: OnPolicyLoop
+    objective: RolloutObjective
 
     def _build(self) -> OnPolicyLoop:
         if self.device != "cpu":
             raise ValueError(f"an on-policy learner trains on the processor: leave out --device {self.device}")
         torch.manual_seed(self.seed)
-        self.objective: Any = self._objective()
+        self.objective = self._objective()
         return OnPolicyLoop(
             self.env_id,
             self.shown.features,
@@ -121,14 +123,15 @@ class OnPolicyImitator(Imitator[C]):
     def _objective(self) -> RolloutObjective:
         """The reward to be learned."""
 
-    def _end(self, total_steps: int | None, budget_s: float | None) -> int | None:
-        return None if total_steps is None and budget_s is not None else self.total_steps
+    def _end(self, total_steps: int | None, budget_s: float | None) -> int:
+        return NO_END if total_steps is None and budget_s is not None else self.total_steps
 
 
 class OnPolicyGAIL(OnPolicyImitator[OnPolicyGAILConfig]):
     """GAIL of `demonstrations` on `env_id` with PPO or TRPO (Ho and Ermon, 2016)."""
 
-    algo: ClassVar[str] = "gail"
+    algo = "gail"
+    objective: PairDiscriminator
 
     @classmethod
     def defaults(cls) -> OnPolicyGAILConfig:

@@ -45,7 +45,7 @@ HOMES = {
 }
 """Kind of run -> module and class of its trainer."""
 NO_END = 10**12
-"""From so many steps on, `total_steps` is how earlier versions noted a run that only the clock ended."""
+"""Steps of a run that only the clock ends; earlier versions noted them in config.json."""
 C = TypeVar("C")
 
 
@@ -80,7 +80,7 @@ class Loop(Protocol):
     def steps(self) -> int:
         """Steps taken."""
 
-    def train(self, total_steps: Any, log: RunLog | None, budget_s: float | None) -> None:
+    def train(self, total_steps: int, log: RunLog | None, budget_s: float | None) -> None:
         """Until `total_steps`, a signal, or `budget_s` seconds of wall clock."""
 
     def policy(self) -> LearnedPolicy:
@@ -165,7 +165,7 @@ class Trainer(ABC, Generic[C]):
         return Run(policy, score, self.run_dir, learned)
 
     @contextmanager
-    def session(self, end: int | None, quiet: bool) -> Iterator[RunLog | None]:
+    def session(self, end: int, quiet: bool) -> Iterator[RunLog | None]:
         """The run's directory while training works there, locked and described; None for a run without one.
 
         Raises:
@@ -177,7 +177,7 @@ class Trainer(ABC, Generic[C]):
             return
         if self.fresh:
             refuse_used(self.run_dir)
-        with RunLog(self.run_dir, end, quiet) as log:
+        with RunLog(self.run_dir, end if end < NO_END else None, quiet) as log:
             write_run_files(self.run_dir, self.record())
             forget_results(self.run_dir)
             if self.fresh:
@@ -202,8 +202,8 @@ class Trainer(ABC, Generic[C]):
         """What a reward says of where it comes from."""
         return {"env_id": self.env_id, "algo": self.algo, "seed": self.seed, "env_steps": self.loop.steps}
 
-    def _end(self, total_steps: int | None, budget_s: float | None) -> int | None:
-        """The step at which training ends, None where only the clock ends it."""
+    def _end(self, total_steps: int | None, budget_s: float | None) -> int:
+        """The step at which training ends, `NO_END` where only the clock ends it."""
         return self.total_steps
 
     def _keep(self, run_dir: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, check_resume, command, filming, note, run_folder
 from gail_suite.commands.parameters import TASK, Flag, Task
+
+if TYPE_CHECKING:
+    from gail_suite.algorithms.trainer import Imitator, Run, Trainer
+    from gail_suite.demos.trajectory import Demonstrations
 
 
 @Parameter(name="*")
@@ -55,11 +57,10 @@ def bc(*, training: Training = TRAINING, output: Output = DEFAULT) -> None:
     """Behaviour cloning: fit the demonstrated actions."""
     from gail_suite.algorithms.bc import BC, BCConfig
 
-    config = _settings(lambda env_id: BCConfig(), training, output)
-    if config is not None:
-        trainer, run_dir = _fresh("bc", BC, config, training)
+    trainer = _fresh(Recipe("bc", BC, BCConfig()), training, output)
+    if trainer is not None:
         run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet)  # too short to be stopped and resumed
-        _finish("bc", run, run_dir, trainer.env_id, training, output)
+        _finish(trainer, run, training, output)
 
 
 def gail(
@@ -92,20 +93,16 @@ def gail(
     training = replace(training, set=(*settings, *training.set))
     from gail_suite.algorithms.gail import GAIL, GAILConfig
 
-    def go_on(run_dir: Path) -> Any:
-        return GAIL.resume(run_dir, device=_device(device))
-
     if resume is not None and generator != "sac":
         raise ValueError(f"a resumed run keeps its learner: leave out --generator {generator}, or start a new run")
     if generator == "sac":
-        kind = partial(GAIL, device=_device(device))
-        recipe = Recipe("gail", kind, lambda env_id: GAILConfig(), go_on, "loop.n_envs")
+        recipe = Recipe("gail", GAIL, GAILConfig(), "loop.n_envs", device=device)
     else:
         from gail_suite.algorithms.gail_onpolicy import OnPolicyGAIL, onpolicy_config
 
         if device != "cpu":
             raise ValueError(f"--generator {generator} trains on the processor: leave out --device {device}")
-        recipe = Recipe("gail", OnPolicyGAIL, lambda env_id: onpolicy_config(generator), go_on, "learner.n_envs")
+        recipe = Recipe("gail", OnPolicyGAIL, onpolicy_config(generator), "learner.n_envs")
     _adversarial(recipe, num_envs, resume, training, output)
 
 
@@ -131,38 +128,40 @@ def airl(
     from gail_suite.algorithms.airl import AIRL, AIRLConfig
 
     settings = () if generator is None else (f"learner.generator={generator}",)
-    recipe = Recipe("airl", AIRL, lambda env_id: AIRLConfig(), AIRL.resume, "learner.n_envs", settings)
+    recipe = Recipe("airl", AIRL, AIRLConfig(), "learner.n_envs", settings)
     _adversarial(recipe, num_envs, resume, training, output)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """An adversarial trainer, how an old run of it goes on, and where its settings are."""
+    """An algorithm, the settings of a run that is told none, and what its options set."""
 
     algo: str
-    kind: Any
-    defaults: Callable[[str | None], Any]
-    resume: Callable[[Path], Any]
-    n_envs_setting: str
+    kind: type[Imitator[Any]]
+    defaults: object
+    n_envs_setting: str = ""
     settings: tuple[str, ...] = ()
+    device: str = "cpu"
 
 
 def _adversarial(recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output) -> None:
     if resume is not None:
-        from gail_suite.runs.records import config_of
-
-        given = [*_settled(training), *["num-envs"] * (num_envs is not None), *["generator"] * bool(recipe.settings)]
-        check_resume(resume, recipe.algo, given)
-        training.task.name("")  # its imports
-        _check_ending(training, config_of(resume).get("env_id"))
-        trainer, run_dir = recipe.resume(resume), resume
+        trainer: Trainer[Any] | None = _resumed(recipe, resume, num_envs, training)
     else:
         pairs = () if num_envs is None else (f"{recipe.n_envs_setting}={num_envs}",)
-        config = _settings(recipe.defaults, replace(training, set=(*recipe.settings, *pairs, *training.set)), output)
-        if config is None:
-            return
-        trainer, run_dir = _fresh(recipe.algo, recipe.kind, config, training)
-    _train(recipe.algo, trainer, run_dir, training, output, {"total_steps": training.steps})
+        trainer = _fresh(recipe, replace(training, set=(*recipe.settings, *pairs, *training.set)), output)
+    if trainer is not None:
+        _train(trainer, training, output)
+
+
+def _resumed(recipe: Recipe, run_dir: Path, num_envs: int | None, training: Training) -> Trainer[Any]:
+    from gail_suite.runs.records import config_of
+
+    given = [*_settled(training), *["num-envs"] * (num_envs is not None), *["generator"] * bool(recipe.settings)]
+    check_resume(run_dir, recipe.algo, given)
+    training.task.name("")  # its imports
+    _check_ending(training, config_of(run_dir).get("env_id"))
+    return recipe.kind.resume(run_dir, _device(recipe.device))
 
 
 def _prior_settings(generator: str, folders: tuple[Path, ...], resume: Path | None) -> tuple[str, ...]:
@@ -191,23 +190,25 @@ def _prior_settings(generator: str, folders: tuple[Path, ...], resume: Path | No
     return tuple(f"{group(use)}.path={json.dumps(str(path), ensure_ascii=False)}" for use, path in found.items())
 
 
-def _settings(defaults: Callable[[str | None], Any], training: Training, output: Output) -> Any:
-    """The configuration, or None after it was shown."""
+def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Any] | None:
+    """The trainer of a new run, or None where its settings were shown instead."""
     from gail_suite.runs.config import build, describe
 
-    env_id = training.task.name()
-    if env_id is None and training.demos is not None:
-        from gail_suite.demos.store import read_meta
-
-        env_id = read_meta(training.demos)["env_id"]
-    config = build(defaults(env_id), training.config, training.set)
+    config = build(recipe.defaults, training.config, training.set)
     if training.show_config:
         output.result({"path": None}, describe(config).rstrip())
         return None
-    return config
+    from gail_suite import envs
+
+    shown, env_id = _shown(training)
+    _check_ending(training, env_id)
+    resume = None if recipe.algo == "bc" else command("train", recipe.algo, "--resume")
+    run_dir = run_folder(training.out, f"{recipe.algo}-{envs.names.bare(env_id)}-{training.seed}", resume)
+    return recipe.kind(env_id, shown, config, training.seed, run_dir, _device(recipe.device))
 
 
-def _fresh(algo: str, kind: Any, config: Any, training: Training, **options: Any) -> tuple[Any, Path]:
+def _shown(training: Training) -> tuple[Demonstrations, str]:
+    """The demonstrations that were asked for, and their environment."""
     from gail_suite import demos, envs
 
     if training.demos is None:
@@ -220,10 +221,7 @@ def _fresh(algo: str, kind: Any, config: Any, training: Training, **options: Any
         shown = shown.take(training.take, seed=training.seed)
     if training.subsample is not None:
         shown = shown.subsample(training.subsample, seed=training.seed)
-    _check_ending(training, env_id)
-    resume = None if algo == "bc" else command("train", algo, "--resume")
-    run_dir = run_folder(training.out, f"{algo}-{envs.names.bare(env_id)}-{training.seed}", resume)
-    return kind(env_id, shown, config, seed=training.seed, run_dir=run_dir, **options), run_dir
+    return shown, env_id
 
 
 def _check_ending(training: Training, env_id: str | None) -> None:
@@ -236,43 +234,29 @@ def _check_ending(training: Training, env_id: str | None) -> None:
         check_filmable(env_id)
 
 
-def _train(
-    algo: str, trainer: Any, run_dir: Path, training: Training, output: Output, length: dict[str, int | None]
-) -> None:
+def _train(trainer: Trainer[Any], training: Training, output: Output) -> None:
     from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
     with stop_on_signals():
-        run = trainer.train(**length, eval_episodes=0, quiet=output.quiet)
+        run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet)
         if stop_requested():
-            note(f"stopped; go on with: {command('train', algo, '--resume', run_dir)}")
+            note(f"stopped; go on with: {command('train', trainer.algo, '--resume', trainer.run_dir)}")
             raise StopRequested
-    _finish(algo, run, run_dir, trainer.env_id, training, output)
+    _finish(trainer, run, training, output)
 
 
-def _finish(algo: str, run: Any, run_dir: Path, env_id: str, training: Training, output: Output) -> None:
+def _finish(trainer: Trainer[Any], run: Run, training: Training, output: Output) -> None:
     from gail_suite.jobs.finish import finish_run
 
-    values, text = finish_run(run_dir, run.policy, env_id, training.eval_episodes, training.video)
-    following = [filming(run_dir, env_id), command("eval", run_dir, "-n", 50)]
-    output.result({"algo": algo, **values}, text, following)
+    assert run.dir is not None
+    values, text = finish_run(run.dir, run.policy, trainer.env_id, training.eval_episodes, training.video)
+    following = [filming(run.dir, trainer.env_id), command("eval", run.dir, "-n", 50)]
+    output.result({"algo": trainer.algo, **values}, text, following)
 
 
 def _settled(training: Training) -> list[str]:
     """The given options that a run keeps as it began."""
-    names = (
-        "demos",
-        "env",
-        "env_arg",
-        "max_episode_steps",
-        "take",
-        "subsample",
-        "seed",
-        "config",
-        "set",
-        "show_config",
-        "out",
-        "strict",
-    )
+    names = ("demos", "task", "take", "subsample", "seed", "config", "set", "show_config", "out", "strict")
     given = [n.replace("_", "-") for n in names if getattr(training, n) != getattr(TRAINING, n)]
     return ["env" if n == "task" else n for n in given if n != "task" or replace(training.task, imports=()) != TASK]
 

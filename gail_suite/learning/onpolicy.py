@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 
 from gail_suite import envs
@@ -35,10 +35,10 @@ from gail_suite.runs.runlog import RunLog, stop_requested
 class RolloutObjective(Protocol):
     """What an on-policy learner maximises: rewards of transitions as they are collected, and what learns from each batch of them."""
 
-    def rewards(self, pairs: Pairs, policy: Any) -> Tensor:
+    def rewards(self, pairs: Pairs, policy: ActorCriticPolicy) -> Tensor:
         """(N,) rewards under the present networks; `policy` is SB3's, for log-probabilities."""
 
-    def update(self, agent: Pairs, policy: Any) -> dict[str, Tensor]:
+    def update(self, agent: Pairs, policy: ActorCriticPolicy) -> dict[str, Tensor]:
         """Learn from an iteration's transitions."""
 
     def state(self) -> dict[str, np.ndarray]:
@@ -114,15 +114,15 @@ class OnPolicyLoop:
         returns = self.env.true_returns
         return {**row, "train_return": float(np.mean(returns))} if returns else row
 
-    def train(self, total_steps: int | None, log: RunLog | None = None, budget_s: float | None = None) -> None:
-        """Iterate until `total_steps` (None: without end), a signal, or `budget_s` seconds of wall clock."""
-        begin, end, spent = time.monotonic(), math.inf if total_steps is None else total_steps, False
+    def train(self, total_steps: int, log: RunLog | None = None, budget_s: float | None = None) -> None:
+        """Iterate until `total_steps`, a signal, or `budget_s` seconds of wall clock."""
+        begin, spent = time.monotonic(), False
         with cpu_settings("auto"):
-            while self.steps < end and not spent and not stop_requested():
+            while self.steps < total_steps and not spent and not stop_requested():
                 before = self.steps
                 row = self.iterate()
                 spent = budget_s is not None and time.monotonic() - begin >= budget_s
-                self._periodic(before, row, self.steps >= end or spent, log)
+                self._periodic(before, row, self.steps >= total_steps or spent, log)
         if self.run_dir is not None:
             self.save()
 
