@@ -33,8 +33,11 @@ def require(module: str, purpose: str) -> Any:
 
 def build(number: int, source: str, *arrays: Any, **ending: Any) -> Trajectory:
     """A trajectory; its ValueError names the source and the episode."""
+    obs, acts, *rest = arrays
+    if np.ndim(acts) == 1 and np.asarray(acts).dtype.kind in "iu":  # discrete actions, as numbers
+        acts = np.asarray(acts)[:, None]
     try:
-        return Trajectory(*arrays, **ending)
+        return Trajectory(obs, acts, *rest, **ending)
     except ValueError as error:
         raise ValueError(f"{source} episode {number}: {error}") from None
 
@@ -90,6 +93,8 @@ def assemble(
         return demonstrations
     with closing(envs.make(demonstrations.task)) as env:
         expected = (env.observation_space.shape or ())[0], (env.action_space.shape or ())[0]
+    if envs.spec(demonstrations.task).discrete:
+        demonstrations = replace(demonstrations, trajectories=_choices_as_rows(demonstrations, expected[1]))
     widths = demonstrations[0].widths
     if widths not in (expected, (expected[0], None)):
         raise ValueError(
@@ -105,6 +110,16 @@ def horizon_of(env_id: str | None) -> int | None:
     from gail_suite import envs
 
     return envs.spec(env_id).horizon if env_id and envs.is_registered(env_id) else None
+
+
+def _choices_as_rows(trajectories: Iterable[Trajectory], n: int) -> tuple[Trajectory, ...]:
+    """Choices among n actions, which other libraries store as numbers, as one-hot rows."""
+    from gail_suite.envs.flat import one_hot
+
+    return tuple(
+        replace(t, acts=one_hot(t.acts[:, 0], n)) if t.acts is not None and t.acts.shape[1] == 1 else t
+        for t in trajectories
+    )
 
 
 def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) -> Any:

@@ -35,6 +35,7 @@ class MlpPolicy:
     action = low + (tanh(u) + 1) / 2 * (high - low) if `meta["squash"]` (Haarnoja et al. 2018), else clip(u, low, high).
 
     With a decoder (`ActionDecoder`) u is wider than the action, and decode(tanh(u)) takes the place of tanh(u).
+    With `meta["discrete"]` m are logits of a choice: the action is the one-hot row of the largest, or of one drawn by softmax.
     A column with obs_scale 0 is hidden from the network. Every row of a batch is computed by the same operations
     whatever the batch size, so actions do not depend, to the last bit, on how many environments step together.
 
@@ -49,7 +50,7 @@ class MlpPolicy:
 
     def __init__(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
         self.tensors = {name: np.asarray(value, np.float32) for name, value in tensors.items()}
-        self.meta = {"kind": "mlp_policy", "activation": "relu", "squash": True, **meta}
+        self.meta = {"kind": "mlp_policy", "activation": "relu", "squash": True, "discrete": False, **meta}
         self._check()
         t = self.tensors
         layers = range(self._depth())
@@ -59,7 +60,9 @@ class MlpPolicy:
         self._center, self._scale = t["obs_mean"][active], t["obs_scale"][active]
         self._hidden = [layer(w, t[f"hidden.{i}.bias"]) for i, w in zip(layers, inputs, strict=True)]
         self._mean = layer(t["mean.weight"], t["mean.bias"])
-        self._log_std = None if "log_std" in t else layer(t["log_std.weight"], t["log_std.bias"])
+        self._log_std = (
+            None if "log_std" in t or self.meta["discrete"] else layer(t["log_std.weight"], t["log_std.bias"])
+        )
         self._decoder = ActionDecoder.of(t)
         self._noise: list[np.random.Generator] = [np.random.default_rng()]
 
@@ -114,6 +117,11 @@ class MlpPolicy:
             )
         features = self._features(np.atleast_2d(obs))
         u = linear(features, *self._mean)
+        if self.meta["discrete"]:
+            # the largest of logits with Gumbel noise is a draw from their softmax
+            scores = u if deterministic else u + self._draw(u.shape, "gumbel")
+            actions = np.eye(self.act_dim, dtype=np.float32)[scores.argmax(-1)]
+            return (actions[0] if obs.ndim == 1 else actions), state
         if not deterministic:
             u = u + np.exp(self._log_stds(features)) * self._draw(u.shape)
         low, high = self.tensors["act_low"], self.tensors["act_high"]
@@ -156,15 +164,18 @@ class MlpPolicy:
         log_std = self.tensors["log_std"] if self._log_std is None else linear(features, *self._log_std)
         return np.clip(log_std, *LOG_STD_RANGE)
 
-    def _draw(self, shape: tuple[int, ...]) -> np.ndarray:
+    def _draw(self, shape: tuple[int, ...], kind: str = "standard_normal") -> np.ndarray:
+        def draw(stream: np.random.Generator, size: Any) -> np.ndarray:
+            return stream.gumbel(size=size) if kind == "gumbel" else stream.standard_normal(size, np.float32)
+
         if len(self._noise) == 1:
-            return self._noise[0].standard_normal(shape, np.float32)
+            return draw(self._noise[0], shape)
         if len(self._noise) != shape[0]:
             raise ValueError(
                 f"{shape[0]} observations but {len(self._noise)} noise streams: seed the policy with one "
                 "number or with one for each observation"
             )
-        return np.stack([stream.standard_normal(shape[1], np.float32) for stream in self._noise])
+        return np.stack([draw(stream, shape[1]) for stream in self._noise])
 
     def _depth(self) -> int:
         return sum(name.startswith("hidden.") and name.endswith(".weight") for name in self.tensors)
@@ -174,7 +185,7 @@ class MlpPolicy:
         depth = self._depth()
         names = {"obs_mean", "obs_scale", "mean.weight", "mean.bias", "act_low", "act_high", "hidden.0.weight"}
         names |= {f"hidden.{i}.bias" for i in range(depth)}
-        names |= set() if "log_std" in t else {"log_std.weight", "log_std.bias"}
+        names |= set() if "log_std" in t or self.meta["discrete"] else {"log_std.weight", "log_std.bias"}
         if missing := sorted(names - set(t)):
             raise ValueError(f"policy lacks the tensors {', '.join(missing)}: save it again from its model")
         shapes = self._shapes(depth) | self._decoder_shapes()

@@ -82,6 +82,7 @@ def record(
 def _wave(episodes: range, policy: Any, task: str, seed: int, deterministic: bool) -> Iterator[tuple[int, Trajectory]]:
     """The first episode of each environment, as it ends; environments that are through idle until all are."""
     from gail_suite import envs
+    from gail_suite.envs.flat import as_rows
 
     seeds = [seed + episode for episode in episodes]
     n = len(episodes)
@@ -91,6 +92,7 @@ def _wave(episodes: range, policy: Any, task: str, seed: int, deterministic: boo
         frames: tuple[list[np.ndarray], ...] = [obs.astype(np.float32)], [], []
         while running:
             actions, state = policy.predict(obs, state=state, episode_start=starts, deterministic=deterministic)
+            actions = as_rows(actions, (venv.action_space.shape or (0,))[0])
             obs, rewards, starts, infos = venv.step(actions)
             for rows, value in zip(frames, (obs, actions, rewards), strict=True):
                 rows.append(value.astype(np.float32))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import gymnasium as gym
 import numpy as np
 
+from gail_suite.envs.flat import flat
 from gail_suite.envs.names import Task, find, named, parts
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> gym.Env
     """The Gymnasium environment that `env_id` names (see `envs.names`), with further arguments.
 
     Raises:
-        ValueError: an unknown id, a task that cannot be made here, or one that is not continuous control.
+        ValueError: an unknown id, a task that cannot be made here, or one whose observations or actions are no vectors nor discrete choices.
     """
     name = named(env_id)
     found, arguments = parts(name)
@@ -44,8 +45,8 @@ def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> gym.Env
         ) from error
     for entry_point, options in wrappers:
         env = _wrapper(entry_point)(env, **options)
-    _require_continuous_control(name, env)
-    return env
+    _require_control(name, env)
+    return flat(name, env)
 
 
 def make_vec(
@@ -122,20 +123,16 @@ def _wrapper(entry_point: str) -> type[gym.Wrapper[Any, Any, Any, Any]]:
     return kind
 
 
-def _require_continuous_control(env_id: str, env: gym.Env[Any, Any]) -> None:
-    action, observation = env.action_space, env.observation_space
+def _require_control(env_id: str, env: gym.Env[Any, Any]) -> None:
+    action = env.action_space
+    if isinstance(action, gym.spaces.Discrete):
+        return
     if not isinstance(action, gym.spaces.Box) or len(action.shape) != 1:
-        kind = "discrete" if isinstance(action, gym.spaces.Discrete) else "unsupported"
         raise ValueError(
-            f"{env_id} has a {kind} action space, {action}: choose an environment with a flat Box of continuous actions, "
-            "such as Ant-v5"
+            f"{env_id} has an unsupported action space, {action}: choose an environment with a flat Box of continuous actions, "
+            "such as Ant-v5, or with a Discrete choice, such as CartPole-v1"
         )
     _require_bounds(env_id, action)
-    if not isinstance(observation, gym.spaces.Box) or len(observation.shape) != 1:
-        raise ValueError(
-            f"{env_id} has the observation space {observation}: only flat Box vectors are supported; "
-            "wrap it in gymnasium.wrappers.FlattenObservation and register the result under its own id"
-        )
 
 
 def _require_bounds(env_id: str, space: gym.spaces.Box) -> None:

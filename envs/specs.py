@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from gail_suite.envs.flat import is_discrete, observation_names
 from gail_suite.envs.make import make
 from gail_suite.envs.names import Task, named
 from gail_suite.envs.structure import is_known, time_limit
@@ -35,6 +36,10 @@ class EnvSpec:
     horizon: int | None
     random_return: ReferenceReturn | None
     expert_return: ReferenceReturn | None
+    discrete: bool = False
+    """Actions are one-hot rows of a choice among `act_dim`."""
+    obs_names: tuple[str, ...] = ()
+    """Names of the entries of a flattened Dict observation, such as goal[0]."""
 
 
 def spec(env_id: Task, **kwargs: Any) -> EnvSpec:
@@ -54,6 +59,8 @@ def _spec(name: str) -> EnvSpec:
             horizon=time_limit(env),
             random_return=ReferenceReturn(**returns["random"]) if "random" in returns else None,
             expert_return=ReferenceReturn(**returns["expert"]) if "expert" in returns else None,
+            discrete=is_discrete(env),
+            obs_names=observation_names(env),
         )
     finally:
         env.close()
@@ -110,20 +117,26 @@ def physics_fingerprint(env_id: Task, **kwargs: Any) -> str:
 def _fingerprint(name: str) -> str:
     env = make(name)
     inner: Any = env.unwrapped
-    low, high = _modest(inner.action_space)
+    space = inner.action_space
     digest = hashlib.sha256()
     obs, _ = inner.reset(seed=0)
     digest.update(_physics(inner, obs))
     for t in range(50):
-        fractions = (7 * t + 13 * np.arange(low.size)) % 17 / 16
-        obs, _, terminated, truncated, _ = inner.step(
-            (low + (high - low) * fractions).astype(inner.action_space.dtype).reshape(inner.action_space.shape)
-        )
+        obs, _, terminated, truncated, _ = inner.step(_action(space, t))
         if (terminated or truncated) and not is_known(inner):
             obs, _ = inner.reset(seed=t + 1)
         digest.update(_physics(inner, obs))
     env.close()
     return digest.hexdigest()
+
+
+def _action(space: Any, t: int) -> Any:
+    """The t-th of the fixed actions: rationals spread over the box, or one choice after the other."""
+    if isinstance(space, gym.spaces.Discrete):
+        return int(space.start) + 7 * t % 17 % int(space.n)
+    low, high = _modest(space)
+    fractions = (7 * t + 13 * np.arange(low.size)) % 17 / 16
+    return (low + (high - low) * fractions).astype(space.dtype).reshape(space.shape)
 
 
 def _modest(space: gym.spaces.Box) -> tuple[np.ndarray, np.ndarray]:

@@ -18,10 +18,11 @@ from gymnasium.wrappers import (
     TimeLimit,
 )
 
+from gail_suite.envs.flat import OneHotActions
 from gail_suite.envs.sparse import SparseRoom
 from gail_suite.envs.toy import PointToy
 
-SEEN_THROUGH = (TimeLimit, OrderEnforcing, PassiveEnvChecker, ClipAction, RescaleAction)
+SEEN_THROUGH = (TimeLimit, OrderEnforcing, PassiveEnvChecker, ClipAction, RescaleAction, OneHotActions)
 """Wrappers that leave observations as they are and, but for the counted time limit, remember nothing."""
 FORGETFUL = (*SEEN_THROUGH, FlattenObservation, RescaleObservation, DtypeObservation)
 """Wrappers that remember nothing but the counted time limit."""

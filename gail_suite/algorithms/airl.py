@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from gymnasium.spaces import Discrete
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 
@@ -85,7 +86,8 @@ class ShapedReward:
     def logits(self, pairs: Pairs, policy: ActorCriticPolicy) -> Tensor:
         """f - log pi(a|s) under SB3's `policy`, (N,)."""
         with torch.no_grad():
-            log_prob = policy.get_distribution(pairs.features).log_prob(pairs.actions)
+            chosen = pairs.actions.argmax(-1) if isinstance(policy.action_space, Discrete) else pairs.actions
+            log_prob = policy.get_distribution(pairs.features).log_prob(chosen)
         return self.shaped(pairs) - log_prob
 
     @torch.no_grad()

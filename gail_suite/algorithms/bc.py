@@ -63,17 +63,20 @@ def clone(
     config: BCConfig,
     generator: torch.Generator,
     on_step: Callable[[int, dict[str, float]], bool] | None = None,
+    error: Callable[[Actor, Tensor, Tensor], Tensor] | None = None,
 ) -> dict[str, float]:
-    """Fits the deterministic action to the given ones by least squares, keeping the weights with the least held-out error.
+    """Fits the deterministic action to the given ones, keeping the weights with the least held-out error.
 
     The log standard deviation is set to a constant, since a deterministic expert's would collapse.
 
     Args:
+        error: what is minimised, of actor, features and actions: least squares, or cross entropy of choices.
         on_step: told of every 50th step and its errors; says whether to stop there.
 
     Returns:
         steps taken, and the training and held-out errors (mean squares on actions in [-1, 1]).
     """
+    error = error or square_error
     device = actor.head.weight.device
     features, actions = features.to(device), actions.to(device)
     order = torch.randperm(len(features), generator=generator)
@@ -87,22 +90,32 @@ def clone(
         x = features[rows]
         if config.input_noise > 0:
             x = x + config.input_noise * torch.randn(x.shape, generator=generator).to(device)
-        loss = F.mse_loss(actor.mode(x), actions[rows])
+        loss = error(actor, x, actions[rows])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         if step % 50 == 0 or step == config.steps:
             with torch.no_grad():
-                error = float(F.mse_loss(actor.mode(features[held]), actions[held]))
-            if error < best:
-                best, best_step = error, step
+                missed = float(error(actor, features[held], actions[held]))
+            if missed < best:
+                best, best_step = missed, step
                 weights = {k: v.clone() for k, v in actor.state_dict().items()}
-            stop = on_step is not None and on_step(step, {"bc_loss": float(loss.detach()), "bc_held_out": error})
+            stop = on_step is not None and on_step(step, {"bc_loss": float(loss.detach()), "bc_held_out": missed})
             if stop or step - best_step >= config.patience:
                 break
     actor.load_state_dict(weights)
     set_log_std(actor, config.log_std)
     return {"bc_steps": float(step), "bc_loss": float(loss.detach()), "bc_held_out": best}
+
+
+def square_error(actor: Actor, features: Tensor, actions: Tensor) -> Tensor:
+    """Mean square of the deterministic action's distance."""
+    return F.mse_loss(actor.mode(features), actions)
+
+
+def cross_entropy(actor: Actor, features: Tensor, actions: Tensor) -> Tensor:
+    """-log softmax of the chosen entry, of choices given as rows with their largest entry at the choice."""
+    return F.cross_entropy(actor(features)[0], actions.argmax(-1))
 
 
 def set_log_std(actor: Actor, value: float) -> None:
@@ -119,6 +132,7 @@ class Cloning:
     def __init__(self, env_id: str, shown: Shown, config: BCConfig, seed: int) -> None:
         keep_freed_memory()
         self.env_id, self.shown, self.config, self.seed, self.steps = env_id, shown, config, seed, 0
+        self.spec = envs.spec(env_id)
         torch.manual_seed(seed)
         expert = shown.expert
         self.actor = Actor(expert.features.shape[1], expert.actions.shape[1], config.hidden)
@@ -136,15 +150,19 @@ class Cloning:
         config = dataclasses.replace(self.config, steps=total_steps)
         generator = torch.Generator().manual_seed(self.seed)
         with cpu_settings("auto"):
-            info = clone(self.actor, self.shown.expert.features, self.shown.expert.actions, config, generator, on_step)
+            expert, error = self.shown.expert, cross_entropy if self.spec.discrete else square_error
+            info = clone(self.actor, expert.features, expert.actions, config, generator, on_step, error)
         self.steps = int(info["bc_steps"])
 
     def policy(self) -> LearnedPolicy:
         """The cloned actor as a policy on observations."""
         features = self.shown.features
-        mean, scale = features.policy_inputs(envs.spec(self.env_id).obs_dim)
+        mean, scale = features.policy_inputs(self.spec.obs_dim)
         tensors = policy_tensors(self.actor, mean, scale, features.columns, *action_bounds(self.env_id))
         kind = {"kind": "mlp_policy", "env_id": self.env_id, "activation": "relu", "squash": True}
+        if self.spec.discrete:
+            tensors = {name: value for name, value in tensors.items() if not name.startswith("log_std")}
+            kind |= {"squash": False, "discrete": True}
         return LearnedPolicy(tensors, {**kind, "algo": "bc", "seed": self.seed})
 
     def load(self, saved: Saved) -> None:

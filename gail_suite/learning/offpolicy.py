@@ -134,6 +134,11 @@ class OffPolicyLoop:
         venv = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
         self.env = venv if wrap_env is None else wrap_env(venv)
         self.spec = envs.spec(env_id)
+        if self.spec.discrete:
+            raise ValueError(
+                f"{env_id} has {self.spec.act_dim} discrete actions, and SAC acts by continuous ones: use PPO (--generator ppo, "
+                "OnPolicyGAIL)"
+            )
         self.low, self.high = self.env.action_space.low, self.env.action_space.high
         self.sac = SAC(len(features.columns), self.spec.act_dim, sac, device, make_actor)
         self.replay = Replay(loop.capacity, loop.n_envs, len(features.columns), self.spec.act_dim, bonus is not None)

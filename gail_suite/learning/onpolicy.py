@@ -82,7 +82,8 @@ class OnPolicyLoop:
         self.env_id, self.features, self.objective = env_id, features, objective
         self.config, self.cadence, self.seed, self.run_dir = config, cadence, seed, run_dir
         self.base = envs.make_vec(env_id, n_envs=config.n_envs, seed=seed, infos="minimal")
-        self.env = RewardVecEnv(FeatureVecEnv(self.base, features), self._reward)
+        self.inputs = FeatureVecEnv(self.base, features, envs.spec(env_id).discrete)
+        self.env = RewardVecEnv(self.inputs, self._reward)
         self.model = make_learner(config, self.env, seed)
         _, self._callback = self.model._setup_learn(1)
         self._rollout: list[Pairs] = []
@@ -94,7 +95,8 @@ class OnPolicyLoop:
         return self.model.num_timesteps
 
     def _reward(self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray) -> np.ndarray:
-        pairs = Pairs(*(torch.as_tensor(x, dtype=torch.float32) for x in (obs, acts, next_obs, terminated)))
+        arrays = (obs, self.inputs.in_units(acts), next_obs, terminated)
+        pairs = Pairs(*(torch.as_tensor(x, dtype=torch.float32) for x in arrays))
         self._rollout.append(pairs)
         return self.objective.rewards(pairs, self.model.policy).numpy()
 

@@ -10,6 +10,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from gail_suite.envs.flat import one_hot
 from gail_suite.learning.actions import from_unit
 from gail_suite.learning.features import Features
 
@@ -98,10 +99,14 @@ class RewardVecEnv(VecEnvWrapper):
 
 
 class FeatureVecEnv(VecEnvWrapper):
-    """Observations as standardised features (float32) and actions scaled to [-1, 1], the units in which networks learn."""
+    """Observations as standardised features (float32) and actions scaled to [-1, 1], the units in which networks learn.
 
-    def __init__(self, venv: VecEnv, features: Features) -> None:
+    Of a `discrete` task the learner chooses among the actions' numbers.
+    """
+
+    def __init__(self, venv: VecEnv, features: Features, discrete: bool = False) -> None:
         space = venv.action_space
+        self.n_choices = (space.shape or (0,))[0] if discrete else 0
         if not isinstance(space, gym.spaces.Box) or not np.isfinite([space.low, space.high]).all():
             raise ValueError(f"actions must be a bounded Box to be scaled to [-1, 1], got {space}")
         self.features, self._low, self._high = features, space.low, space.high
@@ -109,14 +114,20 @@ class FeatureVecEnv(VecEnvWrapper):
         super().__init__(
             venv,
             observation_space=gym.spaces.Box(-np.inf, np.inf, width, np.float32),
-            action_space=gym.spaces.Box(-1.0, 1.0, space.shape, np.float32),
+            action_space=gym.spaces.Discrete(self.n_choices)
+            if discrete
+            else gym.spaces.Box(-1.0, 1.0, space.shape, np.float32),
         )
 
     def reset(self) -> np.ndarray:
         return self.features(self.venv.reset())  # type: ignore[arg-type]
 
     def step_async(self, actions: np.ndarray) -> None:
-        super().step_async(from_unit(actions, self._low, self._high))
+        super().step_async(from_unit(self.in_units(actions), self._low, self._high))
+
+    def in_units(self, actions: np.ndarray) -> np.ndarray:
+        """What the learner chose as actions (B, A) in [-1, 1]: of a choice among A, 1 at the choice and -1 elsewhere."""
+        return 2 * one_hot(actions, self.n_choices) - 1 if self.n_choices else actions
 
     def step_wait(self) -> VecEnvStepReturn:
         obs, rewards, dones, infos = self.venv.step_wait()

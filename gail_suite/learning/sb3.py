@@ -1,6 +1,6 @@
 """On-policy learners: stable-baselines3's PPO and sb3-contrib's TRPO on standardised features, and their export.
 
-The policy is a Gaussian with a state-independent deviation on actions scaled to [-1, 1].
+The policy is a Gaussian with a state-independent deviation on actions scaled to [-1, 1], or a softmax over discrete ones.
 """
 
 from __future__ import annotations
@@ -142,10 +142,14 @@ def learned_policy(
     for i, layer in enumerate(linears):
         tensors[f"hidden.{i}.weight"] = first if i == 0 else _array(layer.weight)
         tensors[f"hidden.{i}.bias"] = _array(layer.bias)
-    tensors["mean.weight"] = _array(policy.action_net.weight) * half[:, None]
-    tensors["mean.bias"] = _array(policy.action_net.bias) * half + centre
-    tensors["log_std"] = _array(policy.log_std) + np.log(half)
+    tensors |= {"mean.weight": _array(policy.action_net.weight), "mean.bias": _array(policy.action_net.bias)}
     kind = {"kind": "mlp_policy", "env_id": env_id, "activation": config.activation, "squash": False}
+    if spec.discrete:
+        kind["discrete"] = True
+    else:
+        tensors["mean.weight"] *= half[:, None]
+        tensors["mean.bias"] = tensors["mean.bias"] * half + centre
+        tensors["log_std"] = _array(policy.log_std) + np.log(half)
     return LearnedPolicy({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, {**kind, **meta})
 
 

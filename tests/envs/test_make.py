@@ -25,15 +25,6 @@ def test_environment_that_cannot_be_made_says_why() -> None:
         envs.make("Ant-v2")
 
 
-def test_discrete_actions_are_refused_with_a_remedy() -> None:
-    for build in (envs.make, envs.make_vec):
-        with pytest.raises(
-            ValueError, match=r"CartPole-v1 has a discrete action space, Discrete\(2\): choose .* Ant-v5"
-        ) as caught:
-            build("CartPole-v1")
-        assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,0 +1,107 @@
+"""Tasks as flat vectors: Dict observations laid end to end with their names kept, discrete actions as one-hot rows.
+
+A discrete action is a row of the unit matrix wherever it is stored or learned from; the task takes the largest entry.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.spaces import Box, Discrete, Space
+from gymnasium.wrappers import FlattenObservation
+
+
+class OneHotActions(gym.ActionWrapper[Any, Any, Any]):
+    """A task with n discrete actions as one with n numbers in [0, 1], of which the largest is taken; plain numbers pass too."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        choices: Any = env.action_space
+        self.start = int(choices.start)
+        self.action_space = Box(0.0, 1.0, (int(choices.n),), np.float32)
+
+    def action(self, action: Any) -> int:
+        """The number of an action that is given as a row (n,) or as its number."""
+        row = np.asarray(action)
+        return self.start + int(np.argmax(row)) if row.ndim else int(row)
+
+
+def one_hot(actions: np.ndarray, n: int, start: int = 0) -> np.ndarray:
+    """Rows (B, n) float32 of action numbers (B,); ValueError for a number that there is not."""
+    numbers = np.asarray(actions).astype(np.int64) - start
+    if ((numbers < 0) | (numbers >= n)).any():
+        raise ValueError(
+            f"action {int(np.asarray(actions).max())} of {n}: actions are numbered {start} to {start + n - 1}"
+        )
+    return np.eye(n, dtype=np.float32)[numbers]
+
+
+def as_rows(actions: np.ndarray, n: int) -> np.ndarray:
+    """What a policy chose, as the task stores it: numbers (B,) of policies that choose among n become rows, others stay."""
+    actions = np.asarray(actions)
+    return one_hot(actions, n) if actions.ndim == 1 and actions.dtype.kind in "iu" else actions
+
+
+def flat(env_id: str, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    """The task with flat observations and actions, as it is where it is flat already.
+
+    Raises:
+        ValueError: pictures, texts, sets and what else is no fixed number of numbers.
+    """
+    env.observation_space = _checked(env_id, env.observation_space)
+    if isinstance(env.action_space, Discrete):
+        env = OneHotActions(env)
+    return env if isinstance(env.observation_space, Box) else FlattenObservation(env)
+
+
+def is_discrete(env: gym.Env[Any, Any]) -> bool:
+    """The task's actions are discrete."""
+    layer: Any = env
+    while isinstance(layer, gym.Wrapper):
+        if isinstance(layer, OneHotActions):
+            return True
+        layer = layer.env
+    return False
+
+
+def observation_names(env: gym.Env[Any, Any]) -> tuple[str, ...]:
+    """A name for each entry of a flattened observation, such as goal[0]; none for a task whose observation is a Box."""
+    layer: Any = env
+    while isinstance(layer, gym.Wrapper):
+        if isinstance(layer, FlattenObservation):
+            return tuple(_names("", layer.env.observation_space))
+        layer = layer.env
+    return ()
+
+
+def _checked(env_id: str, space: Space[Any]) -> Space[Any]:
+    for name, part in _leaves("", space):
+        shape = getattr(part, "shape", None) or ()
+        where = f"{env_id} shows" + (f" in {name}" if name else "")
+        if isinstance(part, Box) and len(shape) > 1:
+            raise ValueError(
+                f"{where} an array of {' x '.join(map(str, shape))}, such as a picture: learners here read vectors; wrap it in "
+                "features of the picture, or in gymnasium.wrappers.FlattenObservation where it is no picture"
+            )
+        if not isinstance(part, Box | Discrete | gym.spaces.MultiBinary | gym.spaces.MultiDiscrete):
+            message = f"{where} {part}: learners here read a fixed number of numbers, so give it as a Box"
+            raise ValueError(message)  # noqa: TRY004 (a task that is not fit, not a type)
+    return space
+
+
+def _leaves(name: str, space: Space[Any]) -> list[tuple[str, Space[Any]]]:
+    """The parts of a space with their names, in the order in which Gymnasium flattens them."""
+    if isinstance(space, gym.spaces.Dict):
+        parts = [(f"{name}.{key}".lstrip("."), part) for key, part in space.spaces.items()]
+    elif isinstance(space, gym.spaces.Tuple):
+        parts = [(f"{name}.{i}".lstrip("."), part) for i, part in enumerate(space.spaces)]
+    else:
+        return [(name, space)]
+    return list(itertools.chain.from_iterable(_leaves(*part) for part in parts))
+
+
+def _names(name: str, space: Space[Any]) -> list[str]:
+    return [f"{leaf}[{i}]" for leaf, part in _leaves(name, space) for i in range(gym.spaces.flatdim(part))]

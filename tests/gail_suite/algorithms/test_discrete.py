@@ -1,0 +1,100 @@
+"""Discrete actions: CartPole from one trajectory, by cloning and by GAIL with PPO, through files and the command line's parts."""
+
+from dataclasses import replace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import demos
+import envs
+import gail_suite as gs
+from gail_suite.algorithms.airl import AIRL, AIRLConfig
+from gail_suite.algorithms.bc import BCConfig
+from gail_suite.algorithms.gail_onpolicy import DiscriminatorConfig, OnPolicyGAIL, OnPolicyGAILConfig
+from gail_suite.learning.onpolicy import Cadence
+from gail_suite.learning.sb3 import OnPolicyConfig
+
+CARTPOLE = "CartPole-v1"
+SMALL = OnPolicyGAILConfig(
+    OnPolicyConfig(batch_steps=64, n_envs=2, minibatch=32, epochs=2, hidden=(16,)),
+    DiscriminatorConfig(updates=2, batch_size=32, hidden=(16,)),
+    Cadence(eval_every=0, eval_episodes=1),
+)
+
+
+class Balancing:
+    """A linear controller that answers in numbers, as stable-baselines3 does; it never falls."""
+
+    def predict(self, obs, state=None, episode_start=None, deterministic=False):
+        return (obs @ np.array([0.1, 0.5, 5.0, 1.2]) > 0).astype(np.int64), state
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return demos.record(Balancing(), CARTPOLE, 1, seed=0, n_envs=1)
+
+
+def test_numbers_are_recorded_as_rows_and_lead_where_they_led(shown, tmp_path):
+    assert shown.returns.tolist() == [500] and shown[0].acts.shape == (500, 2)
+    assert set(map(tuple, shown[0].acts.tolist())) == {(0.0, 1.0), (1.0, 0.0)}
+    env = gym.make(CARTPOLE)
+    obs, _ = env.reset(seed=0)
+    for t in range(50):
+        np.testing.assert_array_equal(obs, shown[0].obs[t])
+        obs, *_ = env.step(int(shown[0].acts[t].argmax()))
+    assert demos.verify(shown.save(tmp_path / "d")).ok
+
+
+def test_cloning_balances(shown):
+    run = gs.BC(CARTPOLE, shown, BCConfig(steps=800, hidden=(32,), lr=0.01)).train(eval_episodes=0)
+    assert gs.evaluate(run.policy, CARTPOLE, n_episodes=2, n_envs=2).return_mean > 200
+    rows, _ = run.policy.predict(shown[0].obs[:-1], deterministic=True)
+    assert (rows.argmax(1) == shown[0].acts.argmax(1)).mean() > 0.95
+
+
+def test_a_choice_is_drawn_by_its_softmax(shown):
+    policy = gs.BC(CARTPOLE, shown, BCConfig(steps=50, hidden=(8,))).train(eval_episodes=0).policy
+    policy.tensors["mean.weight"][:] = 0
+    flat = demos.MlpPolicy(policy.tensors | {"mean.bias": np.log([1.0, 3.0])}, policy.meta)
+    flat.seed(0)
+    drawn, _ = flat.predict(np.zeros((20_000, 4)))
+    assert drawn.sum(1).tolist() == [1.0] * 20_000
+    assert drawn[:, 1].mean() == pytest.approx(0.75, abs=4 * (0.75 * 0.25 / 20_000) ** 0.5)
+    with flat.noise_from([1, 2]):
+        both, _ = flat.predict(np.zeros((2, 4)))
+    with flat.noise_from([2, 1]):
+        swapped, _ = flat.predict(np.zeros((2, 4)))
+    np.testing.assert_array_equal(both, swapped[::-1])
+    assert flat.predict(np.zeros(4), deterministic=True)[0].tolist() == [0, 1]
+
+
+def test_gail_with_ppo_leaves_a_policy_that_chooses_as_its_learner_does(shown, tmp_path):
+    trainer = OnPolicyGAIL(CARTPOLE, shown, SMALL, run_dir=tmp_path / "run")
+    run = trainer.train(128, eval_episodes=1)
+    loaded, obs, loop = gs.load_policy(tmp_path / "run"), shown[0].obs[:200], trainer.loop
+    expected, _ = loop.model.policy.predict(loop.features(obs), deterministic=True)  # what SB3's own network chooses
+    np.testing.assert_array_equal(loaded.predict(obs, deterministic=True)[0].argmax(1), expected)
+    assert loaded.meta["discrete"] is True and "log_std" not in loaded.tensors
+    np.testing.assert_array_equal(loaded.tensors["mean.weight"], run.policy.tensors["mean.weight"])
+
+
+def test_airl_reads_choices_too(shown):
+    config = replace(AIRLConfig(), learner=SMALL.learner, cadence=SMALL.cadence)
+    run = AIRL(CARTPOLE, shown, config).train(64, eval_episodes=0)
+    assert run.policy.meta["discrete"]
+
+
+def test_sac_says_why_it_cannot(shown):
+    with pytest.raises(
+        ValueError, match=r"CartPole-v1 has 2 discrete actions, and SAC acts by continuous ones: use PPO"
+    ):
+        gs.GAIL(CARTPOLE, shown)
+
+
+def test_numbers_of_other_libraries_become_rows(shown, tmp_path):
+    t = shown[0]
+    np.savez(tmp_path / "d.npz", obs=t.obs, acts=t.acts.argmax(1), rews=t.rews, truncated=True)
+    found = demos.from_npz(tmp_path / "d.npz", CARTPOLE)
+    np.testing.assert_array_equal(found[0].acts, t.acts)
+    assert envs.spec(CARTPOLE).act_dim == 2
