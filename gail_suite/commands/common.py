@@ -109,6 +109,15 @@ def find_policy(
     return policy, known
 
 
+def two_numbers(text: str) -> tuple[float, float]:
+    """The numbers in a text such as -40,5172.8; ValueError for any other."""
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise ValueError(f"--reference takes two returns, RANDOM,EXPERT such as -40,5172.8, got {text!r}") from None
+    return low, high
+
+
 def check_resume(run_dir: Path, algo: str, given: Sequence[str]) -> None:
     """ValueError unless `run_dir` is a run of `algo`, or where options are `given` that a resumed run cannot follow."""
     file = run_dir / "config.json"

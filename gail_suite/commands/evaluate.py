@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gail_suite.commands.common import DEFAULT, Output, command, find_policy
+from gail_suite.commands.common import DEFAULT, Output, command, find_policy, two_numbers
 from gail_suite.commands.parameters import (
     TASK,
     Episodes,
@@ -25,6 +25,7 @@ def evaluate(
     seed: EpisodeSeed = 1000,
     num_envs: int = 10,
     stochastic: Stochastic = False,
+    reference: str | None = None,
     trust: Trust = False,
     vecnormalize: VecNormalize = None,
     output: Output = DEFAULT,
@@ -35,23 +36,24 @@ def evaluate(
     ----------
     num_envs
         Environments stepped together (the result does not depend on it).
+    reference
+        Mean returns of random actions and of an expert, RANDOM,EXPERT: they make a normalised score where the suite knows none.
     """
+    from gail_suite import envs
     from gail_suite.demos.sealed import write_results
-    from gail_suite.runs.records import config_of
-    from gail_suite.showing.evaluation import EVAL_SEED
+    from gail_suite.showing.evaluation import EVAL_SEED, said
     from gail_suite.showing.evaluation import evaluate as measure
+    from gail_suite.runs.records import config_of
+    from gail_suite.showing.scale import scale_of
 
     actor, env_id = find_policy(policy, task, trust, vecnormalize)
-    found = measure(actor, env_id, n_episodes=n, seed=seed, n_envs=num_envs, deterministic=not stochastic)
-    values = found.as_dict()
+    if reference is not None:
+        envs.register_reference(env_id, *two_numbers(reference))
     run = Path(policy)
-    if not stochastic and seed == EVAL_SEED and config_of(run).get("env_id") == env_id:
+    own = config_of(run).get("env_id") == env_id
+    scale = scale_of(run) if own else None
+    values = measure(actor, env_id, n, seed, num_envs, deterministic=not stochastic, scale=scale).as_dict()
+    if own and not stochastic and seed == EVAL_SEED:
         write_results(run / "eval.json", values)
-    low, high = found.interval()
-    score = "no reference returns" if found.score is None else f"score {found.score:.3f}"
-    text = (
-        f"{env_id}: {score}, return {found.return_mean:.0f} +- {found.return_sd:.0f} (95 % interval of the mean "
-        f"{low:.0f} to {high:.0f}), {found.length_mean:.0f} steps, {n} episodes"
-    )
     extra = [] if run.exists() and task.env is None else ["--env", env_id]
-    output.result(values, text, [command("render", policy, *extra, "--out", "video.mp4")])
+    output.result(values, f"{env_id}: {said(values)}", [command("render", policy, *extra, "--out", "video.mp4")])

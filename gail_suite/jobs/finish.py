@@ -7,8 +7,9 @@ from typing import Any
 
 from gail_suite import demos, envs
 from gail_suite.demos.sealed import write_results
-from gail_suite.showing.evaluation import evaluate
+from gail_suite.showing.evaluation import evaluate, said
 from gail_suite.showing.report import write_report
+from gail_suite.showing.scale import scale_of
 
 
 def finish_run(run_dir: Path, policy: Any, env_id: str, n_episodes: int, video: bool) -> tuple[dict[str, Any], str]:
@@ -20,11 +21,10 @@ def finish_run(run_dir: Path, policy: Any, env_id: str, n_episodes: int, video: 
             "report": str(write_report(run_dir))
         }, f"{text}: {env_id} is not registered here, so nothing was evaluated"
     if n_episodes:
-        found = evaluate(policy, env_id, n_episodes=n_episodes)
-        write_results(run_dir / "eval.json", found.as_dict())
-        values |= found.as_dict()
-        score = "" if found.score is None else f"score {found.score:.3f}, "
-        text += f": {score}return {found.return_mean:.0f} +- {found.return_sd:.0f} over {n_episodes} episodes"
+        found = evaluate(policy, env_id, n_episodes=n_episodes, scale=scale_of(run_dir)).as_dict()
+        write_results(run_dir / "eval.json", found)
+        values |= found
+        text += f": {said(found)}"
     if video:
         from gail_suite.showing.video import render
 

@@ -36,8 +36,20 @@ class EvaluationRecord(Struct):
     return_sd: float | None = None
     return_interval: tuple[float, float] | None = None
     length_mean: float | None = None
+    demo_score: float | None = None
+    demo_score_interval: tuple[float, float] | None = None
+    random_return: float | None = None
+    demo_return: float | None = None
     returns: list[float] = []
     lengths: list[float] = []
+
+
+class ReferenceRecord(Struct):
+    """reference.json: what random actions got on the task of a run."""
+
+    random_return: float
+    n_episodes: int
+    seed: int
 
 
 class BeginningRecord(Struct):

@@ -14,14 +14,17 @@ from gail_suite.showing.page import png
 from gail_suite.showing.report import series
 
 Summary = dict[str, Any]
+FINAL = {"return": "return_mean", "score": "score", "against demos": "demo_score"}
+"""Results of the final evaluation, by column; each with its 95 % interval."""
 
 
 @one_warning()
 def compare(runs: Sequence[str | Path]) -> list[Summary]:
     """One summary a run: run, algo, env_id, seed, steps, wall_s, best and last evaluation, final score, settings.
 
-    `score` and `return_mean` are those of eval.json, None before it was written; `best` and `last` are evaluations during
-    training; `settings` holds what is not equal in all runs of the same algorithm.
+    `score`, `demo_score` (against the demonstrations), `return_mean`, their intervals and `n_episodes` are those of eval.json, None
+    before it was written; `best` and `last` are evaluations during training, by score, or against the demonstrations where the task
+    has no reference returns; `settings` holds what is not equal in all runs of the same algorithm.
 
     Raises ValueError if a folder is not a run.
     """
@@ -40,7 +43,7 @@ def compare(runs: Sequence[str | Path]) -> list[Summary]:
 
 def table(summaries: Sequence[Summary]) -> str:
     """The summaries as lines of aligned columns."""
-    header = ("run", "algo", "env", "seed", "steps", "minutes", "best", "last", "score", "what differs")
+    header = ("run", "algo", "env", "seed", "steps", "minutes", "best", "last", *FINAL, "episodes", "what differs")
     lines = [header, *(_cells(summary) for summary in summaries)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join(
@@ -85,6 +88,9 @@ def _config(folder: Path) -> dict[str, Any]:
 def _summary(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> Summary:
     rows, final = read_metrics(folder), evaluation_of(folder)
     scores = series(rows, "score")[1]
+    low, high = final.get("random_return"), final.get("demo_return")
+    if not scores and low is not None and high is not None:
+        scores = [(value - low) / (high - low) for value in series(rows, "return_mean")[1]]
     return {
         "run": str(folder),
         **{name: config.get(name) for name in ("algo", "env_id", "seed")},
@@ -92,8 +98,8 @@ def _summary(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> 
         "wall_s": max((r.get("wall_s", 0.0) for r in rows), default=0.0),
         "best": max(scores, default=None),
         "last": scores[-1] if scores else None,
-        "score": final.get("score"),
-        "return_mean": final.get("return_mean"),
+        **{key: final.get(key) for key in FINAL.values()},
+        **{key: final.get(key) for key in ("score_interval", "demo_score_interval", "return_interval", "n_episodes")},
         "settings": settings,
     }
 
@@ -118,6 +124,14 @@ def _cells(s: Summary) -> tuple[str, ...]:
     def number(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"
 
+    def measured(key: str) -> str:
+        digits, interval = (0, s["return_interval"]) if key == "return_mean" else (3, s[f"{key}_interval"])
+        return (
+            "-"
+            if s[key] is None
+            else f"{s[key]:.{digits}f}" + (f" [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]" if interval else "")
+        )
+
     differs = " ".join(f"{name}={value}" for name, value in s["settings"].items())
     return (
         s["run"],
@@ -128,6 +142,7 @@ def _cells(s: Summary) -> tuple[str, ...]:
         f"{s['wall_s'] / 60:.1f}",
         number(s["best"]),
         number(s["last"]),
-        number(s["score"]),
+        *map(measured, FINAL.values()),
+        "-" if s["n_episodes"] is None else str(s["n_episodes"]),
         differs,
     )

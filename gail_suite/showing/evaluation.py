@@ -10,6 +10,7 @@ import numpy as np
 
 from gail_suite import demos, envs
 from gail_suite.envs.names import Task
+from gail_suite.showing.scale import Scale
 from gail_suite.showing.stats import bootstrap_interval
 
 EVAL_SEED = 1000
@@ -25,6 +26,8 @@ class Evaluation:
     lengths: np.ndarray
     seed: int
     deterministic: bool
+    scale: Scale | None = None
+    """What makes a score against the demonstrations of a return, where they are known."""
 
     @property
     def n_episodes(self) -> int:
@@ -51,13 +54,19 @@ class Evaluation:
         """Mean normalised score, (return - random) / (expert - random); None where no reference returns are known."""
         return _score(self.env_id, self.return_mean)
 
+    @property
+    def demo_score(self) -> float | None:
+        """Mean score against the demonstrations, (return - random) / (their mean return - random); None where they are not known."""
+        return None if self.scale is None else self.scale(self.return_mean)
+
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Bootstrap interval of the mean return."""
         return bootstrap_interval(self.returns, level=level)
 
     def as_dict(self) -> dict[str, Any]:
-        """What eval.json and `eval --json` hold; the score is the only field that may be null."""
+        """What eval.json and `eval --json` hold; scores are null where there is nothing to compare with."""
         low, high = self.interval()
+        demo_interval = None if self.scale is None else [self.scale(low), self.scale(high)]
         score_interval = None if self.score is None else [_score(self.env_id, low), _score(self.env_id, high)]
         return {
             "env_id": self.env_id,
@@ -70,9 +79,25 @@ class Evaluation:
             "length_mean": self.length_mean,
             "score": self.score,
             "score_interval": score_interval,
+            "demo_score": self.demo_score,
+            "demo_score_interval": demo_interval,
+            "random_return": None if self.scale is None else self.scale.random,
+            "demo_return": None if self.scale is None else self.scale.shown,
             "returns": [float(r) for r in self.returns],
             "lengths": [int(n) for n in self.lengths],
         }
+
+
+def said(found: Mapping[str, Any]) -> str:
+    """An evaluation, as `as_dict` holds it, in words: scores and return with their intervals, steps and episodes."""
+    parts = []
+    for name, key in (("score against the demonstrations", "demo_score"), ("normalised score", "score")):
+        if found.get(key) is not None:
+            low, high = found[f"{key}_interval"]
+            parts.append(f"{name} {found[key]:.3f} [{low:.3f}, {high:.3f}]")
+    low, high = found["return_interval"]
+    parts.append(f"return {found['return_mean']:.0f} +- {found['return_sd']:.0f} [{low:.0f}, {high:.0f}]")
+    return ", ".join([*parts, f"{found['length_mean']:.0f} steps, {found['n_episodes']} episodes"])
 
 
 def evaluate(
@@ -83,6 +108,7 @@ def evaluate(
     n_envs: int = 10,
     deterministic: bool = True,
     env_kwargs: Mapping[str, Any] | None = None,
+    scale: Scale | None = None,
     **more: Any,
 ) -> Evaluation:
     """Run complete episodes, episode j from the seed `seed + j`, so the result does not depend on `n_envs`.
@@ -95,7 +121,7 @@ def evaluate(
         raise ValueError(f"n_episodes is {n_episodes}; at least one is needed")
     task = envs.named(env_id, {**(env_kwargs or {}), **more})
     episodes = demos.record(policy, task, n_episodes, seed, n_envs, deterministic)
-    return Evaluation(task, episodes.returns, episodes.lengths, seed, deterministic)
+    return Evaluation(task, episodes.returns, episodes.lengths, seed, deterministic, scale)
 
 
 def _score(env_id: str, value: float) -> float | None:

@@ -141,7 +141,7 @@ def _results(
     rows += [_evaluated(name, found) for name, found in others.items()]
     for env_id in dict.fromkeys(str(group[0].config.get("env_id")) for group in groups):
         rows += _references(env_id)
-    header = ("policy", "return", "95 % interval", "score", "steps", "over")
+    header = ("policy", "return", "95 % interval", "score", "against demos", "steps", "over")
     parts = [rows_table(header, rows)]
     if len(groups) < sum(map(len, groups)):
         each = [
@@ -157,15 +157,14 @@ def _group_rows(name: str, group: Sequence[Told]) -> list[tuple[Any, ...]]:
     if len(group) == 1 or len(measured) < 2:
         rows = [_evaluated(name, measured[0] if measured else {})]
     else:
-        returns, scores = (
-            np.array([e[key] for e in measured if e.get(key) is not None]) for key in ("return_mean", "score")
-        )
+        returns = np.array([e["return_mean"] for e in measured])
+        score, demo_score = (_mean(measured, key) for key in ("score", "demo_score"))
         length = float(np.mean([e["length_mean"] for e in measured]))
-        score = float(scores.mean()) if len(scores) else None
-        rows = [(name, returns.mean(), _interval(t_interval(returns)), score, length, f"{len(measured)} seeds")]
+        interval = _interval(t_interval(returns))
+        rows = [(name, returns.mean(), interval, score, demo_score, length, f"{len(measured)} seeds")]
     begun = [row for run in group for row in run.rows if row.get("bc_return_mean") is not None]
     if begun:
-        level = [_mean(begun, f"bc_{key}") for key in ("return_mean", "score", "length_mean")]
+        level = [_mean(begun, f"bc_{key}") for key in ("return_mean", "score", "demo_score", "length_mean")]
         rows.append((f"{name}: BC start", level[0], None, *level[1:], "in training"))
     return rows
 
@@ -179,6 +178,7 @@ def _evaluated(name: str, found: Mapping[str, Any]) -> tuple[Any, ...]:
         found.get("return_mean"),
         _interval(interval) if interval else None,
         found.get("score"),
+        found.get("demo_score"),
         found.get("length_mean"),
         over,
     )
@@ -197,7 +197,7 @@ def _references(env_id: str) -> list[tuple[Any, ...]]:
         if known is not None:
             half = 1.96 * known.sd / max(known.episodes, 1) ** 0.5
             interval = _interval((known.mean - half, known.mean + half)) if known.episodes else None
-            rows.append((f"{name} ({env_id})", known.mean, interval, score, None, f"{known.episodes} episodes"))
+            rows.append((f"{name} ({env_id})", known.mean, interval, score, None, None, f"{known.episodes} episodes"))
     return rows
 
 

@@ -88,7 +88,7 @@ def test_expert_clone_and_random_stand_beside_the_learner_with_intervals(tmp_pat
     run = make_run(tmp_path / "run")
     write_results(run / "eval.json", evaluation(3000.0, 0.6))
     page = write_report(run, others={"BC, 4 demonstrations": evaluation(700.0, 0.25)}).read_text()
-    assert cells(page, "GAIL on Ant-v5") == ["GAIL on Ant-v5", "3000", "2990 to 3010", "0.6", "900", "20 episodes"]
+    assert cells(page, "GAIL on Ant-v5") == ["GAIL on Ant-v5", "3000", "2990 to 3010", "0.6", "-", "900", "20 episodes"]
     assert cells(page, "BC, 4 demonstrations")[1:3] == ["700", "690 to 710"]
     expert, chance = envs.spec("Ant-v5").expert_return, envs.spec("Ant-v5").random_return
     half = 1.96 * expert.sd / expert.episodes**0.5
