@@ -25,7 +25,7 @@ def expert_folder(env_id: str) -> Path:
     """
     known = [file.parent.name for file in sorted(FOLDER.glob("*/policy.json"))]
     if env_id not in known:
-        near = difflib.get_close_matches(env_id, known, n=1, cutoff=0.3)
+        near = difflib.get_close_matches(env_id, known, n=1, cutoff=0.7)
         hint = f"did you mean {near[0]!r}?" if near else f"bundled are {', '.join(known)}."
         raise ValueError(
             f"no expert is bundled for {env_id!r}: {hint} Train one: gail-suite expert train --env {env_id}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 import warnings
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +23,23 @@ WIDEST = 1e6
 """Largest distance of action bounds: beyond it they mean that there are none."""
 
 
+_said: set[str] = set()
+
+
+@cache
+def _quiet_simulator() -> None:
+    """MuJoCo's warnings once each on standard error, but for what is deprecated in a task's own model; no MUJOCO_LOG.TXT."""
+    import mujoco
+
+    def hear(text: Any) -> None:
+        line = " ".join((text.decode(errors="replace") if isinstance(text, bytes) else str(text)).split())
+        if "deprecated" not in line and line not in _said:
+            _said.add(line)
+            print(f"MuJoCo: {line}", file=sys.stderr)
+
+    mujoco.set_mju_user_warning(hear)
+
+
 def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> gym.Env[Any, Any]:
     """The Gymnasium environment that `env_id` names (see `envs.names`), with further arguments.
 
@@ -32,6 +51,7 @@ def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> gym.Env
     arguments |= kwargs
     wrappers = arguments.pop("wrappers", ())
     registered = _registered(found)
+    _quiet_simulator()
     try:
         with warnings.catch_warnings():
             # who names v4 wants v4; bounds are checked below

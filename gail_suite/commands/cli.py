@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import re
 import sys
 import warnings
 from typing import Any
@@ -139,7 +140,8 @@ def _usage_error(error: CycloptsError, argv: list[str]) -> str:
 
 
 def _warn(message: Any, category: Any, filename: Any, lineno: Any, file: Any = None, line: Any = None) -> None:
-    print(f"gail-suite: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(message))  # Gymnasium's colours
+    print(f"gail-suite: warning: {' '.join(text.split()).removeprefix('WARN: ')}", file=sys.stderr)
 
 
 def _version() -> str:

@@ -22,6 +22,9 @@ def compare(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> N
 
     if not runs:
         raise ValueError("compare which runs? give run directories, such as gail-suite compare runs/*")
+    runs = tuple(run for run in runs if not run.is_file())  # DIR/* of a sweep names its .log files too
+    if not runs:
+        raise ValueError("none of these is a run directory")
     summaries = summarise(runs)
     if out is not None and out.suffix.lower() == ".html":
         from gail_suite.showing.report import write_report

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, find_policy, two_numbers
 from gail_suite.commands.parameters import (
@@ -25,7 +28,7 @@ def evaluate(
     seed: EpisodeSeed = 1000,
     num_envs: int = 10,
     stochastic: Stochastic = False,
-    reference: str | None = None,
+    reference: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     trust: Trust = False,
     vecnormalize: VecNormalize = None,
     output: Output = DEFAULT,

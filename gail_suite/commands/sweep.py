@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from pathlib import Path
@@ -65,7 +66,9 @@ def sweep(
     ray
         Run on a Ray cluster instead: its address, or "local".
     """
+    from gail_suite.commands.train import settings_of
     from gail_suite.jobs.sweep import plan, run_here, run_on_ray, summary
+    from gail_suite.runs.config import build
     from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
     if jobs is not None and jobs < 1:
@@ -94,7 +97,14 @@ def sweep(
         *(word for s in set for word in ("--set", s)),
         *(word for name, value in given.items() if value is not None for word in (name, str(value))),
     ]
-    planned = plan(algo, out, seeds, _values(grid), options, eval_episodes)
+    values = _values(grid)
+    for chosen in itertools.product(*values.values()):
+        build(
+            settings_of(algo, generator),
+            config,
+            (*set, *(f"{name}={v}" for name, v in zip(values, chosen, strict=True))),
+        )
+    planned = plan(algo, out, seeds, values, options, eval_episodes)
     failed = []
     with stop_on_signals():
         for job, status in run_on_ray(planned, ray) if ray else run_here(planned, jobs or os.cpu_count() or 1):

@@ -265,3 +265,19 @@ def _device(name: str) -> str:
     from gail_suite.generative.backend import resolve_device
 
     return str(resolve_device(name))
+
+
+def settings_of(algo: str, generator: str | None) -> Any:
+    """The default settings of bc, gail or airl with a learner, None for its own."""
+    if algo == "bc":
+        from gail_suite.algorithms.bc import BCConfig
+
+        return BCConfig()
+    if algo == "airl":
+        from gail_suite.algorithms.airl import AIRLConfig
+
+        return AIRLConfig()
+    from gail_suite.algorithms.gail import GAILConfig
+    from gail_suite.algorithms.gail_onpolicy import onpolicy_config
+
+    return GAILConfig() if generator in (None, "sac") else onpolicy_config(generator)

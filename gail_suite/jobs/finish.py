@@ -29,6 +29,9 @@ def finish_run(run_dir: Path, policy: Any, env_id: str, n_episodes: int, video: 
         from gail_suite.showing.video import render
 
         compare = demos.expert(env_id) if env_id in demos.experts() else None
-        render(policy, env_id, run_dir / "video.mp4", compare=compare)
+        try:
+            render(policy, env_id, run_dir / "video.mp4", compare=compare)
+        except (ValueError, OSError) as error:  # the training is not lost for it
+            text += f"; no film: {error}"
     values["report"] = str(write_report(run_dir))
     return values, text

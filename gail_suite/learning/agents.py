@@ -14,8 +14,7 @@ import numpy as np
 
 MARKS = (
     ("cg_max_steps", "TRPO"),
-    ("_last_lstm_states", "RecurrentPPO"),
-    ("delta_std", "ARS"),
+    ("n_delta", "ARS"),
     ("top_quantiles_to_drop_per_net", "TQC"),
     ("target_entropy", "SAC"),
     ("target_policy_noise", "TD3"),
@@ -88,7 +87,8 @@ def _normalised(model: Any, source: Path, path: Path) -> Any:
     from stable_baselines3.common.save_util import load_from_pkl
 
     try:
-        statistics: Any = load_from_pkl(source)  # trusted as the zip is
+        with source.open("rb") as file:
+            statistics: Any = load_from_pkl(file)  # trusted as the zip is
         norm_obs, shape = bool(statistics.norm_obs), statistics.obs_rms.mean.shape if statistics.norm_obs else None
     except Exception as error:  # whatever a file that is none raises
         raise ValueError(
@@ -127,4 +127,6 @@ def _name(keys: Collection[str], policy_class: str, options: dict[str, Any]) -> 
         return "CrossQ"
     if name == "DQN" and "qr_dqn" in policy_class:
         return "QRDQN"
+    if name == "PPO" and ("recurrent" in policy_class or any("lstm" in option for option in options)):
+        return "RecurrentPPO"
     return "MaskablePPO" if name == "PPO" and "maskable" in policy_class else name

@@ -157,7 +157,9 @@ class RunLog:
         speed = self._shown_speed
         rate = speed(step, now)
         parts = [f"{rate:.0f} steps/s"] if rate > 0 else []
-        if self.total_steps is not None and rate > 0 and speed.measured > 1:  # the first one includes warming up
+        if (
+            self.total_steps is not None and step < self.total_steps and rate > 0 and speed.measured > 1
+        ):  # the first one includes warming up
             parts.append(f"ETA {_duration((self.total_steps - step) / rate)}")
         if self._latest_score is not None:
             parts.append(f"score {self._latest_score:.3f}")

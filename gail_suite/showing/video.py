@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import mujoco
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gail_suite import envs
 from gail_suite.envs.common import check_seed
@@ -123,7 +123,7 @@ class Stage:
 
     def _frame(self, step: int, total: float) -> np.ndarray:
         if self._draw is None:
-            image = Image.fromarray(self.env.render()).convert("RGB").resize(self._size)
+            image = ImageOps.pad(Image.fromarray(self.env.render()).convert("RGB"), self._size)  # nothing is stretched
         else:
             image = Image.fromarray(self._draw.render(self.env.unwrapped.data, self._camera.view()))
         if self._label is not None:
@@ -212,11 +212,23 @@ def _open(env_id: str, renderer: str, width: int, height: int) -> tuple[Any, Ren
 
 
 def check_filmable(env_id: str) -> None:
-    """ValueError for an environment that is no MuJoCo task and draws no pictures itself."""
+    """ValueError for an environment that is no MuJoCo task and draws no picture itself, which is tried."""
     with closing(envs.make(env_id)) as env:
-        is_mujoco = isinstance(getattr(env.unwrapped, "model", None), mujoco.MjModel)
-        if not is_mujoco and "rgb_array" not in env.metadata.get("render_modes", []):
+        if isinstance(getattr(env.unwrapped, "model", None), mujoco.MjModel):
+            return
+        if "rgb_array" not in env.metadata.get("render_modes", []):
             raise ValueError(f"{env_id} is not a MuJoCo task and offers no rgb_array pictures, so it cannot be filmed")
+    with closing(envs.make(env_id, render_mode="rgb_array")) as env:
+        try:
+            env.reset(seed=0)
+            picture: Any = env.render()
+            shape = np.shape(picture)
+        except (
+            Exception
+        ) as error:  # whatever a task of one's own raises, or a library that it draws with and that is missing
+            raise ValueError(f"{env_id} cannot be filmed here: {' '.join(str(error).split())}") from error
+    if len(shape) != 3 or shape[-1] != 3:
+        raise ValueError(f"{env_id} cannot be filmed: its picture has shape {shape}, not (height, width, 3)")
 
 
 def check_film(path: Path, n_frames: int, width: int, height: int) -> None:

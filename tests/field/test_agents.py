@@ -1,0 +1,141 @@
+"""Agents of other people: stable-baselines3's zips as what they are, with the statistics they were trained behind."""
+
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from gail_suite import demos
+from gail_suite.learning.agents import Normalised, beside, from_sb3
+
+sb3 = pytest.importorskip("stable_baselines3")
+contrib = pytest.importorskip("sb3_contrib")
+VecNormalize = sb3.common.vec_env.VecNormalize
+DummyVecEnv = sb3.common.vec_env.DummyVecEnv
+
+
+class OwnPolicy(sb3.sac.policies.SACPolicy):
+    """A policy class of one's own."""
+
+
+ALGORITHMS = {
+    "PPO": (sb3.PPO, {"n_steps": 8, "batch_size": 8}),
+    "A2C": (sb3.A2C, {}),
+    "SAC": (sb3.SAC, {"buffer_size": 10}),
+    "TD3": (sb3.TD3, {"buffer_size": 10}),
+    "TQC": (contrib.TQC, {"buffer_size": 10}),
+    "CrossQ": (contrib.CrossQ, {"buffer_size": 10}),
+    "TRPO": (contrib.TRPO, {"n_steps": 8, "batch_size": 8}),
+    "ARS": (contrib.ARS, {}),
+    "RecurrentPPO": (contrib.RecurrentPPO, {"n_steps": 8, "batch_size": 8}),
+}
+
+
+@pytest.mark.case(
+    "agents", "PPO, A2C, SAC, TD3, TQC, CrossQ, TRPO, ARS, RecurrentPPO zips (--trust)", "loaded as what they are"
+)
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_is_loaded_as_what_it_is(tmp_path, name):
+    kind, options = ALGORITHMS[name]
+    policy = "MlpLstmPolicy" if name == "RecurrentPPO" else "MlpPolicy"
+    model = kind(policy, "Pendulum-v1", device="cpu", seed=0, **options)
+    model.save(tmp_path / "agent.zip")
+    loaded = from_sb3(tmp_path / "agent.zip", trust=True)
+    assert type(loaded) is kind
+    obs = np.array([[0.5, 0.5, 0.1]], np.float32)
+    np.testing.assert_array_equal(loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
+
+
+@pytest.mark.case(
+    "agents", "A zip with a policy class of one's own", "loaded by its algorithm, whatever the class is called"
+)
+def test_an_own_policy_class(tmp_path):
+    model = sb3.SAC(OwnPolicy, "Pendulum-v1", buffer_size=10, device="cpu", seed=0)
+    model.save(tmp_path / "own.zip")
+    loaded = from_sb3(tmp_path / "own.zip", trust=True)
+    assert type(loaded) is sb3.SAC and type(loaded.policy).__name__ == "OwnPolicy"
+
+
+@pytest.fixture
+def normalised(tmp_path):
+    """An agent that reads normalised observations: it balances InvertedPendulum-v5 with its statistics, and not without."""
+    env = VecNormalize(DummyVecEnv([lambda: gym.make("InvertedPendulum-v5")]), norm_reward=False)
+    model = sb3.PPO("MlpPolicy", env, n_steps=8, batch_size=8, device="cpu", policy_kwargs={"net_arch": []}, seed=0)
+    model.learn(8)
+    # deviations of a thousandth of the real ones' scale: what the linear law reads is a thousand times larger than the raw angle
+    env.obs_rms.mean, env.obs_rms.var = np.zeros(4), np.array([1.0, 1e-2, 1.0, 1.0])
+    env.clip_obs = 1e6
+    with torch.no_grad():
+        model.policy.action_net.weight.copy_(torch.tensor([[0.1, 2.0, 0.2, 2.0]]))
+        model.policy.action_net.bias.zero_()
+    return model, env, tmp_path
+
+
+def returns(policy):
+    return demos.record(policy, "InvertedPendulum-v5", n_episodes=2, seed=0).returns
+
+
+@pytest.mark.case(
+    "agents",
+    "A PPO zip of rl-zoo3 with vecnormalize.pkl, in both layouts, or by --vecnormalize",
+    "normalised: 1000 on InvertedPendulum-v5",
+)
+@pytest.mark.parametrize(
+    ("agent", "statistics"),
+    [
+        ("InvertedPendulum-v5.zip", "InvertedPendulum-v5/vecnormalize.pkl"),
+        ("best_model.zip", "InvertedPendulum-v5/vecnormalize.pkl"),
+        ("ppo.zip", "vecnormalize.pkl"),
+        ("ppo-hub.zip", "vec_normalize.pkl"),
+        ("rl_model_800_steps.zip", "rl_model_vecnormalize_800_steps.pkl"),
+    ],
+)
+def test_statistics_beside_a_zip_are_used(normalised, agent, statistics):
+    model, env, folder = normalised
+    model.save(folder / agent)
+    (folder / statistics).parent.mkdir(exist_ok=True)
+    env.save(str(folder / statistics))
+    assert beside(folder / agent) == folder / statistics
+    policy = from_sb3(folder / agent, trust=True)
+    assert isinstance(policy, Normalised)
+    assert returns(policy).tolist() == [1000.0, 1000.0]
+
+
+@pytest.mark.case(
+    "agents",
+    "A zip that was trained behind VecNormalize, without its statistics",
+    "warned about; --vecnormalize FILE gives them",
+)
+def test_missing_statistics_are_warned_about(normalised):
+    model, env, folder = normalised
+    model.save(folder / "alone.zip")
+    with pytest.warns(UserWarning, match="was trained behind a VecNormalize, and its statistics are not beside it"):
+        bare = from_sb3(folder / "alone.zip", trust=True)
+    assert returns(bare).max() < 1000
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere/inner").mkdir()
+    env.save(str(folder / "elsewhere/inner/stats.pkl"))
+    policy = from_sb3(folder / "alone.zip", trust=True, vecnormalize=folder / "elsewhere/inner/stats.pkl")
+    assert returns(policy).tolist() == [1000.0, 1000.0]
+
+
+def test_an_agent_without_a_vecnormalize_is_not_warned_about(tmp_path):
+    sb3.PPO("MlpPolicy", "Pendulum-v1", n_steps=8, batch_size=8, device="cpu").learn(8).save(tmp_path / "plain.zip")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        from_sb3(tmp_path / "plain.zip", trust=True)
+
+
+def test_statistics_of_other_observations_are_refused(normalised, tmp_path):
+    _, env, folder = normalised
+    sb3.PPO("MlpPolicy", "Pendulum-v1", n_steps=8, batch_size=8, device="cpu").save(folder / "p.zip")
+    env.save(str(folder / "vecnormalize.pkl"))
+    with pytest.raises(ValueError, match=r"normalises observations of shape \(4,\), .* reads \(3,\)"):
+        from_sb3(folder / "p.zip", trust=True)
+    (folder / "vecnormalize.pkl").write_bytes(b"no pickle")
+    with pytest.raises(ValueError, match="holds no statistics of a VecNormalize"):
+        from_sb3(folder / "p.zip", trust=True)
+    with pytest.raises(ValueError, match="pass --trust"):
+        from_sb3(folder / "p.zip")
