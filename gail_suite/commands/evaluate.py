@@ -44,9 +44,9 @@ def evaluate(
     """
     from gail_suite import envs
     from gail_suite.demos.sealed import write_results
+    from gail_suite.runs.records import config_of
     from gail_suite.showing.evaluation import EVAL_SEED, said
     from gail_suite.showing.evaluation import evaluate as measure
-    from gail_suite.runs.records import config_of
     from gail_suite.showing.scale import scale_of
 
     actor, env_id = find_policy(policy, task, trust, vecnormalize)
