@@ -83,7 +83,7 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
             f"{variant}, seed {seed} is in {CSV.name} already: to run it again remove its line and {run_dir}"
         )
     code = commit()
-    config = build(gs.GAILConfig(), settings=list(settings))
+    config = build(gs.few_steps(), settings=list(settings))
     trainer = few_demos.new_or_resumed(gs.GAIL, row, few_demos.demonstrations(row, seed), config, seed, run_dir)
     policy = trainer.train(STEPS, eval_episodes=0).policy
     measured = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)

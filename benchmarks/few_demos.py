@@ -201,9 +201,10 @@ def new_or_resumed(kind, row: Row, demos_used, config, seed: int, run_dir: Path)
         note_session(run_dir, goes_on=False)
         return kind(row.env, demos_used, config, seed, run_dir)
     trainer = kind.resume(run_dir)
+    own_meta = {name: value for name, value in trainer.demo_meta.items() if name != "shown"}  # what the run added
     found, wanted = (
         json.dumps(dataclasses.asdict(c) | {"demos": dict(d)}, sort_keys=True, default=str)
-        for c, d in ((trainer.config, trainer.demo_meta), (config, demos_used.meta))
+        for c, d in ((trainer.config, own_meta), (config, demos_used.meta))
     )
     if found != wanted:
         raise SystemExit(
@@ -228,7 +229,7 @@ def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: 
         config = build(gs.BCConfig(), settings=overrides)
         return gs.BC(row.env, demos_used, config, seed, run_dir).train(eval_episodes=0).policy, 0
     if algo in ("gail", "no-expert"):
-        kind, config, length = gs.GAIL, gs.GAILConfig(), {"total_steps": row.steps}
+        kind, config, length = gs.GAIL, gs.few_steps(), {"total_steps": row.steps}
         overrides = [*NO_EXPERT, *overrides] if algo == "no-expert" else [*(overrides or row.settings)]
     elif algo == "airl":
         kind, config, length = gs.AIRL, gs.AIRLConfig(), {"budget_s": budget_s}

@@ -219,7 +219,7 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
         *prior_settings(arm, task, seed, shown, run_dir),
     )
     start = time.perf_counter()
-    trainer = few_demos.new_or_resumed(gs.GAIL, row, shown, build(gs.GAILConfig(), settings=settings), seed, run_dir)
+    trainer = few_demos.new_or_resumed(gs.GAIL, row, shown, build(gs.few_steps(), settings=settings), seed, run_dir)
     policy = trainer.train(steps, eval_episodes=0).policy
     wall = few_demos.wall_seconds(run_dir, time.perf_counter() - start)
     result = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)

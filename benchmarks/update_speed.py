@@ -37,7 +37,7 @@ def collected() -> Any:
     """A run with 4,000 steps in its replay and no update yet."""
     import gail_suite as gs
 
-    config = gs.GAILConfig()
+    config = gs.few_steps()
     config = dataclasses.replace(config, loop=dataclasses.replace(config.loop, updates_per_step=0.0, eval_every=10**9))
     run = gs.GAIL("Ant-v5", few_demos.demonstrations(few_demos.ROWS["ant-1"], 0), config, 0)
     run.loop.train(4000)
@@ -52,7 +52,7 @@ def parts(run: Any) -> dict[str, tuple[float, Callable[[], object]]]:
     sac, c = loop.sac, run.config
     window = loop.replay.sample(c.sac.batch_size, c.sac.n_step, loop.generator)
     rewards, inputs = adversary.rewards(window), adversary.learner_inputs(loop.generator)
-    steps_per_update = 1 / gs.GAILConfig().loop.updates_per_step
+    steps_per_update = 1 / gs.few_steps().loop.updates_per_step
 
     def update(count: int) -> None:
         sac.updates = count

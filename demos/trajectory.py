@@ -213,6 +213,12 @@ class Demonstrations(Sequence[Trajectory]):
         """How many state-action pairs `transitions()` gives."""
         return sum(len(range(offset, len(t), self.stride)) for offset, t in zip(self.offsets, self, strict=True))
 
+    def times(self) -> np.ndarray:
+        """(N,) int: the step of its episode at which each pair of `transitions()` was shown."""
+        return np.concatenate(
+            [np.arange(offset, len(t), self.stride) for offset, t in zip(self.offsets, self, strict=True)]
+        )
+
     def take(self, n: int, seed: int = 0) -> Demonstrations:
         """n trajectories chosen by a seeded permutation, without replacement; take(n) is the start of take(n + 1).
 

@@ -50,3 +50,17 @@ def _shown(inner: Any, state: np.ndarray) -> np.ndarray:
             "so no episode can begin in a given one: leave out priors for start"
         )
     return found
+
+
+def can_begin(venv: Any, obs: np.ndarray) -> bool:
+    """Whether episodes of vector environments can begin in a given state; tried on the first with one that `obs` (O,) shows.
+
+    A reset has to follow.
+    """
+    if not hasattr(venv, "begin_at"):
+        return False
+    try:
+        venv.begin_at(0, obs)
+    except ValueError:
+        return False
+    return True

@@ -21,6 +21,7 @@ _HOMES = {
     "resume": "algorithms.trainer",
     "GAIL": "algorithms.gail",
     "GAILConfig": "algorithms.gail",
+    "few_steps": "algorithms.gail",
     "AdversaryConfig": "algorithms.gail_objective",
     "OnPolicyGAIL": "algorithms.gail_onpolicy",
     "onpolicy_config": "algorithms.gail_onpolicy",

@@ -6,8 +6,9 @@ soft actor-critic (Kostrikov et al., 2018). GAIL has a learner: `Adversary` is t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +17,104 @@ import torch
 from gail_suite.algorithms.bc import BCConfig, clone
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
 from gail_suite.algorithms.trainer import Imitator
+from gail_suite.demos.trajectory import Demonstrations
+from gail_suite.envs.savable import SavableVecEnv
+from gail_suite.envs.starts import can_begin
+from gail_suite.learning.inverse import InverseConfig, InverseModel
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
+from gail_suite.learning.occupancy import distances
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
+from gail_suite.learning.pairs import Shown
+from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.attach import PriorsConfig, attach, keep_copies
 from gail_suite.priors.earlier import translated
-from gail_suite.runs.config import recorded
-from gail_suite.runs.runlog import RunLog
+from gail_suite.priors.starts import Starts
+from gail_suite.runs.config import at_least, recorded, shares
+from gail_suite.runs.runlog import RunLog, stop_requested
 
+CHOICE_SEED = 70_000
+"""Seed of the episodes by which the final policy is chosen; neither training nor any evaluation begins there."""
 WARM_COPIES = 4
 """States around each demonstrated one in a warm start from a behaviour prior."""
 
 
 @dataclass(frozen=True)
-class GAILConfig:
-    """GAIL with the off-policy generator; `OnPolicyGAIL` is the one with PPO or TRPO."""
+class DemonstratedStarts:
+    """Episodes that begin in demonstrated states, where the simulator can be put into one; the others begin as the task does."""
 
+    share: float = 0.5
+    """Share of the environments whose episodes begin there; 0 for none."""
+    length: int = 50
+    """Steps after which such an episode is cut."""
+
+    def __post_init__(self) -> None:
+        shares(self, "share")
+        at_least(self, 1, "length")
+
+
+@dataclass(frozen=True)
+class GAILConfig:
+    """GAIL with the off-policy generator; `OnPolicyGAIL` is the one with PPO or TRPO.
+
+    The defaults are for simulators as fast as MuJoCo's tasks, where experience is nearly free and updates are not. `few_steps`
+    has those for dear ones.
+    """
+
+    steps: int = 400_000
+    """Environment steps of a run that is told no other number."""
     warm_start: bool = True
     """Start from behaviour cloning."""
     bc: BCConfig = field(default_factory=BCConfig)
     """The warm start."""
-    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    adversary: AdversaryConfig = field(default_factory=lambda: AdversaryConfig(reach=20, entropy_at_bounds=-3.0))
     """Discriminator and reward."""
+    inverse: InverseConfig = field(default_factory=InverseConfig)
+    """What tells the expert's actions where they are not known."""
+    starts: DemonstratedStarts = field(default_factory=DemonstratedStarts)
+    """Where episodes begin; a prior for starts goes before."""
+    choose: bool = True
+    """Leave the clone instead of the learned policy where the states that it visits are nearer to the demonstrated ones."""
     sac: SACConfig = field(
         default_factory=lambda: SACConfig(
             burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, decay_start=0.5, average_rate=0.005
         )
     )
     """The learner."""
-    loop: LoopConfig = field(default_factory=LoopConfig)
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(
+            n_envs=32,
+            updates_per_step=0.125,
+            warm_up=8000,
+            capacity=400_000,
+            eval_every=20_000,
+            checkpoint_every=40_000,
+        )
+    )
     """Collection and housekeeping."""
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     """Generative models of the expert as priors."""
+
+
+def few_steps() -> GAILConfig:
+    """For simulators whose steps are dear: a quarter of the steps, four times the updates for each, episodes begin as the task's."""
+    return GAILConfig(
+        steps=100_000,
+        adversary=AdversaryConfig(),
+        starts=DemonstratedStarts(share=0.0),
+        loop=LoopConfig(),
+        choose=False,
+    )
+
+
+PRESETS: dict[str, Callable[[], GAILConfig]] = {"few-steps": few_steps}
+"""Settings for other circumstances, by name."""
 
 
 class GAIL(Imitator[GAILConfig]):
     """GAIL of `demonstrations` on `env_id` with an off-policy learner."""
 
     algo = "gail"
-    default_steps = 100_000
     loop: OffPolicyLoop
 
     @classmethod
@@ -63,7 +123,15 @@ class GAIL(Imitator[GAILConfig]):
 
     @classmethod
     def _recorded(cls, record: Mapping[str, Any], run_dir: Path) -> GAILConfig:
-        return recorded(GAILConfig(sac=SACConfig()), translated(record["config"], run_dir))
+        # what it lacks is older than the defaults
+        return recorded(replace(few_steps(), sac=SACConfig()), translated(record["config"], run_dir))
+
+    def _show(self, demonstrations: Demonstrations) -> Shown:
+        c = self.config
+        self.total_steps = c.steps
+        if not demonstrations.has_actions:
+            self.config = c = replace(c, adversary=replace(c.adversary, state_only=True))
+        return Shown.of(self.env_id, demonstrations, c.adversary.state_only)
 
     def _build(self) -> OffPolicyLoop:
         c, shown = self.config, self.shown
@@ -72,14 +140,19 @@ class GAIL(Imitator[GAILConfig]):
                 "priors.behaviour.warm_start=true starts from the prior's actions, but warm_start=false starts from nothing: "
                 "set one of them"
             )
-        n_inputs = shown.expert.together().shape[1] + c.adversary.absorbing
+        n_features, act_dim = (part.shape[1] for part in (shown.expert.features, shown.expert.actions))
+        n_inputs = n_features + (n_features if c.adversary.state_only else act_dim) + c.adversary.absorbing
         a = attach(c.priors, shown, self.env_id, self.run_dir, n_inputs, c.sac.gamma, self.seed)
         if a.behaviour is not None and torch.device(self.device).type != "cpu":
             raise ValueError(
                 f"a behaviour prior is evaluated on the processor, the learner would be on {self.device}: leave out --device"
             )
         torch.manual_seed(self.seed)
-        self.attachments, self.objective = a, Adversary(shown.expert, c.adversary, c.sac.batch_size, c.sac.gamma, a)
+        self.attachments, self.objective = (
+            a,
+            Adversary(shown.expert, c.adversary, c.sac.batch_size, c.sac.gamma, a, shown.times),
+        )
+        self.inverse = InverseModel(n_features, act_dim, c.inverse) if c.adversary.state_only else None
         return OffPolicyLoop(
             self.env_id,
             shown.features,
@@ -91,29 +164,82 @@ class GAIL(Imitator[GAILConfig]):
             self.device,
             a.bonus,
             a.make_actor,
-            a.wrap_env,
+            a.wrap_env or self._begun,
             shown.arrays() | a.constants(),
+            {} if self.inverse is None else {"inverse": self.inverse},
         )
+
+    def _begun(self, venv: SavableVecEnv) -> SavableVecEnv:
+        """The environments of a run, those that begin in demonstrated states among them where there can be any."""
+        config, states = self.config.starts, self.shown.states
+        count = round(config.share * venv.num_envs)
+        if count == 0 or states is None or not can_begin(venv, states[0]):
+            return venv
+        return Starts(venv, states, count, config.length, self.seed, self.shown.times)
+
+    def record(self) -> dict[str, Any]:
+        return super().record() | {"begin_in_demonstrated_states": int(getattr(self.loop.env, "n_cut", 0))}
 
     def reward(self) -> LearnedReward:
         """What the discriminator gives, and what it makes of a termination; a prior's bonus is not part of it."""
         absorbing, termination = self.config.adversary.absorbing, self.objective.at_termination()
         return discriminator_reward(
-            self.objective.learner, self.shown.features, self.provenance(), absorbing, termination
+            self.objective.learner,
+            self.shown.features,
+            self.provenance(),
+            absorbing,
+            termination,
+            self.config.adversary.state_only,
         )
 
     def _keep(self, run_dir: Path) -> None:
         keep_copies(self.attachments.priors, run_dir)
 
     def _begin(self, log: RunLog | None) -> None:
-        if not (self.fresh and self.config.warm_start):
+        if self.inverse is not None:
+            if self.inverse.fits:
+                self._take(self.inverse)
+            self.loop.on_step = partial(self._tell, self.inverse, log)
+        elif self.fresh and self.config.warm_start:
+            self._clone(log)
+
+    def _tell(self, inverse: InverseModel, log: RunLog | None) -> None:
+        """Fits the inverse model when it is due, and takes what it says for the expert's actions."""
+        loop = self.loop
+        if loop.steps < loop.config.warm_up + inverse.fits * inverse.config.every:
             return
-        sac, expert, behaviour = self.loop.sac, self.shown.expert, self.objective.behaviour
+        row = {"inverse_loss": inverse.fit(loop.replay, loop.generator)}
+        self._take(inverse)
+        if log is not None:
+            log.log(loop.steps, **row)
+        if inverse.fits == 1 and self.config.warm_start:
+            self._clone(log)
+
+    def _take(self, inverse: InverseModel) -> None:
+        expert = self.objective.expert
+        self.objective.expert = expert.told(inverse.actions(expert.features, expert.next_features))
+
+    def _clone(self, log: RunLog | None) -> None:
+        """Starts from behaviour cloning."""
+        sac, expert, behaviour = self.loop.sac, self.objective.expert, self.objective.behaviour
         features, actions = expert.features, expert.actions
         if behaviour is not None and self.config.priors.behaviour.warm_start:
             features, actions = behaviour.warm_start(features, WARM_COPIES, self.loop.generator)
         info = clone(sac.actor, features, actions, self.config.bc, self.loop.generator)
         sac.restart_average()
         row = info | {f"bc_{k}": v for k, v in self.loop.evaluate().items()}
+        self.loop.constants |= {f"clone.{k}": tensor.copy() for k, tensor in self.loop.policy().tensors.items()}
         if log is not None:
-            log.log(0, **row)
+            log.log(self.loop.steps, **row)
+
+    def _final(self, log: RunLog | None) -> LearnedPolicy:
+        learned = self.policy()
+        tensors = {k.removeprefix("clone."): v for k, v in self.loop.constants.items() if k.startswith("clone.")}
+        if not (self.config.choose and tensors and self.shown.times is not None) or stop_requested():
+            return learned
+        policies = {"learned": learned, "clone": LearnedPolicy(tensors, learned.meta | {"updates": 0})}
+        times = torch.as_tensor(self.shown.times)
+        found = distances(policies, self.env_id, self.shown.features, self.shown.expert, times, CHOICE_SEED + self.seed)
+        if log is not None:
+            log.log(self.loop.steps, **{f"{name}_distance": value for name, value in found.items()})
+        return policies[min(found, key=found.__getitem__)]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gail_suite.learning.discriminators import LogitConfig, LogitLearner
+from gail_suite.learning.moments import Moments
 from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.replay import Replay, Window
 from gail_suite.learning.sac import bc_loss
@@ -19,6 +20,8 @@ from gail_suite.priors.attach import Attachments
 from gail_suite.priors.bottleneck import bottlenecked
 from gail_suite.runs.config import at_least, within
 
+AT_BOUND = 0.999
+"""Actions from here on are at a bound."""
 Term = tuple[Tensor, dict[str, Tensor]]
 """A scalar added to a loss, and what to report."""
 
@@ -43,6 +46,14 @@ class AdversaryConfig(LogitConfig):
     """Weight of the BC term in the actor's loss at the start."""
     bc_weight_final: float = 1.0
     """The same at the end (linear)."""
+    reach: int = 0
+    """Expert pairs are drawn from at most this many steps before or after the agent's time in its episode; 0: from all."""
+    state_only: bool = False
+    """Learn from states alone: the discriminator compares (s, s'), and what the expert did is told by an inverse model. On by
+    itself where the demonstrations hold no actions."""
+    entropy_at_bounds: float = 0.0
+    """Added to the target entropy of an action that the expert has at a bound, where a squashed Gaussian of the usual entropy
+    cannot be: the target is lowered by the share of such actions."""
     absorbing: bool = False
     """After a termination, the reward of an absorbing state for ever instead of nothing (Kostrikov et al., 2019)."""
     termination_cost: float = 0.0
@@ -54,6 +65,7 @@ class AdversaryConfig(LogitConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        at_least(self, 0, "reach")
         at_least(self, 1, "every", "batch_size", "recent")
         at_least(self, 0, "lr_final", "gradient_penalty_final", "bc_weight", "bc_weight_final")
         at_least(self, 0, "termination_cost", "termination_cost_final")
@@ -70,8 +82,9 @@ class Adversary:
         batch_size: int,
         gamma: float,
         attachments: Attachments | None = None,
+        times: np.ndarray | None = None,
     ):
-        """`attachments` is what priors do to it, nothing where not given."""
+        """`attachments` is what priors do to it, nothing where not given; `times` (N,): when each pair was shown."""
         if config.absorbing and (config.termination_cost or config.termination_cost_final):
             raise ValueError(
                 "adversary.absorbing says what a termination is worth, so adversary.termination_cost cannot: set one of them"
@@ -82,10 +95,16 @@ class Adversary:
             )
         a = attachments or Attachments()
         if a.discriminator is not None:
+            if config.state_only:
+                raise ValueError(
+                    "a bottleneck prior knows pairs (s, a), and adversary.state_only compares (s, s'): leave out one of the two"
+                )
             config = bottlenecked(config, a.nats)
         self.shaping, self.behaviour = a.shaping, a.behaviour
         self.expert, self.config, self.gamma, self.batch_size = expert, config, gamma, batch_size
-        self.pairs = self._pairs(expert.features, expert.actions)
+        self.pairs = self._pairs(expert.features, expert.next_features if config.state_only else expert.actions)
+        known = config.reach > 0 and times is not None
+        self.moments = Moments(torch.as_tensor(times, dtype=torch.float32), config.reach) if known else None
         self.absorbing_pair = torch.zeros(1, self.pairs.shape[1])
         self.absorbing_pair[:, -1] = 1
         self.learner = LogitLearner(self.pairs.shape[1], config, paired=True, net=a.discriminator)
@@ -100,10 +119,14 @@ class Adversary:
     def _between(self, start: float, end: float | None) -> float:
         return linear(start, end, self.fraction)
 
-    def _pairs(self, features: Tensor, actions: Tensor) -> Tensor:
-        """The discriminator's inputs: (s, a), and where absorbing states are used a last column that is 1 in those alone."""
-        parts = [features, actions]
-        return torch.cat([*parts, torch.zeros_like(actions[..., :1])] if self.config.absorbing else parts, -1)
+    def _pairs(self, features: Tensor, others: Tensor) -> Tensor:
+        """The discriminator's inputs: (s, a) or (s, s'), and where absorbing states are used a last column that is 1 in those alone."""
+        parts = [features, others]
+        return torch.cat([*parts, torch.zeros_like(others[..., :1])] if self.config.absorbing else parts, -1)
+
+    def _seen(self, window: Window) -> Tensor:
+        """The discriminator's inputs for a window, (B, n, D)."""
+        return self._pairs(window.features, window.next_features if self.config.state_only else window.actions)
 
     def _followed(self, pairs: Tensor, terminated: Tensor) -> Tensor:
         """The pairs, and one absorbing pair for each of them that ended an episode."""
@@ -135,7 +158,9 @@ class Adversary:
             return {}
         rows = torch.randint(len(self.pairs), (c.batch_size,), generator=generator)
         window = replay.sample(c.batch_size, 1, generator, c.recent)
-        expert, agent = self.pairs[rows], self._pairs(window.features[:, 0], window.actions[:, 0])
+        if self.moments is not None and window.time is not None:
+            rows = self.moments.draw(window.time[:, 0], generator)
+        expert, agent = self.pairs[rows], self._seen(window)[:, 0]
         ended = self.expert.terminated[rows], window.terminated[:, 0]
         penalty = self._between(c.gradient_penalty, c.gradient_penalty_final)
         info, logits = self.learner.step(
@@ -167,7 +192,7 @@ class Adversary:
     @torch.no_grad()
     def rewards(self, window: Window) -> Tensor:
         """(B, n) rewards under the present discriminator."""
-        pairs = self._pairs(window.features, window.actions)
+        pairs = self._seen(window)
         rewards = self.learner.rewards(pairs.flatten(0, 1)).view(pairs.shape[:2])
         return self._completed(rewards, window.terminated, window.bonus)
 
@@ -179,6 +204,8 @@ class Adversary:
             inputs["extra"] = self._expert_rows(n, generator)
         if self.config.bound_targets:
             inputs["target_bounds"] = self._target_bounds()
+        if self.config.entropy_at_bounds:
+            inputs["entropy_offset"] = self.config.entropy_at_bounds * share_at_bounds(self.expert.actions)
         terms = self._actor_terms(generator)
         if terms:
             inputs["actor_penalty"] = lambda actor, sample: added([term(actor, sample) for term in terms])
@@ -237,6 +264,11 @@ class Adversary:
         if self.behaviour is not None:
             self.behaviour.load_state(arrays)
         self.learner.load_state(arrays)
+
+
+def share_at_bounds(actions: Tensor) -> float:
+    """Share of the entries of actions (N, A) in [-1, 1] that lie at a bound."""
+    return float((actions.abs() >= AT_BOUND).float().mean())
 
 
 def added(terms: list[Term]) -> Term:

@@ -158,7 +158,7 @@ class Trainer(ABC, Generic[C]):
             self._begin(log)
             self.fresh = False
             self.loop.train(end, log, budget_s)
-            policy, learned = self.policy(), copy.deepcopy(self.reward())
+            policy, learned = self._final(log), copy.deepcopy(self.reward())
             self._leave(policy, learned)
             score = self._score(policy, eval_episodes)
             self._scored(score, log)
@@ -212,6 +212,10 @@ class Trainer(ABC, Generic[C]):
     def _begin(self, log: RunLog | None) -> None:
         """What comes before the loop, in a new run and when it is resumed."""
 
+    def _final(self, log: RunLog | None) -> LearnedPolicy:
+        """What a run leaves when its training is over."""
+        return self.policy()
+
     def _leave(self, policy: LearnedPolicy, learned: LearnedReward | None) -> None:
         """Writes the policy and the reward of a run that was not stopped; those of a stopped one are in its checkpoint."""
         if self.run_dir is None or stop_requested():
@@ -253,8 +257,12 @@ class Imitator(Trainer[C]):
         if isinstance(demonstrations, Demonstrations):
             env_id = task_of(env_id, env_kwargs, demonstrations)
         super().__init__(env_id, self.defaults() if config is None else config, seed, run_dir, device)
-        self.shown = demonstrations if isinstance(demonstrations, Shown) else Shown.of(self.env_id, demonstrations)
+        self.shown = demonstrations if isinstance(demonstrations, Shown) else self._show(demonstrations)
         self.loop = self._build()
+
+    def _show(self, demonstrations: Demonstrations) -> Shown:
+        """The demonstrations in the learner's units."""
+        return Shown.of(self.env_id, demonstrations)
 
     @abstractmethod
     def _build(self) -> Loop:

@@ -69,6 +69,9 @@ def gail(
     num_envs: int | None = None,
     device: str = "cpu",
     prior: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    preset: Literal["few-steps"] | None = None,
+    state_only: Flag = False,
+    starts: float | None = None,
     resume: Path | None = None,
     training: Training = TRAINING,
     output: Output = DEFAULT,
@@ -86,17 +89,28 @@ def gail(
     prior
         Folder of a prior, as `gail-suite prior fit` writes it (sac only); may be given several times, for several uses. How much
         it does is set by priors.USE, such as --set priors.typicality.weight=0.2.
+    preset
+        Settings for other circumstances: few-steps where the simulator is slow (sac only).
+    state_only
+        Learn from states alone, as where the demonstrations hold no actions (sac only).
+    starts
+        Share of the environments whose episodes begin in demonstrated states, half of them where the simulator can be put into
+        one; 0 for none (sac only).
     resume
         Run directory to go on with; nothing else is needed.
     """
-    settings = _prior_settings(generator, prior, resume)
+    settings = (
+        *_prior_settings(generator, prior, resume),
+        *_own_settings(generator, preset, state_only, starts, resume),
+    )
     training = replace(training, set=(*settings, *training.set))
-    from gail_suite.algorithms.gail import GAIL, GAILConfig
+    from gail_suite.algorithms.gail import GAIL, PRESETS, GAILConfig
 
     if resume is not None and generator != "sac":
         raise ValueError(f"a resumed run keeps its learner: leave out --generator {generator}, or start a new run")
     if generator == "sac":
-        recipe = Recipe("gail", GAIL, GAILConfig(), "loop.n_envs", device=device)
+        defaults = GAILConfig() if preset is None else PRESETS[preset]()
+        recipe = Recipe("gail", GAIL, defaults, "loop.n_envs", device=device)
     else:
         from gail_suite.algorithms.gail_onpolicy import OnPolicyGAIL, onpolicy_config
 
@@ -188,6 +202,21 @@ def _prior_settings(generator: str, folders: tuple[Path, ...], resume: Path | No
         found[use] = folder
     # paths are quoted, since values are read as YAML
     return tuple(f"{group(use)}.path={json.dumps(str(path), ensure_ascii=False)}" for use, path in found.items())
+
+
+def _own_settings(
+    generator: str, preset: str | None, state_only: bool, starts: float | None, resume: Path | None
+) -> list[str]:
+    """The options that only the off-policy learner has, as settings."""
+    settings = ["adversary.state_only=true"] * state_only + [
+        f"starts.share={starts}" for _ in [starts] if starts is not None
+    ]
+    given = {"preset": preset is not None, "state-only": state_only, "starts": starts is not None}
+    names = [f"--{name}" for name, there in given.items() if there]
+    if names and (generator != "sac" or resume is not None):
+        why = f"{generator} has settings of its own" if resume is None else "a resumed run keeps its settings"
+        raise ValueError(f"{why}: leave out {' and '.join(names)}, or start a new run with --generator sac")
+    return settings
 
 
 def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Any] | None:

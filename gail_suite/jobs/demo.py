@@ -24,7 +24,7 @@ from gail_suite.showing.replay import render_episode
 from gail_suite.showing.report import learning_curve, write_report
 from gail_suite.showing.video import render
 
-STEPS = 60_000
+STEPS = 120_000
 EXPERT_FRAMES = 150
 """Frames of the expert's film, which stands there before anything is trained."""
 MEASURED = ("score", "return_mean", "return_sd", "length_mean")

@@ -31,14 +31,15 @@ class RewardRecord(msgspec.Struct):
     state_only: bool
     bottleneck: Annotated[float, msgspec.Meta(ge=0)] = 0
     latent: Annotated[int, msgspec.Meta(ge=1, le=65536)] = 1
+    next_obs: bool = False
     absorbing: bool = False
     termination: float = 0
 
 
 class LearnedReward:
-    """r(s, a) = clip(form(net(x(s)[, a]))), with `form` one of `gail_suite.learning.rewards` and actions scaled to [-1, 1].
+    """r(s, a, s') = clip(form(net(x(s)[, a or x(s')]))), with `form` one of `gail_suite.learning.rewards` and actions scaled to [-1, 1].
 
-    A step that ends the task gets `termination` on top. meta: env_id, form, clip, hidden, activation, state_only, of a bottleneck
+    A step that ends the task gets `termination` on top. meta: env_id, form, clip, hidden, activation, state_only, next_obs, of a bottleneck
     its nats and latent, where absorbing states were used `absorbing` (the net's last input is 0 here) and `termination`; anything
     else is provenance.
     """
@@ -68,7 +69,9 @@ class LearnedReward:
     def __call__(self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray) -> np.ndarray:
         """Rewards (B,) of obs (B, O) and acts (B, A) in the environment's units."""
         inputs = [self.features(np.asarray(obs))]
-        if not self.meta["state_only"]:
+        if self.meta.get("next_obs", False):
+            inputs.append(self.features(np.asarray(next_obs)))
+        elif not self.meta["state_only"]:
             inputs.append(to_unit(acts, self.act_low, self.act_high).astype(np.float32))
         if self.meta.get("absorbing", False):
             inputs.append(np.zeros((len(obs), 1), np.float32))
@@ -77,15 +80,22 @@ class LearnedReward:
 
 
 def discriminator_reward(
-    learner: LogitLearner, features: Features, meta: dict[str, Any], absorbing: bool = False, termination: float = 0.0
+    learner: LogitLearner,
+    features: Features,
+    meta: dict[str, Any],
+    absorbing: bool = False,
+    termination: float = 0.0,
+    next_obs: bool = False,
 ) -> LearnedReward:
-    """The reward that a discriminator of (s, a) gives, as it is; `meta` is its provenance, with the env_id."""
+    """The reward that a discriminator of (s, a), or of (s, s'), gives, as it is; `meta` is its provenance, with the env_id."""
     c, net = learner.config, learner.net
     facts: dict[str, Any] = {"form": c.reward, "clip": c.reward_clip, "state_only": False, "activation": "tanh"}
     if isinstance(net, BottleneckDiscriminator):  # a prior's has sizes of its own
         facts |= {"hidden": net.hidden, "bottleneck": c.bottleneck, "latent": net.latent}
     else:
         facts["hidden"] = list(c.hidden)
+    if next_obs:
+        facts["next_obs"] = True
     if absorbing or termination:
         facts |= {"absorbing": absorbing, "termination": termination}
     return LearnedReward(net, features, *action_bounds(meta["env_id"]), {**facts, **meta})
@@ -118,7 +128,8 @@ def load_reward(path: str | Path) -> LearnedReward:
         act_low, act_high = arrays["act_low"], arrays["act_high"]
         if act_low.ndim != 1 or act_low.shape != act_high.shape or not (act_low <= act_high).all():
             raise ValueError("act_low and act_high are no bounds: no low may be above its high")
-        n_inputs = len(features.columns) + (0 if meta["state_only"] else len(act_low)) + meta.get("absorbing", False)
+        others = len(features.columns) if meta.get("next_obs") else 0 if meta["state_only"] else len(act_low)
+        n_inputs = len(features.columns) + others + meta.get("absorbing", False)
         net: Net
         if meta.get("bottleneck", 0):
             net = make_discriminator(n_inputs, meta["hidden"], meta["bottleneck"], meta["latent"])

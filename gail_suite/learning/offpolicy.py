@@ -30,6 +30,11 @@ from gail_suite.runs.checkpoint import Saved, save_parts
 from gail_suite.runs.config import at_least
 from gail_suite.runs.runlog import RunLog, stop_requested
 
+INDISTINCT_ROWS = 10
+"""Rows of metrics.jsonl over which a discriminator has to tell nothing before a run ends."""
+SHOWN = ("score", "return_mean", "train_return", "logit_gap")
+"""What the progress line shows of a row of metrics."""
+
 
 @dataclass(frozen=True)
 class LoopConfig:
@@ -57,12 +62,25 @@ class LoopConfig:
     """Steps between rows of metrics.jsonl."""
     horizon: int = 0
     """Steps over which the schedules run, where that is more than the run's own: what a longer run does at first."""
+    indistinct: float = 0.0
+    """End as soon as the discriminator's mean logits of expert and learner have stayed below this, on either side, for
+    `INDISTINCT_ROWS` rows of metrics.jsonl: it can no longer tell them apart. 0: never."""
     matmul: str = "auto"
     """Matrix products while training: auto (bfloat16 inputs where the processor multiplies them faster), float32 or bfloat16."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "n_envs", "capacity", "eval_episodes", "log_every")
-        at_least(self, 0, "updates_per_step", "warm_up", "ends_share", "eval_every", "checkpoint_every", "horizon")
+        at_least(
+            self,
+            0,
+            "indistinct",
+            "updates_per_step",
+            "warm_up",
+            "ends_share",
+            "eval_every",
+            "checkpoint_every",
+            "horizon",
+        )
         if self.ends_share > 1:
             raise ValueError(f"setting ends_share is a share of a batch, at most 1, got {self.ends_share}")
         if self.matmul not in MATMUL:
@@ -107,6 +125,16 @@ class Bonus(Protocol):
         """Inverse of `state`."""
 
 
+class Companion(Protocol):
+    """What learns beside the loop and has to be in its checkpoints."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
+
+
 class OffPolicyLoop:
     """Environment, replay, learner and objective of one run, with everything needed to go on after a kill."""
 
@@ -124,11 +152,15 @@ class OffPolicyLoop:
         make_actor: Callable[..., Actor] = Actor,
         wrap_env: Callable[[SavableVecEnv], SavableVecEnv] | None = None,
         constants: Mapping[str, np.ndarray] | None = None,
+        companions: Mapping[str, Companion] | None = None,
     ):
-        """`constants` go into every checkpoint as they are, under that name."""
+        """`constants` go into every checkpoint as they are, under that name, and so do the states of `companions`, by theirs."""
         keep_freed_memory()
         self.env_id, self.features, self.objective, self.config = env_id, features, objective, loop
         self.seed, self.bonus, self.constants = seed, bonus, dict(constants or {})
+        self.companions = dict(companions or {})
+        self.on_step: Callable[[], None] = lambda: None
+        """Called before every step of the environments."""
         self.run_dir = Path(run_dir) if run_dir is not None else None
         torch.manual_seed(seed)
         venv = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
@@ -149,6 +181,8 @@ class OffPolicyLoop:
         self.obs = np.zeros((loop.n_envs, self.spec.obs_dim))  # what `current` was made of; a bonus may read all of it
         self.returns: deque[float] = deque(maxlen=20)
         self.running = np.zeros(loop.n_envs)
+        self.time = np.zeros(loop.n_envs)
+        self.indistinct = 0
         self.whole = np.arange(loop.n_envs) >= getattr(
             self.env, "n_cut", 0
         )  # whose episodes tell what the task returns
@@ -182,11 +216,13 @@ class OffPolicyLoop:
             terminated,
             done,
             *self._bonus(actions, next_obs, terminated, done),
+            time=self.time,
         )
         self.current, self.obs = features, np.array(obs)
         self.running += rewards
         self.returns.extend(self.running[done & self.whole])
         self.running[done] = 0
+        self.time = np.where(done, self._first_times(), self.time + 1)
         self.steps += self.config.n_envs
 
     def _bonus(
@@ -226,16 +262,19 @@ class OffPolicyLoop:
         if self.current is None:
             self._begin()
         with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
-            while self.steps < total_steps and not spent and not stop_requested():
+            while self.steps < total_steps and not spent and not stop_requested() and not self._cannot_tell():
                 fraction = self.steps / max(total_steps, self.config.horizon)
                 self.sac.set_progress(fraction)
                 self.objective.set_progress(fraction)
+                self.on_step()
                 actions = self._actions()
                 pending = pool.submit(self._step, actions)
                 self._learn()
                 self._store(actions, pending.result())
                 spent = time.monotonic() >= end
                 self._periodic(self.steps >= total_steps or spent, log)
+            if self._cannot_tell() and log is not None:
+                log.log(self.steps, ended_indistinct=1.0)
         if self.run_dir is not None and self.saved_at != self.steps:
             self.save()
 
@@ -244,6 +283,14 @@ class OffPolicyLoop:
         self.obs = self.env.reset()
         self.current = self.features(self.obs)
         self.running[:] = 0
+        self.time = self._first_times()
+
+    def _first_times(self) -> np.ndarray:
+        """(n_envs,) the time at which each environment's latest episode began: 0, or when its first state was demonstrated."""
+        return np.array(getattr(self.env, "first_times", np.zeros(self.config.n_envs)), np.float64)
+
+    def _cannot_tell(self) -> bool:
+        return self.indistinct >= INDISTINCT_ROWS
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.steps // every > (self.steps - self.config.n_envs) // every
@@ -259,14 +306,23 @@ class OffPolicyLoop:
                     "start a new run with a lower sac.critic_lr"
                 )
             self.sums.clear()
+            self._watch(row)
         if last or self._due(self.config.eval_every):
             row |= self.evaluate()
         if log is not None:
             if row:
                 log.log(self.steps, **row)
-            log.progress(self.steps, **{k: row[k] for k in ("score", "return_mean", "train_return") if k in row})
+            log.progress(self.steps, **{k: row[k] for k in SHOWN if k in row})
         if self.run_dir is not None and self._due(self.config.checkpoint_every):
             self.save()
+
+    def _watch(self, row: dict[str, float]) -> None:
+        """Counts the rows in a row whose logits are too small to tell anything."""
+        if "disc_logit_expert" not in row:
+            return
+        row["logit_gap"] = (row["disc_logit_expert"] - row["disc_logit_agent"]) / 2
+        largest = max(abs(row["disc_logit_expert"]), abs(row["disc_logit_agent"]))
+        self.indistinct = self.indistinct + 1 if largest < self.config.indistinct else 0
 
     def evaluate(self) -> dict[str, float]:
         """Return, length and (where references exist) score of the averaged actor, on the environment's own reward."""
@@ -315,11 +371,14 @@ class OffPolicyLoop:
                 "current": np.asarray(self.current),
                 "running": self.running,
                 "returns": np.array(self.returns),
+                "time": self.time,
+                "indistinct": np.array(self.indistinct, np.int64),
                 "generator": self.generator.get_state().numpy(),
             },
             "policy": policy.tensors,
             "constants": self.constants,
         }
+        parts |= {name: companion.state() for name, companion in self.companions.items()}
         if self.bonus is not None:
             parts["bonus"] = self.bonus.state() | {"obs": self.obs}
         path = save_parts(self._checkpoints(), self.steps, parts, {"owed": self.owed, "policy": policy.meta})
@@ -332,12 +391,17 @@ class OffPolicyLoop:
         self.sac.load_state(parts["sac"])
         self.replay.load_state(parts["replay"])
         self.objective.load_state(parts["objective"])
+        for name, companion in self.companions.items():
+            companion.load_state(parts[name])
         self.features = Features(**parts["features"])
         self.env.reset()
         self.env.set_state(parts["env"])
         loop = parts["loop"]
         self.current, self.running = np.array(loop["current"]), np.array(loop["running"])
         self.returns = deque(loop["returns"].tolist(), maxlen=20)
+        self.time = np.array(loop.get("time", self.time))  # older checkpoints lack these two
+        self.indistinct = int(loop.get("indistinct", 0))
+        self.constants |= parts.get("constants", {})
         self.generator.set_state(torch.from_numpy(np.array(loop["generator"])))
         if self.bonus is not None:
             self.obs = np.array(parts["bonus"].pop("obs"))

@@ -33,21 +33,26 @@ class Pairs:
     def __getitem__(self, rows: Tensor) -> Pairs:
         return Pairs(*(getattr(self, name)[rows] for name in FIELDS))
 
+    def told(self, actions: Tensor) -> Pairs:
+        """The same with other actions (N, A)."""
+        return Pairs(self.features, actions, self.next_features, self.terminated)
+
     def together(self) -> Tensor:
         """(s, a) as rows (N, F + A)."""
         return torch.cat([self.features, self.actions], -1)
 
 
-def demo_pairs(env_id: str, demonstrations: Demonstrations) -> tuple[Features, Pairs]:
-    """The map fitted on demonstrations, and their transitions under it.
+def demo_pairs(env_id: str, demonstrations: Demonstrations, observations_only: bool = False) -> tuple[Features, Pairs]:
+    """The map fitted on demonstrations, and their transitions under it; with `observations_only` the actions are 0.
 
     Raises:
-        ValueError: sizes that are not the environment's.
+        ValueError: sizes that are not the environment's, or no actions where they are needed.
     """
     check_demonstrations(demonstrations, env_id)
     t = demonstrations.transitions()
     features = fit_features(t.obs, state_columns(env_id))
-    actions = to_unit(t.actions, *action_bounds(env_id))
+    low, high = action_bounds(env_id)
+    actions = np.zeros((len(t), len(low))) if observations_only else to_unit(t.actions, low, high)
     arrays = (features(t.obs), actions, features(t.next_obs), t.terminated)
     return features, Pairs(*(torch.as_tensor(np.asarray(array), dtype=torch.float32) for array in arrays))
 
@@ -64,13 +69,25 @@ class Shown:
     """The demonstrations themselves; None in a resumed run, which needs no file but its own."""
     bonus: np.ndarray | None = None
     """(N,) what a prior gave the pairs, of a resumed run that has one."""
+    times: np.ndarray | None = None
+    """(N,) step of its episode at which each pair was shown; None in runs of earlier versions."""
+    states: np.ndarray | None = None
+    """(N, S) the entries of each pair's observation that say what state the task was in; None in runs of earlier versions."""
 
     @classmethod
-    def of(cls, env_id: str, demonstrations: Demonstrations) -> Shown:
+    def of(cls, env_id: str, demonstrations: Demonstrations, observations_only: bool = False) -> Shown:
         """Demonstrations as they were recorded; errors as for `demo_pairs`."""
         returns, known = demonstrations.returns, demonstrations.has_rewards
         shown = {"n_episodes": len(returns), "return_mean": float(returns.mean()) if known else None}
-        return cls(*demo_pairs(env_id, demonstrations), {**demonstrations.meta, "shown": shown}, demonstrations)
+        features, expert = demo_pairs(env_id, demonstrations, observations_only)
+        return cls(
+            features,
+            expert,
+            {**demonstrations.meta, "shown": shown},
+            demonstrations,
+            times=demonstrations.times(),
+            states=demonstrations.transitions().obs[:, state_columns(env_id)],
+        )
 
     @classmethod
     def saved(cls, parts: Parts, meta: Mapping[str, Any]) -> Shown:
@@ -81,8 +98,11 @@ class Shown:
         }  # earlier versions kept them with the objective
         expert = Pairs(*(torch.from_numpy(np.array(kept[f"expert.{name}"])) for name in FIELDS))
         bonus = np.array(kept["expert.bonus"]) if "expert.bonus" in kept else None
-        return cls(Features.saved(parts), expert, meta, None, bonus)
+        times, states = (np.array(kept[name]) if name in kept else None for name in ("times", "states"))
+        return cls(Features.saved(parts), expert, meta, None, bonus, times, states)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The pairs, for a checkpoint."""
-        return {f"expert.{name}": getattr(self.expert, name).numpy() for name in FIELDS}
+        arrays = {f"expert.{name}": getattr(self.expert, name).numpy() for name in FIELDS}
+        more = {"times": self.times, "states": self.states}
+        return arrays | {name: array for name, array in more.items() if array is not None}

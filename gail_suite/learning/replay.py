@@ -34,6 +34,8 @@ class Window:
     """(B, n) 1.0 where the task ended (not where time ran out)."""
     alive: Tensor
     """(B, n)."""
+    time: Tensor | None = None
+    """(B, n) steps since the episode began; of one that began in a demonstrated state, since that demonstration began."""
     bonus: Tensor | None = None
     """(B, n) rewards that were computed once, at collection; None where nothing gives any."""
 
@@ -57,7 +59,7 @@ class Replay:
     Storage is (capacity // n_envs, n_envs, ...): time runs along the first axis, so a window is a slice of one column.
     """
 
-    FIELDS = ("features", "actions", "next_features", "rewards", "terminated", "done")
+    FIELDS = ("features", "actions", "next_features", "rewards", "terminated", "done", "time")
 
     def __init__(self, capacity: int, n_envs: int, n_features: int, act_dim: int, with_bonus: bool = False):
         self.rows, self.n_envs = max(1, capacity // n_envs), n_envs
@@ -68,6 +70,7 @@ class Replay:
         self.rewards = torch.zeros(self.rows, n_envs)
         self.terminated = torch.zeros(self.rows, n_envs)
         self.done = torch.zeros(self.rows, n_envs)
+        self.time = torch.zeros(self.rows, n_envs)
         if with_bonus:
             self.bonus = torch.zeros(self.rows, n_envs)
         self.written = 0  # rows ever written
@@ -76,10 +79,10 @@ class Replay:
     def __len__(self) -> int:
         return min(self.written, self.rows) * self.n_envs
 
-    def add(self, features, actions, next_features, rewards, terminated, done, *bonus) -> None:
+    def add(self, features, actions, next_features, rewards, terminated, done, *bonus, time=0.0) -> None:
         """One step of every environment; arrays (n_envs, ...), the last one only where a bonus is kept."""
         row = self.written % self.rows
-        values = (features, actions, next_features, rewards, terminated, done, *bonus)
+        values = (features, actions, next_features, rewards, terminated, done, time, *bonus)
         for name, value in zip(self.fields, values, strict=True):
             getattr(self, name)[row] = torch.as_tensor(value, dtype=torch.float32)
         self.ends.extend((self.written, int(env)) for env in np.flatnonzero(np.asarray(terminated)))
@@ -132,9 +135,9 @@ class Replay:
 
         done = take("done")
         alive = torch.cat([torch.ones(len(start), 1), (1 - done[:, :-1]).cumprod(1)], 1)
-        features, actions, next_features, rewards, terminated = (take(f) for f in self.FIELDS[:-1])
+        features, actions, next_features, rewards, terminated = (take(f) for f in self.FIELDS[:5])
         bonus = take("bonus") if "bonus" in self.fields else None
-        return Window(features, actions, next_features, rewards, terminated, alive, bonus)
+        return Window(features, actions, next_features, rewards, terminated, alive, take("time"), bonus)
 
     def state(self) -> dict[str, np.ndarray]:
         """The filled rows as arrays, for a checkpoint."""
@@ -152,5 +155,6 @@ class Replay:
         self.ends.clear()
         self.ends.extend((int(row), int(env)) for row, env in arrays.get("ends", ()))  # older checkpoints lack them
         for name in self.fields:
-            values = torch.from_numpy(np.ascontiguousarray(arrays[name]))
-            getattr(self, name)[: len(values)] = values
+            if name in arrays:  # older checkpoints lack the time
+                values = torch.from_numpy(np.ascontiguousarray(arrays[name]))
+                getattr(self, name)[: len(values)] = values

@@ -126,6 +126,7 @@ class SAC:
         target_bounds: tuple[float, float] | None = None,
         actor_penalty=None,
         extra: tuple[Tensor, ...] | None = None,
+        entropy_offset: float = 0.0,
     ) -> dict[str, Tensor]:
         """One critic step, and an actor step on every `actor_delay`-th call after the burn-in.
 
@@ -137,6 +138,7 @@ class SAC:
             actor_penalty: function of the actor and of its present sample (features, actions, log-probabilities), giving a
                 scalar added to its loss (a BC term, a KL to a prior) and scalars to report, or None.
             extra: (features, actions, returns, discount, bootstrap features) of further rows for the critic batch.
+            entropy_offset: added to the target entropy per dimension.
         """
         c = self.config
         returns, discount, bootstrap = window.returns(rewards, c.gamma)
@@ -151,7 +153,7 @@ class SAC:
         info = self._critic_step(features, actions, returns, discount, bootstrap, generator, target_bounds)
         self.updates += 1
         if self.updates > c.burn_in and self.updates % c.actor_delay == 0:
-            info |= self._actor_step(features, generator, actor_penalty)
+            info |= self._actor_step(features, generator, actor_penalty, entropy_offset)
         return info
 
     def _noise(self, n: int, generator: torch.Generator) -> Tensor:
@@ -170,7 +172,7 @@ class SAC:
             torch._foreach_lerp_(list(self.target.parameters()), list(self.critic.parameters()), self.config.tau)
         return {"critic_loss": loss.detach(), "target_mean": target.mean()}
 
-    def _actor_step(self, features, generator, penalty) -> dict[str, Tensor]:
+    def _actor_step(self, features, generator, penalty, entropy_offset=0.0) -> dict[str, Tensor]:
         c = self.config
         self.critic.requires_grad_(False)
         actions, log_prob = self.actor.sample(features, self._noise(len(features), generator))
@@ -186,7 +188,7 @@ class SAC:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.averaged.parameters()), list(self.actor.parameters()), self.average_rate)
         if c.tune_alpha:
-            gap = log_prob.detach().mean() + c.target_entropy * self.actor.width
+            gap = log_prob.detach().mean() + (c.target_entropy + entropy_offset) * self.actor.width
             self._step("alpha", -self.log_alpha * gap)
         info["alpha"] = self.log_alpha.detach().exp()
         return info

@@ -106,9 +106,20 @@ def sample(prior: Prior, n: int, seed: int = 0) -> np.ndarray:
 class Starts(VecEnvWrapper, SavableVecEnv):
     """The first `n_cut` environments begin in one of `states` (N, O), for at most `length` steps; N = 0: as the task does."""
 
-    def __init__(self, venv: SavableVecEnv, states: np.ndarray, n_cut: int, length: int, seed: int):
+    def __init__(
+        self,
+        venv: SavableVecEnv,
+        states: np.ndarray,
+        n_cut: int,
+        length: int,
+        seed: int,
+        times: np.ndarray | None = None,
+    ):
+        """`times` (N,): the steps of a demonstration at which the states were shown, not known (NaN) where not given."""
         super().__init__(venv)
         self.inner = venv
+        self.times = np.full(len(states), np.nan) if times is None else times
+        self.first_times = np.zeros(venv.num_envs)
         self.states, self.n_cut, self.length = states, n_cut, length
         self.generator = np.random.Generator(np.random.PCG64(seed))
         self.elapsed = np.zeros(venv.num_envs, np.int64)
@@ -136,11 +147,13 @@ class Starts(VecEnvWrapper, SavableVecEnv):
 
     def _begin(self, i: int, obs: np.ndarray) -> None:
         for _ in range(TRIES * bool(len(self.states))):
-            state = self.states[self.generator.integers(len(self.states))]
-            found = self.begin_at(i, state)
+            row = self.generator.integers(len(self.states))
+            found = self.begin_at(i, self.states[row])
             if found is not None:
+                self.first_times[i] = self.times[row]
                 obs[i] = found
                 return
+        self.first_times[i] = 0
         if len(self.states):
             obs[i] = self.reset_one(i)
 
@@ -154,13 +167,18 @@ class Starts(VecEnvWrapper, SavableVecEnv):
 
     def get_state(self) -> dict[str, np.ndarray]:
         """That of the environments, and what draws the next start."""
-        own = {"starts.elapsed": self.elapsed.copy(), "starts.host": pack_host([self.generator], [])}
+        own = {
+            "starts.elapsed": self.elapsed.copy(),
+            "starts.first_times": self.first_times.copy(),
+            "starts.host": pack_host([self.generator], []),
+        }
         return self.inner.get_state() | own
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Inverse of `get_state`."""
         self.inner.set_state(state)
         self.elapsed = np.array(state["starts.elapsed"])
+        self.first_times = np.array(state.get("starts.first_times", self.first_times))  # older checkpoints lack them
         (generator,), _ = unpack_host(state["starts.host"])
         assert generator is not None
         self.generator = generator

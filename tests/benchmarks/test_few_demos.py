@@ -9,6 +9,7 @@ from gail_suite.learning.offpolicy import LoopConfig
 from gail_suite.learning.sac import SACConfig
 
 CONFIG = GAILConfig(
+    choose=False,
     warm_start=False,
     sac=SACConfig(hidden=(16,), batch_size=16),
     loop=LoopConfig(n_envs=4, warm_up=40, eval_every=1000, checkpoint_every=40),

@@ -11,10 +11,12 @@ import demos
 import envs
 import gail_suite as gs
 from gail_suite.algorithms.bc import BC, BCConfig
-from gail_suite.algorithms.gail import GAIL, GAILConfig
-from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
+from gail_suite.algorithms.gail import GAIL, DemonstratedStarts, GAILConfig, few_steps
+from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig, share_at_bounds
+from gail_suite.learning.inverse import InverseConfig
+from gail_suite.learning.learned_reward import load_reward, save_reward
 from gail_suite.learning.offpolicy import LoopConfig
-from gail_suite.learning.pairs import Pairs
+from gail_suite.learning.pairs import Pairs, demo_pairs
 from gail_suite.learning.replay import Replay, Window
 from gail_suite.learning.sac import SACConfig
 from gail_suite.runs import runlog
@@ -22,7 +24,8 @@ from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.config import build, recorded
 from gail_suite.runs.runlog import RunLocked, RunLog, read_metrics
 
-SMALL = GAILConfig(
+SMALL = dataclasses.replace(
+    few_steps(),
     bc=BCConfig(hidden=(64, 64), steps=100),
     warm_start=False,
     adversary=AdversaryConfig(hidden=(32,), batch_size=64, recent=5000, lr=1e-3, every=1, gradient_penalty=1.0),
@@ -292,7 +295,8 @@ def pendulum():
 def test_a_task_whose_simulator_cannot_be_read_goes_on_with_new_episodes(pendulum, tmp_path, killed):
     run = GAIL("Pendulum-v1", pendulum, SMALL, 0, tmp_path / "run")
     killed(run, 800, 400, eval_episodes=0)
-    resumed = GAIL.resume(tmp_path / "run")
+    with pytest.warns(UserWarning, match="new episodes begin"):
+        resumed = GAIL.resume(tmp_path / "run")
     assert resumed.loop.steps == 400 and (resumed.loop.running == 0).all()
     replay = resumed.loop.replay
     assert (
@@ -374,3 +378,130 @@ def test_demonstrations_of_a_variant_of_the_task_are_told(toy_demos):
 def test_observations_without_actions_are_no_food_for_cloning(toy_demos):
     with pytest.raises(ValueError, match="hold observations only, without actions: behaviour cloning"):
         BC(envs.TOY_ID, toy_demos.observations_only())
+
+
+WIDE = dataclasses.replace(
+    SMALL,
+    adversary=dataclasses.replace(SMALL.adversary, reach=5, entropy_at_bounds=-3.0),
+    starts=DemonstratedStarts(share=0.5, length=10),
+    inverse=InverseConfig(hidden=(64,), lr=3e-3, steps=600, every=400, more=100),
+    choose=False,
+)
+
+
+def test_learns_the_toy_from_observations_alone(toy_demos):
+    gail = GAIL(envs.TOY_ID, toy_demos.observations_only(), dataclasses.replace(WIDE, warm_start=True), seed=0)
+    assert gail.config.adversary.state_only and not gail.shown.expert.actions.any()
+    run = gail.train(1500)
+    assert run.score > 0.9
+    told, shown = gail.objective.expert.actions, demo_pairs(envs.TOY_ID, toy_demos)[1].actions
+    assert (told - shown).square().mean() < 0.01  # the dynamics of the toy are linear
+
+
+@pytest.mark.parametrize("observations", [False, True])
+def test_resume_with_starts_moments_and_told_actions_is_exact(toy_demos, tmp_path, killed, observations):
+    shown = toy_demos.observations_only() if observations else toy_demos
+    whole = GAIL(envs.TOY_ID, shown, WIDE, seed=3, run_dir=tmp_path / "whole")
+    whole.train(1000, eval_episodes=0)
+    killed(GAIL(envs.TOY_ID, shown, WIDE, seed=3, run_dir=tmp_path / "cut"), 1000, 600, eval_episodes=0)
+    again = GAIL.resume(tmp_path / "cut")
+    assert again.loop.env.n_cut == 2
+    again.train(1000, eval_episodes=0)
+    assert weights(again) == weights(whole)
+    assert torch.equal(again.objective.expert.actions, whole.objective.expert.actions)
+
+
+def test_without_demonstrated_starts_nothing_is_different(toy_demos):
+    # share 0 and an environment that cannot be put into a state are the environments as they are
+    assert not hasattr(GAIL(envs.TOY_ID, toy_demos, SMALL, seed=0).loop.env, "n_cut")
+    started = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, starts=DemonstratedStarts(0.5, 10)), seed=0)
+    assert started.loop.env.n_cut == 2 and started.record()["begin_in_demonstrated_states"] == 2
+
+
+def test_a_task_that_cannot_be_put_into_a_state_begins_as_it_does(pendulum):
+    gail = GAIL(pendulum.env_id, pendulum, dataclasses.replace(SMALL, starts=DemonstratedStarts(0.5, 10)), seed=0)
+    assert gail.record()["begin_in_demonstrated_states"] == 0
+
+
+def test_replayed_times_are_those_of_the_demonstration(toy_demos):
+    gail = GAIL(envs.TOY_ID, toy_demos, WIDE, seed=0)
+    gail.loop.train(160)
+    replay = gail.loop.replay
+    stored, done = replay.time[: replay.written], replay.done[: replay.written] > 0
+    assert torch.equal(stored[1:][~done[:-1]], stored[:-1][~done[:-1]] + 1)  # up by one within an episode
+    assert (stored[1:, 2:][done[:-1, 2:]] == 0).all() and (stored[0, 2:] == 0).all()  # begun as the task does
+    # the first two begin in a shown state, at its time: found again by its features
+    shown, begun = (
+        gail.shown,
+        [(0, i) for i in range(2)] + [(r + 1, i) for r in range(39) for i in range(2) if done[r, i]],
+    )
+    assert len(begun) >= 8
+    for row, i in begun:
+        gaps = (shown.expert.features - replay.features[row, i]).abs().amax(1)
+        assert gaps.min() < 1e-4 and stored[row, i] == shown.times[int(gaps.argmin())]
+
+
+def test_entropy_target_falls_with_the_share_of_actions_at_a_bound():
+    # by hand: entries (1, 0.2), (-1, 1), (0.5, 0.9985): 3 of 6 at a bound, offset -3 * 0.5 = -1.5
+    acts = torch.tensor([[1.0, 0.2], [-1.0, 1.0], [0.5, 0.9985]])
+    assert share_at_bounds(acts) == 0.5
+    pairs = Pairs(torch.zeros(3, 2), acts, torch.zeros(3, 2), torch.zeros(3))
+    adversary = Adversary(pairs, AdversaryConfig(entropy_at_bounds=-3.0), 4, 0.9)
+    assert adversary.learner_inputs(torch.Generator())["entropy_offset"] == -1.5
+    assert "entropy_offset" not in Adversary(pairs, AdversaryConfig(), 4, 0.9).learner_inputs(torch.Generator())
+
+
+def test_the_discriminator_of_states_sees_no_action():
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, 50, 3, generator=generator)
+    pairs = Pairs(x, torch.rand(50, 2, generator=generator), y, torch.zeros(50))
+    other = pairs.told(torch.zeros(50, 2))
+    config = AdversaryConfig(state_only=True)
+    torch.manual_seed(0)
+    adversary = Adversary(pairs, config, 4, 0.9)
+    assert adversary.pairs.shape == (50, 6) and torch.equal(adversary.pairs[:, 3:], y)
+    assert torch.equal(Adversary(other, config, 4, 0.9).pairs, adversary.pairs)
+
+
+def test_the_reward_of_states_is_saved_as_one_of_the_next_observation(toy_demos, tmp_path):
+    gail = GAIL(envs.TOY_ID, toy_demos.observations_only(), WIDE, seed=0)
+    t = toy_demos.transitions()
+    reward = load_reward(save_reward(gail.reward(), tmp_path / "reward"))
+    x, y = (torch.from_numpy(gail.shown.features(o)) for o in (t.obs, t.next_obs))
+    expected = gail.objective.learner.rewards(torch.cat([x, y], 1))
+    found = reward(t.obs, np.zeros((len(t), 2)), t.next_obs, t.terminated)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
+
+
+def test_the_clone_is_left_where_its_states_are_nearer(toy_demos, tmp_path):
+    cloned = dataclasses.replace(SMALL, warm_start=True, bc=BCConfig(hidden=(64, 64), steps=1500), choose=True)
+    spoilt = dataclasses.replace(
+        cloned, sac=dataclasses.replace(cloned.sac, actor_lr=0.3)
+    )  # learns nothing but to fall
+    gail = GAIL(envs.TOY_ID, toy_demos, spoilt, seed=0, run_dir=tmp_path / "run")
+    policy = gail.train(800, eval_episodes=0).policy
+    row = read_metrics(tmp_path / "run")[-1]
+    assert row["clone_distance"] < row["learned_distance"] and policy.meta["updates"] == 0
+    kept = dataclasses.replace(spoilt, choose=False)
+    assert GAIL(envs.TOY_ID, toy_demos, kept, seed=0).train(800, eval_episodes=0).policy.meta["updates"] > 0
+
+
+def test_a_run_ends_when_the_discriminator_tells_nothing(toy_demos, tmp_path):
+    # logits are below 1e6 from the first row on: the tenth row of 200 steps ends the run, at 200 (warm-up) + 10 * 200 at most
+    easy = dataclasses.replace(SMALL, loop=dataclasses.replace(SMALL.loop, indistinct=1e6))
+    gail = GAIL(envs.TOY_ID, toy_demos, easy, seed=0, run_dir=tmp_path / "run")
+    gail.train(4000, eval_episodes=0)
+    assert 2000 <= gail.loop.steps <= 2200 and read_metrics(tmp_path / "run")[-1]["ended_indistinct"] == 1
+
+
+def test_presets_and_what_older_runs_lack(toy_demos, tmp_path):
+    few = few_steps()
+    assert (few.steps, few.loop.n_envs, few.loop.updates_per_step, few.starts.share) == (100_000, 8, 0.5, 0)
+    assert few.adversary == AdversaryConfig() and few.sac == GAILConfig().sac
+    # a record without the settings that this version added is read as what it was
+    written = json.loads(json.dumps(dataclasses.asdict(few)))
+    for name in ("steps", "starts", "inverse", "choose"):
+        del written[name]
+    for name in ("reach", "state_only", "entropy_at_bounds"):
+        del written["adversary"][name]
+    assert GAIL._recorded({"config": written}, tmp_path) == few

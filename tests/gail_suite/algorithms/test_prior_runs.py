@@ -26,6 +26,7 @@ from gail_suite.runs import runlog
 from gail_suite.runs.runlog import read_metrics
 
 TINY = GAILConfig(
+    choose=False,
     bc=BCConfig(hidden=(16, 16), steps=20),
     adversary=AdversaryConfig(hidden=(16,), batch_size=16, every=1),
     sac=SACConfig(hidden=(16, 16), batch_size=16, actor_delay=1, tune_alpha=True),

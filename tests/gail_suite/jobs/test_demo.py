@@ -33,6 +33,7 @@ class SmallGAIL(GAIL):
         config = GAILConfig(
             bc=BCConfig(steps=50, hidden=(16,)),
             sac=SACConfig(hidden=(16,), burn_in=2),
+            choose=False,
             loop=LoopConfig(capacity=2000, eval_episodes=1, checkpoint_every=80),
         )
         super().__init__(*args, config=config, **kwargs)

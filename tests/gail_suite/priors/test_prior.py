@@ -27,6 +27,7 @@ from gail_suite.priors.typicality import rank, rank_among, typicality
 from gail_suite.runs.runlog import read_metrics
 
 SMALL = GAILConfig(
+    choose=False,
     warm_start=False,
     adversary=AdversaryConfig(hidden=(16,), batch_size=32, every=1),
     sac=SACConfig(hidden=(32, 32), batch_size=32, gamma=0.95, actor_delay=1),
