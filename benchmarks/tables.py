@@ -28,6 +28,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "exploration_choices": ("exploration_choices", "table"),
     "few_demos": ("few_demos", "table"),
     "holding": ("few_demos", "holding"),
+    "house": ("house", "table"),
     "mnist": ("mnist", "table"),
     "prior_density": ("prior_density", "table"),
     "prior_scores": ("prior_scores", "table"),
