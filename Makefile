@@ -1,11 +1,15 @@
-# `make demo` runs the main job, `make test` the tests; each creates .venv and installs what it needs first.
+# `make demo` runs the main job, `make test` the tests, `make quick` those of a minute; each creates .venv and installs what it needs first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint type unit install clean
+# a minute's worth: who imports whom, pages and examples, and the laws that need no training
+QUICK := tests/test_imports.py tests/test_docs.py tests/test_doctests.py tests/benchmarks/test_tables.py tests/demos/test_trajectory.py \
+  tests/gail_suite/learning/test_losses.py tests/gail_suite/learning/test_rewards.py tests/gail_suite/learning/test_replay.py
+
+.PHONY: demo quick test lint type unit install clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)  # also where its making was interrupted
@@ -30,6 +34,11 @@ type: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/pytest
+
+quick: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/pytest $(QUICK)
 
 test: lint type unit
 

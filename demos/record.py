@@ -42,6 +42,11 @@ def record(
     Raises:
         ValueError: n_episodes or n_envs < 1, an unknown environment, or one without a time limit, an action that is not finite, or `out` holds other
             demonstrations.
+
+    >>> from gail_suite import demos, envs
+    >>> shown = demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=3, seed=0)
+    >>> len(shown), shown[0].obs.shape, shown[0].acts.shape
+    (3, (101, 3), (100, 2))
     """
     from gail_suite import envs
 

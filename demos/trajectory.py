@@ -235,6 +235,12 @@ class Demonstrations(Sequence[Trajectory]):
 
         Raises:
             ValueError: k < 1, or already subsampled.
+
+        >>> from gail_suite import demos, envs
+        >>> shown = demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=3, seed=0)
+        >>> few = shown.take(2, seed=0).subsample(20, seed=0)
+        >>> few.transitions().obs.shape
+        (10, 3)
         """
         if k < 1:
             raise ValueError(f"cannot keep every {k}th pair: choose k = 1 (all) or more")

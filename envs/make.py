@@ -83,6 +83,12 @@ def make_vec(
     `batch` steps Ant-v5 and Humanoid-v5 on `n_threads` native threads (None: one a processor, at most one an environment);
     `gymnasium` is SB3's DummyVecEnv for any id, with exact resume added; `auto` picks `batch` where it exists and nothing is to
     be rendered. `infos="minimal"` asks the batch engine to leave out the task's own info keys.
+
+    >>> from gail_suite import envs
+    >>> venv = envs.make_vec("gail_suite/PointToy-v0", n_envs=4, seed=0)
+    >>> venv.reset().shape
+    (4, 3)
+    >>> venv.close()
     """
     # imported here because SB3 imports torch, which `make` and `spec` do not need
     from gail_suite.envs.batch_vec_env import BatchVecEnv

@@ -91,6 +91,11 @@ def normalized_score(env_id: Task, returns: Any) -> Any:
     """(return - random) / (expert - random), of the shape of `returns`: 0 for random actions, 1 for the reference expert.
 
     ValueError where the environment has no reference returns.
+
+    >>> from gail_suite import envs
+    >>> known = envs.spec("Ant-v5")
+    >>> envs.normalized_score("Ant-v5", [known.random_return.mean, known.expert_return.mean])
+    array([0., 1.])
     """
     known = spec(env_id)
     if known.random_return is None or known.expert_return is None:

@@ -30,6 +30,13 @@ class GaussianMixture(Mixture):
     Data are (N, D); any other sample shape is flattened and restored. Statistics are float64. NaN is a value that is not known
     (not for mfa): fit expects it, densities are those of what is known, ``impute`` fills it in. With ``warm_start`` a fit starts from
     the one before. The seed belongs to ``fit`` and ``sample``; scikit-learn's random_state is refused.
+
+    >>> import torch
+    >>> from gail_suite import generative as g
+    >>> x = torch.cat([torch.randn(200, 2) - 5, torch.randn(200, 2) + 5])
+    >>> model = g.GaussianMixture(2).fit(x, seed=0)
+    >>> model.sample(3, seed=0).shape, model.log_prob(x).shape
+    (torch.Size([3, 2]), torch.Size([400]))
     """
 
     how_to_fit = Mixture.how_to_fit | set(STARTS)

@@ -25,6 +25,14 @@ def inpaint(
 
     Mixtures give the conditional mean in closed form; autoregressive models draw from p(unknown | known); models with a
     code alternate reconstruction and restoring the known values; GANs search the code that explains the known values.
+
+    >>> import torch
+    >>> from gail_suite import generative as g
+    >>> x = torch.rand(100, 1).repeat(1, 2)  # the second number is the first
+    >>> model = g.GaussianMixture(4).fit(x, seed=0)
+    >>> filled = g.inpaint(model, torch.tensor([[0.3, 0.0]]), torch.tensor([[True, False]]))
+    >>> bool(abs(filled[0, 1] - 0.3) < 0.05)
+    True
     """
     model._need_fit()
     y = model._given_labels(y, len(x))

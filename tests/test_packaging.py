@@ -4,6 +4,7 @@ import ast
 import importlib
 import os
 import pickle
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -108,6 +109,12 @@ def test_short_names_are_the_modules_of_gail_suite() -> None:
         demos.store is sys.modules["gail_suite.demos.store"] and generative.gmm.__name__ == "gail_suite.generative.gmm"
     )
     assert envs.toy.__spec__ is not None and envs.toy.__spec__.name == "gail_suite.envs.toy"
+    for package in (envs, demos, generative):
+        offered = {name: getattr(package, name) for name in package.__all__}
+        for found in pkgutil.iter_modules(package.__path__):
+            short = importlib.import_module(f"{package.__name__.removeprefix('gail_suite.')}.{found.name}")
+            assert short is sys.modules[f"{package.__name__}.{found.name}"]
+        assert {name: getattr(package, name) for name in offered} == offered  # `demos.record` stays a function
     model = pickle.loads(pickle.dumps(generative.GaussianMixture(2)))
     assert isinstance(model, gail_suite.generative.GaussianMixture)
     with pytest.raises(ModuleNotFoundError, match=r"No module named 'envs\.no_such'"):

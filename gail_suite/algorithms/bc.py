@@ -171,7 +171,14 @@ class Cloning:
 
 
 class BC(Imitator[BCConfig]):
-    """Behaviour cloning of `demonstrations` on `env_id`; its steps are gradient steps, `config.steps` by default."""
+    """Behaviour cloning of `demonstrations` on `env_id`; its steps are gradient steps, `config.steps` by default.
+
+    >>> import gail_suite as gs
+    >>> shown = gs.demos.record(gs.envs.toy_expert, gs.envs.TOY_ID, n_episodes=4, seed=0)
+    >>> run = gs.BC(gs.envs.TOY_ID, shown, gs.BCConfig(steps=200), seed=0).train(eval_episodes=0)
+    >>> bool(gs.evaluate(run.policy, gs.envs.TOY_ID, n_episodes=5).score > 0.5)
+    True
+    """
 
     algo = "bc"
 

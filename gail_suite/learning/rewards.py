@@ -41,6 +41,10 @@ def reward_fn(name: str, clip: float = float("inf")) -> Callable[[Tensor], Tenso
 
     Raises:
         ValueError: unknown name.
+
+    >>> logits = torch.tensor([-2.0, 0.0, 2.0])  # high where the discriminator takes a pair for the expert's
+    >>> reward_fn("airl", clip=1.0)(logits)
+    tensor([-1.,  0.,  1.])
     """
     if name not in REWARDS:
         raise ValueError(f"unknown reward {name!r}: choose one of {', '.join(REWARDS)}")

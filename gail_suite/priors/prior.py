@@ -153,6 +153,12 @@ def fit_prior(
     Raises:
         ValueError: unknown use, model, control or setting, a setting of another type, or a model that the use cannot be made of;
             names the valid ones.
+
+    >>> from gail_suite import demos, envs
+    >>> shown = demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=4, seed=0)
+    >>> prior = fit_prior(shown, "gmm", use="typicality")
+    >>> prior.use, type(prior.model).__name__
+    ('typicality', 'GaussianMixture')
     """
     from gail_suite.learning.features import check_demonstrations
 
