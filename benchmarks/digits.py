@@ -43,7 +43,9 @@ MODELS: dict[str, Callable[[], g.GenerativeModel]] = {
     "pixelrnn-diagonal": lambda: g.PixelRNN(kind="diagonal"),
     "autoencoder": lambda: g.AutoEncoder(latent=16, mixture=20),
     "gan": lambda: g.GAN(),
+    "gan-without-r1": lambda: g.GAN(r1=0.0),
     "dcgan": lambda: g.DCGAN(),
+    "dcgan-without-r1": lambda: g.DCGAN(r1=0.0),
 }
 STEPS = {
     "iwae": 1500,
@@ -52,7 +54,9 @@ STEPS = {
     "pixelrnn-row": 700,
     "pixelrnn-diagonal": 500,
     "gan": 4000,
+    "gan-without-r1": 4000,
     "dcgan": 1500,
+    "dcgan-without-r1": 1500,
 }
 BASELINES = ("real", "independent", "kde")
 
@@ -100,6 +104,7 @@ def likeness(samples: torch.Tensor, s: Splits, features: metrics.Features) -> di
         "frechet": metrics.frechet_distance(features(images), features(s.x_test)),
         "ndb": bins,
         "js": divergence,
+        "class_diversity": metrics.class_diversity(features, images, s.x_test),
         "nn_accuracy": metrics.nearest_neighbour_accuracy(images, s.x_test),
     }
 

@@ -9,7 +9,7 @@ if __name__ == "generative":  # the short name: the modules are those of gail_su
     gail_suite.short_name(__name__)
 
 if TYPE_CHECKING:
-    from gail_suite.generative import backend, data, metrics, pictures, tasks
+    from gail_suite.generative import backend, callbacks, data, metrics, pictures, tasks, text
     from gail_suite.generative.autoencoder import AutoEncoder
     from gail_suite.generative.bayesian_gmm import BayesianGaussianMixture
     from gail_suite.generative.dcgan import DCGAN
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from gail_suite.generative.gan import GAN
     from gail_suite.generative.gmm import GaussianMixture
     from gail_suite.generative.interface import GenerativeModel
+    from gail_suite.generative.library import pretrained
+    from gail_suite.generative.module import AsModule
     from gail_suite.generative.pixelcnn import PixelCNN
     from gail_suite.generative.pixelrnn import PixelRNN
     from gail_suite.generative.tasks import complete, denoise, inpaint, interpolate, rank_anomalies, upscale
     from gail_suite.generative.vae import VAE
+    from gail_suite.generative.vqvae import VQVAE
 
 _HOME = {
     "GenerativeModel": "interface",
@@ -33,6 +36,9 @@ _HOME = {
     "PixelRNN": "pixelrnn",
     "GAN": "gan",
     "DCGAN": "dcgan",
+    "VQVAE": "vqvae",
+    "AsModule": "module",
+    "pretrained": "library",
     "inpaint": "tasks",
     "denoise": "tasks",
     "upscale": "tasks",
@@ -40,12 +46,14 @@ _HOME = {
     "complete": "tasks",
     "rank_anomalies": "tasks",
 }
-_MODULES = ("backend", "data", "metrics", "pictures", "tasks")
+_MODULES = ("backend", "callbacks", "data", "metrics", "pictures", "tasks", "text")
 
 __all__ = [
     "DCGAN",
     "GAN",
     "VAE",
+    "VQVAE",
+    "AsModule",
     "AutoEncoder",
     "BayesianGaussianMixture",
     "GaussianMixture",
@@ -53,6 +61,7 @@ __all__ = [
     "PixelCNN",
     "PixelRNN",
     "backend",
+    "callbacks",
     "complete",
     "data",
     "denoise",
@@ -61,8 +70,10 @@ __all__ = [
     "load",
     "metrics",
     "pictures",
+    "pretrained",
     "rank_anomalies",
     "tasks",
+    "text",
     "upscale",
 ]
 

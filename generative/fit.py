@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from gail_suite.generative.backend import full_precision
 from gail_suite.generative.interface import FitOptions
 from gail_suite.generative.muon import Muon
+from gail_suite.generative.rows import Rows
 from gail_suite.generative.training import (
     Batches,
     Meter,
@@ -199,11 +200,15 @@ def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def _begin(state: TrainingState, options: FitOptions, steps: int) -> dict[str, Any]:
     """The counters to start from: those of the checkpoint with ``resume``; without, ValueError where one is in the way."""
     folder = options.checkpoint
-    state.run = options.run | {"steps": steps} if options.run else {}
+    state.run = options.run
     if options.resume:
         if folder is None:
             raise ValueError("resume needs the checkpoint folder of the run to continue: fit(..., checkpoint=FOLDER)")
         state.restore(folder)
+        if state.counters["step"] > steps:
+            raise ValueError(
+                f"the newest checkpoint of {folder} has made {state.counters['step']} steps, more than steps={steps}: give more"
+            )
     elif folder is not None and (found := sorted(folder.glob("step_*.safetensors"))):
         raise ValueError(
             f"{folder} holds {len(found)} checkpoints, the newest {found[-1].name}: continue with resume, or give "
@@ -215,4 +220,7 @@ def _begin(state: TrainingState, options: FitOptions, steps: int) -> dict[str, A
 def _batch(data: Labelled, index: Tensor, device: torch.device) -> Labelled:
     """The rows ``index`` of the data, on ``device``."""
     x, y = data
+    if isinstance(x, Rows) and y is not None:
+        x, y = x.both(index)
+        return x.to(device), None if y is None else y.to(device)
     return x[index].to(device, non_blocking=True), None if y is None else y[index].to(device, non_blocking=True)

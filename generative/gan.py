@@ -13,10 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gail_suite.generative.checks import check_sizes
+from gail_suite.generative.coders import condition
+from gail_suite.generative.collapse import warn_of_collapse
 from gail_suite.generative.fit import Recipe, changed, check_training, fit_adversarial
 from gail_suite.generative.interface import ArrayLike, FitOptions, GenerativeModel
 from gail_suite.generative.nn import mlp, unrounded
 from gail_suite.generative.recipes import Reproduction, adversarial
+from gail_suite.generative.rows import in_memory
 
 
 def leaky() -> nn.Module:
@@ -25,12 +28,19 @@ def leaky() -> nn.Module:
 
 
 class Critic(nn.Module):
-    """Logit that x is real: w . f(x) + b, plus <e_y, f(x)> with classes (projection, Miyato and Koyama 2018)."""
+    """Logit that x is real: w . f(x) + b, plus <e_y, f(x)> with classes (projection, Miyato and Koyama 2018).
 
-    def __init__(self, body: nn.Module, features: int, n_classes: int, wrap: Callable[[nn.Module], nn.Module]) -> None:
+    e_y is W y for context vectors y of length ``context``.
+    """
+
+    def __init__(
+        self, body: nn.Module, features: int, n_classes: int, wrap: Callable[[nn.Module], nn.Module], context: int = 0
+    ) -> None:
         super().__init__()
         self.body, self.out = body, wrap(nn.Linear(features, 1))
         self.classes = wrap(nn.Embedding(n_classes, features)) if n_classes else None
+        if context:
+            self.classes = wrap(nn.Linear(context, features, bias=False))
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         f = self.body(x)
@@ -39,14 +49,15 @@ class Critic(nn.Module):
 
 
 class Generator(nn.Module):
-    """x from noise z and, with classes, a one-hot label beside it."""
+    """x from noise z and beside it, with classes, a one-hot label, or a context vector."""
 
     def __init__(self, body: nn.Module, latent: int, n_classes: int) -> None:
         super().__init__()
         self.body, self.latent, self.n_classes = body, latent, n_classes
 
     def forward(self, z: Tensor, y: Tensor | None) -> Tensor:
-        return unrounded(self.body(z if y is None else torch.cat([z, F.one_hot(y, self.n_classes).to(z.dtype)], dim=1)))
+        given = condition(y, self.n_classes)
+        return unrounded(self.body(z if given is None else torch.cat([z, given], dim=1)))
 
 
 class AdversarialNet(nn.Module):
@@ -68,7 +79,7 @@ class GAN(GenerativeModel):
     """Generative adversarial network of fully connected layers, for images and vectors; no density.
 
     Critic loss softplus(-D(x)) + softplus(D(G(z))) + r1/2 |dD/dx|^2, generator loss softplus(-D(G(z)))
-    (non-saturating). Images are generated through tanh, vectors linearly after standardising. ``sample`` uses the
+    (non-saturating). Without the penalty (``r1=0``) it collapses on small data sets. A fit that has collapsed warns. Images are generated through tanh, vectors linearly after standardising. ``sample`` uses the
     moving average of the generator; ``typicality`` calibrates the critic's logit on held-out data. Source: Goodfellow et al.
     (2014); R1: Mescheder et al. (2018). Deviation: leaky ReLU instead of maxout, averaged generator.
     """
@@ -85,7 +96,7 @@ class GAN(GenerativeModel):
         latent: int = 64,
         hidden: int = 256,
         layers: int = 2,
-        r1: float = 0.0,
+        r1: float = 0.3,
         spectral_norm: bool = False,
         **training: Any,
     ) -> None:
@@ -119,12 +130,13 @@ class GAN(GenerativeModel):
 
     def _build(self) -> None:
         shape, n_classes = tuple(self.spec["event_shape"]), self.spec["n_classes"]
+        context = self.spec.get("context", 0)
         if self.config["latent"] < 1:
             raise ValueError(f"latent must be at least 1, got {self.config['latent']}")
-        generator, critic, features = self._bodies(shape, self.config["latent"] + n_classes)
+        generator, critic, features = self._bodies(shape, self.config["latent"] + n_classes + context)
         self.net = AdversarialNet(
             Generator(generator, self.config["latent"], n_classes),
-            Critic(critic, features, n_classes, self._wrap),
+            Critic(critic, features, n_classes, self._wrap, context),
             shape,
         )
 
@@ -138,9 +150,10 @@ class GAN(GenerativeModel):
     # ---- training ---------------------------------------------------------------------------------------------------
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
         net = self.net
-        if x.ndim == 2:
-            spread = x.std(0, correction=0)
-            net.shift.copy_(x.mean(0)), net.scale.copy_(torch.where(spread > 1e-6, spread, 1.0))
+        seen = in_memory(x)
+        if x.ndim == 2 and not options.fine_tune:
+            spread = seen.std(0, correction=0)
+            net.shift.copy_(seen.mean(0)), net.scale.copy_(torch.where(spread > 1e-6, spread, 1.0))
         fit_adversarial(
             net.generator,
             net.critic,
@@ -152,6 +165,8 @@ class GAN(GenerativeModel):
             changed(self.recipe, self.config),
         )
         net.eval()
+        if not self.spec.get("context"):
+            warn_of_collapse(self, seen)
 
     def _critic_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         net, r1 = self.net, self.config["r1"]
@@ -174,15 +189,15 @@ class GAN(GenerativeModel):
         y = self._draw_labels(n, generator) if y is None else y
         return self.decode(torch.randn(n, self.config["latent"], generator=generator, device=self.device), y)
 
-    def decode(self, z: ArrayLike, y: ArrayLike | int | None = None) -> Tensor:
+    def decode(self, z: ArrayLike, y: ArrayLike | int | None = None, *, with_grad: bool = False) -> Tensor:
         """Data (B, *event shape) from noise z (B, latent) and labels, through the averaged generator."""
-        return self._decoded(lambda z, y: self.net.average(z, y) * self.net.scale + self.net.shift, z, y)
+        return self._decoded(lambda z, y: self.net.average(z, y) * self.net.scale + self.net.shift, z, y, with_grad)
 
     def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Minus the critic's logit; without y, minus its log-mean-exp over the classes."""
         values, n_classes = (x - self.net.shift) / self.net.scale, self.spec["n_classes"]
         if y is not None or not n_classes:
-            return -self.net.critic(values, y if n_classes else None)
+            return -self.net.critic(values, y)
         logits = [self.net.critic(values, torch.full((len(x),), k, device=x.device)) for k in range(n_classes)]
         return math.log(n_classes) - torch.logsumexp(torch.stack(logits), dim=0)
 

@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gail_suite.generative.backend import full_precision, resolve_device, seed_generator, seeded
+from gail_suite.generative.backend import full_precision, learning, resolve_device, seed_generator, seeded
 from gail_suite.generative.calibration import Scale, scale_of, typicality
-from gail_suite.generative.checks import as_labels, as_tensor, check_finite, check_range
+from gail_suite.generative.checks import as_context, as_labels, as_tensor, check_finite, check_range, is_context
 from gail_suite.generative.files import MODELS, plain, save_model
+from gail_suite.generative.rows import Rows, as_rows, in_memory, part_of
 from gail_suite.generative.tensors import locked
 from gail_suite.generative.training import Meter, TrainingDiverged
 from gail_suite.generative.values import infer_values
@@ -50,6 +51,7 @@ class FitOptions:
     on_step: OnStep | None
     checkpoint: Path | None
     resume: bool
+    fine_tune: bool = False
     run: dict[str, Any] = field(default_factory=dict)
     """What a checkpoint must agree on to be continued: model, settings, seed, data."""
 
@@ -151,27 +153,36 @@ class GenerativeModel:
         on_step: OnStep | None = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
+        fine_tune: bool = False,
     ) -> Self:
         """Fit to ``x`` (N, C, H, W) in [0, 1] or (N, D), with optional labels ``y`` (N,) in 0..classes-1.
 
+        A network's ``x`` may also be a torch Dataset of x or (x, label), a DataLoader over one, or a memmap: they are read batch
+        by batch, in the order that the same data in memory would have. ``y`` may also be vectors (N, C) of real numbers, for
+        p(x | y) given them; their columns should be of size 1.
+
         ``val`` is held-out data, an array or a pair (x, y); without it a tenth of ``x`` is kept out. ``checkpoint`` is a
         folder without checkpoints; with ``resume`` the same fit continues from those in it, equal to an uninterrupted
-        one. Interrupted (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights; a fit that leaves
+        one, or for more ``steps``. ``fine_tune`` starts from the weights that the model has. Interrupted (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights; a fit that leaves
         nothing of use leaves the model as it was. Returns self.
         """
+        previous = self.spec
+        if fine_tune:
+            self._need_fit()
         with self._fitting(steps, device):
             seed = operator.index(seed)
-            data = self._check(x, first=True, device=self._home(x))
-            labels = self._labels(y, len(x), data.device) if self.conditional else None
-            self.spec = self._infer(data, labels)
+            data, labels = self._training_data(x, y)
+            self.spec = self._infer(in_memory(data), data.some()[1] if isinstance(data, Rows) and labels else labels)
+            if fine_tune:
+                self.spec = _tuned(previous, self.spec)
             x_val, y_val = val if isinstance(val, tuple) else (val, None)
             held = None if x_val is None else self._given_val(x_val, y_val, labels)
-            with seeded(seed, self.device):
+            with learning(), seeded(seed, self.device):
                 if held is None:
                     data, labels, held = self._hold_out(data, labels)
                 run = self._identity(data, labels, held, seed) if checkpoint else {}
                 folder = Path(checkpoint) if checkpoint else None
-                options = FitOptions(steps, seed, self.device, progress, on_step, folder, resume, run)
+                options = FitOptions(steps, seed, self.device, progress, on_step, folder, resume, fine_tune, run)
                 with locked(folder) if folder else contextlib.nullcontext():
                     self._train(data, labels, held, options)
         return self
@@ -180,11 +191,14 @@ class GenerativeModel:
         """``n`` samples (n, *event shape); ``y`` is one class for all or one label a sample; the same seed, the same samples."""
         return self._drawn(self._sample, n, y, seed)
 
-    def log_prob(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """Log-likelihood (``density == "exact"``) or a lower bound on it (``"bound"``), nats per sample, shape (N,)."""
+    def log_prob(self, x: ArrayLike, y: ArrayLike | None = None, *, with_grad: bool = False) -> Tensor:
+        """Log-likelihood (``density == "exact"``) or a lower bound on it (``"bound"``), nats per sample, shape (N,).
+
+        ``with_grad`` keeps the graph to ``x`` and to the parameters of ``net``.
+        """
         if self.density == "none":
             raise ValueError(f"{type(self).__name__} has no density: use typicality(x)")
-        return self._batched(self._log_prob, x, y)
+        return self._batched(self._log_prob, x, y, with_grad)
 
     def typicality(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
         """How typical ``x`` is, in (0, 1]: 1 for the better half of held-out data, under 1/e for 5 % of them, shape (N,).
@@ -211,6 +225,7 @@ class GenerativeModel:
 
     def to(self, device: str | torch.device) -> Self:
         """Move the fitted model to ``device``."""
+        self._need_fit()
         self.device = resolve_device(device)
         self._to_device()
         return self
@@ -258,7 +273,8 @@ class GenerativeModel:
 
     def _train(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
         """Build, fit and calibrate; a network whose training is interrupted is calibrated as it is then."""
-        self._build()
+        if not options.fine_tune:
+            self._build()
         self._to_device()
         try:
             self._fit(x, y, val, options)
@@ -304,12 +320,12 @@ class GenerativeModel:
             raise ValueError(f"n={n} must be at least 1, the number of samples")
         return self._quietly(draw, n, self._given_labels(y, n), seed_generator(seed, self.device))
 
-    def _quietly(self, function: Callable[..., Tensor], *args: Any) -> Tensor:
-        """Call ``function`` in eval mode, without gradients and in full precision, and leave the mode as it was."""
+    def _quietly(self, function: Callable[..., Tensor], *args: Any, with_grad: bool = False) -> Tensor:
+        """Call ``function`` in eval mode, in full precision and without gradients unless asked, and leave the mode as it was."""
         net = getattr(self, "net", None)
         training = net is not None and net.training
         exact = contextlib.nullcontext() if self.dtype == torch.float64 else full_precision()  # a switch of all threads
-        with torch.no_grad(), exact:
+        with learning(), torch.set_grad_enabled(with_grad), exact:
             if net is None or not training:
                 return function(*args)
             net.eval()
@@ -319,27 +335,37 @@ class GenerativeModel:
                 net.train()
 
     def _batched(
-        self, function: Callable[[Tensor, Tensor | None], Tensor], x: ArrayLike, y: ArrayLike | None
+        self,
+        function: Callable[[Tensor, Tensor | None], Tensor],
+        x: ArrayLike,
+        y: ArrayLike | None,
+        with_grad: bool = False,
     ) -> Tensor:
         """``function`` over chunks of checked data, joined."""
         self._need_fit()
         data = self._check(x, device=as_tensor(x).device)
-        return self._chunked(function, data, self._given_labels(y, len(data)))
+        return self._chunked(function, data, self._given_labels(y, len(data)), with_grad=with_grad)
 
-    def _chunked(self, function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
+    def _chunked(self, function: Callable[..., Tensor], *tensors: Tensor | None, with_grad: bool = False) -> Tensor:
         """``function`` of ``batch`` rows of every tensor at a time, put on the device, joined; None stays None."""
         n = next(len(t) for t in tensors if t is not None)
         return torch.cat(
             [
                 self._quietly(
-                    function, *(None if t is None else t[i : i + self.batch].to(self.device) for t in tensors)
+                    function,
+                    *(None if t is None else t[i : i + self.batch].to(self.device) for t in tensors),
+                    with_grad=with_grad,
                 )
                 for i in range(0, n, self.batch)
             ]
         )
 
     def _decoded(
-        self, decode: Callable[[Tensor, Tensor | None], Tensor], z: ArrayLike, y: ArrayLike | int | None
+        self,
+        decode: Callable[[Tensor, Tensor | None], Tensor],
+        z: ArrayLike,
+        y: ArrayLike | int | None,
+        with_grad: bool = False,
     ) -> Tensor:
         """Samples from codes ``z`` (N, latent) and, for a model with classes, labels; images are clamped to [0, 1]."""
         self._need_fit()
@@ -348,13 +374,13 @@ class GenerativeModel:
             raise ValueError(
                 f"this {type(self).__name__} was fitted with labels: decode(z, y) needs the class of every code"
             )
-        x = self._chunked(decode, codes, labels)
+        x = self._chunked(decode, codes, labels, with_grad=with_grad)
         return x.clamp(0, 1) if x.ndim == 4 else x
 
     def _calibrate(self, errors: Tensor, val: tuple[Tensor, Tensor | None]) -> None:
         """Set the scale of ``typicality`` by the held-out ``errors`` and, where ``val`` has labels, by those without them."""
         self.calibration, self.calibration_without_labels = self._scale(errors), None
-        if val[1] is not None:
+        if val[1] is not None and not self.spec["context"]:
             some = val[0][:: -(-len(val[0]) // UNLABELLED)]  # from all of them, which may be sorted by class
             self.calibration_without_labels = self._scale(self.error(some))
 
@@ -367,7 +393,8 @@ class GenerativeModel:
     def _identity(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], seed: int) -> dict[str, Any]:
         """What makes this fit the one that it is, as JSON values; of the data their shape, types and checksum."""
         data = 0
-        for part in (x, y, *val):
+        seen = x.some() if isinstance(x, Rows) else (x, y)
+        for part in (*seen, *val):
             data = data if part is None else zlib.crc32(part.cpu().numpy().tobytes(), data)
         return {
             "model": type(self).__name__,
@@ -387,6 +414,21 @@ class GenerativeModel:
             raise ValueError(f"{one} labels, but {other} none: give fit(x, y, val=(x, y)), or no labels at all")
         return data, self._labels(y, len(data), data.device)
 
+    def _training_data(self, x: Any, y: ArrayLike | None) -> tuple[Any, Any]:
+        """The data and labels of fit, checked: tensors, or rows that are read when they are needed."""
+        rows = as_rows(x)
+        if rows is None:
+            data = self._check(x, first=True, device=self._home(x))
+            return data, self._labels(y, len(x), data.device) if self.conditional else None
+        if not self.by_batch:
+            raise ValueError(
+                f"{type(self).__name__}.fit takes arrays, not a {type(x).__name__}: use partial_fit on its batches"
+            )
+        if y is not None:
+            raise ValueError(f"the labels of a {type(x).__name__} come from there: leave y out")
+        self._check(rows[torch.arange(1)], first=True)
+        return rows, rows.labels if self.conditional else None
+
     def _home(self, x: ArrayLike) -> torch.device:
         """Where fit keeps ``x``: on the device, or on the host where that is too much for it."""
         size = as_tensor(x).numel() * torch.finfo(self.dtype).bits // 8
@@ -397,9 +439,11 @@ class GenerativeModel:
             return x, y, (x, y)
         order = torch.randperm(len(x), device="cpu").to(x.device)
         held, kept = order[: len(x) // 10], order[len(x) // 10 :]
-        if y is None:
-            return x[kept], None, (x[held], None)
-        return x[kept], y[kept], (x[held], y[held])
+        held_y = None if y is None else y[held]
+        left = part_of(x, kept)
+        if isinstance(left, Rows):
+            return left, None if y is None else left.labels, (x[held], held_y)  # type: ignore[return-value]
+        return left, None if y is None else y[kept], (x[held], held_y)
 
     def _check(self, x: ArrayLike, first: bool = False, device: torch.device | None = None) -> Tensor:
         """``_tensor``, or a ValueError for images outside [0, 1]."""
@@ -461,6 +505,12 @@ class GenerativeModel:
             raise ValueError(
                 f"{type(self).__name__} has no classes: leave y out, or use a VAE, GAN or PixelCNN fitted with labels"
             )
+        if self.spec.get("context"):
+            if y is None:
+                raise ValueError(
+                    f"this {type(self).__name__} was fitted with context vectors of length {self.spec['context']}: give y, one a sample"
+                )
+            return self._labels(y, n)
         if y is not None and not self.spec.get("n_classes"):
             raise ValueError(
                 f"this {type(self).__name__} was fitted without labels, so it has no classes: leave y out, or fit(x, y)"
@@ -468,8 +518,13 @@ class GenerativeModel:
         return self._labels(y, n)
 
     def _labels(self, y: ArrayLike | int | None, n: int, device: torch.device | None = None) -> Tensor | None:
-        """``y`` as a tensor (n,) on ``device`` (default the model's); a single label is everyone's."""
-        return None if y is None else as_labels(y, n, device or self.device, self.spec.get("n_classes"))
+        """``y`` as a tensor (n,) on ``device`` (default the model's); a single label is everyone's, and so is a context vector."""
+        if y is None:
+            return None
+        context = self.spec.get("context")
+        if context or (context is None and is_context(y)):
+            return as_context(y, n, device or self.device, context)
+        return as_labels(y, n, device or self.device, self.spec.get("n_classes"))
 
     def _draw_labels(self, n: int, generator: torch.Generator) -> Tensor | None:
         """Labels as frequent as in training; None without classes."""
@@ -480,11 +535,27 @@ class GenerativeModel:
 
     def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
         value, levels = infer_values(x) if x.ndim == 4 else ("real", 0)
-        counts = [] if y is None else torch.bincount(y).tolist()
+        context = 0 if y is None or y.ndim == 1 else y.shape[1]
+        counts = [] if y is None or context else torch.bincount(y).tolist()
         return {
             "event_shape": list(x.shape[1:]),
             "value": value,
             "levels": levels,
             "n_classes": len(counts),
+            "context": context,
             "class_weights": [count / len(x) for count in counts],
         }
+
+
+def _tuned(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The spec of a model that is fitted further; ValueError where its new data are of another kind."""
+    for name, what in (
+        ("event_shape", "samples of shape"),
+        ("n_classes", "classes:"),
+        ("context", "context vectors of length"),
+    ):
+        if before.get(name, 0) != now[name]:
+            raise ValueError(
+                f"fine_tune needs data like those of the first fit: {what} {before.get(name, 0)}, got {now[name]}"
+            )
+    return before | {"class_weights": now["class_weights"]}

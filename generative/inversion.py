@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gail_suite.generative.backend import seed_generator
+from gail_suite.generative.coders import repeated
 from gail_suite.generative.interface import GenerativeModel
 
 STEPS, STARTS, PULL = 150, 4, 1e-3
@@ -38,7 +39,7 @@ def _search(
     """The codes of ``invert`` for given classes, and what they minimise (N,)."""
     net: Any = model.net
     latent, n = model.config["latent"], len(x)
-    labels = None if y is None else y.to(x.device).repeat(STARTS)
+    labels = repeated(None if y is None else y.to(x.device), STARTS)
     target = ((x - net.shift) / net.scale).repeat(STARTS, *[1] * (x.ndim - 1))
     weight = (
         torch.ones_like(target) if known is None else known.to(target).expand_as(x).repeat(STARTS, *[1] * (x.ndim - 1))

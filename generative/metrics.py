@@ -52,7 +52,7 @@ class Features:
 
     def __call__(self, x: ArrayLike) -> Tensor:
         """Features (N, 64) in float64."""
-        device = self.net[0].weight.device
+        device = next(self.net.parameters()).device
         with torch.no_grad():
             parts = [self.net[:-1](part.to(device)) for part in torch.as_tensor(x).float().split(512)]
         return torch.cat(parts).double()
@@ -130,6 +130,42 @@ def ndb(train: ArrayLike, samples: ArrayLike, bins: int = 100, seed: int = 0, le
         ).sum()
     )
     return int(((p - q).abs() / error > limit).sum()), float(divergence)
+
+
+def duplicate_share(samples: ArrayLike, real: ArrayLike) -> float:
+    """Share of samples whose nearest other sample is nearer than 99 % of the ``real`` ones have their nearest other one.
+
+    Equal distributions and equally many of both give 0.01; a generator that repeats itself gives more.
+    """
+    fake = torch.as_tensor(samples).double().flatten(1)
+    nearest_real, nearest_fake = (_nearest_other(x) for x in (torch.as_tensor(real).to(fake).flatten(1), fake))
+    return float((nearest_fake < torch.quantile(nearest_real, 0.01)).double().mean())
+
+
+def _nearest_other(x: Tensor) -> Tensor:
+    return squared_distances(x, x).fill_diagonal_(torch.inf).min(1).values
+
+
+def class_diversity(features: Features, samples: ArrayLike, real: ArrayLike) -> float:
+    """Spread of the samples within the classes that the classifier puts them in, over that of ``real`` data.
+
+    The spread of a class is the root of the summed variances of its features; classes with fewer than 3 of either count as 0
+    of the samples' spread. 1 is as diverse as the data; generators that draw one digit in one way are far below.
+    """
+    spreads = []
+    both = [features(x) for x in (samples, real)]
+    with torch.no_grad():
+        labels = [features.net[-1](f.float()).argmax(1) for f in both]
+    for k in labels[1].unique():
+        fake, true = (f[y == k] for f, y in zip(both, labels, strict=True))
+        if len(true) < 3:
+            continue
+        spreads.append(_spread(fake) / _spread(true) if len(fake) >= 3 else 0.0)
+    return sum(spreads) / len(spreads)
+
+
+def _spread(x: Tensor) -> float:
+    return float(x.var(0).sum().sqrt())
 
 
 def nearest_neighbour_accuracy(a: ArrayLike, b: ArrayLike) -> float:

@@ -131,7 +131,7 @@ def film(
     shots: list[Image.Image] = []
 
     def frame() -> Image.Image:
-        images = _fixed_samples(model, n, seed)
+        images = fixed_samples(model, n, seed)
         return _as_image(grid(images, scale=max(1, round(32 / images.shape[2]))))
 
     def shoot(step: int, scalars: dict[str, float]) -> None:
@@ -149,7 +149,7 @@ def animate(shots: list[Image.Image], path: str | Path) -> None:
     frames[0].save(Path(path), save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
 
 
-def _fixed_samples(model: GenerativeModel, n: int, seed: int) -> Tensor:
+def fixed_samples(model: GenerativeModel, n: int, seed: int) -> Tensor:
     """The same latents at every call; the decoder's mean where a model offers it."""
     with untouched(model.device):
         return model.sample(n, seed=seed, mean=True) if hasattr(model, "elbo") else model.sample(n, seed=seed)  # type: ignore[call-arg]

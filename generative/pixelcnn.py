@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from gail_suite.generative.autoregressive import AutoregressiveModel, CausalNet, NetState, rounded_up
 from gail_suite.generative.fit import Recipe, check_training
@@ -17,11 +17,24 @@ class GatedNet(CausalNet):
     """Gated PixelCNN: a vertical and a horizontal stack through all layers; the head reads the horizontal one."""
 
     def __init__(
-        self, shape: tuple[int, int, int], levels: int, n_classes: int, features: int, depth: int, size: int = 3
+        self,
+        shape: tuple[int, int, int],
+        levels: int,
+        n_classes: int,
+        features: int,
+        depth: int,
+        size: int = 3,
+        *,
+        symbols: bool = False,
+        groups: int | None = None,
+        outputs: int | None = None,
     ) -> None:
-        groups = shape[0]
-        layers = [GatedLayer(features, features, size, "B", groups) for _ in range(depth)]
-        super().__init__(shape, levels, n_classes, features, list(layers), GatedLayer(groups, features, 7, "A", groups))
+        groups = shape[0] if groups is None else groups
+        layers: list[nn.Module] = [GatedLayer(features, features, size, "B", groups) for _ in range(depth)]
+        stem = GatedLayer(shape[0] * (levels if symbols else 1), features, 7, "A", groups)
+        super().__init__(
+            shape, levels, n_classes, features, layers, stem, symbols=symbols, groups=groups, outputs=outputs
+        )
 
     def features(self, x: Tensor, condition: Tensor) -> Tensor:
         v, h = shift_down(x), x
@@ -49,7 +62,7 @@ class GatedNet(CausalNet):
         h = self.stem.step(state.layers[0], j, self.encode(pixel)) + state.condition
         for layer, layer_state in zip(self.layers, state.layers[1:], strict=True):
             h = layer.step(layer_state, j, h)
-        return self.head(h).unflatten(-1, (self.shape[0], -1))
+        return self.read(h, pixel)
 
 
 class PixelCNN(AutoregressiveModel):
@@ -60,7 +73,9 @@ class PixelCNN(AutoregressiveModel):
     that many of the row above. ``gated=True``: vertical and horizontal stacks with gated
     units (van den Oord et al. 2016b), no blind spot. ``features`` is the width, ``levels`` the number of values of a
     channel (None: inferred; giving it quantises), ``binarize`` treats grey values as probabilities of ink, drawn anew
-    in every minibatch. ``training`` changes fields of ``fit.Recipe`` (lr, batch_size, ema, ...).
+    in every minibatch. ``symbols`` takes the levels for symbols without an order (characters, codes), one-hot at the input;
+    ``logistics`` is the number of logistics that make up p(pixel) in place of a probability for each level, for 8-bit colour
+    (Salimans et al. 2017). ``training`` changes fields of ``fit.Recipe`` (lr, batch_size, ema, ...).
     Deviations: kernels are cut to the visible rows, class features enter after the first layer.
     """
 
@@ -74,8 +89,15 @@ class PixelCNN(AutoregressiveModel):
         kernel: int = 3,
         levels: int | None = None,
         binarize: bool = False,
+        symbols: bool = False,
+        logistics: int = 0,
         **training: Any,
     ) -> None:
+        if logistics < 0 or (logistics and (not gated or symbols or binarize or levels == 2)):
+            raise ValueError(
+                f"logistics={logistics} is the number of logistics for the amounts of a gated PixelCNN, 0 for none: leave out "
+                "gated=False, symbols, binarize and levels=2"
+            )
         if kernel < 1 or kernel % 2 == 0:
             raise ValueError(f"kernel counts columns around a pixel, so it must be odd and positive, got {kernel}")
         super().__init__(
@@ -85,6 +107,8 @@ class PixelCNN(AutoregressiveModel):
             kernel=kernel,
             levels=levels,
             binarize=binarize,
+            symbols=symbols,
+            logistics=logistics,
             **check_training(type(self).__name__, training),
         )
 
@@ -94,11 +118,15 @@ class PixelCNN(AutoregressiveModel):
             self.config["layers"],
             self.config["kernel"],
         )
+        symbols = self.config["symbols"]
+        if self.config["logistics"]:
+            from gail_suite.generative.logistics import LogisticsNet
+
+            return LogisticsNet(shape, levels, n_classes, features, depth, size, self.config["logistics"])
         if self.config["gated"]:
-            return GatedNet(shape, levels, n_classes, features, depth, size)
-        return CausalNet(
-            shape, levels, n_classes, features, [ResidualBlock(features, size, shape[0]) for _ in range(depth)]
-        )
+            return GatedNet(shape, levels, n_classes, features, depth, size, symbols=symbols)
+        blocks: list[nn.Module] = [ResidualBlock(features, size, shape[0]) for _ in range(depth)]
+        return CausalNet(shape, levels, n_classes, features, blocks, symbols=symbols)
 
 
 def reproduce(

@@ -206,8 +206,8 @@ class PixelRNN(AutoregressiveModel):
     log-likelihood.
 
     ``kind="row"``: Row LSTM; ``kind="diagonal"``: Diagonal BiLSTM, whose receptive field is every earlier pixel. A
-    masked 7x7 convolution, ``layers`` residual LSTM layers with ``hidden`` units, two 1x1 layers. ``levels`` and
-    ``binarize`` as in PixelCNN. ``training`` changes fields of ``fit.Recipe``. Source: van den Oord, Kalchbrenner and
+    masked 7x7 convolution, ``layers`` residual LSTM layers with ``hidden`` units, two 1x1 layers. ``levels``,
+    ``binarize`` and ``symbols`` as in PixelCNN. ``training`` changes fields of ``fit.Recipe``. Source: van den Oord, Kalchbrenner and
     Kavukcuoglu (2016). Deviation: class features after the first layer.
     """
 
@@ -221,6 +221,7 @@ class PixelRNN(AutoregressiveModel):
         layers: int = 3,
         levels: int | None = None,
         binarize: bool = False,
+        symbols: bool = False,
         **training: Any,
     ) -> None:
         if kind not in ("row", "diagonal"):
@@ -233,6 +234,7 @@ class PixelRNN(AutoregressiveModel):
             layers=layers,
             levels=levels,
             binarize=binarize,
+            symbols=symbols,
             **check_training(type(self).__name__, training),
         )
 
@@ -240,9 +242,8 @@ class PixelRNN(AutoregressiveModel):
         groups = shape[0]
         features, hidden = rounded_up(self.config["features"], groups), rounded_up(self.config["hidden"], groups)
         layer = RowLSTM if self.config["kind"] == "row" else DiagonalBiLSTM
-        return CausalNet(
-            shape, levels, n_classes, features, [layer(features, hidden, groups) for _ in range(self.config["layers"])]
-        )
+        layers: list[nn.Module] = [layer(features, hidden, groups) for _ in range(self.config["layers"])]
+        return CausalNet(shape, levels, n_classes, features, layers, symbols=self.config["symbols"])
 
 
 def reproduce(

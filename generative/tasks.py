@@ -189,7 +189,8 @@ def _typical(model: GenerativeModel, n: int, y: Tensor | None) -> Tensor:
     """What the code zero stands for (of class ``y``), ``n`` times: where filling in starts."""
     if y is None and model.spec.get("n_classes"):
         y = torch.zeros(n, dtype=torch.int64)
-    return _decode(model, torch.zeros(n, model.config["latent"], device=model.device), y)
+    width = getattr(model, "code_width", None) or model.config["latent"]
+    return _decode(model, torch.zeros(n, width, device=model.device), y)
 
 
 def _in_range(x: Tensor) -> Tensor:

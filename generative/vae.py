@@ -18,7 +18,8 @@ from gail_suite.generative.coders import (
     Decoder,
     Encoder,
     Likelihood,
-    one_hot,
+    condition,
+    repeated,
     resolve_arch,
     resolve_likelihood,
 )
@@ -26,6 +27,7 @@ from gail_suite.generative.fit import Recipe, changed, check_training, fit_likel
 from gail_suite.generative.interface import ArrayLike, FitOptions, GenerativeModel
 from gail_suite.generative.latent import LatentMixture
 from gail_suite.generative.recipes import Reproduction, binarised, likelihood
+from gail_suite.generative.rows import in_memory
 
 MIN_LOG_VAR, MAX_LOG_VAR = -12.0, 8.0
 DECODED = 1 << 23
@@ -39,23 +41,24 @@ class VAENet(nn.Module):
 
     def __init__(self, config: dict[str, Any], spec: dict[str, Any]) -> None:
         super().__init__()
-        shape, latent, classes = spec["event_shape"], config["latent"], spec["n_classes"]
+        shape, latent = spec["event_shape"], config["latent"]
+        classes, given = spec["n_classes"], spec["n_classes"] + spec.get("context", 0)
         arch = resolve_arch(config["arch"], shape)
         body = (config["hidden"], config["layers"], arch)
         self.latent, self.classes = latent, classes
         self.likelihood = Likelihood(resolve_likelihood(config["likelihood"], spec), spec, config["min_sd"])
-        self.encoder = Encoder(shape, 2 * latent, *body, n_extra=classes)
-        self.decoder = Decoder(latent + classes, shape, self.likelihood.per_value, *body)
+        self.encoder = Encoder(shape, 2 * latent, *body, n_extra=given)
+        self.decoder = Decoder(latent + given, shape, self.likelihood.per_value, *body)
         self.prior = LatentMixture(latent, config["prior_components"])
 
     def posterior(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z | x, y), each (B, L)."""
-        mean, log_var = self.encoder(self.likelihood.inputs(x), one_hot(y, self.classes)).chunk(2, 1)
+        mean, log_var = self.encoder(self.likelihood.inputs(x), condition(y, self.classes)).chunk(2, 1)
         return mean, log_var.clamp(MIN_LOG_VAR, MAX_LOG_VAR)
 
     def decode(self, z: Tensor, y: Tensor | None) -> Tensor:
         """Parameters of p(x | z, y): (B, L) -> (B, *event, per_value)."""
-        extra = one_hot(y, self.classes)
+        extra = condition(y, self.classes)
         return self.decoder(z if extra is None else torch.cat([z, extra], 1))
 
     def log_weights(self, x: Tensor, y: Tensor | None, noise: Tensor) -> Tensor:
@@ -63,7 +66,7 @@ class VAENet(nn.Module):
         mean, log_var = self.posterior(x, y)
         z = mean + (0.5 * log_var).exp() * noise
         s, b, latent = z.shape
-        out = self.decode(z.reshape(s * b, latent), None if y is None else y.repeat(s)).unflatten(0, (s, b))
+        out = self.decode(z.reshape(s * b, latent), repeated(y, s)).unflatten(0, (s, b))
         log_q = -0.5 * (noise.square() + log_var + math.log(2 * math.pi)).sum(2)
         return self.likelihood.log_prob(x, out) + self.prior.log_prob(z) - log_q
 
@@ -146,10 +149,11 @@ class VAE(GenerativeModel):
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
         if self.config["binarize"]:
-            check_range(x)
+            check_range(in_memory(x))
         else:
-            self.net.likelihood.check(x)
-        self.net.likelihood.standardise(x)
+            self.net.likelihood.check(in_memory(x))
+        if not options.fine_tune:
+            self.net.likelihood.standardise(in_memory(x))
         fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
         if self.config["prior_components"]:
             with torch.no_grad(), seeded(options.seed, options.device):  # the same codes after a resumed fit
@@ -189,7 +193,15 @@ class VAE(GenerativeModel):
             parts.append(mean + (0.5 * log_var).exp() * torch.randn_like(mean))
         return torch.cat(parts)
 
-    def log_prob(self, x: ArrayLike, y: ArrayLike | None = None, *, k: int | None = None, seed: int = 0) -> Tensor:
+    def log_prob(
+        self,
+        x: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        k: int | None = None,
+        seed: int = 0,
+        with_grad: bool = False,
+    ) -> Tensor:
         """Lower bound on log p(x) (or p(x | y)) with ``k`` importance samples (default ``k_eval``), nats (N,).
 
         A conditional model without ``y`` sums over the classes with their training frequencies. The noise of a sample
@@ -197,7 +209,7 @@ class VAE(GenerativeModel):
         """
         draws = self.config["k_eval"] if k is None else k
         check_sizes(k=draws)
-        return self._batched(lambda data, labels: self._bound(data, labels, draws, seed), x, y)
+        return self._batched(lambda data, labels: self._bound(data, labels, draws, seed), x, y, with_grad)
 
     def elbo(self, x: ArrayLike, y: ArrayLike | None = None, *, seed: int = 0) -> Tensor:
         """One-sample evidence lower bound, nats (N,)."""
@@ -246,9 +258,11 @@ class VAE(GenerativeModel):
         y = self.best_class(x) if y is None else y
         return self._batched(lambda data, labels: self.net.posterior(data, labels)[0], x, y)
 
-    def decode(self, z: ArrayLike, y: ArrayLike | None = None) -> Tensor:
+    def decode(self, z: ArrayLike, y: ArrayLike | None = None, *, with_grad: bool = False) -> Tensor:
         """E[x | z] (N, *event shape), for a conditional model E[x | z, y]; images are clamped to [0, 1]."""
-        return self._decoded(lambda codes, labels: self.net.likelihood.mean(self.net.decode(codes, labels)), z, y)
+        return self._decoded(
+            lambda codes, labels: self.net.likelihood.mean(self.net.decode(codes, labels)), z, y, with_grad
+        )
 
     def reconstruct(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
         """decode(encode(x)); a conditional model takes ``best_class`` where ``y`` is None."""

@@ -45,6 +45,7 @@ MODELS = {
     "autoencoder": lambda: g.AutoEncoder(latent=3, hidden=8, mixture=2),
     "vae": lambda: g.VAE(latent=3, hidden=8, prior_components=2, k_eval=3),
     "iwae": lambda: g.VAE(latent=3, hidden=8, objective="iwae", k_eval=3, binarize=True),
+    "vqvae": lambda: g.VQVAE(codes=4, code=2, hidden=4, features=4, layers=1),
     "gan": lambda: g.GAN(latent=3, hidden=8, r1=0.3),
     "dcgan": lambda: g.DCGAN(latent=3, features=4, spectral_norm=True),
 }

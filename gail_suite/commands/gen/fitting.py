@@ -13,7 +13,17 @@ from gail_suite.commands.common import DEFAULT, Output, command, set_values
 from gail_suite.commands.gen.shared import Device, Root, nearest, prepare
 from gail_suite.commands.parameters import Flag
 
-MODELS = ("GaussianMixture", "BayesianGaussianMixture", "PixelRNN", "PixelCNN", "AutoEncoder", "VAE", "GAN", "DCGAN")
+MODELS = (
+    "GaussianMixture",
+    "BayesianGaussianMixture",
+    "PixelRNN",
+    "PixelCNN",
+    "AutoEncoder",
+    "VAE",
+    "VQVAE",
+    "GAN",
+    "DCGAN",
+)
 
 
 def fit(
@@ -31,6 +41,8 @@ def fit(
     gif: Path | None = None,
     checkpoint: Path | None = None,
     resume: Flag = False,
+    start: Path | None = None,
+    tensorboard: Path | None = None,
     output: Output = DEFAULT,
 ) -> None:
     """Fit a model and save it.
@@ -38,9 +50,9 @@ def fit(
     Parameters
     ----------
     model
-        GaussianMixture, BayesianGaussianMixture, PixelRNN, PixelCNN, AutoEncoder, VAE, GAN or DCGAN.
+        GaussianMixture, BayesianGaussianMixture, PixelRNN, PixelCNN, AutoEncoder, VAE, VQVAE, GAN or DCGAN.
     data
-        digits, mnist5k, mnist, a folder of images or IDX files, a .npz or a .npy file.
+        digits, mnist5k, mnist, a folder of images or IDX files, a .npz, a .npy or a .txt file.
     out
         File of the fitted model.
     steps
@@ -58,18 +70,24 @@ def fit(
     checkpoint
         Folder for checkpoints.
     resume
-        Continue from the checkpoint folder.
+        Continue from the checkpoint folder; --steps may be more than before.
+    start
+        A saved model whose weights and settings training starts from (fine-tuning).
+    tensorboard
+        Folder of TensorBoard's curves and samples of the training.
     """
     from gail_suite import generative as g
 
     name = nearest(model, MODELS, "model")
     if by_class and not getattr(g, name).conditional:
         raise ValueError(f"{name} has no classes: leave out --by-class, or fit a VAE, GAN, DCGAN, PixelCNN or PixelRNN")
+    if gif is not None and tensorboard is not None:
+        raise ValueError("--gif and --tensorboard both follow the training: leave one of them out")
     if gif is not None and (checkpoint is not None or resume):
         raise ValueError(
             "--gif trains in parts and keeps no checkpoints: leave out --checkpoint and --resume, or --gif"
         )
-    fitted = getattr(g, name)(**options(getattr(g, name), set_ or []))
+    fitted = _started(name, start, set_ or [])
     if root is not None and data != "mnist":
         raise ValueError(f"--root is the folder of mnist's files, but the data are {data}: leave it out")
     prepare(out)
@@ -88,6 +106,10 @@ def fit(
         "progress": not (output.quiet or output.json),
         "val": (val, y_val) if by_class else val,
     }
+    if start is not None:
+        arguments["fine_tune"] = True
+    if tensorboard is not None:
+        arguments["on_step"] = g.callbacks.tensorboard(tensorboard, fitted)
     if gif is not None:
         shots = g.pictures.film(fitted, x, y, steps=1000 if steps is None else steps, **arguments)
     else:
@@ -107,6 +129,20 @@ def fit(
         values["density"] = fitted.density
         text += f", {values['test_nats']:.2f} nats a sample ({fitted.density})"
     output.result(values, text, [command("gen", "sample", out, "--out", "samples.png")])
+
+
+def _started(name: str, start: Path | None, pairs: list[str]) -> Any:
+    """A model of the class ``name``, new or the one in the file ``start``."""
+    from gail_suite import generative as g
+
+    if start is None:
+        return getattr(g, name)(**options(getattr(g, name), pairs))
+    if pairs:
+        raise ValueError("--start keeps the settings of the saved model: leave out --set")
+    model = g.load(start)
+    if type(model).__name__ != name:
+        raise ValueError(f"{start} holds a {type(model).__name__}, not a {name}")
+    return model
 
 
 def options(model: type, pairs: list[str]) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""Models as parts of other programs: gradients, modules, contexts, further training, callbacks, callers' torch settings."""
+
+import pytest
+import torch
+
+import generative as g
+
+X = torch.rand(60, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()
+SMALL = {"latent": 2, "hidden": 8}
+MODELS = {
+    "vae": lambda: g.VAE(**SMALL, k_eval=2),
+    "autoencoder": lambda: g.AutoEncoder(**SMALL, mixture=2),
+    "gan": lambda: g.GAN(**SMALL),
+    "pixelcnn": lambda: g.PixelCNN(features=4, layers=1),
+}
+
+
+def fit(name: str, *more, **options):
+    return MODELS[name]().fit(X, *more, steps=2, progress=False, **options)
+
+
+def test_log_prob_has_gradients_where_asked():
+    v = torch.randn(80, 3, generator=torch.Generator().manual_seed(0))
+    mixture, x = g.GaussianMixture(1).fit(v), v[:4].clone().requires_grad_()
+    assert not mixture.log_prob(x).requires_grad
+    (slope,) = torch.autograd.grad(mixture.log_prob(x, with_grad=True).sum(), x)
+    expected = -(x.detach().double() - mixture.means_) @ torch.linalg.inv(mixture.covariances_[0])
+    torch.testing.assert_close(slope.double(), expected, rtol=1e-4, atol=1e-5)
+    vae = g.VAE(**SMALL, k_eval=2).fit(v, steps=2, progress=False)
+    (slope,) = torch.autograd.grad(vae.log_prob(x, with_grad=True).sum(), x)
+    assert bool(torch.isfinite(slope).all()) and float(slope.abs().max()) > 0 and not vae.log_prob(x).requires_grad
+
+
+@pytest.mark.parametrize("name", ["vae", "autoencoder", "gan"])
+def test_decode_has_gradients_where_asked(name: str):
+    model, z = fit(name), torch.randn(3, 2, requires_grad=True)
+    assert not model.decode(z).requires_grad
+    (slope,) = torch.autograd.grad(model.decode(z, with_grad=True).sum(), z)
+    assert slope.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", ["vae", "autoencoder", "pixelcnn"])
+def test_an_optimiser_trains_a_module_in_place(name: str):
+    model = fit(name)
+    module = torch.nn.Sequential(g.AsModule(model))
+    before, optimiser = model.error(X).mean(), torch.optim.Adam(module.parameters(), lr=1e-2)
+    for _ in range(10):
+        optimiser.zero_grad()
+        (-module(X).mean()).backward()
+        optimiser.step()
+    assert float(model.error(X).mean()) < float(before)
+
+
+def test_a_mixture_is_no_module():
+    with pytest.raises(ValueError, match="GaussianMixture has no network"):
+        g.AsModule(g.GaussianMixture(1).fit(torch.randn(30, 2)))
+
+
+@pytest.mark.parametrize("name", ["vae", "gan", "pixelcnn"])
+def test_context_vectors_condition(name: str, tmp_path):
+    """Images whose brightness is the context: more of it, brighter samples."""
+    c = torch.rand(300, 1, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    x = (torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(2)) < (c + 1)[:, :, None, None] / 2).float()
+    model = MODELS[name]()
+    model.config |= {"lr": 2e-2, "ema": 0.9}
+    model.fit(x, torch.cat([c, -c], 1), steps=80, progress=False)
+    dark, light = (model.sample(30, seed=0, y=torch.tensor([v, -v])).mean() for v in (-0.9, 0.9))
+    assert light - dark > 0.3
+    again = g.load(model.save(tmp_path / "m.safetensors"))
+    given = torch.cat([c, -c], 1)[:5]
+    assert torch.equal(again.error(x[:5], given), model.error(x[:5], given))
+    with pytest.raises(ValueError, match="fitted with context vectors of length 2: give y"):
+        model.sample(2)
+    with pytest.raises(ValueError, match=r"context vectors must have shape \(5, 2\), got \(5, 1\)"):
+        model.error(x[:5], c[:5])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_further_training_starts_from_the_weights(name: str):
+    model = fit(name)
+    before = model.error(X).clone()
+    model.fit(X, steps=1, progress=False, fine_tune=True, seed=1)
+    fresh = fit(name, seed=1)
+    assert (model.error(X) - before).abs().mean() < (fresh.error(X) - before).abs().mean()
+    with pytest.raises(ValueError, match="fine_tune needs data like those of the first fit: samples of shape"):
+        model.fit(X[:, :, :, :4].repeat(1, 1, 2, 1), steps=1, progress=False, fine_tune=True)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        MODELS[name]().fit(X, steps=1, progress=False, fine_tune=True)
+
+
+def test_a_finished_fit_goes_on_for_more_steps(tmp_path):
+    seen: list[int] = []
+    fit("vae", checkpoint=tmp_path)
+    MODELS["vae"]().fit(
+        X, steps=5, progress=False, checkpoint=tmp_path, resume=True, on_step=lambda step, _: seen.append(step)
+    )
+    assert seen == [3, 4, 5]
+
+
+def test_tensorboard_and_other_callbacks(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    model, seen = MODELS["autoencoder"](), []
+    both = g.callbacks.several(
+        g.callbacks.tensorboard(tmp_path, model, every=2, pictures=4), lambda step, _: seen.append(step)
+    )
+    model.fit(X, steps=4, progress=False, on_step=both)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [e.step for e in events.Scalars("loss")] == [1, 2, 4] and len(events.Images("samples")) == 1
+    assert seen == [1, 2, 3, 4]
+
+
+def test_the_callers_torch_settings_do_not_matter():
+    expected = fit("vae").sample(3, seed=0)
+    with torch.no_grad():
+        assert torch.equal(fit("vae").sample(3, seed=0), expected)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(fit("vae").sample(3, seed=0), expected)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_model_that_is_not_fitted_does_not_move():
+    with pytest.raises(ValueError, match=r"this VAE is not fitted yet: call fit\(x\) first"):
+        g.VAE().to("cpu")

@@ -1,0 +1,65 @@
+"""Data read batch by batch give the fit that the same data in memory give."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+import generative as g
+
+X = torch.rand(60, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()
+Y = torch.arange(60) % 3
+MODELS = {
+    "vae": lambda: g.VAE(latent=2, hidden=8, k_eval=2, prior_components=2),
+    "pixelcnn": lambda: g.PixelCNN(features=4, layers=1),
+    "gan": lambda: g.GAN(latent=2, hidden=8),
+    "autoencoder": lambda: g.AutoEncoder(latent=2, hidden=8, mixture=2),
+}
+
+
+class Counted(Dataset):
+    """Rows with labels, which counts the most that were asked for at once."""
+
+    def __len__(self) -> int:
+        return len(X)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        return X[i], int(Y[i])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_epoch_is_the_same_as_in_memory(name: str, tmp_path):
+    whole = MODELS[name]().fit(X, steps=4, progress=False)
+    np.save(tmp_path / "x.npy", X.numpy())
+    memmap = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for data in (TensorDataset(X), DataLoader(TensorDataset(X), batch_size=7), memmap):
+        rows = MODELS[name]().fit(data, steps=4, progress=False)
+        assert torch.equal(rows.sample(5, seed=0), whole.sample(5, seed=0)) and rows.calibration == whole.calibration
+
+
+@pytest.mark.parametrize("name", ["vae", "gan"])
+def test_labels_come_along(name: str):
+    whole, rows = (
+        MODELS[name]().fit(X, Y, steps=3, progress=False),
+        MODELS[name]().fit(Counted(), steps=3, progress=False),
+    )
+    assert torch.equal(rows.sample(5, seed=0, y=1), whole.sample(5, seed=0, y=1))
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        yield X[0]
+
+
+def test_what_cannot_be_read_is_refused():
+    for data, message in (
+        (Endless(), "Endless has no length"),
+        (TensorDataset(2 * X), "images must lie in"),
+        (TensorDataset(X / torch.zeros(1)), "NaN or infinite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            g.AutoEncoder().fit(data, steps=1, progress=False)
+    with pytest.raises(ValueError, match="the labels of a TensorDataset come from there"):
+        g.AutoEncoder().fit(TensorDataset(X), Y, steps=1, progress=False)
+    with pytest.raises(ValueError, match=r"GaussianMixture\.fit takes arrays"):
+        g.GaussianMixture().fit(TensorDataset(X))
