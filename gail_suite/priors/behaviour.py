@@ -30,7 +30,7 @@ from gail_suite.learning.schedule import linear
 from gail_suite.priors.action_mixture import ActionMixture
 from gail_suite.priors.action_pixelcnn import ActionPixelCNN
 from gail_suite.priors.fitting import shuffled, split
-from gail_suite.priors.prior import Prior, UseConfig, provenance
+from gail_suite.priors.prior import Prior, UseConfig, facts
 from gail_suite.runs.config import at_least, finite
 
 COMPONENTS, NOISES, DOFS = (1, 2, 4, 8, 16), (0.1, 0.2), (2.0, 8.0, 32.0, math.inf)
@@ -103,56 +103,46 @@ def fit(
     Raises:
         ValueError: a size below the least, or noise that is no standard deviation.
     """
-    for name, number, least in (
-        ("components", components, 1),
-        ("levels", levels, 2),
-        ("width", width, 1),
-        ("depth", depth, 1),
-        ("hidden", hidden, 1),
-        ("steps", steps, 1),
-    ):
-        if number is not None and number < least:
-            raise ValueError(f"{name}={number} must be at least {least}")
-    if noise is not None and not 0 < noise < math.inf:
-        raise ValueError(f"noise={noise} is a standard deviation: give a number above 0")
-    if dof is not None and not dof > 0:
-        raise ValueError(f"dof={dof} must be degrees of freedom above 0, or inf for Gaussian components")
+    sizes = {"levels": levels, "width": width, "depth": depth, "hidden": hidden}
+    _check({"components": components, "steps": steps, **sizes}, noise, dof)
     shown, env_id = demonstrations.transitions(), demonstrations.task
     features = fit_features(shown.obs, state_columns(env_id))
     train, held = (_pairs(features, env_id, part) for part in split(demonstrations))
     truth, n = held, len(features.columns)
     if control == "shuffled":
         train, held = shuffled(train, seed), shuffled(held, seed)
-    made: dict[str, Any] = {
-        "use": "behaviour",
-        "kind": model,
-        "env_id": env_id,
-        "features": features,
-        "control": control,
-        "provenance": provenance(demonstrations, seed),
-    }
+    made = facts("behaviour", model, demonstrations, features, control, seed)
     if model == "gmm":
         if control == "untrained":
             generator = torch.Generator().manual_seed(seed)
             train, held = (torch.randn(x.shape, generator=generator) for x in (train, held))
-        mixture, dof = _mixture(train, held, n, components, noise, dof, seed)
-        settings = {
-            "components": mixture.config["n_components"],
-            "noise": mixture.config["reg_covar"] ** 0.5,
-            "dof": None if math.isinf(dof) else dof,
-        }  # JSON has no infinity
-        prior = Prior(**made, model=mixture, settings=settings)
+        prior = Prior(**made, **_mixture_parts(_mixture(train, held, n, components, noise, dof, seed)))
     else:
-        settings = {"levels": levels, "width": width, "depth": depth, "hidden": hidden}
-        net = _network(train, held, n, 0 if control == "untrained" else steps, seed, settings)
-        prior = Prior(
-            **made,
-            arrays={f"net.{k}": v.numpy() for k, v in net.state_dict().items()},
-            settings=settings | {"n_actions": train.shape[1] - n},
-        )
+        net = _network(train, held, n, 0 if control == "untrained" else steps, seed, sizes)
+        arrays = {f"net.{k}": v.numpy() for k, v in net.state_dict().items()}
+        prior = Prior(**made, arrays=arrays, settings=sizes | {"n_actions": train.shape[1] - n})
     with torch.no_grad():
         prior.settings["held_out"] = float(density_of(prior).log_prob(truth[:, :n], truth[:, n:]).mean())
     return prior
+
+
+def _check(sizes: Mapping[str, int | None], noise: float | None, dof: float | None) -> None:
+    """ValueError for a size below the least, or noise that is no standard deviation."""
+    for name, number in sizes.items():
+        least = 2 if name == "levels" else 1
+        if number is not None and number < least:
+            raise ValueError(f"{name}={number} must be at least {least}")
+    if noise is not None and not 0 < noise < math.inf:
+        raise ValueError(f"noise={noise} is a standard deviation: give a number above 0")
+    if dof is not None and not dof > 0:
+        raise ValueError(f"dof={dof} must be degrees of freedom above 0, or inf for Gaussian components")
+
+
+def _mixture_parts(found: tuple[GaussianMixture, float]) -> dict[str, Any]:
+    """A mixture and its degrees of freedom as arguments of `Prior`; JSON has no infinity."""
+    mixture, dof = found
+    sizes = {"components": mixture.config["n_components"], "noise": mixture.config["reg_covar"] ** 0.5}
+    return {"model": mixture, "settings": sizes | {"dof": None if math.isinf(dof) else dof}}
 
 
 def density_of(prior: Prior) -> ActionDensity:

@@ -16,7 +16,7 @@ from gail_suite.learning.dual import gaussian_kl
 from gail_suite.learning.features import Features
 from gail_suite.learning.pairs import demo_pairs
 from gail_suite.priors.fitting import shuffled
-from gail_suite.priors.prior import Prior, UseConfig, provenance
+from gail_suite.priors.prior import Prior, UseConfig, facts
 from gail_suite.runs.config import at_least, finite
 
 
@@ -72,16 +72,7 @@ def fit(
         "steps": steps,
         "nats": float(gaussian_kl(*vae.net.posterior(pairs, None)).mean().detach()),
     }
-    return Prior(
-        "bottleneck",
-        model,
-        demonstrations.task,
-        features,
-        vae,
-        control,
-        settings,
-        provenance=provenance(demonstrations, seed),
-    )
+    return Prior(**facts("bottleneck", model, demonstrations, features, control, seed), model=vae, settings=settings)
 
 
 def discriminator_of(prior: Prior, features: Features, n_inputs: int) -> BottleneckDiscriminator:

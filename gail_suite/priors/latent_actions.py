@@ -23,7 +23,7 @@ from gail_suite.generative.vae import VAE
 from gail_suite.learning.networks import Actor
 from gail_suite.learning.pairs import demo_pairs
 from gail_suite.priors.fitting import shuffled
-from gail_suite.priors.prior import Prior, UseConfig, provenance
+from gail_suite.priors.prior import Prior, UseConfig, facts
 from gail_suite.runs.config import shares
 
 
@@ -155,14 +155,7 @@ def fit(
         "unexplained": float(error),
     }
     return Prior(
-        "latent-action",
-        model,
-        demonstrations.task,
-        features,
-        coder,
-        control,
-        settings,
-        provenance=provenance(demonstrations, seed),
+        **facts("latent-action", model, demonstrations, features, control, seed), model=coder, settings=settings
     )
 
 

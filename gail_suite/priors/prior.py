@@ -235,6 +235,14 @@ def read_about(folder: str | Path) -> dict[str, Any]:
     return about
 
 
+def facts(
+    use: str, model: str, demonstrations: Demonstrations, features: Features, control: str | None, seed: int
+) -> dict[str, Any]:
+    """What every prior says of itself, as arguments of `Prior`."""
+    made = {"use": use, "kind": model, "env_id": demonstrations.task, "features": features, "control": control}
+    return {**made, "provenance": provenance(demonstrations, seed)}
+
+
 def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:
     """What a prior remembers of its making."""
     from gail_suite.runs.versions import versions

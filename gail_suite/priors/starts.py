@@ -20,7 +20,7 @@ from gail_suite.envs.common import pack_host, unpack_host
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.learning.features import fit_features, state_columns
 from gail_suite.priors.fitting import checked_settings, fitted_model, inputs, picture_values, split
-from gail_suite.priors.prior import Prior, UseConfig, provenance
+from gail_suite.priors.prior import Prior, UseConfig, facts
 from gail_suite.runs.config import at_least, shares
 
 
@@ -62,14 +62,7 @@ def fit(
     """
     shown = demonstrations.transitions()
     features = fit_features(shown.obs, state_columns(demonstrations.task))
-    made: dict[str, Any] = {
-        "use": "start",
-        "kind": model,
-        "env_id": demonstrations.task,
-        "features": features,
-        "control": control,
-        "provenance": provenance(demonstrations, seed),
-    }
+    made = facts("start", model, demonstrations, features, control, seed)
     mean = shown.obs.mean(0).astype(np.float32)
     if model in ("constant", "demonstrated"):
         if control is not None or settings:

@@ -22,7 +22,7 @@ from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.generative import calibration
 from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
 from gail_suite.priors.fitting import action_range, checked_settings, fitted_model, inputs, split
-from gail_suite.priors.prior import Prior, fit_prior, provenance
+from gail_suite.priors.prior import Prior, facts, fit_prior
 
 if TYPE_CHECKING:
     from gail_suite.generative import GenerativeModel
@@ -68,24 +68,9 @@ def fit(
     shown = demonstrations.transitions()
     features = fit_features(shown.obs, state_columns(demonstrations.task))
     kept: dict[str, Any] = {"states": states} | {k: v for k, v in (("value", value), ("tail", tail)) if v is not None}
-    made: dict[str, Any] = {
-        "use": "typicality",
-        "kind": model,
-        "env_id": demonstrations.task,
-        "features": features,
-        "control": control,
-        "provenance": provenance(demonstrations, seed),
-    }
+    made = facts("typicality", model, demonstrations, features, control, seed)
     if model == "constant":
-        if control is not None or settings or tail is not None:
-            given = ", ".join(
-                [f"control={control}"] * (control is not None) + ["tail"] * (tail is not None) + list(settings)
-            )
-            raise ValueError(f"a constant prior has nothing but value=V, got {given}: leave it out")
-        if value is None or not 0 <= value <= 1:
-            raise ValueError(
-                "a constant prior needs value=V with V in [0, 1], the mean of the bonus it is to be compared with"
-            )
+        _check_constant(value, control, [*["tail"] * (tail is not None), *settings])
         return Prior(**made, settings=kept)
     arrays = action_range(demonstrations.task) if model == "pixelcnn" and not states else {}
     prior = Prior(**made, settings=kept | settings, arrays=arrays)
@@ -99,6 +84,17 @@ def fit(
     made |= {"arrays": arrays, "model": fitted}
     kept["held_out_mean"] = float(_typicality(Prior(**made, settings=kept), held).mean())
     return Prior(**made, settings=kept)
+
+
+def _check_constant(value: float | None, control: str | None, settings: list[str]) -> None:
+    """ValueError for a constant prior without its value, or with anything else."""
+    if control is not None or settings:
+        given = ", ".join([f"control={control}"] * (control is not None) + settings)
+        raise ValueError(f"a constant prior has nothing but value=V, got {given}: leave it out")
+    if value is None or not 0 <= value <= 1:
+        raise ValueError(
+            "a constant prior needs value=V with V in [0, 1], the mean of the bonus it is to be compared with"
+        )
 
 
 def typicality(prior: Prior, transitions: Transitions) -> np.ndarray:

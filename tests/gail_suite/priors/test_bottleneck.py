@@ -202,6 +202,7 @@ def test_a_reward_behind_a_bottleneck_is_saved_and_loaded(tmp_path):
     features = Features(np.arange(3), np.zeros(3, np.float32), np.ones(3, np.float32))
     net = make_discriminator(5, (16, 16), 0.5, 4)
     meta = {
+        "env_id": "Pendulum-v1",
         "form": "gail",
         "clip": 5.0,
         "hidden": [16, 16],
