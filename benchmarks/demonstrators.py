@@ -118,8 +118,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
     "gail-few-steps": (),
-    "no-expert": (*NO_EXPERT, "starts.share=0"),
-    "reset-only": NO_EXPERT,
+    "no-expert": (*NO_EXPERT, "adversary.entropy_at_bounds=0", "starts.share=0"),
+    "reset-only": (*NO_EXPERT, "adversary.entropy_at_bounds=0"),
 }
 """Off-policy GAIL by name, with what each sets beside its defaults. The last two know no expert: a discriminator that never
 learns, without and with episodes that begin in demonstrated states."""

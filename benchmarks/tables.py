@@ -23,6 +23,7 @@ MARKER = re.compile(r"(<!-- table:(?P<name>[\w.-]+) -->\n).*?(<!-- end -->)", re
 TABLES: dict[str, tuple[str, str]] = {
     "ablation": ("ablation", "table"),
     "demo": ("demo", "table"),
+    "demonstrators": ("demonstrators", "table"),
     "digits": ("digits", "table"),
     "exploration_summary": ("exploration", "table"),
     "exploration_choices": ("exploration_choices", "table"),
