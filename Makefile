@@ -28,6 +28,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/python -m benchmarks.tables --check
+	$(BIN)/python tests/field/table.py --check
 
 type: $(STAMP)
 	$(BIN)/mypy
