@@ -221,9 +221,10 @@ def _own_settings(
 
 def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Any] | None:
     """The trainer of a new run, or None where its settings were shown instead."""
+    from gail_suite.learning.plan import fitted
     from gail_suite.runs.config import build, describe
 
-    config = build(recipe.defaults, training.config, training.set)
+    config = build(fitted(recipe.defaults, training.steps), training.config, training.set)
     if training.show_config:
         output.result({"path": None}, describe(config).rstrip())
         return None
@@ -264,8 +265,11 @@ def _check_ending(training: Training, env_id: str | None) -> None:
 
 
 def _train(trainer: Trainer[Any], training: Training, output: Output) -> None:
+    from gail_suite.learning.plan import plan
     from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
+    if hasattr(trainer.config, "sac") and not output.quiet:
+        note(str(plan(trainer.config, training.steps or trainer.total_steps)))
     with stop_on_signals():
         run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet)
         if stop_requested():
