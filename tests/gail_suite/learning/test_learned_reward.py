@@ -86,7 +86,9 @@ def test_a_given_reward_is_asked_at_collection_and_scaled_in_the_objective():
     given = Given(lambda obs, acts, next_obs, terminated: obs[:, 0] + 10 * next_obs[:, 0] + 100 * terminated)
     np.testing.assert_array_equal(given(t, t.terminated), [31.0, 142.0])
     zeros = torch.zeros(1, 2, 1)
-    window = Window(zeros, zeros, zeros, torch.full((1, 2), 7.0), *[torch.zeros(1, 2)] * 2, torch.tensor([[2.0, 5.0]]))
+    none = torch.zeros(1, 2)
+    bonus = torch.tensor([[2.0, 5.0]])
+    window = Window(zeros, zeros, zeros, torch.full((1, 2), 7.0), none, none, bonus=bonus)
     # half of the bonus, 5 folded at 3 to 1, and nothing of the environment's 7
     torch.testing.assert_close(GivenReward(0.5, 3.0).rewards(window), torch.tensor([[1.0, 0.5]]))
 
