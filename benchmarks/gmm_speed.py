@@ -50,19 +50,21 @@ CASES = (
     ("10k", 10_000, 8, 4, "full"),
     ("10k default", 10_000, 8, 4, "diag"),
     ("10k default", 10_000, 8, 4, "full"),
+    ("50k default", 50_000, 64, 10, "full"),
+    ("50k default", 50_000, 64, 10, "spherical"),
 )
 
 
 def data(n: int, d: int, k: int) -> np.ndarray:
-    """Overlapping blobs, so that EM has work to do."""
+    """Overlapping blobs, so that EM has work to do; the more columns, the nearer they are."""
     rng = np.random.default_rng(0)
-    return rng.normal(size=(n, d)) + 2 * rng.normal(size=(k, d))[rng.integers(k, size=n)]
+    return rng.normal(size=(n, d)) + (2.0 if d <= 32 else 0.35) * rng.normal(size=(k, d))[rng.integers(k, size=n)]
 
 
 def options(case: str, x: np.ndarray, k: int, covariance: str, iterations: int) -> dict[str, Any]:
     """Arguments that both libraries understand."""
     if case.endswith("default"):
-        return {"random_state": 0}
+        return {}
     d = x.shape[1]
     precisions = np.ones((k, d)) if covariance == "diag" else np.tile(np.eye(d), (k, 1, 1))
     return {
@@ -72,6 +74,15 @@ def options(case: str, x: np.ndarray, k: int, covariance: str, iterations: int) 
         "weights_init": np.full(k, 1 / k),
         "precisions_init": precisions,
     }
+
+
+def kernels() -> str:
+    """The linear algebra behind each library: on one processor they differ by 2, and between processors the other way round."""
+    import threadpoolctl
+
+    blas = {info.get("architecture") for info in threadpoolctl.threadpool_info() if info["internal_api"] == "openblas"}
+    mkl = "MKL" if torch.backends.mkl.is_available() else "no MKL"
+    return f"scikit-learn on OpenBLAS {'/'.join(sorted(map(str, blas)))}, ours on {mkl} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def timed(model: Any, x: np.ndarray, clock: Callable[[], float]) -> tuple[float, Any]:
@@ -94,7 +105,9 @@ def pair(
     """One fit of each library, one after the other."""
     x = data(n, d, k)
     given = options(case, x, k, covariance, iterations)
-    theirs, peer = timed(sklearn.mixture.GaussianMixture(k, covariance_type=covariance, **given), x, clock)
+    theirs, peer = timed(
+        sklearn.mixture.GaussianMixture(k, covariance_type=covariance, random_state=0, **given), x, clock
+    )
     ours, model = timed(g.GaussianMixture(k, covariance_type=covariance, **given), x, clock)
     return {
         "case": case,
@@ -117,6 +130,8 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--cases", nargs="*", default=sorted({case[0] for case in CASES}))
+    parser.add_argument("--note", default="", help="what else the machine was doing")
     parser.add_argument("--out", type=Path, default=RESULTS / "gmm_speed.csv")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -124,12 +139,12 @@ def main() -> None:
     fixed = {
         "threads": given.threads,
         "clock": given.clock,
-        "machine": machine(),
+        "machine": f"{machine()}; {kernels()}" + (f"; {given.note}" if given.note else ""),
         "commit": commit(),
         "command": command(),
     }
     pair("10k", 10_000, 8, 4, "full", 2, clock)  # warm-up: libraries load, threads start
-    for case in CASES:
+    for case in (case for case in CASES if case[0] in given.cases):
         for repeat in range(given.repeats):
             row = pair(*case, given.iterations, clock) | {"repeat": repeat} | fixed
             append_row(given.out, COLUMNS, row)

@@ -42,7 +42,8 @@ class Passes:
     def __init__(self, kind: str, rows: CentredRows, components: int, factors: int, has_missing: bool = False) -> None:
         self.kind, self.rows, self.components, self.has_missing = kind, rows, components, has_missing
         d = rows.d
-        self.columns = {"full": d + len(ga.pairs(d)[0]), "tied": d, "spherical": d + 1}.get(kind, 2 * d) + components
+        self.width = ga.width(kind, d)
+        self.columns = self.width + components
         self.columns_apart = 2 * components * (d + factors)
         self.reach = self._reach() if kind == "full" else None
         self.outer = self.outer_of_rows() if kind == "tied" and not has_missing else None
@@ -66,6 +67,10 @@ class Passes:
         factors = self.columns_apart // (2 * self.components) - rows.d
         return Passes(self.kind, rows, self.components, factors, self.has_missing)
 
+    def _memory(self, count: int) -> Tensor:
+        """Room for the statistic of ``count`` rows, which a pass fills again and again."""
+        return torch.empty(min(count, self.rows.n), self.width, dtype=torch.float64, device=self.rows.device)
+
     def expect(
         self, ev: ga.Evaluator, params: ga.Params, entropic: bool, apart: bool = False
     ) -> tuple[ga.Statistics, float]:
@@ -80,8 +85,10 @@ class Passes:
         products = ev.theta is not None
         centre = params["means"] if apart or ev.centre is not None else None
         columns = self.columns if centre is None else self.columns_apart
-        for _, x, w in self.rows.chunks(chunk_rows(columns, self.rows.device)):
-            t = ga.statistic(self.kind, x, products)
+        count = chunk_rows(columns, self.rows.device)
+        out = self._memory(count)
+        for _, x, w in self.rows.chunks(count):
+            t = ga.statistic(self.kind, x, products, out)
             logits, y = ev.logits(x, t)
             r, log_p = normalise(logits)
             gain = torch.special.entr(r).sum(0) if entropic else log_p
@@ -95,10 +102,12 @@ class Passes:
         """Statistics of given responsibilities; unknown values count as their column's mean."""
         sums: ga.Statistics = {}
         columns = self.columns if centre is None else self.columns_apart
-        for chunk in self.rows.chunks(chunk_rows(columns, self.rows.device)):
+        count = chunk_rows(columns, self.rows.device)
+        out = self._memory(count)
+        for chunk in self.rows.chunks(count):
             r = assign(chunk) if chunk.weight is None else assign(chunk) * chunk.weight
             x = chunk.x.nan_to_num(0.0) if self.has_missing else chunk.x
-            t = None if centre is not None else ga.statistic(self.kind, x, True)
+            t = None if centre is not None else ga.statistic(self.kind, x, True, out)
             ga.accumulate(self.kind, x, t, r, None, centre, sums)
         outer = self.outer
         if outer is None and self.kind == "tied" and centre is None:

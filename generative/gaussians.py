@@ -78,20 +78,41 @@ def _block(d: int) -> int:
     return max(1, -(-d // 8))
 
 
-def statistic(kind: str, x: Tensor, products: bool = False) -> Tensor | None:
-    """t(x): x for tied, (x, x^2) for diag and mfa, (x, |x|^2) for spherical, (x, x_i x_j) for full with ``products``, else None."""
+def width(kind: str, d: int) -> int:
+    """Columns of the statistic."""
+    return {"full": d + len(pairs(d)[0]), "tied": d, "spherical": d + 1}.get(kind, 2 * d)
+
+
+def statistic(kind: str, x: Tensor, products: bool = False, out: Tensor | None = None) -> Tensor | None:
+    """t(x): x for tied, (x, x^2) for diag and mfa, (x, |x|^2) for spherical, (x, x_i x_j) for full with ``products``, else None.
+
+    ``out``, (B or more, width), takes the result in place of new memory.
+    """
+    n, d = x.shape
     if kind == "tied":
         return x
-    if kind == "spherical":
-        return torch.cat([x, x.square().sum(1, keepdim=True)], 1)
-    if kind != "full":
-        return torch.cat([x, x * x], 1)
-    if not products:
+    if kind == "full" and not products:
         return None
-    n, d = x.shape
-    step = _block(d)
-    blocks = [(x[:, a : a + step].unsqueeze(2) * x[:, a:].unsqueeze(1)).view(n, -1) for a in range(0, d, step)]
-    return torch.cat([x, *blocks], 1)
+    t = x.new_empty(n, width(kind, d)) if out is None else out[:n]
+    t[:, :d] = x
+    if kind == "spherical":
+        torch.linalg.vecdot(x, x, out=t[:, d])
+    elif kind != "full":
+        torch.mul(x, x, out=t[:, d:])
+    else:
+        _products(x, t[:, d:])
+    return t
+
+
+def _products(x: Tensor, out: Tensor) -> None:
+    """Write the products of ``pairs`` to ``out``."""
+    d = x.shape[1]
+    step, at = _block(d), 0
+    for a in range(0, d, step):
+        first, rest = x[:, a : a + step], x[:, a:]
+        to = at + first.shape[1] * rest.shape[1]
+        torch.mul(first.unsqueeze(2), rest.unsqueeze(1), out=out[:, at:to].unflatten(1, (first.shape[1], -1)))
+        at = to
 
 
 def regular(covariance: Tensor, floor: float, margin: float = 0.0) -> Tensor:

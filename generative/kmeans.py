@@ -31,15 +31,20 @@ def plus_plus(x: Tensor, k: int, generator: torch.Generator, weight: Tensor | No
     trials = 2 + int(math.log(k))
     x = x.to(torch.float64)
     weight = torch.ones(len(x), dtype=torch.float64, device=x.device) if weight is None else weight
-    chosen = [_draw(weight, 1, generator)[0]]
-    gap = squared_distances(x, x[chosen]).squeeze(1)
+    chosen, norm = [_draw(weight, 1, generator)[0]], x.square().sum(1)
+    gap = _from(x, norm, x[chosen]).squeeze(0)
     for _ in range(k - 1):
         candidates = torch.tensor(_draw(gap * weight, trials, generator), device=x.device)
-        to_candidates = torch.minimum(squared_distances(x, x[candidates]), gap.unsqueeze(1))
-        best = int((to_candidates * weight.unsqueeze(1)).sum(0).argmin())
+        to_candidates = torch.minimum(_from(x, norm, x[candidates]), gap)
+        best = int((to_candidates @ weight).argmin())
         chosen.append(int(candidates[best]))
-        gap = to_candidates[:, best]
+        gap = to_candidates[best]
     return torch.tensor(chosen, device=x.device)
+
+
+def _from(x: Tensor, norm: Tensor, centres: Tensor) -> Tensor:
+    """Squared distances (K, N) of rows of squared length ``norm`` from ``centres``."""
+    return ((-2 * centres) @ x.T).add_(norm).add_(centres.square().sum(1, keepdim=True)).clamp_min_(0)
 
 
 def _draw(share: Tensor, n: int, generator: torch.Generator) -> list[int]:
