@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 C = TypeVar("C")
+ROWS = 8
+"""Steps of every environment that the first windows of the replay are drawn from, at least."""
 COLLECTING, BURN_IN = 0.1, 0.2
 """Shares of a short run's steps and of its updates that go to the warm-up and to the critic alone."""
 
@@ -45,7 +47,7 @@ def fitted(config: C, total: int | None) -> C:
     loop, sac = getattr(config, "loop", None), getattr(config, "sac", None)
     if total is None or loop is None or sac is None or 2 * plan(config, total).moves <= total:
         return config
-    warm_up = min(loop.warm_up, max(loop.n_envs, int(COLLECTING * total)))
+    warm_up = min(loop.warm_up, max(ROWS * loop.n_envs, int(COLLECTING * total)))
     burn_in = min(sac.burn_in, int(BURN_IN * (total - warm_up) * loop.updates_per_step))
     changes: Any = {"loop": replace(loop, warm_up=warm_up), "sac": replace(sac, burn_in=burn_in)}
     return replace(config, **changes)  # type: ignore[type-var]
