@@ -85,12 +85,13 @@ def locked(folder: Path) -> Iterator[None]:
 
 def refuse_links(folder: Path) -> None:
     """ValueError where an entry of `folder` is a symbolic link: what is written there would land somewhere else."""
-    for entry in os.scandir(folder):
-        if entry.is_symlink():
-            raise ValueError(
-                f"{entry.path} is a symbolic link, so what is written there would leave {folder}: replace it by what it "
-                f"points to, or make {folder} itself the link"
-            )
+    with os.scandir(folder) as entries:
+        linked = [entry.path for entry in entries if entry.is_symlink()]
+    if linked:
+        raise ValueError(
+            f"{linked[0]} is a symbolic link, so what is written there would leave {folder}: replace it by what it "
+            f"points to, or make {folder} itself the link"
+        )
 
 
 def open_regular(source: Path, most: int | None = None) -> BufferedReader:

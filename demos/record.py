@@ -49,9 +49,11 @@ def record(
     (3, (101, 3), (100, 2))
     """
     from gail_suite import envs
+    from gail_suite.envs.common import check_seed
 
     if n_episodes < 1 or n_envs < 1:
         raise ValueError(f"cannot record {n_episodes} episodes in {n_envs} environments: ask for at least 1 of each")
+    check_seed(seed)
     task = envs.named(env_id, env_kwargs)
     if envs.spec(task).horizon is None:
         raise ValueError(

@@ -253,7 +253,7 @@ def open_for_writing(folder: Path, meta: dict[str, Any]) -> Iterator[Writer]:
         refuse_links(folder)
         for leftover in folder.glob(".*.tmp"):
             leftover.unlink()
-        if (folder / META).exists():
+        if (folder / META).exists() and stored_episodes(folder):
             meta = _same(folder, read_meta(folder), meta)
         else:
             write_json(folder / META, meta)

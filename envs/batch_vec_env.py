@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from gail_suite.envs.common import check_actions, check_observations, pack_host, unpack_host
+from gail_suite.envs.common import broken, check_actions, pack_host, unpack_host
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import put
 from gail_suite.envs.tasks import BATCH_TASKS
@@ -90,9 +90,11 @@ class BatchVecEnv(SavableVecEnv):
         after = self._task.positions()
         rewards, terminated, columns = self._task.judge(self._positions, after, self._actions)
         obs = self._task.observe()
-        check_observations(obs)
+        bad = broken(obs, self.mends)
+        obs[bad], rewards[bad], terminated[bad] = self._obs[bad], 0, False
         self._elapsed += 1
         truncated = (self._elapsed >= self._horizon) & ~terminated
+        truncated[bad] = True
         dones = terminated | truncated
         infos = self._infos(columns, truncated)
         for i in np.flatnonzero(dones).tolist():

@@ -1,6 +1,7 @@
 """What both vector engines share: checks of what goes in and out, and random generators as arrays."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 
 
 def check_seed(seed: int) -> None:
-    """ValueError for a seed below 0."""
+    """ValueError for a seed that is no whole number from 0 up."""
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
+        raise ValueError(f"seed is {seed!r}; environments take whole numbers from 0 up")  # noqa: TRY004 (every error of ours is a ValueError)
     if seed < 0:
         raise ValueError(f"seed is {seed}; environments take seeds of at least 0")
 
@@ -21,12 +24,18 @@ def check_actions(actions: np.ndarray, shape: tuple[int, ...]) -> None:
         raise ValueError(f"actions of environments {_bad_rows(actions)} are not finite: check the policy for NaN")
 
 
-def check_observations(obs: np.ndarray) -> None:
-    """ValueError unless observations (n, O) are finite."""
-    if not np.isfinite(obs).all():
-        raise ValueError(
-            f"observations of environments {_bad_rows(obs)} are not finite: the simulation became unstable; use smaller actions"
+def broken(obs: np.ndarray, mends: bool) -> list[int]:
+    """Environments whose observations (n, O) are not finite, told by a warning; ValueError instead unless an engine `mends` them."""
+    rows = _bad_rows(obs)
+    if rows:
+        column = int(np.flatnonzero(~np.isfinite(obs[rows[0]]))[0])
+        text = (
+            f"observations of environments {rows} are not finite, first column {column}: the simulation became unstable"
         )
+        if not mends:
+            raise ValueError(f"{text}; use smaller actions")
+        warnings.warn(f"{text}; their episodes end before it", stacklevel=3)
+    return rows
 
 
 def _bad_rows(values: np.ndarray) -> list[int]:

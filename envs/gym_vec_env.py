@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from gail_suite.envs.batch_vec_env import STATE
-from gail_suite.envs.common import check_actions, check_observations, pack_host, unpack_host
+from gail_suite.envs.common import broken, check_actions, pack_host, unpack_host
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.sparse import SparseRoom
 from gail_suite.envs.starts import put
@@ -43,9 +43,15 @@ class GymVecEnv(DummyVecEnv, SavableVecEnv):
         return np.asarray(super().reset())
 
     def step_wait(self) -> VecEnvStepReturn:
-        result = super().step_wait()
-        check_observations(self._buffer)
-        return result
+        before = self._buffer.copy()
+        _, rewards, dones, infos = super().step_wait()
+        seen = np.array([info.get("terminal_observation", row) for info, row in zip(infos, self._buffer, strict=True)])
+        for i in broken(seen, self.mends):
+            if not dones[i]:
+                self.reset_one(i)
+            dones[i], rewards[i] = True, 0
+            infos[i] = {"terminal_observation": before[i], "TimeLimit.truncated": True}
+        return self._buffer.copy(), rewards, dones, infos
 
     def begin_at(self, i: int, obs: np.ndarray) -> np.ndarray | None:
         """A new episode of environment i in the state that `obs` (O,) shows: the observation there, None as for `envs.starts.put`."""

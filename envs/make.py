@@ -76,13 +76,15 @@ def make_vec(
     engine: Literal["auto", "batch", "gymnasium"] = "auto",
     n_threads: int | None = None,
     infos: Literal["full", "minimal"] = "full",
+    mends: bool = False,
     **kwargs: Any,
 ) -> SavableVecEnv:
     """SB3 VecEnv of n environments, environment i seeded with seed + i.
 
     `batch` steps Ant-v5 and Humanoid-v5 on `n_threads` native threads (None: one a processor, at most one an environment);
     `gymnasium` is SB3's DummyVecEnv for any id, with exact resume added; `auto` picks `batch` where it exists and nothing is to
-    be rendered. `infos="minimal"` asks the batch engine to leave out the task's own info keys.
+    be rendered. `infos="minimal"` asks the batch engine to leave out the task's own info keys. Where an observation stops being
+    finite ValueError is raised; an engine that `mends` ends that environment's episode with a warning instead.
 
     >>> from gail_suite import envs
     >>> venv = envs.make_vec("gail_suite/PointToy-v0", n_envs=4, seed=0)
@@ -111,6 +113,7 @@ def make_vec(
         venv: SavableVecEnv = BatchVecEnv(found, n_envs, n_threads or os.cpu_count() or 1, infos, **arguments)
     else:
         venv = GymVecEnv([lambda: make(found, render_mode, **arguments) for _ in range(n_envs)])
+    venv.mends = mends  # type: ignore[attr-defined]
     venv.seed(seed)
     return venv
 

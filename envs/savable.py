@@ -13,6 +13,8 @@ class SavableVecEnv(VecEnv):
     """An SB3 VecEnv of flat observations and bounded actions that is saved and continued, and begins episodes one by one."""
 
     action_space: gym.spaces.Box
+    mends = False
+    """Whether an environment whose observations stop being finite loses its episode, where else ValueError is raised."""
 
     @abstractmethod
     def reset(self) -> np.ndarray:

@@ -153,7 +153,7 @@ class AutoregressiveModel(GenerativeModel):
         raise NotImplementedError
 
     def __init__(self, **config: Any) -> None:
-        for name, least in (("levels", 2), ("layers", 0), ("features", 1)):
+        for name, least in (("levels", 2), ("layers", 1), ("features", 1)):
             if config[name] is not None and config[name] < least:
                 raise ValueError(f"{name} must be at least {least}, got {config[name]}")
         super().__init__(**config)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+MOST_CLASSES = 100_000
+"""Labels have to be below this: each class costs memory, whether or not a sample is of it."""
+
+
 def as_tensor(x: ArrayLike) -> Tensor:
     """``x`` as a tensor: arrays, also read-only ones, share their memory; lists and data frames are copied.
 
@@ -73,6 +77,10 @@ def as_labels(y: ArrayLike, n: int, device: torch.device, classes: int | None = 
         raise ValueError(
             f"labels must be {n} integers >= 0, one a sample, got shape {tuple(labels.shape)}"
             + (f" from {int(labels.min())}" if labels.numel() else "")
+        )
+    if n and int(labels.max()) >= MOST_CLASSES:
+        raise ValueError(
+            f"label {int(labels.max())} is no class number below {MOST_CLASSES:,}: number the classes from 0"
         )
     if classes and int(labels.max()) >= classes:
         raise ValueError(f"label {int(labels.max())} is outside the {classes} classes seen at fit")

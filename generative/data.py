@@ -89,6 +89,8 @@ def as_images(x: ArrayLike) -> Tensor:
     """
     try:
         data = torch.as_tensor(x)
+        if data.is_complex():
+            raise TypeError
     except TypeError:
         raise ValueError(
             f"data must be numbers, got {type(x).__name__} of {getattr(x, 'dtype', 'other values')}"

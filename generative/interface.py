@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import operator
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -166,11 +165,13 @@ class GenerativeModel:
         one, or for more ``steps``. ``fine_tune`` starts from the weights that the model has. Interrupted (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights; a fit that leaves
         nothing of use leaves the model as it was. Returns self.
         """
+        if not isinstance(seed, int | np.integer):
+            raise ValueError(f"seed={seed!r} must be a whole number")  # noqa: TRY004 (every error of ours is a ValueError)
         previous = self.spec
         if fine_tune:
             self._need_fit()
         with self._fitting(steps, device):
-            seed = operator.index(seed)
+            seed = int(seed)
             data, labels = self._training_data(x, y)
             self.spec = self._infer(in_memory(data), data.some()[1] if isinstance(data, Rows) and labels else labels)
             if fine_tune:

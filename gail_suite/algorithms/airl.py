@@ -20,13 +20,13 @@ from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.rewards import reward_fn
 from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 from gail_suite.learning.sb3 import OnPolicyConfig
-from gail_suite.runs.config import at_least, has_layers
+from gail_suite.runs.config import Layers, NonNegative, Positive, Settings
 
 __all__ = ["AIRL", "AIRLConfig", "ShapedReward"]
 
 
 @dataclass(frozen=True)
-class AIRLConfig:
+class AIRLConfig(Settings):
     """AIRL; the learner's constants are those of on-policy GAIL."""
 
     learner: OnPolicyConfig = field(default_factory=OnPolicyConfig)
@@ -35,26 +35,24 @@ class AIRLConfig:
     """Evaluations and checkpoints."""
     state_only: bool = False
     """The reward depends on the state alone, so that it survives a change of dynamics."""
-    hidden: tuple[int, ...] = (100, 100)
+    hidden: Layers = (100, 100)
     """Width of the layers of reward and shaping (tanh)."""
-    lr: float = 3e-4
+    lr: NonNegative = 3e-4
     """Adam rate of both."""
-    updates: int = 32
+    updates: Positive = 32
     """Gradient steps after each batch."""
-    batch_size: int = 256
+    batch_size: Positive = 256
     """Pairs of each class in a step."""
-    weight_decay: float = 1e-3
+    weight_decay: NonNegative = 1e-3
     """Decoupled weight decay, which keeps the unbounded logits small."""
     reward: str = "gail"
     """Form of the policy's reward: airl, log D - log(1 - D), is the paper's, for tasks that do not end early; gail, -log(1 - D),
     stays positive, so that falling does not pay."""
-    reward_clip: float = 10.0
+    reward_clip: NonNegative = 10.0
     """Bound on the reward's absolute value."""
 
     def __post_init__(self) -> None:
-        has_layers(self)
-        at_least(self, 1, "updates", "batch_size")
-        at_least(self, 0, "lr", "weight_decay", "reward_clip")
+        super().__post_init__()
         reward_fn(self.reward)
 
 

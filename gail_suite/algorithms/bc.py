@@ -22,38 +22,32 @@ from gail_suite.learning.networks import Actor, policy_tensors
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.runs.checkpoint import Saved
-from gail_suite.runs.config import at_least, has_layers, within
+from gail_suite.runs.config import Count, Fraction, Layers, NonNegative, Positive, Settings
 from gail_suite.runs.runlog import RunLog
 
 
 @dataclass(frozen=True)
-class BCConfig:
+class BCConfig(Settings):
     """Behaviour cloning of the deterministic action."""
 
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: Layers = (256, 256)
     """Width of the layers."""
-    lr: float = 1e-3
+    lr: NonNegative = 1e-3
     """Adam rate, decayed to zero by a cosine."""
-    weight_decay: float = 1e-4
+    weight_decay: NonNegative = 1e-4
     """Decoupled weight decay."""
-    batch_size: int = 256
+    batch_size: Positive = 256
     """Pairs in a batch."""
-    steps: int = 5000
+    steps: Positive = 5000
     """Gradient steps at most."""
-    held_out: float = 0.1
+    held_out: Fraction = 0.1
     """Fraction of the pairs kept for the stop."""
-    patience: int = 1500
+    patience: Count = 1500
     """Steps without a better held-out error before stopping."""
-    input_noise: float = 0.0
+    input_noise: NonNegative = 0.0
     """Standard deviation of noise added to the standardised inputs."""
     log_std: float = -1.5
     """Log standard deviation (before squashing) of the cloned policy, for exploring from it."""
-
-    def __post_init__(self) -> None:
-        has_layers(self)
-        at_least(self, 1, "batch_size", "steps")
-        at_least(self, 0, "lr", "weight_decay", "patience", "input_noise")
-        within(self, "held_out")
 
 
 def clone(
@@ -97,6 +91,11 @@ def clone(
         if step % 50 == 0 or step == config.steps:
             with torch.no_grad():
                 missed = float(error(actor, features[held], actions[held]))
+            if not math.isfinite(missed):
+                raise FloatingPointError(
+                    f"step {step}: the clone's held-out error is {missed}: lower bc.lr (lr of bc), now {config.lr:g}, or look for "
+                    "values far from all others in the demonstrations"
+                )
             if missed < best:
                 best, best_step = missed, step
                 weights = {k: v.clone() for k, v in actor.state_dict().items()}

@@ -25,14 +25,14 @@ from gail_suite.learning.objectives import Given, GivenReward, TaskReward
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.learning.sac import SACConfig
 from gail_suite.runs.checkpoint import Saved
-from gail_suite.runs.config import recorded
+from gail_suite.runs.config import Settings, recorded
 
 GIVEN = "given_reward"
 """Folder of a run with the learned reward that it was given."""
 
 
 @dataclass(frozen=True)
-class ExpertConfig:
+class ExpertConfig(Settings):
     """Expert training: SAC on the task's reward, or on a learned one."""
 
     reward: str | None = None

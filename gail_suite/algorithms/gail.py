@@ -30,7 +30,7 @@ from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.attach import PriorsConfig, attach, keep_copies
 from gail_suite.priors.earlier import translated
 from gail_suite.priors.starts import Starts
-from gail_suite.runs.config import at_least, recorded, shares
+from gail_suite.runs.config import Positive, Settings, recorded, shares
 from gail_suite.runs.runlog import RunLog, stop_requested
 
 CHOICE_SEED = 70_000
@@ -40,28 +40,28 @@ WARM_COPIES = 4
 
 
 @dataclass(frozen=True)
-class DemonstratedStarts:
+class DemonstratedStarts(Settings):
     """Episodes that begin in demonstrated states, where the simulator can be put into one; the others begin as the task does."""
 
     share: float = 0.5
     """Share of the environments whose episodes begin there; 0 for none."""
-    length: int = 50
+    length: Positive = 50
     """Steps after which such an episode is cut."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         shares(self, "share")
-        at_least(self, 1, "length")
 
 
 @dataclass(frozen=True)
-class GAILConfig:
+class GAILConfig(Settings):
     """GAIL with the off-policy generator; `OnPolicyGAIL` is the one with PPO or TRPO.
 
     The defaults are for simulators as fast as MuJoCo's tasks, where experience is nearly free and updates are not. `few_steps`
     has those for dear ones.
     """
 
-    steps: int = 400_000
+    steps: Positive = 400_000
     """Environment steps of a run that is told no other number."""
     warm_start: bool = True
     """Start from behaviour cloning."""

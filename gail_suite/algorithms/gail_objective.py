@@ -18,7 +18,7 @@ from gail_suite.learning.sac import bc_loss
 from gail_suite.learning.schedule import linear
 from gail_suite.priors.attach import Attachments
 from gail_suite.priors.bottleneck import bottlenecked
-from gail_suite.runs.config import at_least, within
+from gail_suite.runs.config import Count, Fraction, NonNegative, Positive
 
 AT_BOUND = 0.999
 """Actions from here on are at a bound."""
@@ -30,23 +30,23 @@ Term = tuple[Tensor, dict[str, Tensor]]
 class AdversaryConfig(LogitConfig):
     """The discriminator and the reward it gives."""
 
-    lr_final: float = 0.1
+    lr_final: NonNegative = 0.1
     """Factor the rate has reached at the end of the run (linear)."""
-    every: int = 2
+    every: Positive = 2
     """Policy updates per discriminator update."""
-    recent: int = 100_000
+    recent: Positive = 100_000
     """Agent pairs are drawn from this many last transitions."""
-    gradient_penalty_final: float | None = None
+    gradient_penalty_final: NonNegative | None = None
     """Weight of the gradient penalty at the end (linear); none keeps it constant."""
-    expert_share: float = 0.25
+    expert_share: Fraction = 0.25
     """Share of expert pairs in critic batches at the start."""
-    expert_share_final: float = 0.1
+    expert_share_final: Fraction = 0.1
     """The same at the end (linear)."""
-    bc_weight: float = 1.0
+    bc_weight: NonNegative = 1.0
     """Weight of the BC term in the actor's loss at the start."""
-    bc_weight_final: float = 1.0
+    bc_weight_final: NonNegative = 1.0
     """The same at the end (linear)."""
-    reach: int = 0
+    reach: Count = 0
     """Expert pairs are drawn from at most this many steps before or after the agent's time in its episode; 0: from all."""
     state_only: bool = False
     """Learn from states alone: the discriminator compares (s, s'), and what the expert did is told by an inverse model. On by
@@ -56,20 +56,12 @@ class AdversaryConfig(LogitConfig):
     cannot be: the target is lowered by the share of such actions."""
     absorbing: bool = False
     """After a termination, the reward of an absorbing state for ever instead of nothing (Kostrikov et al., 2019)."""
-    termination_cost: float = 0.0
+    termination_cost: NonNegative = 0.0
     """What a termination takes away at the start, in returns of an agent that is rewarded like the expert for ever."""
-    termination_cost_final: float = 0.0
+    termination_cost_final: NonNegative = 0.0
     """The same at the end (linear)."""
     bound_targets: bool = True
     """Clip critic targets to the return attainable with rewards as large as the expert's."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(self, 0, "reach")
-        at_least(self, 1, "every", "batch_size", "recent")
-        at_least(self, 0, "lr_final", "gradient_penalty_final", "bc_weight", "bc_weight_final")
-        at_least(self, 0, "termination_cost", "termination_cost_final")
-        within(self, "expert_share", "expert_share_final")
 
 
 class Adversary:

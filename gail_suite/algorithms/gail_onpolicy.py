@@ -17,29 +17,25 @@ from gail_suite.learning.learned_reward import LearnedReward, discriminator_rewa
 from gail_suite.learning.onpolicy import Cadence, OnPolicyLoop, RolloutObjective
 from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.sb3 import OnPolicyConfig, trpo_paper
-from gail_suite.runs.config import at_least
+from gail_suite.runs.config import Count, Layers, NonNegative, Positive, Settings
 
 
 @dataclass(frozen=True)
 class DiscriminatorConfig(LogitConfig):
     """A discriminator trained on each batch of an on-policy learner."""
 
-    hidden: tuple[int, ...] = (100, 100)
+    hidden: Layers = (100, 100)
     """Width of the layers (tanh)."""
-    updates: int = 32
+    updates: Positive = 32
     """Gradient steps after each batch."""
-    batch_size: int = 256
+    batch_size: Count = 256
     """Pairs of each class in a step; 0 takes all of both."""
-    penalty_target: float = 1.0
+    penalty_target: NonNegative = 1.0
     """Gradient norm that the penalty asks for (Gulrajani et al., 2017)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(self, 1, "updates")
 
 
 @dataclass(frozen=True)
-class OnPolicyGAILConfig:
+class OnPolicyGAILConfig(Settings):
     """GAIL with an on-policy generator."""
 
     learner: OnPolicyConfig = field(default_factory=OnPolicyConfig)

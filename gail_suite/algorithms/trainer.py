@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from gail_suite import envs
 from gail_suite.demos.sealed import one_warning
 from gail_suite.demos.trajectory import Demonstrations
+from gail_suite.envs.common import check_seed
 from gail_suite.learning.learned_reward import LearnedReward, save_reward
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
@@ -106,6 +107,11 @@ class Trainer(ABC, Generic[C]):
     loop: Loop
 
     def __init__(self, env_id: envs.names.Task, config: C, seed: int, run_dir: str | Path | None, device: str) -> None:
+        check_seed(seed)
+        if not isinstance(config, type(self.defaults())):
+            raise ValueError(  # noqa: TRY004 (every error of ours is a ValueError)
+                f"{type(self).__name__} is configured by a {type(self.defaults()).__name__}, not by a {type(config).__name__}"
+            )
         self.env_id, self.config, self.seed, self.device = envs.named(env_id), config, seed, device
         self.run_dir = None if run_dir is None else Path(run_dir)
         self.total_steps, self.fresh = self.default_steps, True
@@ -122,8 +128,8 @@ class Trainer(ABC, Generic[C]):
 
     @classmethod
     @one_warning()
-    def resume(cls, run_dir: str | Path, device: str = "cpu") -> Trainer[Any]:
-        """The run in `run_dir` at its newest checkpoint, by the trainer that it was begun with; needs nothing else.
+    def resume(cls, run_dir: str | Path, device: str = "cpu", at: int | None = None) -> Trainer[Any]:
+        """The run in `run_dir` at its newest checkpoint, or that of step `at`, by the trainer that it was begun with; needs nothing else.
 
         Raises:
             ValueError: no run, one of another algorithm than this class's, or no checkpoint.
@@ -133,7 +139,7 @@ class Trainer(ABC, Generic[C]):
         kind = kind_of(record)
         if getattr(cls, "algo", kind.algo) != kind.algo:
             raise ValueError(f"{run_dir} is a run of {kind.algo}, not of {cls.algo}: resume it with gs.resume")
-        saved = load_parts(run_dir / "checkpoints")
+        saved = load_parts(run_dir / "checkpoints", at)
         trainer = kind._of_record(record, saved, run_dir, device)
         noted = record.get("total_steps", NO_END)
         trainer.total_steps = noted if noted < NO_END else kind.default_steps
@@ -257,6 +263,10 @@ class Imitator(Trainer[C]):
         if isinstance(demonstrations, Demonstrations):
             env_id = task_of(env_id, env_kwargs, demonstrations)
         super().__init__(env_id, self.defaults() if config is None else config, seed, run_dir, device)
+        if not isinstance(demonstrations, Demonstrations | Shown):
+            raise ValueError(  # noqa: TRY004 (every error of ours is a ValueError)
+                f"the demonstrations are a {type(demonstrations).__name__}: give what demos.load(folder) returns"
+            )
         self.shown = demonstrations if isinstance(demonstrations, Shown) else self._show(demonstrations)
         self.loop = self._build()
 
@@ -304,6 +314,6 @@ def kind_of(record: Mapping[str, Any]) -> type[Trainer[Any]]:
     return getattr(importlib.import_module(f"gail_suite.algorithms.{module}"), name)
 
 
-def resume(run_dir: str | Path, device: str = "cpu") -> Trainer[Any]:
-    """The run in `run_dir`, whatever it trains, at its newest checkpoint; errors as for `Trainer.resume`."""
-    return Trainer.resume(run_dir, device)
+def resume(run_dir: str | Path, device: str = "cpu", at: int | None = None) -> Trainer[Any]:
+    """The run in `run_dir`, whatever it trains, at its newest checkpoint, or that of step `at`; errors as for `Trainer.resume`."""
+    return Trainer.resume(run_dir, device, at)

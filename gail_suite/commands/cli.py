@@ -11,9 +11,9 @@ import os
 import re
 import sys
 import warnings
-from typing import Any
+from typing import Any, get_args
 
-from cyclopts import App, CycloptsError, UnknownCommandError
+from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, convert
 
 VERBS = {
     "demo": ("demo:demo", "Record an expert on Ant, imitate it by BC and GAIL, compare, film: the main job."),
@@ -69,6 +69,7 @@ def make_app() -> App:
         suppress_keyboard_interrupt=False,
         print_error=False,
         exit_on_error=False,
+        default_parameter=Parameter(converter=_converted),
     )
     groups = {name: App(name=name, help=text) for name, text in GROUPS.items()}
     for name, (target, text) in VERBS.items():
@@ -103,6 +104,16 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _fail(_one_line(error), 1)
     return 0
+
+
+def _converted(kind: Any, tokens: Any) -> Any:
+    """What cyclopts makes of the words, but for whole numbers, which it rounds."""
+    kinds = {kind, *get_args(kind)}
+    if int in kinds and float not in kinds:
+        for token in tokens:
+            if "." in token.value and not token.value.rstrip("0").endswith("."):
+                raise ValueError(f"{token.keyword or 'it'} takes whole numbers, got {token.value}")
+    return convert(kind, tokens)
 
 
 def _fail(message: str, code: int) -> int:

@@ -134,6 +134,12 @@ def check_resume(run_dir: Path, algo: str, given: Sequence[str]) -> None:
         raise ValueError(f"a resumed run keeps its settings: leave out {named}, or start a new run")
 
 
+def check_resume_from(resume: Path | None, step: int | None) -> None:
+    """ValueError for a checkpoint's step without the run that it is of."""
+    if step is not None and resume is None:
+        raise ValueError(f"--resume-from {step} of which run? give --resume RUN too")
+
+
 def run_folder(out: Path | None, name: str, resume: str | None) -> Path:
     """The directory of a new run; ValueError if it holds a checkpoint or a policy of another.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, check_resume, command, note, run_folder
+from gail_suite.commands.common import DEFAULT, Output, check_resume, check_resume_from, command, note, run_folder
 from gail_suite.commands.parameters import TASK, Task
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def train(
     num_envs: int | None = None,
     out: Path | None = None,
     resume: Path | None = None,
+    resume_from: int | None = None,
     warm_start: Path | None = None,
     reward: Path | None = None,
     config: Path | None = None,
@@ -59,6 +60,8 @@ def train(
         Run directory; by default runs/expert-ENV-SEED.
     resume
         Run directory to go on with; nothing else is needed.
+    resume_from
+        Step of the checkpoint to resume from; by default the newest that is sound.
     warm_start
         Policy to go on from: bundled, or the folder of one.
     reward
@@ -73,12 +76,13 @@ def train(
     from gail_suite.jobs.finish import finish_run
     from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
+    check_resume_from(resume, resume_from)
     named = {"num-envs": num_envs, "warm-start": warm_start, "reward": reward, "config": config, "set": set or None}
     if resume is not None:
         given = {"env": task.env, "env-arg": task.env_arg or None, "seed": seed or None, "out": out, **named}
         task.name("")  # its imports
         check_resume(resume, "expert", [name for name, value in given.items() if value is not None])
-        trainer, run_dir = ExpertTrainer.resume(resume), resume
+        trainer, run_dir = ExpertTrainer.resume(resume, at=resume_from), resume
     else:
         env = task.name(_environment(reward))
         if env is None:

@@ -67,12 +67,15 @@ def sweep(
         Run on a Ray cluster instead: its address, or "local".
     """
     from gail_suite.commands.train import settings_of
+    from gail_suite.envs.common import check_seed
     from gail_suite.jobs.sweep import plan, run_here, run_on_ray, summary
     from gail_suite.runs.config import build
     from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
     if jobs is not None and jobs < 1:
         raise ValueError(f"--jobs is {jobs}; at least one run at a time is needed")
+    for seed in seeds:
+        check_seed(seed)
     if not seeds:
         raise ValueError("--seeds has no values: give some, such as --seeds 0 1 2")
     if eval_episodes < 1:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, check_resume, command, filming, note, run_folder
+from gail_suite.commands.common import (
+    DEFAULT,
+    Output,
+    check_resume,
+    check_resume_from,
+    command,
+    filming,
+    note,
+    run_folder,
+)
 from gail_suite.commands.parameters import TASK, Flag, Task
 
 if TYPE_CHECKING:
@@ -73,6 +82,7 @@ def gail(
     state_only: Flag = False,
     starts: float | None = None,
     resume: Path | None = None,
+    resume_from: int | None = None,
     training: Training = TRAINING,
     output: Output = DEFAULT,
 ) -> None:
@@ -98,7 +108,10 @@ def gail(
         one; 0 for none (sac only).
     resume
         Run directory to go on with; nothing else is needed.
+    resume_from
+        Step of the checkpoint to resume from; by default the newest that is sound.
     """
+    check_resume_from(resume, resume_from)
     settings = (
         *_prior_settings(generator, prior, resume),
         *_own_settings(generator, preset, state_only, starts, resume),
@@ -117,7 +130,7 @@ def gail(
         if device != "cpu":
             raise ValueError(f"--generator {generator} trains on the processor: leave out --device {device}")
         recipe = Recipe("gail", OnPolicyGAIL, onpolicy_config(generator), "learner.n_envs")
-    _adversarial(recipe, num_envs, resume, training, output)
+    _adversarial(replace(recipe, at=resume_from), num_envs, resume, training, output)
 
 
 def airl(
@@ -125,6 +138,7 @@ def airl(
     generator: Literal["ppo", "trpo"] | None = None,
     num_envs: int | None = None,
     resume: Path | None = None,
+    resume_from: int | None = None,
     training: Training = TRAINING,
     output: Output = DEFAULT,
 ) -> None:
@@ -138,12 +152,15 @@ def airl(
         Environments stepped together.
     resume
         Run directory to go on with; nothing else is needed.
+    resume_from
+        Step of the checkpoint to resume from; by default the newest that is sound.
     """
     from gail_suite.algorithms.airl import AIRL, AIRLConfig
 
+    check_resume_from(resume, resume_from)
     settings = () if generator is None else (f"learner.generator={generator}",)
     recipe = Recipe("airl", AIRL, AIRLConfig(), "learner.n_envs", settings)
-    _adversarial(recipe, num_envs, resume, training, output)
+    _adversarial(replace(recipe, at=resume_from), num_envs, resume, training, output)
 
 
 @dataclass(frozen=True)
@@ -156,6 +173,7 @@ class Recipe:
     n_envs_setting: str = ""
     settings: tuple[str, ...] = ()
     device: str = "cpu"
+    at: int | None = None
 
 
 def _adversarial(recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output) -> None:
@@ -175,7 +193,7 @@ def _resumed(recipe: Recipe, run_dir: Path, num_envs: int | None, training: Trai
     check_resume(run_dir, recipe.algo, given)
     training.task.name("")  # its imports
     _check_ending(training, config_of(run_dir).get("env_id"))
-    return recipe.kind.resume(run_dir, _device(recipe.device))
+    return recipe.kind.resume(run_dir, _device(recipe.device), recipe.at)
 
 
 def _prior_settings(generator: str, folders: tuple[Path, ...], resume: Path | None) -> tuple[str, ...]:

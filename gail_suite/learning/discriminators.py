@@ -16,45 +16,41 @@ from gail_suite.learning.losses import bernoulli_entropy, gail_loss, gradient_pe
 from gail_suite.learning.networks import Discriminator
 from gail_suite.learning.rewards import reward_fn
 from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
-from gail_suite.runs.config import at_least, has_layers, within
+from gail_suite.runs.config import Count, Fraction, Layers, NonNegative, Positive, Settings
 
 
 @dataclass(frozen=True)
-class LogitConfig:
+class LogitConfig(Settings):
     """A discriminator, what keeps it from knowing too much, and the reward that its logit gives."""
 
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: Layers = (128, 128)
     """Width of the discriminator's layers."""
-    lr: float = 3e-4
+    lr: NonNegative = 3e-4
     """Adam rate."""
-    batch_size: int = 128
+    batch_size: Count = 128
     """Expert pairs, and as many of the agent's, in a batch."""
-    gradient_penalty: float = 1.0
+    gradient_penalty: NonNegative = 1.0
     """Weight of the gradient penalty."""
-    penalty_target: float = 0.0
+    penalty_target: NonNegative = 0.0
     """Gradient norm that the penalty asks for. With 0 the discriminator can become flat where policy and expert agree
     (Mescheder et al., 2018)."""
-    entropy: float = 0.0
+    entropy: NonNegative = 0.0
     """Weight of the entropy of the discriminator's output."""
-    dropout: float = 0.0
+    dropout: Fraction = 0.0
     """Share of each layer's outputs hidden while the discriminator learns."""
-    bottleneck: float = 0.0
+    bottleneck: NonNegative = 0.0
     """Nats that the discriminator may know of a pair (Peng et al., 2019); 0 for a discriminator without bottleneck."""
-    latent: int = 32
+    latent: Positive = 32
     """Dimensions of the bottleneck's code. A bottleneck prior brings its own network, so neither this nor `hidden` is followed beside one."""
-    dual_rate: float = 0.01
+    dual_rate: NonNegative = 0.01
     """Largest step of the multiplier that holds the bottleneck."""
     reward: str = "gail"
     """Form of the reward: gail, airl, fairl or logd (see rewards.py for their signs)."""
-    reward_clip: float = 5.0
+    reward_clip: NonNegative = 5.0
     """Bound on the reward's absolute value."""
 
     def __post_init__(self) -> None:
-        has_layers(self)
-        at_least(self, 0, "lr", "batch_size", "gradient_penalty", "penalty_target", "entropy", "bottleneck")
-        at_least(self, 0, "dual_rate", "reward_clip")
-        at_least(self, 1, "latent")
-        within(self, "dropout")
+        super().__post_init__()
         reward_fn(self.reward)
         if self.bottleneck and self.dropout:
             raise ValueError(

@@ -17,30 +17,25 @@ from torch import Tensor, nn
 from gail_suite.learning.networks import mlp
 from gail_suite.learning.replay import Replay
 from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
-from gail_suite.runs.config import at_least, has_layers
+from gail_suite.runs.config import Count, Layers, NonNegative, Positive, Settings
 
 
 @dataclass(frozen=True)
-class InverseConfig:
+class InverseConfig(Settings):
     """The inverse model, of demonstrations that hold observations only."""
 
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: Layers = (256, 256)
     """Width of its layers."""
-    lr: float = 1e-3
+    lr: NonNegative = 1e-3
     """Adam rate of the first fit; later ones take a third of it."""
-    batch_size: int = 256
+    batch_size: Positive = 256
     """Transitions in a batch."""
-    steps: int = 3000
+    steps: Positive = 3000
     """Gradient steps of the first fit, when the warm-up is collected."""
-    every: int = 20_000
+    every: Positive = 20_000
     """Environment steps between later fits."""
-    more: int = 600
+    more: Count = 600
     """Gradient steps of a later fit."""
-
-    def __post_init__(self) -> None:
-        has_layers(self)
-        at_least(self, 1, "batch_size", "steps", "every")
-        at_least(self, 0, "lr", "more")
 
 
 class InverseModel:

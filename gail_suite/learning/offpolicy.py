@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +27,8 @@ from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.learning.replay import Replay, Window
 from gail_suite.learning.reward_env import true_next_obs
 from gail_suite.learning.sac import SAC, SACConfig
-from gail_suite.runs.checkpoint import Saved, save_parts
-from gail_suite.runs.config import at_least
+from gail_suite.runs.checkpoint import Saved, check_finite, save_parts
+from gail_suite.runs.config import Count, Environments, NonNegative, Positive, Settings, Unit
 from gail_suite.runs.runlog import RunLog, stop_requested
 
 INDISTINCT_ROWS = 10
@@ -37,52 +38,39 @@ SHOWN = ("score", "return_mean", "train_return", "logit_gap")
 
 
 @dataclass(frozen=True)
-class LoopConfig:
+class LoopConfig(Settings):
     """How experience is collected and how often things happen; all counts are environment steps."""
 
-    n_envs: int = 8
+    n_envs: Environments = 8
     """Environments stepped together."""
-    updates_per_step: float = 0.5
+    updates_per_step: NonNegative = 0.5
     """Gradient updates per environment step."""
-    warm_up: int = 2000
+    warm_up: Count = 2000
     """Steps collected before the first update."""
-    capacity: int = 300_000
+    capacity: Positive = 300_000
     """Transitions kept in the replay buffer."""
-    ends_share: float = 0.0
+    ends_share: Unit = 0.0
     """Share of the learner's batches that is drawn from the steps that led to the latest terminations."""
     random_warm_up: bool = False
     """Uniform random actions during the warm-up (else the policy's own)."""
-    eval_every: int = 10_000
+    eval_every: Count = 10_000
     """Steps between evaluations of the averaged actor; 0 for one at the end alone."""
-    eval_episodes: int = 5
+    eval_episodes: Positive = 5
     """Episodes of such an evaluation."""
-    checkpoint_every: int = 20_000
+    checkpoint_every: Count = 20_000
     """Steps between checkpoints; 0 for one at the end alone."""
-    log_every: int = 2_000
+    log_every: Positive = 2_000
     """Steps between rows of metrics.jsonl."""
-    horizon: int = 0
+    horizon: Count = 0
     """Steps over which the schedules run, where that is more than the run's own: what a longer run does at first."""
-    indistinct: float = 0.0
+    indistinct: NonNegative = 0.0
     """End as soon as the discriminator's mean logits of expert and learner have stayed below this, on either side, for
     `INDISTINCT_ROWS` rows of metrics.jsonl: it can no longer tell them apart. 0: never."""
     matmul: str = "auto"
     """Matrix products while training: auto (bfloat16 inputs where the processor multiplies them faster), float32 or bfloat16."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "n_envs", "capacity", "eval_episodes", "log_every")
-        at_least(
-            self,
-            0,
-            "indistinct",
-            "updates_per_step",
-            "warm_up",
-            "ends_share",
-            "eval_every",
-            "checkpoint_every",
-            "horizon",
-        )
-        if self.ends_share > 1:
-            raise ValueError(f"setting ends_share is a share of a batch, at most 1, got {self.ends_share}")
+        super().__post_init__()
         if self.matmul not in MATMUL:
             raise ValueError(f"setting matmul is {self.matmul!r}: choose one of {', '.join(MATMUL)}")
 
@@ -135,6 +123,12 @@ class Companion(Protocol):
         """Inverse of `state`."""
 
 
+def part_of(name: str) -> str:
+    """The part of a run that a number of its metrics belongs to, in words."""
+    prefixes = {"critic": "critic", "target": "critic", "actor": "actor", "entropy": "actor", "alpha": "temperature"}
+    return next((part for prefix, part in prefixes.items() if name.startswith(prefix)), "discriminator or its prior")
+
+
 class OffPolicyLoop:
     """Environment, replay, learner and objective of one run, with everything needed to go on after a kill."""
 
@@ -163,7 +157,7 @@ class OffPolicyLoop:
         """Called before every step of the environments."""
         self.run_dir = Path(run_dir) if run_dir is not None else None
         torch.manual_seed(seed)
-        venv = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal")
+        venv = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal", mends=True)
         self.env = venv if wrap_env is None else wrap_env(venv)
         self.spec = envs.spec(env_id)
         if self.spec.discrete:
@@ -187,6 +181,7 @@ class OffPolicyLoop:
             self.env, "n_cut", 0
         )  # whose episodes tell what the task returns
         self.sums: dict[str, list[Tensor]] = defaultdict(list)
+        self._told = False
 
     # collecting
 
@@ -219,6 +214,14 @@ class OffPolicyLoop:
             time=self.time,
         )
         self.current, self.obs = features, np.array(obs)
+        if not self._told and not np.isfinite(rewards).all():
+            self._told = True
+            i = int(np.flatnonzero(~np.isfinite(rewards))[0])
+            warnings.warn(
+                f"step {self.steps}: environment {i} gave the reward {rewards[i]}; imitation never reads it, but returns and "
+                "scores of this task mean nothing (said once)",
+                stacklevel=2,
+            )
         self.running += rewards
         self.returns.extend(self.running[done & self.whole])
         self.running[done] = 0
@@ -300,11 +303,7 @@ class OffPolicyLoop:
         if self._due(self.config.log_every) and self.sums:
             row = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}
             row |= {"train_return": float(np.mean(self.returns)) if self.returns else float("nan")}
-            if not np.isfinite(row["critic_loss"]):
-                raise FloatingPointError(
-                    f"critic loss is {row['critic_loss']} at step {self.steps}: the run has diverged; "
-                    "start a new run with a lower sac.critic_lr"
-                )
+            self._check_learning()
             self.sums.clear()
             self._watch(row)
         if last or self._due(self.config.eval_every):
@@ -323,6 +322,20 @@ class OffPolicyLoop:
         row["logit_gap"] = (row["disc_logit_expert"] - row["disc_logit_agent"]) / 2
         largest = max(abs(row["disc_logit_expert"]), abs(row["disc_logit_agent"]))
         self.indistinct = self.indistinct + 1 if largest < self.config.indistinct else 0
+
+    def _check_learning(self) -> None:
+        """FloatingPointError that names what stopped being finite first since the last row of metrics."""
+        first = None
+        for name, values in self.sums.items():
+            bad = torch.nonzero(~torch.isfinite(torch.stack(values).float().reshape(len(values), -1).sum(1)))
+            if len(bad) and (first is None or int(bad[0]) < first[0]):
+                first = int(bad[0]), name
+        if first is not None:
+            update, name = first
+            raise FloatingPointError(
+                f"step {self.steps}: {name} was the first to be no finite number, {len(self.sums[name]) - update} updates ago: "
+                f"the {part_of(name)} has diverged; resume from the last checkpoint, or start a new run with a lower rate"
+            )
 
     def evaluate(self) -> dict[str, float]:
         """Return, length and (where references exist) score of the averaged actor, on the environment's own reward."""
@@ -360,6 +373,8 @@ class OffPolicyLoop:
 
     def save(self) -> Path:
         """Writes a checkpoint of everything under run_dir/checkpoints."""
+        self._check_learning()
+        check_finite(self.steps, {"sac": self.sac.state(), "objective": self.objective.state()})
         policy = self.policy()
         parts: dict[str, dict[str, np.ndarray]] = {
             "sac": self.sac.state(),
@@ -377,6 +392,7 @@ class OffPolicyLoop:
             },
             "policy": policy.tensors,
             "constants": self.constants,
+            "sums": {name: torch.stack(values).cpu().numpy() for name, values in self.sums.items()},
         }
         parts |= {name: companion.state() for name, companion in self.companions.items()}
         if self.bonus is not None:
@@ -403,6 +419,8 @@ class OffPolicyLoop:
         self.indistinct = int(loop.get("indistinct", 0))
         self.constants |= parts.get("constants", {})
         self.generator.set_state(torch.from_numpy(np.array(loop["generator"])))
+        for name, values in parts.get("sums", {}).items():  # none before 2026-11-28
+            self.sums[name] = list(torch.from_numpy(np.array(values)))
         if self.bonus is not None:
             self.obs = np.array(parts["bonus"].pop("obs"))
             self.bonus.load_state(parts["bonus"])

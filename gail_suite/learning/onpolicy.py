@@ -27,8 +27,8 @@ from gail_suite.learning.sb3 import (
     load_learner_state,
     make_learner,
 )
-from gail_suite.runs.checkpoint import Saved, save_parts
-from gail_suite.runs.config import at_least
+from gail_suite.runs.checkpoint import Saved, check_finite, save_parts
+from gail_suite.runs.config import Count, Positive, Settings
 from gail_suite.runs.runlog import RunLog, stop_requested
 
 
@@ -49,19 +49,15 @@ class RolloutObjective(Protocol):
 
 
 @dataclass(frozen=True)
-class Cadence:
+class Cadence(Settings):
     """How often things happen; all counts are environment steps."""
 
-    eval_every: int = 100_000
+    eval_every: Count = 100_000
     """Steps between evaluations; 0 for one at the end alone."""
-    eval_episodes: int = 5
+    eval_episodes: Positive = 5
     """Episodes of such an evaluation."""
-    checkpoint_every: int = 200_000
+    checkpoint_every: Count = 200_000
     """Steps between checkpoints; 0 for one at the end alone."""
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "eval_episodes")
-        at_least(self, 0, "eval_every", "checkpoint_every")
 
 
 class OnPolicyLoop:
@@ -81,7 +77,7 @@ class OnPolicyLoop:
         """`constants` go into every checkpoint as they are, under that name."""
         self.env_id, self.features, self.objective = env_id, features, objective
         self.config, self.cadence, self.seed, self.run_dir = config, cadence, seed, run_dir
-        self.base = envs.make_vec(env_id, n_envs=config.n_envs, seed=seed, infos="minimal")
+        self.base = envs.make_vec(env_id, n_envs=config.n_envs, seed=seed, infos="minimal", mends=True)
         self.inputs = FeatureVecEnv(self.base, features, envs.spec(env_id).discrete)
         self.env = RewardVecEnv(self.inputs, self._reward)
         self.model = make_learner(config, self.env, seed)
@@ -104,7 +100,7 @@ class OnPolicyLoop:
         """Collect one batch, improve the policy on it, then the objective."""
         self._rollout.clear()
         self.model.collect_rollouts(self.env, self._callback, self.model.rollout_buffer, self.model.n_steps)
-        self.model.train()
+        self._improve()
         agent = Pairs(*(torch.cat([getattr(p, name) for p in self._rollout]) for name in FIELDS))
         info = {name: float(value) for name, value in self.objective.update(agent, self.model.policy).items()}
         row = {**health(self.model), **info, "reward_mean": float(self.model.rollout_buffer.rewards.mean())}
@@ -115,6 +111,14 @@ class OnPolicyLoop:
             )
         returns = self.env.true_returns
         return {**row, "train_return": float(np.mean(returns))} if returns else row
+
+    def _improve(self) -> None:
+        """SB3's update; its complaint about NaN, a page long, in one line."""
+        try:
+            self.model.train()
+        except ValueError:
+            check_finite(self.steps, {"the learner": learner_state(self.model)})
+            raise
 
     def train(self, total_steps: int, log: RunLog | None = None, budget_s: float | None = None) -> None:
         """Iterate until `total_steps`, a signal, or `budget_s` seconds of wall clock."""
@@ -155,6 +159,7 @@ class OnPolicyLoop:
     def save(self) -> Path:
         """Write a checkpoint of everything."""
         assert self.run_dir is not None
+        check_finite(self.steps, {"learner": learner_state(self.model), "objective": self.objective.state()})
         policy = self.policy()
         parts = {
             "learner": learner_state(self.model),

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gail_suite.demos.files import check_memory
+
 ENDS_KEPT = 200
 """Latest terminations that are remembered."""
 ENDS_REACH = 20
@@ -64,6 +66,8 @@ class Replay:
     def __init__(self, capacity: int, n_envs: int, n_features: int, act_dim: int, with_bonus: bool = False):
         self.rows, self.n_envs = max(1, capacity // n_envs), n_envs
         self.fields = (*self.FIELDS, "bonus") if with_bonus else self.FIELDS
+        numbers = self.rows * n_envs * (2 * n_features + act_dim + 4)
+        check_memory(4 * numbers, f"a replay buffer of {capacity:,} transitions (loop.capacity)")
         self.features = torch.zeros(self.rows, n_envs, n_features)
         self.actions = torch.zeros(self.rows, n_envs, act_dim)
         self.next_features = torch.zeros(self.rows, n_envs, n_features)

@@ -16,55 +16,50 @@ from torch import Tensor, nn
 
 from gail_suite.learning.networks import Actor, TwinCritic
 from gail_suite.learning.replay import Window
-from gail_suite.runs.config import at_least, has_layers
+from gail_suite.runs.config import Count, Layers, NonNegative, Positive, Settings, Unit
 
 
 @dataclass(frozen=True)
-class SACConfig:
+class SACConfig(Settings):
     """Constants of the learner."""
 
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: Layers = (256, 256)
     """Width of the actor's and the critics' layers."""
     layer_norm: bool = True
     """Normalise the critics' layers (Ba et al., 2016)."""
-    batch_size: int = 256
+    batch_size: Positive = 256
     """Windows in a batch."""
-    n_step: int = 3
+    n_step: Positive = 3
     """Steps summed before bootstrapping."""
-    gamma: float = 0.985
+    gamma: Unit = 0.985
     """Discount per step."""
-    tau: float = 0.01
+    tau: Unit = 0.01
     """Rate of the target critics."""
-    critic_lr: float = 7e-4
+    critic_lr: NonNegative = 7e-4
     """Adam rate of the critics."""
-    actor_lr: float = 3e-4
+    actor_lr: NonNegative = 3e-4
     """Adam rate of the actor."""
-    lr_final: float = 1.0
+    lr_final: NonNegative = 1.0
     """Factor the learning rates have reached at the end of the run (linear decay from `decay_start`)."""
-    decay_start: float = 0.0
+    decay_start: Unit = 0.0
     """Fraction of the run at which the decay begins."""
-    actor_delay: int = 2
+    actor_delay: Positive = 2
     """Critic updates per actor update."""
-    burn_in: int = 0
+    burn_in: Count = 0
     """Critic updates before the actor moves (protects a warm start from a fresh critic)."""
-    alpha: float = 0.02
+    alpha: NonNegative = 0.02
     """Entropy temperature; the starting value where it is tuned."""
     tune_alpha: bool = False
     """Tune the temperature to `target_entropy` per action dimension."""
     target_entropy: float = -1.0
     """Target entropy per dimension of what the actor draws (actions; with latent actions the code too)."""
-    average_rate: float = 0.001
+    average_rate: Unit = 0.001
     """Rate of the averaged actor per actor update."""
-    average_rate_final: float | None = None
+    average_rate_final: Unit | None = None
     """Rate of the averaged actor at the end of the run, falling as the learning rates do; None: it stays."""
 
     def __post_init__(self) -> None:
-        has_layers(self)
-        at_least(self, 1, "batch_size", "n_step", "actor_delay")
-        at_least(self, 0, "tau", "critic_lr", "actor_lr", "lr_final", "burn_in", "average_rate", "average_rate_final")
-        at_least(self, 0, "gamma", "decay_start", "alpha")
-        if max(self.gamma, self.decay_start) > 1:
-            raise ValueError(f"settings gamma and decay_start are at most 1, got {self.gamma} and {self.decay_start}")
+        super().__post_init__()
         if self.tune_alpha and self.alpha == 0:
             raise ValueError(
                 "setting alpha is where the tuned temperature begins, above 0: set it, or tune_alpha=false"

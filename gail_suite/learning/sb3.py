@@ -6,10 +6,11 @@ The policy is a Gaussian with a state-independent deviation on actions scaled to
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from msgspec import Meta
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -22,46 +23,44 @@ from gail_suite.learning.features import Features
 from gail_suite.learning.networks import ACTIVATIONS
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
-from gail_suite.runs.config import at_least, has_layers
+from gail_suite.runs.config import Above0, Environments, Layers, NonNegative, Positive, Settings, Unit
 
 
 @dataclass(frozen=True)
-class OnPolicyConfig:
+class OnPolicyConfig(Settings):
     """An on-policy learner; the defaults are PPO's, `trpo_paper` gives those of Ho and Ermon (2016)."""
 
     generator: str = "ppo"
     """Learner: ppo (Schulman et al., 2017) or trpo (Schulman et al., 2015)."""
-    n_envs: int = 16
+    n_envs: Environments = 16
     """Environments stepped together."""
-    batch_steps: int = 8192
+    batch_steps: Positive = 8192
     """Environment steps collected for each policy update."""
-    hidden: tuple[int, ...] = (100, 100)
+    hidden: Layers = (100, 100)
     """Width of the layers of policy and value network."""
     activation: str = "tanh"
     """Activation of both: tanh or relu."""
     log_std: float = -0.5
     """Log standard deviation of the initial policy, on actions scaled to [-1, 1]."""
-    gamma: float = 0.99
+    gamma: Unit = 0.99
     """Discount per step."""
-    gae_lambda: float = 0.95
+    gae_lambda: Unit = 0.95
     """Decay of the generalised advantage estimate (Schulman et al., 2016)."""
-    lr: float = 3e-4
+    lr: NonNegative = 3e-4
     """Adam rate: of policy and value network (ppo), of the value network (trpo)."""
-    epochs: int = 10
+    epochs: Positive = 10
     """Passes over the batch: for policy and value network (ppo), for the value network (trpo)."""
-    minibatch: int = 256
+    minibatch: Annotated[int, Meta(ge=2)] = 256
     """Steps in a minibatch of those passes."""
-    clip_range: float = 0.2
+    clip_range: Above0 = 0.2
     """Clipping of the probability ratio (ppo)."""
-    max_kl: float = 0.01
+    max_kl: Above0 = 0.01
     """Largest mean divergence from the old policy (trpo)."""
-    cg_damping: float = 0.1
+    cg_damping: NonNegative = 0.1
     """Damping of the Fisher matrix in the conjugate gradient (trpo)."""
 
     def __post_init__(self) -> None:
-        has_layers(self)
-        at_least(self, 1, "n_envs", "batch_steps", "epochs")
-        at_least(self, 2, "minibatch")  # advantages are standardised over it
+        super().__post_init__()
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"setting activation is {self.activation!r}: choose one of {', '.join(ACTIVATIONS)}")
 

@@ -26,10 +26,11 @@ from gail_suite.priors.prior import Prior, UseConfig, load_prior, read_about
 from gail_suite.priors.shaping import Shaping, TypicalityConfig, Unshaped
 from gail_suite.priors.starts import StartsConfig, starts_of
 from gail_suite.priors.typicality import TypicalityBonus
+from gail_suite.runs.config import Settings
 
 
 @dataclass(frozen=True)
-class PriorsConfig:
+class PriorsConfig(Settings):
     """Priors of a run, by use."""
 
     typicality: TypicalityConfig = field(default_factory=TypicalityConfig)

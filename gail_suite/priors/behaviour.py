@@ -31,7 +31,7 @@ from gail_suite.priors.action_mixture import ActionMixture
 from gail_suite.priors.action_pixelcnn import ActionPixelCNN
 from gail_suite.priors.fitting import shuffled, split
 from gail_suite.priors.prior import Prior, UseConfig, facts
-from gail_suite.runs.config import at_least, finite
+from gail_suite.runs.config import NonNegative, finite
 
 COMPONENTS, NOISES, DOFS = (1, 2, 4, 8, 16), (0.1, 0.2), (2.0, 8.0, 32.0, math.inf)
 """Mixtures that are tried where none is asked for; the noise is in units of features and of actions in [-1, 1]."""
@@ -46,14 +46,14 @@ RECIPE = Recipe(batch_size=128, lr=2e-3, weight_decay=1e-3, eval_every=100, pati
 class BehaviourConfig(UseConfig):
     """An anchor for the policy: a KL to the behaviour prior in the actor's loss."""
 
-    weight: float = 0.05
+    weight: NonNegative = 0.05
     """Weight of the KL at the start of the run; where the multiplier begins with `target_kl`."""
-    weight_final: float | None = 0.0
+    weight_final: NonNegative | None = 0.0
     """The same at the end (linear); null keeps it constant. Not followed with `target_kl`."""
-    target_kl: float | None = None
+    target_kl: NonNegative | None = None
     """Nats between policy and prior that a multiplier holds; null follows the weights. A mixture's p0 counts its mass outside
     the action range too, which makes its nats too many, by log 2 for every action whose mean lies on the bound."""
-    dual_rate: float = 0.001
+    dual_rate: NonNegative = 0.001
     """Largest step of that multiplier."""
     warm_start: bool = False
     """Start from actions drawn from the prior around the demonstrated states, not from the demonstrated ones."""
@@ -61,7 +61,7 @@ class BehaviourConfig(UseConfig):
     AMOUNTS: ClassVar[tuple[str, ...]] = ("weight", "weight_final")
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "weight", "weight_final", "target_kl", "dual_rate")
+        super().__post_init__()
         finite(self, "weight", "weight_final", "target_kl", "dual_rate")
 
 

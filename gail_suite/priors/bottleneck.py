@@ -17,20 +17,20 @@ from gail_suite.learning.features import Features
 from gail_suite.learning.pairs import demo_pairs
 from gail_suite.priors.fitting import shuffled
 from gail_suite.priors.prior import Prior, UseConfig, facts
-from gail_suite.runs.config import at_least, finite
+from gail_suite.runs.config import NonNegative, finite
 
 
 @dataclass(frozen=True)
 class BottleneckConfig(UseConfig):
     """A discriminator that begins with the prior's encoder and is held at a few nats."""
 
-    nats: float = 0.5
+    nats: NonNegative = 0.5
     """What the discriminator may know of a pair."""
 
     AMOUNTS: ClassVar[tuple[str, ...]] = ("nats",)
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "nats")
+        super().__post_init__()
         finite(self, "nats")
 
 

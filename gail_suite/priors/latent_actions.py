@@ -37,6 +37,7 @@ class LatentConfig(UseConfig):
     AMOUNTS: ClassVar[tuple[str, ...]] = ("share",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         shares(self, "share")
 
 

@@ -25,7 +25,7 @@ import msgspec
 
 from gail_suite.demos.files import write_atomic
 from gail_suite.demos.sealed import checked, one_warning, read_json, read_tensors, tensor_bytes, write_json
-from gail_suite.runs.config import converted
+from gail_suite.runs.config import Settings, converted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +61,7 @@ class PriorRecord(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class UseConfig:
+class UseConfig(Settings):
     """A prior and what it does to training. Without a path nothing is attached."""
 
     path: str | None = None

@@ -9,16 +9,16 @@ from torch import Tensor
 
 from gail_suite.learning.schedule import linear
 from gail_suite.priors.prior import UseConfig
-from gail_suite.runs.config import at_least, finite
+from gail_suite.runs.config import NonNegative, finite
 
 
 @dataclass(frozen=True)
 class TypicalityConfig(UseConfig):
     """Typicality as a part of the reward: r = (1 - w) r_GAIL + w score(s, s')."""
 
-    weight: float = 0.2
+    weight: NonNegative = 0.2
     """Share w of the reward at the start of the run; any weight for a potential."""
-    weight_final: float | None = None
+    weight_final: NonNegative | None = None
     """The same at the end (linear); constant where not given."""
     potential: bool = False
     """Typicality as a potential: adds weight * (gamma * score(s') - score(s)), which leaves the best policy unchanged."""
@@ -26,7 +26,7 @@ class TypicalityConfig(UseConfig):
     AMOUNTS: ClassVar[tuple[str, ...]] = ("weight", "weight_final")
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "weight", "weight_final")
+        super().__post_init__()
         finite(self, "weight", "weight_final")
 
 

@@ -21,7 +21,7 @@ from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.learning.features import fit_features, state_columns
 from gail_suite.priors.fitting import checked_settings, fitted_model, inputs, picture_values, split
 from gail_suite.priors.prior import Prior, UseConfig, facts
-from gail_suite.runs.config import at_least, shares
+from gail_suite.runs.config import Positive, shares
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class StartsConfig(UseConfig):
 
     share: float = 0.5
     """Share of the environments whose episodes begin there."""
-    rollout: int = 50
+    rollout: Positive = 50
     """Steps after which such an episode is cut."""
 
     AMOUNTS: ClassVar[tuple[str, ...]] = ("share",)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         shares(self, "share")
-        at_least(self, 1, "rollout")
 
 
 BANK = 4096

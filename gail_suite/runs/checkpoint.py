@@ -83,14 +83,19 @@ def save_checkpoint(directory: str | Path, step: int, tensors: dict[str, np.ndar
     return target
 
 
-def load_checkpoint(directory: str | Path) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
-    """Read the newest readable checkpoint: (step, tensors, state); a damaged newer one is skipped with a warning.
+def load_checkpoint(directory: str | Path, at: int | None = None) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
+    """Read the newest readable checkpoint, or that of step `at`: (step, tensors, state); a damaged newer one is skipped with a warning.
 
     Raises CheckpointError, naming what is wrong with each, if there is none.
     """
     directory = Path(directory)
     problems: list[str] = []
-    for folder in reversed(checkpoints(directory)):
+    found = checkpoints(directory)
+    chosen = [folder for folder in found if at in (None, _order(folder)[0])]
+    if found and not chosen:
+        steps = ", ".join(str(_order(folder)[0]) for folder in found)
+        raise CheckpointError(f"{directory} has no checkpoint of step {at}: there are those of step {steps}")
+    for folder in reversed(chosen):
         try:
             loaded = _read(folder)
         except CheckpointError as error:
@@ -122,9 +127,20 @@ def save_parts(directory: str | Path, step: int, parts: Parts, state: dict[str, 
     return save_checkpoint(directory, step, tensors, state)
 
 
-def load_parts(directory: str | Path) -> Saved:
+def check_finite(step: int, parts: Parts) -> None:
+    """FloatingPointError, naming the first, where an array of what learns holds NaN or Inf: such a state is never saved."""
+    for part, arrays in parts.items():
+        for name, value in arrays.items():
+            if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+                raise FloatingPointError(
+                    f"step {step}: {name} of {part} holds NaN or Inf, so this state was not saved: resume from the last checkpoint, "
+                    "or start a new run with a lower rate"
+                )
+
+
+def load_parts(directory: str | Path, at: int | None = None) -> Saved:
     """Inverse of `save_parts`: the newest readable checkpoint, read once; errors as for `load_checkpoint`."""
-    step, tensors, state = load_checkpoint(directory)
+    step, tensors, state = load_checkpoint(directory, at)
     parts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
     for name, value in tensors.items():
         part, key = name.split("/", 1)

@@ -8,14 +8,71 @@ import difflib
 import inspect
 import json
 import math
+import operator
 import textwrap
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from msgspec import Meta
+
+from gail_suite.demos.files import read_bytes
+from gail_suite.demos.sealed import JSON_LIMIT
 
 T = TypeVar("T")
+NonNegative = Annotated[float, Meta(ge=0)]
+Above0 = Annotated[float, Meta(gt=0)]
+Unit = Annotated[float, Meta(ge=0, le=1)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Environments = Annotated[int, Meta(ge=1, le=10_000)]
+Layers = Annotated[tuple[Positive, ...], Meta(min_length=1)]
+"""Bounds that a field of settings may have; they hold whichever way its value came in."""
+
+
+class Settings:
+    """Base of a frozen dataclass of settings: every field is of its type and within its bounds, else ValueError."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self), include_extras=True)
+        plain = typing.get_type_hints(type(self))
+        for f in dataclasses.fields(typing.cast(Any, self)):
+            value = getattr(self, f.name)
+            if dataclasses.is_dataclass(plain[f.name]):
+                if not isinstance(value, plain[f.name]):  # type: ignore[arg-type]
+                    expected = getattr(plain[f.name], "__name__", plain[f.name])
+                    raise ValueError(f"setting {f.name} is a {type(value).__name__}, expected a {expected}")
+            else:
+                value = value.item() if isinstance(value, np.generic) else value
+                object.__setattr__(self, f.name, converted(value, plain[f.name], f.name))
+                check_bounds(getattr(self, f.name), hints[f.name], f.name)
+
+
+def check_bounds(value: Any, hint: Any, name: str) -> None:
+    """ValueError where `value` is outside the bounds of its annotation; None and what is not annotated passes."""
+    if value is None:
+        return
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        for option in typing.get_args(hint):
+            check_bounds(value, option, name)
+        return
+    for meta in getattr(hint, "__metadata__", ()):
+        for words, bound, holds in (
+            ("at least", meta.ge, operator.ge),
+            ("above", meta.gt, operator.gt),
+            ("at most", meta.le, operator.le),
+            ("below", meta.lt, operator.lt),
+        ):
+            if bound is not None and not holds(value, bound):
+                raise ValueError(f"setting {name} must be {words} {bound}, got {value}")
+        if meta.min_length is not None and (len(value) < meta.min_length or min(value) < 1):
+            raise ValueError(
+                f"setting {name} holds the widths of at least one layer, each at least 1, got {list(value)}"
+            )
 
 
 def build(defaults: T, file: str | Path | None = None, settings: Sequence[str] = ()) -> T:
@@ -64,14 +121,6 @@ def recorded(defaults: T, values: Mapping[str, Any]) -> T:
         raise ValueError(f"the run was begun by another version of gail-suite: {error}") from error
 
 
-def at_least(config: Any, least: float, *names: str) -> None:
-    """ValueError for a setting of `config` below `least`, or NaN; None passes."""
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not value >= least:
-            raise ValueError(f"setting {name} must be at least {least}, got {value}")
-
-
 def finite(config: Any, *names: str) -> None:
     """ValueError for a setting of `config` that is no number, or infinite; None passes."""
     for name in names:
@@ -88,24 +137,10 @@ def shares(config: Any, *names: str) -> None:
             raise ValueError(f"setting {name} is a share in [0, 1], got {value}")
 
 
-def within(config: Any, *names: str) -> None:
-    """ValueError for a setting of `config` outside [0, 1); None passes."""
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not 0 <= value < 1:
-            raise ValueError(f"setting {name} must be in [0, 1), got {value}")
-
-
-def has_layers(config: Any) -> None:
-    """ValueError for a setting `hidden` without layers, or with an empty one."""
-    if min(config.hidden, default=0) < 1:
-        raise ValueError(
-            f"setting hidden holds the widths of at least one layer, each at least 1, got {list(config.hidden)}"
-        )
-
-
 def length(asked: int | None, default: int) -> int:
     """The number of steps that was asked for, or the default; ValueError below 1."""
+    if asked is not None and not isinstance(asked, int | np.integer):
+        raise ValueError(f"the length of a training is a whole number of steps, got {asked!r}")
     if asked is not None and asked < 1:
         raise ValueError(f"the length of a training is at least 1 step, got {asked}")
     return default if asked is None else asked
@@ -151,15 +186,14 @@ def _read(path: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read the config file {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        text = read_bytes(path, JSON_LIMIT).decode()
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("an alias, of which a few lines can unfold to more than any memory: write its value out")
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):
-        raise ValueError(  # noqa: TRY004 (a mistake in a file, not in a call)
-            f"{path} holds {type(content).__name__}, expected a mapping of settings to values"
-        )
+        raise ValueError(f"{path} holds {type(content).__name__}, expected a mapping of settings to values")  # noqa: TRY004 (every error of ours is a ValueError)
     if "algo" in content and isinstance(content.get("config"), Mapping):
         return content["config"]  # the config.json of a run
     return content
