@@ -129,7 +129,7 @@ def normalise(logits: Tensor) -> tuple[Tensor, Tensor]:
 def starting(how: str, rows: CentredRows, k: int, draws: np.random.RandomState, seed: int) -> Assign:
     """Responsibilities to start from; "random" and "random_from_data" draw as scikit-learn does for the same seed.
 
-    k-means sees at most ``SUBSAMPLE`` rows.
+    k-means sees at most ``SUBSAMPLE`` rows, or a hundred for a component.
     """
     if how == "random":
         drawn = torch.as_tensor(draws.uniform(size=(rows.n, k)), device=rows.device).T
@@ -138,7 +138,8 @@ def starting(how: str, rows: CentredRows, k: int, draws: np.random.RandomState, 
     if how == "random_from_data":
         return _owners(torch.as_tensor(draws.choice(rows.n, size=k, replace=False), device=rows.device))
     generator = torch.Generator().manual_seed(seed)
-    some = torch.randperm(rows.n, generator=generator)[:SUBSAMPLE] if rows.n > SUBSAMPLE else torch.arange(rows.n)
+    most = max(SUBSAMPLE, 100 * k)
+    some = torch.randperm(rows.n, generator=generator)[:most] if rows.n > most else torch.arange(rows.n)
     seen = rows.pick(some).nan_to_num_(0.0)
     weight = None if rows.weight is None else rows.weight[some.to(rows.device)]
     if how == "k-means++":

@@ -14,11 +14,12 @@ from gail_suite.generative.checks import check_sizes
 from gail_suite.generative.chunks import CentredRows, samples_of
 from gail_suite.generative.em import Passes, initial_factors, starting
 from gail_suite.generative.interface import ArrayLike
-from gail_suite.generative.kmeans import SUBSAMPLE
 from gail_suite.generative.mixture import CovarianceType, Mixture
 
 FORGETTING = 0.6
 """Batch t of ``partial_fit`` enters with weight t^-0.6; powers above 1/2 and up to 1 converge (Cappe and Moulines 2009)."""
+FACTOR_ROWS = 20_000
+"""Rows at most that the factors of mfa start from."""
 STARTS = ("weights_init", "means_init", "precisions_init")
 
 
@@ -164,7 +165,7 @@ class GaussianMixture(Mixture):
         assign = starting(c["init_params"], rows, c["n_components"], draws, seed)
         owner = torch.cat([assign(chunk).argmax(0) for chunk in rows.chunks(1 << 14)])
         generator = torch.Generator().manual_seed(seed)
-        some = torch.randperm(rows.n, generator=generator)[:SUBSAMPLE].sort().values
+        some = torch.randperm(rows.n, generator=generator)[:FACTOR_ROWS].sort().values
         count = min(c["n_factors"], rows.d)
         return initial_factors(
             rows.pick(some), owner[some.to(owner.device)], c["n_components"], count, c["reg_covar"], generator

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-SUBSAMPLE = 20_000
+SUBSAMPLE = 10_000
 TOLERANCE = 1e-4
 """Share of the data's mean variance below which the centres' squared movement ends the iterations, as in scikit-learn."""
 
