@@ -24,6 +24,7 @@ VERBS = {
     "watch": ("watch:watch", "Watch a policy live in a window."),
     "report": ("report:report", "Write the learning curve and report.html of a run."),
     "compare": ("compare:compare", "Put runs beside each other: results, settings that differ, curves."),
+    "export": ("export:export", "Write a policy for stable-baselines3, TorchScript or ONNX, with a model card."),
     "doctor": ("doctor:doctor", "Show versions, devices, renderers and physics of this machine."),
     "train bc": ("train:bc", "Behaviour cloning from demonstrations."),
     "train gail": ("train:gail", "Generative adversarial imitation from demonstrations."),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Discrete
 from torch import nn
 
 from gail_suite import envs
@@ -31,7 +32,7 @@ class LearnedPolicy(MlpPolicy):
                 "a policy with latent actions cannot be exported: stable-baselines3's actors end in tanh and have "
                 "no decoder behind it; keep policy.safetensors, which demos.MlpPolicy runs with NumPy alone"
             )
-        model = self._sb3_sac() if self.meta["squash"] else self._sb3_ppo()
+        model = self._sb3_sac() if self.meta["squash"] and not self.meta["discrete"] else self._sb3_ppo()
         path = Path(path).with_suffix(".zip")
         path.parent.mkdir(parents=True, exist_ok=True)
         model.save(path)
@@ -68,11 +69,14 @@ class LearnedPolicy(MlpPolicy):
     def _sb3_ppo(self):
         from stable_baselines3 import PPO
 
-        env = envs.make(self.env_id)
+        env: Any = envs.make(self.env_id)
+        while self.meta["discrete"] and not isinstance(env.action_space, Discrete):
+            env = env.env  # SB3 chooses by number
         model = PPO("MlpPolicy", env, policy_kwargs=self._policy_kwargs(), n_steps=64, batch_size=64, device="cpu")
         self._copy(model.policy.mlp_extractor.policy_net, model.policy.action_net)
-        with torch.no_grad():
-            model.policy.log_std.copy_(torch.from_numpy(self.tensors["log_std"]))
+        if not self.meta["discrete"]:
+            with torch.no_grad():
+                model.policy.log_std.copy_(torch.from_numpy(self.tensors["log_std"]))
         env.close()
         return model
 
