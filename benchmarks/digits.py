@@ -45,7 +45,6 @@ MODELS: dict[str, Callable[[], g.GenerativeModel]] = {
     "gan": lambda: g.GAN(),
     "gan-without-r1": lambda: g.GAN(r1=0.0),
     "dcgan": lambda: g.DCGAN(),
-    "dcgan-without-r1": lambda: g.DCGAN(r1=0.0),
 }
 STEPS = {
     "iwae": 1500,
@@ -56,7 +55,6 @@ STEPS = {
     "gan": 4000,
     "gan-without-r1": 4000,
     "dcgan": 1500,
-    "dcgan-without-r1": 1500,
 }
 BASELINES = ("real", "independent", "kde")
 
