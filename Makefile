@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 QUICK := tests/test_imports.py tests/test_docs.py tests/test_doctests.py tests/benchmarks/test_tables.py tests/demos/test_trajectory.py \
   tests/gail_suite/learning/test_losses.py tests/gail_suite/learning/test_rewards.py tests/gail_suite/learning/test_replay.py
 
-.PHONY: demo quick test lint type unit install clean
+.PHONY: soak demo quick test lint type unit install clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)  # also where its making was interrupted
@@ -42,6 +42,9 @@ quick: $(STAMP)
 	$(BIN)/pytest $(QUICK)
 
 test: lint type unit
+
+soak: $(STAMP)  # hostile and clumsy treatment of files and runs; SOAK=0.1 for a tenth
+	$(BIN)/python -m benchmarks.soak
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
