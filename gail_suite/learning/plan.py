@@ -47,7 +47,7 @@ def fitted(config: C, total: int | None) -> C:
     loop, sac = getattr(config, "loop", None), getattr(config, "sac", None)
     if total is None or loop is None or sac is None or 2 * plan(config, total).moves <= total:
         return config
-    warm_up = min(loop.warm_up, max(ROWS * loop.n_envs, int(COLLECTING * total)))
+    warm_up = min(loop.warm_up, max(ROWS * loop.n_envs, int(COLLECTING * total)), total // 2)
     burn_in = min(sac.burn_in, int(BURN_IN * (total - warm_up) * loop.updates_per_step))
     changes: Any = {"loop": replace(loop, warm_up=warm_up), "sac": replace(sac, burn_in=burn_in)}
     return replace(config, **changes)  # type: ignore[type-var]

@@ -15,7 +15,7 @@ from gail_suite.learning.plan import fitted, plan
     "A short training (2,500 to 30,000 steps)",
     "less warm-up and burn-in, so that the policy learns in most of it; told first",
 )
-@pytest.mark.parametrize("total", [2_500, 4_000, 10_000, 30_000])
+@pytest.mark.parametrize("total", [200, 2_500, 4_000, 10_000, 30_000])
 @pytest.mark.parametrize("defaults", [GAILConfig, few_steps])
 def test_the_schedule_of_a_short_run_leaves_the_policy_most_of_it(defaults, total):
     planned = plan(fitted(defaults(), total), total)
