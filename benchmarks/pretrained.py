@@ -17,8 +17,8 @@ FOLDER = Path(g.__file__).resolve().parent / "pretrained"
 LARGEST = 300_000
 """Bytes of one file."""
 MODELS: dict[str, tuple[Callable[[], g.GenerativeModel], int | None]] = {
-    "mixture": (lambda: g.GaussianMixture(15, "mfa", n_factors=8, reg_covar=1e-3), None),
-    "bayesian-mixture": (lambda: g.BayesianGaussianMixture(20, "diag", reg_covar=1e-3), None),
+    "mixture": (lambda: g.GaussianMixture(15, covariance_type="mfa", n_factors=8, reg_covar=1e-3), None),
+    "bayesian-mixture": (lambda: g.BayesianGaussianMixture(20, covariance_type="diag", reg_covar=1e-3), None),
     "autoencoder": (lambda: g.AutoEncoder(hidden=128, layers=1, mixture=20), 1500),
     "vae": (lambda: g.VAE(hidden=48, layers=1), 2500),
     "gan": (lambda: g.GAN(latent=32, hidden=96), 3000),

@@ -89,8 +89,10 @@ def as_labels(y: ArrayLike, n: int, device: torch.device, classes: int | None = 
 
 def is_context(y: ArrayLike) -> bool:
     """Whether ``y`` is vectors of real numbers and not labels."""
-    given = torch.as_tensor(y)
-    return given.is_floating_point() and given.ndim == 2
+    if isinstance(y, Tensor):
+        return y.is_floating_point() and y.ndim == 2
+    given = np.asarray(y)
+    return given.dtype.kind == "f" and given.ndim == 2
 
 
 def as_context(y: ArrayLike, n: int, device: torch.device, length: int | None) -> Tensor:
