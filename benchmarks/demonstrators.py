@@ -284,11 +284,16 @@ def lowest_after(scores: Sequence[float], level: float) -> float | str:
     return "" if first is None else min(scores[first:])
 
 
+def possible(row_name: str, algo: str) -> bool:
+    """Whether an algorithm can learn from a row: cloning, and imitation's algorithms, need actions."""
+    return algo in VARIANTS or not ROWS[row_name].observations
+
+
 def run_all(algos: Sequence[str], rows: Sequence[str], seeds: int, jobs: int, demos_dir: Path) -> int:
     """Runs what the CSV lacks, `jobs` processes at a time, seed by seed; how many failed."""
     there = done()
     wanted = [(name, algo, seed) for seed in range(seeds) for algo in algos for name in rows]
-    missing = [w for w in wanted if identity(ROWS[w[0]], *w[1:]) not in there]
+    missing = [w for w in wanted if identity(ROWS[w[0]], *w[1:]) not in there and possible(*w[:2])]
     for name in dict.fromkeys(name for name, _, _ in missing):
         pool(ROWS[name], demos_dir)
     arguments = [

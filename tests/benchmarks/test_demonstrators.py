@@ -55,5 +55,10 @@ def test_the_controls_know_nothing_of_the_expert():
         assert not config.warm_start and config.starts.share == share
 
 
+def test_only_our_gail_learns_from_observations():
+    assert d.possible("hopper-paper-obs", "gail") and not d.possible("hopper-paper-obs", "bc")
+    assert d.possible("hopper-paper", "bc") and not d.possible("hopper-paper-obs", "imitation-gail")
+
+
 def test_where_demonstrations_lie_is_outside_the_repository():
     assert Path("../shared") in d.DEMOS_DIR.parents
