@@ -12,6 +12,9 @@ import torch
 
 import envs
 from demos.trajectory import Demonstrations, Trajectory
+from tests import pretend
+
+pretend.register()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -115,13 +115,18 @@ class Generators(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-@contextlib.contextmanager
-def pretend_device() -> Iterator[Pretend]:
-    """The device, for a block; torch keeps its name afterwards, but nothing can be put there."""
+def register() -> None:
+    """Tell torch the device's name; before the first backward pass of a process, which counts the devices there are."""
     if not hasattr(torch, NAME):
         from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
         _setup_privateuseone_for_python_backend(NAME, _Module())
+
+
+@contextlib.contextmanager
+def pretend_device() -> Iterator[Pretend]:
+    """The device, for a block; torch keeps its name afterwards, but nothing can be put there."""
+    register()
     before, module = torch.Generator, getattr(torch, NAME)
     torch.Generator = Generator  # type: ignore[misc]
     module.default_generators = (Generator(NAME),)
