@@ -1,4 +1,6 @@
-"""What pyproject.toml cannot say: of the short names (envs, demos, generative) a wheel holds the door, not the house again."""
+"""What pyproject.toml cannot say: of the short names (envs, demos, generative) a wheel holds the door, not the
+house again.
+"""
 
 from setuptools import setup
 from setuptools.command.build_py import build_py

@@ -4,8 +4,8 @@
     python -m benchmarks.ablation all --seeds 2 --jobs 2            # everything that the CSV lacks
     python -m benchmarks.ablation list
 
-Demonstrations, evaluation and seeds are those of few_demos.py; the final policy is measured, averaged and raw actor both.
-A killed run goes on from its checkpoint.
+Demonstrations, evaluation and seeds are those of few_demos.py; the final policy is measured, averaged and raw actor
+both. A killed run goes on from its checkpoint.
 """
 
 from __future__ import annotations
@@ -151,7 +151,9 @@ HEADER = [
 
 
 def table() -> str:
-    """Each change of GAIL's defaults: score at the end, its paired difference from the defaults, area under the curve, seconds."""
+    """Each change of GAIL's defaults: score at the end, its paired difference from the defaults, area under the
+    curve, seconds.
+    """
     rows = read_rows(CSV)
     default = {r["seed"]: r for r in rows if r["variant"] == "default"}
     lines = []

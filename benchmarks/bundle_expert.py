@@ -1,4 +1,5 @@
-"""Bundles a trained expert: measures it and a random policy, and writes demos/experts/ENV and envs/reference_returns.json.
+"""Bundles a trained expert: measures it and a random policy, and writes demos/experts/ENV and
+envs/reference_returns.json.
 
     python -m benchmarks.bundle_expert RUN --start "supplied SAC expert"
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.cartpole --seeds 0 1 2
 
-Budgets are seconds of this process's own processor time, so that a shared machine does not matter; imitation gets the same.
-The expert is a linear controller that never falls (return 500). One line a seed in results/cartpole.csv.
+Budgets are seconds of this process's own processor time, so that a shared machine does not matter; imitation gets the
+same. The expert is a linear controller that never falls (return 500). One line a seed in results/cartpole.csv.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def bc(shown: demos.Demonstrations, seed: int) -> tuple[Any, int]:
 
 
 def gail(shown: demos.Demonstrations, seed: int) -> tuple[Any, int]:
-    """GAIL with PPO on batches of 2,048 steps of 8 environments, until the budget is spent or 40,000 steps are taken."""
+    """GAIL with PPO on batches of 2,048 steps of 8 environments, until the budget is spent or 40,000 steps are
+    taken.
+    """
     config = OnPolicyGAILConfig(
         OnPolicyConfig(batch_steps=2048, n_envs=8, minibatch=64), cadence=Cadence(eval_every=0, eval_episodes=1)
     )

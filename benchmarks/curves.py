@@ -41,7 +41,9 @@ def points(benchmark: str, run: str) -> list[tuple[int, float]]:
 
 
 def save(benchmark: str, run: str, metrics: Iterable[dict[str, Any]]) -> None:
-    """Keeps the evaluations among a run's metrics, in the place of those kept before; two processes may save at once."""
+    """Keeps the evaluations among a run's metrics, in the place of those kept before; two processes may save at
+    once.
+    """
     path = file_of(benchmark)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = [{"run": run} | {k: r[k] for k in COLUMNS[1:] if k in r} for r in metrics if "score" in r or "bc_score" in r]

@@ -16,12 +16,15 @@ HEADER = ["expert: score (return; length)", "bc", "gail", "its training", "whole
 
 
 def table() -> str:
-    """What `make demo` printed on each machine: expert, BC and GAIL (`runs/demo/summary.json`, kept in the list of results/demo.json)."""
+    """What `make demo` printed on each machine: expert, BC and GAIL (`runs/demo/summary.json`, kept in the list of
+    results/demo.json).
+    """
     runs = json.loads(FILE.read_text())
     lines = [
         [
             *(
-                f"{run[k]['score']:.3f} ({run[k]['return_mean']:.0f} +- {run[k]['return_sd']:.0f}; {run[k]['length_mean']:.0f} steps)"
+                f"{run[k]['score']:.3f} ({run[k]['return_mean']:.0f} +- {run[k]['return_sd']:.0f}; "
+                f"{run[k]['length_mean']:.0f} steps)"
                 for k in ("expert", "bc", "gail")
             ),
             f"{run['gail_wall_s']:.0f} s",
@@ -33,7 +36,8 @@ def table() -> str:
     ]
     s = runs[0]
     return markdown(HEADER, lines) + (
-        f"\n`{s['command']}`: {s['env_id']}, {s['n_demos']} demonstrations, {s['steps']:,} steps, {s['n_eval']} episodes each; "
+        f"\n`{s['command']}`: {s['env_id']}, {s['n_demos']} demonstrations, {s['steps']:,} steps, {s['n_eval']} "
+        "episodes each; "
         "timed after installation.\n"
     )
 

@@ -3,9 +3,10 @@
     python -m benchmarks.demonstrators run --row humanoid-paper --algo gail --seed 0
     python -m benchmarks.demonstrators all --seeds 3 --jobs 2        # what the CSV lacks, the most important rows first
 
-The demonstrations of seed s are `take(n, seed=s)`, and, where the row says so, every k-th pair of them. The final policy is
-evaluated over 50 deterministic episodes on seeds that no training saw. Score = (return - random) / (mean return of the
-demonstrations - random). Other people's demonstrations are read from --demos-dir. A killed run resumes from its checkpoint.
+The demonstrations of seed s are `take(n, seed=s)`, and, where the row says so, every k-th pair of them. The final
+policy is evaluated over 50 deterministic episodes on seeds that no training saw. Score = (return - random) / (mean
+return of the demonstrations - random). Other people's demonstrations are read from --demos-dir. A killed run resumes
+from its checkpoint.
 """
 
 from __future__ import annotations
@@ -121,8 +122,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no-expert": (*NO_EXPERT, "adversary.entropy_at_bounds=0", "starts.share=0"),
     "reset-only": (*NO_EXPERT, "adversary.entropy_at_bounds=0"),
 }
-"""Off-policy GAIL by name, with what each sets beside its defaults. The last two know no expert: a discriminator that never
-learns, without and with episodes that begin in demonstrated states."""
+"""Off-policy GAIL by name, with what each sets beside its defaults. The last two know no expert: a discriminator that
+never learns, without and with episodes that begin in demonstrated states."""
 
 PUBLISHED = {
     ("Humanoid-v5", 1): ("5161 at 1.1M steps, 697 at 100k",),
@@ -130,8 +131,8 @@ PUBLISHED = {
     ("Walker2d-v5", 1): ("5170 at 1.5M steps, 2179 at 100k",),
     ("Hopper-v5", 1): ("3508 at 1.0M steps, 3146 at 100k",),
 }
-"""IL-SOAR (Viel, Viano, Cevher, ICML 2025), its best method with one trajectory of its own experts: mean of the last five
-evaluations of the curves in its repository."""
+"""IL-SOAR (Viel, Viano, Cevher, ICML 2025), its best method with one trajectory of its own experts: mean of the last
+five evaluations of the curves in its repository."""
 
 
 class Uniform:

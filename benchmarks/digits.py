@@ -2,10 +2,11 @@
 
     python -m benchmarks.digits [--models vae pixelcnn] [--seeds 5] [--threads 1]
 
-Appends to benchmarks/results/digits.csv and skips what is there. Likelihood models: test_nats and test_bits_per_dim of the 17
-levels (exact, or a bound: VAE with 512 importance samples; mixtures and kernel density fitted on dequantised digits, 8 draws).
-All models that sample: frechet (distance of 447 samples to the test set in a classifier trained on the training set), ndb of
-50 bins and nn_accuracy against the test set; the row "real" puts validation images in the samples' place.
+Appends to benchmarks/results/digits.csv and skips what is there. Likelihood models: test_nats and test_bits_per_dim of
+the 17 levels (exact, or a bound: VAE with 512 importance samples; mixtures and kernel density fitted on dequantised
+digits, 8 draws). All models that sample: frechet (distance of 447 samples to the test set in a classifier trained on
+the training set), ndb of 50 bins and nn_accuracy against the test set; the row "real" puts validation images in the
+samples' place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Exploration by PixelCNN pseudo-counts on SparseRoom, where plain SAC finds no reward: 32,000 steps, curiosity fades to 0.
+"""Exploration by PixelCNN pseudo-counts on SparseRoom, where plain SAC finds no reward: 32,000 steps, curiosity fades
+to 0.
 
 python -m benchmarks.exploration             # what the CSV lacks
 """
@@ -38,7 +39,9 @@ ARMS: dict[str, dict[str, Any]] = {
     "longer returns, none": LONGER,
     "longer returns, constant": LONGER,
 }
-"""What an arm has in place of the defaults; the constant is the mean bonus of the pseudo-counts on that seed, measured before it."""
+"""What an arm has in place of the defaults; the constant is the mean bonus of the pseudo-counts on that seed,
+measured before it.
+"""
 CAPACITY = 2000
 """Transitions kept: a bonus that was paid long ago says that a place is new which no longer is."""
 

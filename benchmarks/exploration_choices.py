@@ -1,4 +1,5 @@
-"""How often the goal of SparseRoom is found within 32,000 steps, by choices of weight, returns and updates, on seeds of their own.
+"""How often the goal of SparseRoom is found within 32,000 steps, by choices of weight, returns and updates, on seeds of
+their own.
 
     python -m benchmarks.exploration_choices     # what the CSV lacks
 

@@ -100,7 +100,8 @@ ROWS = {
 }
 
 
-# GAIL whose discriminator is a random network that is never trained and never meets the expert: what survival alone is worth.
+# GAIL whose discriminator is a random network that is never trained and never meets the expert: what survival alone is
+# worth.
 NO_EXPERT = (
     "warm_start=false",
     "adversary.lr=0",
@@ -152,7 +153,8 @@ def run(
         for r in read_rows(CSV)
     ):
         raise SystemExit(
-            f"{row_name}, {label}, seed {seed} is in {CSV.name} already: choose another --label, or remove its line and "
+            f"{row_name}, {label}, seed {seed} is in {CSV.name} already: choose another --label, or remove its line "
+            "and "
             f"{WORK / f'{row_name}-{label}-{seed}'}"
         )
     run_dir = WORK / f"{row_name}-{label}-{seed}"
@@ -194,7 +196,9 @@ def run(
 
 
 def new_or_resumed(kind, row: Row, demos_used, config, seed: int, run_dir: Path):
-    """A trainer, from the newest checkpoint of `run_dir` if there is one, which must be of the same settings and demonstrations."""
+    """A trainer, from the newest checkpoint of `run_dir` if there is one, which must be of the same settings and
+    demonstrations.
+    """
     from gail_suite.runs.checkpoint import checkpoints
 
     if not checkpoints(run_dir / "checkpoints"):
@@ -359,7 +363,9 @@ HOLDING_HEADER = ["row", "first at 0.9, each seed", "lowest evaluation from ther
 
 
 def holding() -> str:
-    """Whether GAIL keeps what it reached: when each run first stood at 0.9, its lowest evaluation (5 episodes) from there on, its end (50)."""
+    """Whether GAIL keeps what it reached: when each run first stood at 0.9, its lowest evaluation (5 episodes) from
+    there on, its end (50).
+    """
     names = {(r.env, r.protocol, r.n_demos): name for name, r in ROWS.items()}
     groups: dict[str, list[list[str]]] = defaultdict(list)
     for row in sorted(read_rows(CSV), key=lambda r: int(r["seed"])):

@@ -2,10 +2,11 @@
 
     OMP_NUM_THREADS=2 python -m benchmarks.gmm_speed [--threads 2] [--repeats 3] [--iterations 20] [--clock wall]
 
-Writes benchmarks/results/gmm_speed.csv, one line a case, covariance type and repeat. ``ratio`` is scikit-learn's time over
-ours within one pair. Cases "100k" and "10k" start from given parameters and run a fixed number of iterations; "10k default"
-is a whole fit with each library's own k-means start and stopping rule. ``--clock cpu`` with one thread measures processor
-time, which a busy machine distorts less; two threads on a busy machine measure the scheduler and nothing else.
+Writes benchmarks/results/gmm_speed.csv, one line a case, covariance type and repeat. ``ratio`` is scikit-learn's time
+over ours within one pair. Cases "100k" and "10k" start from given parameters and run a fixed number of iterations; "10k
+default" is a whole fit with each library's own k-means start and stopping rule. ``--clock cpu`` with one thread
+measures processor time, which a busy machine distorts less; two threads on a busy machine measure the scheduler and
+nothing else.
 """
 
 from __future__ import annotations
@@ -77,12 +78,15 @@ def options(case: str, x: np.ndarray, k: int, covariance: str, iterations: int) 
 
 
 def kernels() -> str:
-    """The linear algebra behind each library: on one processor they differ by 2, and between processors the other way round."""
+    """The linear algebra behind each library: on one processor they differ by 2, and between processors the other
+    way round.
+    """
     import threadpoolctl
 
     blas = {info.get("architecture") for info in threadpoolctl.threadpool_info() if info["internal_api"] == "openblas"}
     mkl = "MKL" if torch.backends.mkl.is_available() else "no MKL"
-    return f"scikit-learn on OpenBLAS {'/'.join(sorted(map(str, blas)))}, ours on {mkl} {torch.backends.cpu.get_cpu_capability()}"
+    theirs = f"scikit-learn on OpenBLAS {'/'.join(sorted(map(str, blas)))}"
+    return f"{theirs}, ours on {mkl} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def timed(model: Any, x: np.ndarray, clock: Callable[[], float]) -> tuple[float, Any]:

@@ -1,9 +1,11 @@
 """Every model and both learners on a GPU: checked against the processor, timed against one of its threads, in one run.
 
-    python -m benchmarks.gpu            # under eight minutes; appends to results/gpu.csv; exit code 2 where there is no GPU
+    python -m benchmarks.gpu            # under eight minutes; appends to results/gpu.csv; exit code 2 where there is no
+    GPU
 
-For a model `error` is the largest difference of the errors behind typicality (negative log-likelihoods, reconstruction errors,
-critics) between the processor and the GPU, relative to their spread; for the learners that of actions and of held-out errors.
+For a model `error` is the largest difference of the errors behind typicality (negative log-likelihoods, reconstruction
+errors, critics) between the processor and the GPU, relative to their spread; for the learners that of actions and of
+held-out errors.
 """
 
 from __future__ import annotations

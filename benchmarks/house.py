@@ -1,10 +1,12 @@
-"""How the code is built, in numbers, beside other libraries: size of files and functions, documentation, folders, long lines, `Any`.
+"""How the code is built, in numbers, beside other libraries: size of files and functions, documentation, folders, long
+lines, `Any`.
 
-    python -m benchmarks.house                                          # this repository's packages; rewrites its line of the CSV
-    python -m benchmarks.house zuko-1.6.0=DIR                           # other trees, each by the name of its line
+    python -m benchmarks.house                                          # this repository's packages; rewrites its line
+    of the CSV python -m benchmarks.house zuko-1.6.0=DIR                           # other trees, each by the name of
+    its line
 
-Counted are the Python files of a tree, without tests. The lines of a function are those from its `def` to its end, without its
-docstring. A public function's name begins without an underscore.
+Counted are the Python files of a tree, without tests. The lines of a function are those from its `def` to its end,
+without its docstring. A public function's name begins without an underscore.
 """
 
 from __future__ import annotations

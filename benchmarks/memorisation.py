@@ -1,8 +1,10 @@
-"""Does the discriminator know the expert or only the pairs that it was shown? Mean logits at the end of a run of few_demos.py.
+"""Does the discriminator know the expert or only the pairs that it was shown? Mean logits at the end of a run of
+few_demos.py.
 
     python -m benchmarks.memorisation runs/few_demos/ant-4x20-gail-0 ...
 
-Shown: the run's demonstrations. Held out: the expert's trajectories that the run did not take. Agent: its last 8000 steps.
+Shown: the run's demonstrations. Held out: the expert's trajectories that the run did not take. Agent: its last 8000
+steps.
 """
 
 from __future__ import annotations

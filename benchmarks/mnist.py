@@ -5,8 +5,8 @@ results/generative.csv.
     python -m benchmarks.mnist --model gated --data DIR --threads 2 --seed 1
 
 Killed runs go on when the same command is given again. ``--steps`` shortens the recipe (and its learning-rate schedule)
-for a look at its speed; such rows name their steps in the dataset column, and need an ``--out`` of their own, since another
-number of steps is another run.
+for a look at its speed; such rows name their steps in the dataset column, and need an ``--out`` of their own, since
+another number of steps is another run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Imitation by sight on PointToy: SAC whose only reward is how typical a VAE or a PixelCNN of the expert's frames finds its own.
+"""Imitation by sight on PointToy: SAC whose only reward is how typical a VAE or a PixelCNN of the expert's frames finds
+its own.
 
     python -m benchmarks.pixels                  # what the CSV lacks
 
-The policy acts on the state; the reward sees frames alone. Score: 0 random, 1 expert, on the toy's own reward, 20 episodes.
+The policy acts on the state; the reward sees frames alone. Score: 0 random, 1 expert, on the toy's own reward, 20
+episodes.
 """
 
 from __future__ import annotations

@@ -1,10 +1,13 @@
-"""Does p0(a|s) know what it does not know? Log-likelihood of the expert's actions, in its own states and in those where a learner is.
+"""Does p0(a|s) know what it does not know? Log-likelihood of the expert's actions, in its own states and in those where
+a learner is.
 
-    python -m benchmarks.prior_density                  # both tasks, seeds 0 to 2, about five minutes; writes results/prior_density.csv
+    python -m benchmarks.prior_density                  # both tasks, seeds 0 to 2, about five minutes; writes
+    results/prior_density.csv
 
-Each behaviour prior is fitted to the demonstrations of a row of few_demos.py. The expert then names its action in states that
-were visited by itself (new episodes), by itself with noise of 0.3 (the task's own units) on its actions, by a policy cloned from the same demonstrations,
-and by random actions; each cell is the mean of log p0(expert's action | state) over 1500 of them, in nats.
+Each behaviour prior is fitted to the demonstrations of a row of few_demos.py. The expert then names its action in
+states that were visited by itself (new episodes), by itself with noise of 0.3 (the task's own units) on its actions, by
+a policy cloned from the same demonstrations, and by random actions; each cell is the mean of log p0(expert's action |
+state) over 1500 of them, in nats.
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ COLUMNS = ("task", "seed", "prior", "components", "noise", "dof", "held_out", *S
 
 
 def visited(env_id: str, act: Callable[[np.ndarray], np.ndarray] | None, noise: float, seed: int) -> np.ndarray:
-    """(N_STATES, O) observations under a policy of one observation, None for random actions, with normal noise on its actions."""
+    """(N_STATES, O) observations under a policy of one observation, None for random actions, with normal noise on
+    its actions.
+    """
     env, rng, low_high = envs.make(env_id), np.random.default_rng(seed), action_bounds(env_id)
     env.action_space.seed(seed)
     found, (obs, _) = [], env.reset(seed=seed)

@@ -1,7 +1,8 @@
-"""Draws the pictures of docs/priors.md: typicality of the expert and of others, a random and a curious walk, frames of the toy,
-learning with a prior, with its controls and without.
+"""Draws the pictures of docs/priors.md: typicality of the expert and of others, a random and a curious walk, frames of
+the toy, learning with a prior, with its controls and without.
 
-    python -m benchmarks.prior_pictures [typicality] [exploration] [frames] [bottleneck] [latent] [behaviour] [starts] [curves]
+    python -m benchmarks.prior_pictures [typicality] [exploration] [frames] [bottleneck] [latent] [behaviour] [starts]
+    [curves]
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ def frames() -> None:
 
 
 def bottleneck() -> None:
-    """Nats that discriminators let through, and their multipliers, while they learn to tell the Ant expert from a noisy one."""
+    """Nats that discriminators let through, and their multipliers, while they learn to tell the Ant expert from a
+    noisy one.
+    """
     import torch
 
     from benchmarks.prior_scores import recorded
@@ -134,7 +137,9 @@ def latent() -> None:
 
 
 def behaviour() -> None:
-    """p0 of the Ant's first action, and the expert's own, in states of the expert and of the expert with noise on its actions."""
+    """p0 of the Ant's first action, and the expert's own, in states of the expert and of the expert with noise on
+    its actions.
+    """
     import torch
 
     import demos

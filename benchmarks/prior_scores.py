@@ -3,10 +3,10 @@
     python -m benchmarks.prior_scores            # what the CSV lacks
     python -m benchmarks.prior_scores --models gmm --controls none
 
-The prior is fitted to 4 full trajectories of the bundled expert (1 of them calibrates) and meets 4 others of the same expert
-("held-out"), and 8 each of the uniform random policy, of the expert with Gaussian noise of 0.3 (of half the action range) on its
-actions, and of the expert with its first action held at 0. AUROC: the chance that a held-out transition scores higher than a foreign one,
-ties counted half (scikit-learn).
+The prior is fitted to 4 full trajectories of the bundled expert (1 of them calibrates) and meets 4 others of the same
+expert ("held-out"), and 8 each of the uniform random policy, of the expert with Gaussian noise of 0.3 (of half the
+action range) on its actions, and of the expert with its first action held at 0. AUROC: the chance that a held-out
+transition scores higher than a foreign one, ties counted half (scikit-learn).
 """
 
 from __future__ import annotations

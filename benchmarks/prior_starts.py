@@ -1,9 +1,10 @@
 """Are sampled start states the expert's? How long the bundled expert stays up from there.
 
-    python -m benchmarks.prior_starts                  # both tasks, seeds 0 to 2, some minutes; writes results/prior_starts.csv
+    python -m benchmarks.prior_starts                  # both tasks, seeds 0 to 2, some minutes; writes
+    results/prior_starts.csv
 
-Each prior of starts is fitted to the demonstrations of a row of few_demos.py; the expert then acts, without noise, for up to 200 steps from
-100 of its states.
+Each prior of starts is fitted to the demonstrations of a row of few_demos.py; the expert then acts, without noise, for
+up to 200 steps from 100 of its states.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ COLUMNS = ("task", "seed", "prior", "possible", "steps_up", "stays_up", "machine
 
 
 def measured(env_id: str, states: np.ndarray) -> dict[str, float]:
-    """Share of states that do not end the task at once; of those the mean steps that the expert stays up, and how often for all of them."""
+    """Share of states that do not end the task at once; of those the mean steps that the expert stays up, and how
+    often for all of them.
+    """
     venv: Any = envs.make_vec(env_id, n_envs=1, seed=0, infos="minimal")
     venv.reset()
     expert, lengths = demos.expert(env_id), []

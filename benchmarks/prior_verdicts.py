@@ -1,6 +1,7 @@
 """What the runs of priors.py say: every prior against plain GAIL and against each of its controls, on paired seeds.
 
-A comparison counts the seeds that both arms have. The first arm of a group is the prior, the others are what it has to beat.
+A comparison counts the seeds that both arms have. The first arm of a group is the prior, the others are what it has to
+beat.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def runs_by_arm(task: str) -> dict[str, dict[int, dict[str, str]]]:
 
 
 def paired(by_arm: dict[str, dict[int, dict[str, str]]], name: str, other: str) -> tuple[Runs, Runs]:
-    """Runs of two arms on the seeds that both have, without the one on which settings were chosen where there is another."""
+    """Runs of two arms on the seeds that both have, without the one on which settings were chosen where there is
+    another.
+    """
     both = sorted(by_arm.get(name, {}).keys() & by_arm.get(other, {}).keys())
     seeds = [s for s in both if s != CHOSEN_ON] or both
     ours, theirs = ([by_arm[n][s] for s in seeds] for n in (name, other))
@@ -112,7 +115,9 @@ def summary() -> str:
 
 
 HEADLINE = {
-    "kl-t-start": "a KL to a mixture's p0(a given s), and half of the environments begin in states drawn from a mixture",
+    "kl-t-start": (
+        "a KL to a mixture's p0(a given s), and half of the environments begin in states drawn from a mixture"
+    ),
     "start": "half of the environments begin in states drawn from a mixture",
     "gmm": "typicality under a mixture is 0.7 of the reward",
 }
@@ -219,7 +224,9 @@ def interval(gains: np.ndarray) -> str:
 
 
 def compared(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> list[str]:
-    """Area, final score and steps to 0.5 of paired runs: means, difference with its interval, probability of improvement."""
+    """Area, final score and steps to 0.5 of paired runs: means, difference with its interval, probability of
+    improvement.
+    """
     cells = []
     for metric in ("auc", "score"):
         a, b = (np.array([float(r[metric]) for r in rows]) for rows in (ours, theirs))
@@ -243,7 +250,9 @@ KNOWLEDGE_HEADER = [
 
 
 def knowledge() -> str:
-    """What the two models of `kl-t-start` know beyond those of a control (prior_density.py, prior_starts.py), and what it gains over that control."""
+    """What the two models of `kl-t-start` know beyond those of a control (prior_density.py, prior_starts.py), and
+    what it gains over that control.
+    """
     density, starts = (read_rows(RESULTS / f"{name}.csv") for name in ("prior_density", "prior_starts"))
     lines = []
     for task in TASKS:
@@ -282,7 +291,9 @@ WHOLE_HEADER = [
 
 
 def whole_runs() -> str:
-    """A line each run of a task's full length, beside plain GAIL's of few_demos.py, and one with the means of the differences."""
+    """A line each run of a task's full length, beside plain GAIL's of few_demos.py, and one with the means of the
+    differences.
+    """
     lines = []
     for task in TASKS:
         row = ROWS[task]

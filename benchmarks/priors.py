@@ -1,14 +1,15 @@
-"""Do learned priors help GAIL early on? Every prior against plain GAIL and against each of its controls, on paired seeds.
+"""Do learned priors help GAIL early on? Every prior against plain GAIL and against each of its controls, on paired
+seeds.
 
     python -m benchmarks.priors run --task ant-4x20 --arm gmm --seed 0
     python -m benchmarks.priors all --seeds 3 --jobs 2                   # everything that the CSV lacks
     python -m benchmarks.priors all --arms plain gmm gmm-untrained       # some arms
-    python -m benchmarks.priors run --task ant-4x20 --arm kl-t --seed 0 --steps 150000     # the whole of a run of few_demos.py
-    python -m benchmarks.priors list
+    python -m benchmarks.priors run --task ant-4x20 --arm kl-t --seed 0 --steps 150000     # the whole of a run of
+    few_demos.py python -m benchmarks.priors list
 
-The tasks are rows of few_demos.py, their settings and the same demonstrations for the same seed: the first 40,000 steps of those
-runs (schedules are the whole run's), where a prior has to pay. A killed run goes on from its checkpoint. AUC is the mean score
-from step 0 to the end.
+The tasks are rows of few_demos.py, their settings and the same demonstrations for the same seed: the first 40,000 steps
+of those runs (schedules are the whole run's), where a prior has to pay. A killed run goes on from its checkpoint. AUC
+is the mean score from step 0 to the end.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class Arm:
     constant_of: str | None = None
     """Arm whose mean bonus is given for every transition; it has to run first."""
     variant_of: str | None = None
-    """Arm of which this is a variant (of size, training, weight, with a second prior): it is told beside that arm and claims nothing."""
+    """Arm of which this is a variant (of size, training, weight, with a second prior): it is told beside that arm
+    and claims nothing.
+    """
 
 
 MIXED, TAIL = ("priors.typicality.weight=0.7",), {"tail": 0.25}
@@ -69,7 +72,8 @@ for _model in ("gmm", "vae", "ae", "pixelcnn", "gan"):
     ARMS[f"{_model}-untrained"] = Arm(_model, {"model": _model, "control": "untrained"} | TAIL, MIXED)
     ARMS[f"{_model}-shuffled"] = Arm(_model, {"model": _model, "control": "shuffled"} | TAIL, MIXED)
     ARMS[f"{_model}-constant"] = Arm(_model, {"model": "constant"}, MIXED, constant_of=_model)
-# one Gaussian under a wide noise, which ranks a beginner's steps better than the mixture of the largest likelihood; of tails of 0.5 and 1
+# one Gaussian under a wide noise, which ranks a beginner's steps better than the mixture of the largest likelihood; of
+# tails of 0.5 and 1
 # on seed 5 (CHOSEN_ON)
 SOFT = {"model": "gmm", "n_components": 1, "reg_covar": 0.04, "tail": 0.5}
 ARMS |= {
@@ -116,7 +120,8 @@ for _name, KL, _settings in (
     ARMS[_name] = Arm(_name, KL, _settings)
     ARMS[f"{_name}-untrained"] = Arm(_name, KL | {"control": "untrained"}, _settings)
     ARMS[f"{_name}-shuffled"] = Arm(_name, KL | {"control": "shuffled"}, _settings)
-# half of the environments begin in states of a mixture; its controls begin in those of one that knows less, in the demonstrated states
+# half of the environments begin in states of a mixture; its controls begin in those of one that knows less, in the
+# demonstrated states
 # themselves, or as the task does (`reset`), cut after as many steps
 START, HALF = {"model": "gmm", "use": "start"}, ("priors.start.share=0.5",)
 ARMS |= {
@@ -158,7 +163,8 @@ ARMS |= {
     ),
 }
 ARMS["bc-start"] = Arm("bc-start", settings=NO_BC_TERM)  # BC's initialisation alone
-# how the gain goes with the size and the training of the model and with the weight, and as a potential, which cannot change what is best
+# how the gain goes with the size and the training of the model and with the weight, and as a potential, which cannot
+# change what is best
 VARIANTS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     f"gmm-k{k}": ("gmm", {"model": "gmm", "n_components": k} | TAIL, MIXED) for k in (1, 4, 16)
 }
@@ -206,7 +212,8 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
 
     if any((r["arm"], int(r["seed"]), int(r["env_steps"])) == (name, seed, steps) for r in rows_of(task)):
         raise SystemExit(
-            f"{task}, {name}, seed {seed} is in {CSV.name} already: to run it again remove its line, and its folder in {WORK}"
+            f"{task}, {name}, seed {seed} is in {CSV.name} already: to run it again remove its line, and its folder in "
+            f"{WORK}"
         )
     arm, row = ARMS[name], ROWS[task]
     run_dir = WORK / f"{task}-{name}-{seed}" if steps == STEPS else WORK / f"{task}-{name}-{seed}-{steps}-steps"
@@ -330,7 +337,9 @@ def whole_rows_of(task: str) -> list[dict[str, str]]:
 
 
 def run_all(tasks: Iterable[str], arms: Iterable[str], seeds: int, jobs: int) -> int:
-    """Runs what the CSV lacks seed by seed, `jobs` processes at a time, constants after the arms that they stand for; how many failed."""
+    """Runs what the CSV lacks seed by seed, `jobs` processes at a time, constants after the arms that they stand
+    for; how many failed.
+    """
     done = {(task, r["arm"], int(r["seed"])) for task in tasks for r in whole_rows_of(task)}
     for task in tasks:
         few_demos.pool(ROWS[task].env, ROWS[task].recorded)

@@ -102,7 +102,9 @@ def plain_table(name: str) -> str:
 
 
 def run_jobs(module: str, jobs: Iterable[tuple[str, list[str]]], at_once: int, logs: Path) -> int:
-    """`python -m MODULE run ARGUMENTS` for each (name, arguments), `at_once` processes at a time, each with its own NAME.log; how many failed."""
+    """`python -m MODULE run ARGUMENTS` for each (name, arguments), `at_once` processes at a time, each with its own
+    NAME.log; how many failed.
+    """
     logs.mkdir(parents=True, exist_ok=True)
 
     def one(job: tuple[str, list[str]]) -> bool:
@@ -151,7 +153,9 @@ def measure_tasks(
     run: Callable[[str, int], None],
     table: Callable[[], str],
 ) -> None:
-    """Command line of a benchmark of several tasks: `run(task, seed)` for --seeds seeds on one thread, then the table."""
+    """Command line of a benchmark of several tasks: `run(task, seed)` for --seeds seeds on one thread, then the
+    table.
+    """
     import torch
 
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)

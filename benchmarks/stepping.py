@@ -3,9 +3,9 @@
     python -m venv /tmp/envpool && /tmp/envpool/bin/pip install -r benchmarks/requirements-stepping.txt
     python -m benchmarks.stepping --envpool-python /tmp/envpool/bin/python
 
-Every engine plays uniform random actions with automatic resets. The engines take turns in short slices, and the table holds the
-median over slices, so that a load on the machine falls on all of them; the ratio is the median of the ratios within one round.
-EnvPool spends a call on every reset; only calls that move the physics are counted, for every engine.
+Every engine plays uniform random actions with automatic resets. The engines take turns in short slices, and the table
+holds the median over slices, so that a load on the machine falls on all of them; the ratio is the median of the ratios
+within one round. EnvPool spends a call on every reset; only calls that move the physics are counted, for every engine.
 """
 
 import argparse
@@ -175,7 +175,8 @@ def table() -> str:
         found = [cells[env, n, e] for e in engines]
         lines.append([env, n, *(f"{int(r['steps_per_s']):,} ({float(r['batch_over_this']):.2f}x)" for r in found)])
     commits = ", ".join(sorted({r["commit"][:7] for r in rows}))
-    note = f"\nIn brackets: BatchVecEnv over this engine, median of paired slices. Commit {commits}, {rows[0]['machine']}.\n"
+    measured_on = f"Commit {commits}, {rows[0]['machine']}"
+    note = f"\nIn brackets: BatchVecEnv over this engine, median of paired slices. {measured_on}.\n"
     return markdown(["task", "environments", *engines], lines) + note
 
 
@@ -201,7 +202,8 @@ def main() -> None:
         writer.writerows(rows)
     if not args.envpool_python:
         print(
-            f"EnvPool was not measured; install it in an environment of its own and name it with --envpool-python:\n  {INSTALL}"
+            f"EnvPool was not measured; install it in an environment of its own and name it with --envpool-python:\n  "
+            f"{INSTALL}"
         )
 
 
@@ -209,7 +211,8 @@ def show(rows: list[dict[str, Any]]) -> None:
     """Print lines of the table."""
     for row in rows:
         print(
-            f"{row['env']:12} {row['n_envs']:4}  {row['engine']:27} {row['steps_per_s']:8,}  {row['batch_over_this']:18.2f}x"
+            f"{row['env']:12} {row['n_envs']:4}  {row['engine']:27} {row['steps_per_s']:8,}  "
+            f"{row['batch_over_this']:18.2f}x"
         )
 
 

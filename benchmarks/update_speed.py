@@ -2,9 +2,9 @@
 
     python -m benchmarks.update_speed            # rewrites results/update_speed.csv; compiling takes minutes
 
-Processor milliseconds of all threads, median of repeats, on Ant-v5 with one demonstrated trajectory and the default sizes.
-Each figure is taken with matrices multiplied through bfloat16 (where the processor has tiles for it, as in training), in
-float32, and after torch.compile of actor and critics.
+Processor milliseconds of all threads, median of repeats, on Ant-v5 with one demonstrated trajectory and the default
+sizes. Each figure is taken with matrices multiplied through bfloat16 (where the processor has tiles for it, as in
+training), in float32, and after torch.compile of actor and critics.
 """
 
 from __future__ import annotations

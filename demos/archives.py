@@ -1,4 +1,6 @@
-"""Arrays in other people's archives, .npz and HDF5, read with bounds; nothing is ever unpickled, and nothing outside the file is read."""
+"""Arrays in other people's archives, .npz and HDF5, read with bounds; nothing is ever unpickled, and nothing
+outside the file is read.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,15 @@ import numpy as np
 from gail_suite.demos.files import check_memory, open_regular
 
 LARGE, TIGHTEST = 1_000_000_000, 200
-"""An archive that unpacks to more bytes than LARGE is refused where it packs tighter than TIGHTEST : 1, as no recording does."""
+"""An archive that unpacks to more bytes than LARGE is refused where it packs tighter than TIGHTEST : 1, as no
+recording does.
+"""
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz that need no unpickling; ValueError if it is unreadable, holds none or is too large for memory."""
+    """The arrays of an .npz that need no unpickling; ValueError if it is unreadable, holds none or is too large for
+    memory.
+    """
     try:
         with open_regular(Path(path)) as file:
             check_packing(file, path)
@@ -48,7 +54,9 @@ def _plain(archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray | None:
 
 
 def read_hdf5(path: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
-    """The arrays of the wanted names in an HDF5 file; ValueError if it is unreadable, points outside itself or is too large."""
+    """The arrays of the wanted names in an HDF5 file; ValueError if it is unreadable, points outside itself or is
+    too large.
+    """
     from gail_suite.demos.interchange import require
 
     h5py = require("h5py", "reading an HDF5 file")
@@ -63,7 +71,9 @@ def read_hdf5(path: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray
 
 
 def own_datasets(h5py: Any, group: Any, path: Path, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every data set below a group by its name; ValueError for one whose content lies in another file, or a soft link."""
+    """Every data set below a group by its name; ValueError for one whose content lies in another file, or a soft
+    link.
+    """
     for name in group:
         link = group.get(name, getlink=True)
         if not isinstance(link, h5py.HardLink):

@@ -28,7 +28,8 @@ def from_npz(path: str | Path, env_id: str | None = None, columns: Sequence[int]
 
     Keys: `obs` (all T + 1 observations of each episode, one episode after the other), `acts`, `rews`, `lengths` (n,),
     the T of each (left out: one episode), `terminated` and `truncated` (n,) (left out: False), `seed` (n,), `env_id`.
-    Without `acts` they are observations only, without `rews` their returns are unknown. `columns` chooses observation columns.
+    Without `acts` they are observations only, without `rews` their returns are unknown. `columns` chooses observation
+    columns.
 
     Raises:
         ValueError: unreadable, pickled, a key is missing, sizes disagree, NaN, or other widths than the environment's.
@@ -74,9 +75,9 @@ def from_d4rl(path: str | Path, env_id: str | None = None, columns: Sequence[int
 
     An episode ends at `terminals` (terminated) or `timeouts` (truncated). Its final observation comes from
     `next_observations`; where those are absent it was never stored, so each episode loses its last step and counts as
-    truncated. An episode cut off by the end of the file counts as truncated too, and so does one that ends without `timeouts`:
-    where the next observation is not the next row's, or, where it is not told, at the task's time limit. Arrays an episode
-    (`observations_0`, ...: d3rlpy, CS 285) are read too.
+    truncated. An episode cut off by the end of the file counts as truncated too, and so does one that ends without
+    `timeouts`: where the next observation is not the next row's, or, where it is not told, at the task's time limit.
+    Arrays an episode (`observations_0`, ...: d3rlpy, CS 285) are read too.
 
     Raises:
         ValueError: unreadable, a key is missing, sizes disagree, NaN, or other widths than the environment's (Ant-v2

@@ -16,7 +16,8 @@ MINARI_ID = re.compile(r"([\w-]+/)*[\w-]+-v\d+")
 NUMBERED = re.compile(r"(observations|actions|rewards|terminals|terminated)_(\d+)")
 """Arrays an episode, as d3rlpy (version 2) and the course CS 285 write them."""
 DROPPED = {
-    # v2 to v4 also told the world's own entries, which are always 0: its inertia, velocity and contact force, and the free joint's motors
+    # v2 to v4 also told the world's own entries, which are always 0: its inertia, velocity and contact force, and the
+    # free joint's motors
     ("Ant-v5", 111): ((27, 33),),
     ("Humanoid-v5", 376): ((45, 55), (185, 191), (269, 275), (292, 298)),
 }
@@ -74,8 +75,8 @@ def numbered(arrays: Mapping[str, np.ndarray]) -> dict[int, dict[str, np.ndarray
 def cuts(obs: np.ndarray, following: np.ndarray | None, ended: np.ndarray, horizon: int | None) -> np.ndarray:
     """(N,) bool: whether an episode ends after a step, of data that may not say where it was cut off.
 
-    Where the next observation is told (`following`), an episode ends where it is not the one that comes next; elsewhere, where
-    `horizon` is given, after so many steps without an end.
+    Where the next observation is told (`following`), an episode ends where it is not the one that comes next;
+    elsewhere, where `horizon` is given, after so many steps without an end.
     """
     found = np.array(ended, bool)
     if following is not None:
@@ -93,9 +94,11 @@ def cuts(obs: np.ndarray, following: np.ndarray | None, ended: np.ndarray, horiz
 def fitted(
     obs: Sequence[np.ndarray], task: str, columns: Sequence[int] | None
 ) -> tuple[Callable[[np.ndarray], np.ndarray], dict[str, Any], str | None]:
-    """How the observations (T + 1, O) of some episodes are brought to a task's columns, the task's arguments for it, and what was done.
+    """How the observations (T + 1, O) of some episodes are brought to a task's columns, the task's arguments for it,
+    and what was done.
 
-    `columns` chooses them; else older widths of Ant and Humanoid are told by their number, if what is left out is all 0.
+    `columns` chooses them; else older widths of Ant and Humanoid are told by their number, if what is left out is all
+    0.
 
     Raises:
         ValueError: a chosen column that is not there, or an old column that is to be left out and is not 0.
@@ -116,7 +119,8 @@ def fitted(
     dropped = [c for low, high in spans for c in range(low, high)]
     if any(np.abs(o[:, dropped]).max() > 0 for o in obs):
         raise ValueError(
-            f"{width} observation columns of an older {task} hold {len(dropped)} that today's lacks (the world's own inertia, velocity "
+            f"{width} observation columns of an older {task} hold {len(dropped)} that today's lacks (the world's own "
+            "inertia, velocity "
             "and force), and here they are not all 0: choose columns with --columns, or record in today's task"
         )
     kept = [c for c in range(width) if c not in dropped]

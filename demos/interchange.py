@@ -60,10 +60,11 @@ def assemble(
     meta: dict[str, Any],
     columns: Sequence[int] | None = None,
 ) -> Demonstrations:
-    """Imported demonstrations, brought to the environment's columns (see `demos.foreign.fitted`) and checked against it.
+    """Imported demonstrations, brought to the environment's columns (see `demos.foreign.fitted`) and checked against
+    it.
 
-    `meta` is our own provenance if the source carried it. Of a task that is not registered here they are taken as they are, with a
-    warning: they can be cloned, and nothing can be run on them.
+    `meta` is our own provenance if the source carried it. Of a task that is not registered here they are taken as they
+    are, with a warning: they can be cloned, and nothing can be run on them.
 
     Raises:
         ValueError: the environment is not named anywhere, or has other widths.
@@ -98,8 +99,10 @@ def assemble(
     widths = demonstrations[0].widths
     if widths not in (expected, (expected[0], None)):
         raise ValueError(
-            f"{source} has (observation, action) widths {widths} but {demonstrations.task} has {expected}: choose observation columns "
-            "with --columns where they are the same numbers, name the variant with --env-arg, or record in the environment you train in"
+            f"{source} has (observation, action) widths {widths} but {demonstrations.task} has {expected}: choose "
+            "observation columns "
+            "with --columns where they are the same numbers, name the variant with --env-arg, or record in the "
+            "environment you train in"
         )
     demonstrations.meta.update(obs_dim=expected[0], act_dim=expected[1])
     return demonstrations
@@ -176,7 +179,8 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) 
 
 
 def from_minari(dataset_id: str, env_id: str | None = None, columns: Sequence[int] | None = None) -> Demonstrations:
-    """The episodes of a local Minari dataset; `env_id` overrides the environment it names, `columns` chooses observation columns.
+    """The episodes of a local Minari dataset; `env_id` overrides the environment it names, `columns` chooses
+    observation columns.
 
     Arguments, time limit and wrappers of its environment are kept in the task's name.
 
@@ -195,7 +199,8 @@ def from_minari(dataset_id: str, env_id: str | None = None, columns: Sequence[in
     source, storage = f"minari {dataset_id}", dataset.storage
     if type(dataset.observation_space).__name__ != "Box":
         raise ValueError(
-            f"{source} has observations of the kind {type(dataset.observation_space).__name__}, not a vector: flatten them with "
+            f"{source} has observations of the kind {type(dataset.observation_space).__name__}, not a vector: flatten "
+            "them with "
             "gymnasium.wrappers.FlattenObservation and record again, or store their parts side by side in an .npz"
         )
     seeds = [metadata.get("seed") for metadata in storage.get_episode_metadata(dataset.episode_indices)]

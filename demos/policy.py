@@ -35,9 +35,10 @@ class MlpPolicy:
     action = low + (tanh(u) + 1) / 2 * (high - low) if `meta["squash"]` (Haarnoja et al. 2018), else clip(u, low, high).
 
     With a decoder (`ActionDecoder`) u is wider than the action, and decode(tanh(u)) takes the place of tanh(u).
-    With `meta["discrete"]` m are logits of a choice: the action is the one-hot row of the largest, or of one drawn by softmax.
-    A column with obs_scale 0 is hidden from the network. Every row of a batch is computed by the same operations
-    whatever the batch size, so actions do not depend, to the last bit, on how many environments step together.
+    With `meta["discrete"]` m are logits of a choice: the action is the one-hot row of the largest, or of one drawn by
+    softmax. A column with obs_scale 0 is hidden from the network. Every row of a batch is computed by the same
+    operations whatever the batch size, so actions do not depend, to the last bit, on how many environments step
+    together.
 
     tensors (float32): obs_mean (O,), obs_scale (O,), hidden.{i}.weight (out, in), hidden.{i}.bias (out,),
         mean.weight (A, H), mean.bias (A,), log_std.weight and log_std.bias (or log_std), act_low (A,), act_high (A,);
@@ -88,7 +89,9 @@ class MlpPolicy:
 
     @contextmanager
     def noise_from(self, seeds: Sequence[int]) -> Iterator[None]:
-        """Within the block noise comes from `seeds`, one for each row of the batch; afterwards from where it came before."""
+        """Within the block noise comes from `seeds`, one for each row of the batch; afterwards from where it came
+        before.
+        """
         before = self._noise
         self.seed(seeds)
         try:

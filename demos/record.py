@@ -37,11 +37,12 @@ def record(
     result does not depend on `n_envs` for an `MlpPolicy`, stochastic or not; the arithmetic of other policies may round
     differently in batches of another size. With `out`, each episode is stored as it ends, and a folder of the same
     expert, environment and seed is continued: its finished episodes are kept and the missing ones recorded.
-    `progress(episode, trajectory)` is called for each episode recorded. With `actions` False only observations are kept.
+    `progress(episode, trajectory)` is called for each episode recorded. With `actions` False only observations are
+    kept.
 
     Raises:
-        ValueError: n_episodes or n_envs < 1, an unknown environment, or one without a time limit, an action that is not finite, or `out` holds other
-            demonstrations.
+        ValueError: n_episodes or n_envs < 1, an unknown environment, or one without a time limit, an action that is not
+            finite, or `out` holds other demonstrations.
 
     >>> from gail_suite import demos, envs
     >>> shown = demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=3, seed=0)
@@ -118,7 +119,9 @@ def _episode(frames: tuple[list[np.ndarray], ...], i: int, info: dict[str, Any],
 
 @contextmanager
 def _seeded_noise(policy: Any, seeds: list[int], deterministic: bool) -> Iterator[None]:
-    """Within the block the noise of stochastic actions comes from `seeds`; a policy of ours goes on with its own afterwards."""
+    """Within the block the noise of stochastic actions comes from `seeds`; a policy of ours goes on with its own
+    afterwards.
+    """
     if deterministic:
         yield
     elif isinstance(policy, MlpPolicy):

@@ -1,7 +1,7 @@
 """The one door for what was read: JSON and tensors that prove themselves, and whose shape is checked.
 
-A sealed file carries its own SHA-256, as the first entry of its JSON object or of its safetensors header: the digest of the
-file with 64 zeros in that place. No pickle is ever opened.
+A sealed file carries its own SHA-256, as the first entry of its JSON object or of its safetensors header: the digest of
+the file with 64 zeros in that place. No pickle is ever opened.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ def merge(parts: Sequence[Demonstrations]) -> Demonstrations:
     What all agree on stays in `meta`; `meta["parts"]` holds the rest of each part's, with its number of episodes.
 
     Raises:
-        ValueError: no part, other environments or physics, other widths, or every k-th pair of one and not of the other.
+        ValueError: no part, other environments or physics, other widths, or every k-th pair of one and not of the
+            other.
     """
     if not parts:
         raise ValueError("nothing to merge: give at least one set of demonstrations")
@@ -49,7 +50,8 @@ def split(demonstrations: Demonstrations, fraction: float, seed: int = 0) -> tup
     first = round(fraction * n)
     if not 0 < first < n:
         raise ValueError(
-            f"a fraction of {fraction:g} of {n} trajectories leaves one part empty: choose {1 / n:.2g} to {1 - 1 / n:.2g}"
+            f"a fraction of {fraction:g} of {n} trajectories leaves one part empty: choose {1 / n:.2g} to "
+            f"{1 - 1 / n:.2g}"
             if n > 1
             else "one trajectory cannot be split: record at least two"
         )

@@ -24,7 +24,9 @@ def shard_name(episode: int) -> str:
 
 
 def encode(trajectory: Trajectory) -> bytes:
-    """The file of one trajectory: obs, acts and rews where there are any; the header holds seed, ending and a SHA-256 of the content."""
+    """The file of one trajectory: obs, acts and rews where there are any; the header holds seed, ending and a
+    SHA-256 of the content.
+    """
     ending = {key: json.dumps(getattr(trajectory, key)) for key in ENDING}
     arrays = {key: value for key in ARRAYS if (value := getattr(trajectory, key)) is not None}
     return tensor_bytes(arrays, {**ending, "digest": _digest(arrays, ending)})

@@ -168,7 +168,8 @@ def read_manifest(folder: Path) -> dict[int, dict[str, Any]]:
         episode = line["episode"]
         if line["file"] != shard_name(episode) or episode in lines:
             raise ValueError(
-                f"{manifest} line {number} is damaged (a wrong file name, or an episode listed twice): restore it from a "
+                f"{manifest} line {number} is damaged (a wrong file name, or an episode listed twice): restore it from "
+                "a "
                 "copy, or delete the manifest to have it rebuilt from the episodes"
             )
         lines[episode] = line
@@ -224,7 +225,9 @@ class Writer:
             os.fsync(manifest.fileno())
 
     def finish(self) -> None:
-        """Adds the number of episodes, mean and standard deviation of returns (None without rewards) and mean length to meta.json."""
+        """Adds the number of episodes, mean and standard deviation of returns (None without rewards) and mean
+        length to meta.json.
+        """
         n = len(self.done)
         returns, lengths = ([entry[key] for entry in self.done.values()] for key in ("return", "length"))
         summary: dict[str, Any] = {

@@ -12,7 +12,8 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """One episode: T + 1 observations, T actions and rewards, and how it ended; without actions, what a camera would see.
+    """One episode: T + 1 observations, T actions and rewards, and how it ended; without actions, what a camera would
+    see.
 
     Arrays are kept as read-only float32. `terminated` (the task ended: value 0 beyond) and `truncated` (cut by a limit:
     the value goes on) stay apart; both are False for a fragment that simply stops.
@@ -45,7 +46,8 @@ class Trajectory:
         if steps < 1 or acts not in (steps, None) or rews not in (steps, None):
             raise ValueError(
                 f"trajectory has {len(self.obs)} observations, {'no' if acts is None else acts} actions, "
-                f"{'no' if rews is None else rews} rewards: T >= 1 steps need T + 1 observations (the final one included), "
+                f"{'no' if rews is None else rews} rewards: T >= 1 steps need T + 1 observations (the final one "
+                "included), "
                 "T rewards or none, and T actions or none"
             )
 
@@ -146,7 +148,8 @@ class Demonstrations(Sequence[Trajectory]):
         for offset, t in zip(self.offsets, self.trajectories, strict=True):
             if not 0 <= offset < min(self.stride, len(t)) or offset != int(offset):
                 raise ValueError(
-                    f"offset {offset} with stride {self.stride} in a trajectory of {len(t)} steps: an offset is a whole number "
+                    f"offset {offset} with stride {self.stride} in a trajectory of {len(t)} steps: an offset is a "
+                    "whole number "
                     "from 0 to below both"
                 )
         widths = {t.widths for t in self.trajectories}

@@ -1,4 +1,6 @@
-"""What the agent lives in: environments one by one or in batches, their sizes, reference returns and physics fingerprint."""
+"""What the agent lives in: environments one by one or in batches, their sizes, reference returns and physics
+fingerprint.
+"""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,9 +1,10 @@
 """Ant-v5 and Humanoid-v5 stepped on native threads, equal to the last bit to Gymnasium's tasks stepped one by one.
 
-Every environment is one MjData of a shared model. `mj_step` and `mj_rnePostConstraint` release the interpreter's lock, so a few
-Python threads drive them in parallel, and everything around the physics is NumPy over all environments at once
-(`envs.tasks`). `mujoco.batch.Batch` gives the same bits; it cannot compute the contact forces of the tasks' observations
-after an RK4 step, and copying each simulation out for it cost 5 to 12 % of the step (2 cores, 8 and 64 environments).
+Every environment is one MjData of a shared model. `mj_step` and `mj_rnePostConstraint` release the interpreter's lock,
+so a few Python threads drive them in parallel, and everything around the physics is NumPy over all environments at once
+(`envs.tasks`). `mujoco.batch.Batch` gives the same bits; it cannot compute the contact forces of the tasks'
+observations after an RK4 step, and copying each simulation out for it cost 5 to 12 % of the step (2 cores, 8 and 64
+environments).
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,8 @@ class BatchVecEnv(SavableVecEnv):
     """SB3 VecEnv over n simulations of one MuJoCo task, with the semantics and the bits of SB3's DummyVecEnv.
 
     With `n_threads` > 1 the physics begins at `step_async`, on threads other than the caller's, and the caller joins at
-    `step_wait`. `infos="minimal"` leaves out the task's own info keys (`TimeLimit.truncated` and `terminal_observation` stay).
+    `step_wait`. `infos="minimal"` leaves out the task's own info keys (`TimeLimit.truncated` and `terminal_observation`
+    stay).
     """
 
     def __init__(
@@ -130,7 +132,9 @@ class BatchVecEnv(SavableVecEnv):
         return obs
 
     def begin_at(self, i: int, obs: np.ndarray) -> np.ndarray | None:
-        """A new episode of environment i in the state that `obs` (O,) shows: the observation there, None as for `envs.starts.put`."""
+        """A new episode of environment i in the state that `obs` (O,) shows: the observation there, None as for
+        `envs.starts.put`.
+        """
         found = put(self._select(i), obs)
         if found is not None:
             self._elapsed[i], self._obs[i] = 0, found
@@ -165,7 +169,9 @@ class BatchVecEnv(SavableVecEnv):
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Continue from `get_state`, bit for bit; ValueError if it belongs to another task or number of environments."""
+        """Continue from `get_state`, bit for bit; ValueError if it belongs to another task or number of
+        environments.
+        """
         expected = (self.num_envs, mujoco.mj_stateSize(self._model, STATE))
         if state["sim"].shape != expected:
             raise ValueError(

@@ -25,7 +25,9 @@ def check_actions(actions: np.ndarray, shape: tuple[int, ...]) -> None:
 
 
 def broken(obs: np.ndarray, mends: bool) -> list[int]:
-    """Environments whose observations (n, O) are not finite, told by a warning; ValueError instead unless an engine `mends` them."""
+    """Environments whose observations (n, O) are not finite, told by a warning; ValueError instead unless an engine
+    `mends` them.
+    """
     rows = _bad_rows(obs)
     if rows:
         column = int(np.flatnonzero(~np.isfinite(obs[rows[0]]))[0])

@@ -15,7 +15,9 @@ from gymnasium.wrappers import FlattenObservation
 
 
 class OneHotActions(gym.ActionWrapper[Any, Any, Any]):
-    """A task with n discrete actions as one with n numbers in [0, 1], of which the largest is taken; plain numbers pass too."""
+    """A task with n discrete actions as one with n numbers in [0, 1], of which the largest is taken; plain numbers
+    pass too.
+    """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -40,7 +42,9 @@ def one_hot(actions: np.ndarray, n: int, start: int = 0) -> np.ndarray:
 
 
 def as_rows(actions: np.ndarray, n: int) -> np.ndarray:
-    """What a policy chose, as the task stores it: numbers (B,) of policies that choose among n become rows, others stay."""
+    """What a policy chose, as the task stores it: numbers (B,) of policies that choose among n become rows, others
+    stay.
+    """
     actions = np.asarray(actions)
     return one_hot(actions, n) if actions.ndim == 1 and actions.dtype.kind in "iu" else actions
 
@@ -83,7 +87,8 @@ def _checked(env_id: str, space: Space[Any]) -> Space[Any]:
         where = f"{env_id} shows" + (f" in {name}" if name else "")
         if isinstance(part, Box) and len(shape) > 1:
             raise ValueError(
-                f"{where} an array of {' x '.join(map(str, shape))}, such as a picture: learners here read vectors; wrap it in "
+                f"{where} an array of {' x '.join(map(str, shape))}, such as a picture: learners here read vectors; "
+                "wrap it in "
                 "features of the picture, or in gymnasium.wrappers.FlattenObservation where it is no picture"
             )
         if not isinstance(part, Box | Discrete | gym.spaces.MultiBinary | gym.spaces.MultiDiscrete):

@@ -1,6 +1,7 @@
 """SB3's DummyVecEnv for any environment; `get_state` and `set_state` are exact where the whole state can be read.
 
-That is for Gymnasium's own MuJoCo tasks and the toys, behind wrappers that remember nothing (`envs.structure.unreadable`).
+That is for Gymnasium's own MuJoCo tasks and the toys, behind wrappers that remember nothing
+(`envs.structure.unreadable`).
 """
 
 import warnings
@@ -25,7 +26,9 @@ CARRIED = ("xpos", "xipos")
 
 
 class GymVecEnv(DummyVecEnv, SavableVecEnv):
-    """DummyVecEnv whose environments can be saved and continued: bit for bit, or where a simulator cannot be read with new episodes."""
+    """DummyVecEnv whose environments can be saved and continued: bit for bit, or where a simulator cannot be read
+    with new episodes.
+    """
 
     @property
     def _buffer(self) -> np.ndarray:
@@ -54,7 +57,9 @@ class GymVecEnv(DummyVecEnv, SavableVecEnv):
         return self._buffer.copy(), rewards, dones, infos
 
     def begin_at(self, i: int, obs: np.ndarray) -> np.ndarray | None:
-        """A new episode of environment i in the state that `obs` (O,) shows: the observation there, None as for `envs.starts.put`."""
+        """A new episode of environment i in the state that `obs` (O,) shows: the observation there, None as for
+        `envs.starts.put`.
+        """
         found = put(self.envs[i], obs)
         if found is not None:
             _time_limit(self.envs[i])._elapsed_steps = 0
@@ -67,7 +72,9 @@ class GymVecEnv(DummyVecEnv, SavableVecEnv):
         return self._buffer[i].copy()
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Simulators, generators, step counters and last observations; no "sim" where the whole state cannot be read."""
+        """Simulators, generators, step counters and last observations; no "sim" where the whole state cannot be
+        read.
+        """
         known = all(unreadable(env) is None for env in self.envs)
         return {
             **({"sim": np.stack([_read(env) for env in self.envs])} if known else {}),
@@ -79,9 +86,11 @@ class GymVecEnv(DummyVecEnv, SavableVecEnv):
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Continue from `get_state`; without simulators every environment is at the beginning of a new episode, as after `reset`.
+        """Continue from `get_state`; without simulators every environment is at the beginning of a new episode, as
+        after `reset`.
 
-        Warns of such new episodes. Raises ValueError if the state belongs to another number of environments or another task.
+        Warns of such new episodes. Raises ValueError if the state belongs to another number of environments or another
+        task.
         """
         if len(state["elapsed"]) != self.num_envs:
             raise ValueError(

@@ -28,7 +28,9 @@ _said: set[str] = set()
 
 @cache
 def _quiet_simulator() -> None:
-    """MuJoCo's warnings once each on standard error, but for what is deprecated in a task's own model; no MUJOCO_LOG.TXT."""
+    """MuJoCo's warnings once each on standard error, but for what is deprecated in a task's own model; no
+    MUJOCO_LOG.TXT.
+    """
     import mujoco
 
     def hear(text: Any) -> None:
@@ -44,7 +46,8 @@ def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> gym.Env
     """The Gymnasium environment that `env_id` names (see `envs.names`), with further arguments.
 
     Raises:
-        ValueError: an unknown id, a task that cannot be made here, or one whose observations or actions are no vectors nor discrete choices.
+        ValueError: an unknown id, a task that cannot be made here, or one whose observations or actions are no vectors
+            nor discrete choices.
     """
     name = named(env_id)
     found, arguments = parts(name)
@@ -81,10 +84,11 @@ def make_vec(
 ) -> SavableVecEnv:
     """SB3 VecEnv of n environments, environment i seeded with seed + i.
 
-    `batch` steps Ant-v5 and Humanoid-v5 on `n_threads` native threads (None: one a processor, at most one an environment);
-    `gymnasium` is SB3's DummyVecEnv for any id, with exact resume added; `auto` picks `batch` where it exists and nothing is to
-    be rendered. `infos="minimal"` asks the batch engine to leave out the task's own info keys. Where an observation stops being
-    finite ValueError is raised; an engine that `mends` ends that environment's episode with a warning instead.
+    `batch` steps Ant-v5 and Humanoid-v5 on `n_threads` native threads (None: one a processor, at most one an
+    environment); `gymnasium` is SB3's DummyVecEnv for any id, with exact resume added; `auto` picks `batch` where it
+    exists and nothing is to be rendered. `infos="minimal"` asks the batch engine to leave out the task's own info keys.
+    Where an observation stops being finite ValueError is raised; an engine that `mends` ends that environment's episode
+    with a warning instead.
 
     >>> from gail_suite import envs
     >>> venv = envs.make_vec("gail_suite/PointToy-v0", n_envs=4, seed=0)
@@ -119,7 +123,9 @@ def make_vec(
 
 
 def is_registered(env_id: Task, nearest: float = 1.0) -> bool:
-    """Whether Gymnasium knows the task; ValueError where it knows one whose name is at least `nearest` alike, since that is a slip."""
+    """Whether Gymnasium knows the task; ValueError where it knows one whose name is at least `nearest` alike, since
+    that is a slip.
+    """
     found = parts(named(env_id))[0]
     try:
         _registered(found)
@@ -158,7 +164,8 @@ def _require_control(env_id: str, env: gym.Env[Any, Any]) -> None:
         return
     if not isinstance(action, gym.spaces.Box) or len(action.shape) != 1:
         raise ValueError(
-            f"{env_id} has an unsupported action space, {action}: choose an environment with a flat Box of continuous actions, "
+            f"{env_id} has an unsupported action space, {action}: choose an environment with a flat Box of continuous "
+            "actions, "
             "such as Ant-v5, or with a Discrete choice, such as CartPole-v1"
         )
     _require_bounds(env_id, action)

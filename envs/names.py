@@ -2,8 +2,9 @@
 
     Ant-v5    my_tasks:Goal-v0    Ant-v5(include_cfrc_ext_in_observation=false, max_episode_steps=500)
 
-The part before a colon is a module whose import registers the id, as in `gymnasium.make`. Arguments are written as JSON, sorted by
-name, so that equal tasks have equal names; `max_episode_steps` is Gymnasium's, and `wrappers` lists [entry point, arguments].
+The part before a colon is a module whose import registers the id, as in `gymnasium.make`. Arguments are written as
+JSON, sorted by name, so that equal tasks have equal names; `max_episode_steps` is Gymnasium's, and `wrappers` lists
+[entry point, arguments].
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def named(task: Task, env_kwargs: Mapping[str, Any] | None = None) -> str:
         env_id, known = spec.id, _unlike_registered(spec)
     else:
         raise ValueError(  # noqa: TRY004 (as all errors of names)
-            f"a task is named by its id, such as 'Ant-v5', by a Gymnasium spec, or by an environment that gymnasium.make made; "
+            f"a task is named by its id, such as 'Ant-v5', by a Gymnasium spec, or by an environment that "
+            "gymnasium.make made; "
             f"got {type(task).__name__}: register its class with gymnasium.register and give the id"
         )
     arguments = {**known, **(env_kwargs or {})}
@@ -71,7 +73,8 @@ def bare(name: str) -> str:
 
 
 def import_tasks(module: str | Path) -> str:
-    """Imports a module, or a Python file, that registers tasks; its name as it stands before the colon of a task's name.
+    """Imports a module, or a Python file, that registers tasks; its name as it stands before the colon of a task's
+    name.
 
     Raises:
         ValueError: it cannot be imported.

@@ -35,7 +35,9 @@ class RecordedTask(gym.Env[np.ndarray, np.ndarray]):
 
 
 def register_recorded(task: str, obs_dim: int, low: np.ndarray, high: np.ndarray, horizon: int) -> None:
-    """Makes a task known to Gymnasium by the sizes (O,), the bounds (A,) and the longest episode of its demonstrations."""
+    """Makes a task known to Gymnasium by the sizes (O,), the bounds (A,) and the longest episode of its
+    demonstrations.
+    """
     kwargs = {"task": task, "obs_dim": obs_dim, "low": low.tolist(), "high": high.tolist()}
     make: Any = RecordedTask
     gym.register(bare(task), entry_point=make, max_episode_steps=horizon, kwargs=kwargs)

@@ -10,11 +10,15 @@ from stable_baselines3.common.vec_env import VecEnv
 
 
 class SavableVecEnv(VecEnv):
-    """An SB3 VecEnv of flat observations and bounded actions that is saved and continued, and begins episodes one by one."""
+    """An SB3 VecEnv of flat observations and bounded actions that is saved and continued, and begins episodes one
+    by one.
+    """
 
     action_space: gym.spaces.Box
     mends = False
-    """Whether an environment whose observations stop being finite loses its episode, where else ValueError is raised."""
+    """Whether an environment whose observations stop being finite loses its episode, where else ValueError is
+    raised.
+    """
 
     @abstractmethod
     def reset(self) -> np.ndarray:
@@ -30,7 +34,9 @@ class SavableVecEnv(VecEnv):
 
     @abstractmethod
     def begin_at(self, i: int, obs: np.ndarray) -> np.ndarray | None:
-        """A new episode of environment i in the state that `obs` (O,) shows: the observation there, None as for `envs.starts.put`."""
+        """A new episode of environment i in the state that `obs` (O,) shows: the observation there, None as for
+        `envs.starts.put`.
+        """
 
     @abstractmethod
     def reset_one(self, i: int) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""What is known of an environment: its sizes, its reference returns, and a fingerprint of its physics on this machine."""
+"""What is known of an environment: its sizes, its reference returns, and a fingerprint of its physics on this
+machine.
+"""
 
 import hashlib
 import json
@@ -88,7 +90,8 @@ def register_reference(env_id: Task, random: float, expert: float, source: str =
 
 
 def normalized_score(env_id: Task, returns: Any) -> Any:
-    """(return - random) / (expert - random), of the shape of `returns`: 0 for random actions, 1 for the reference expert.
+    """(return - random) / (expert - random), of the shape of `returns`: 0 for random actions, 1 for the reference
+    expert.
 
     ValueError where the environment has no reference returns.
 
@@ -111,9 +114,9 @@ def normalized_score(env_id: Task, returns: Any) -> Any:
 def physics_fingerprint(env_id: Task, **kwargs: Any) -> str:
     """SHA-256 of a fixed rollout of 50 steps: two machines with the same hex string simulate alike to the last bit.
 
-    The hash covers the float64 bytes of qpos and qvel (observations where the task is not MuJoCo's) at reset and after each step.
-    The actions are rationals spread over the action box, free of any mathematical library. Gymnasium's own tasks are stepped
-    past terminations; any other is reset there, as its rules may ask.
+    The hash covers the float64 bytes of qpos and qvel (observations where the task is not MuJoCo's) at reset and after
+    each step. The actions are rationals spread over the action box, free of any mathematical library. Gymnasium's own
+    tasks are stepped past terminations; any other is reset there, as its rules may ask.
     """
     return _fingerprint(named(env_id, kwargs))
 

@@ -12,8 +12,8 @@ from gail_suite.envs.toy import PointToy
 def put(env: Any, obs: np.ndarray) -> np.ndarray | None:
     """Puts a task into the state that `obs` (O,) shows; the observation there, None where the task would end at once.
 
-    Of a MuJoCo task the observation begins with positions and velocities (Gymnasium's `observation_structure`). What it leaves
-    out, the place on the plane, is 0, and quaternions are brought to length 1.
+    Of a MuJoCo task the observation begins with positions and velocities (Gymnasium's `observation_structure`). What it
+    leaves out, the place on the plane, is 0, and quaternions are brought to length 1.
 
     Raises:
         ValueError: the task does not say what of an observation is its state, or a wrapper shows something else.
@@ -40,7 +40,9 @@ def put(env: Any, obs: np.ndarray) -> np.ndarray | None:
 
 
 def _shown(inner: Any, state: np.ndarray) -> np.ndarray:
-    """The observation of a task that was put into `state`; ValueError where it shows another, as a class of one's own may."""
+    """The observation of a task that was put into `state`; ValueError where it shows another, as a class of one's
+    own may.
+    """
     found = inner._get_obs()
     # Hopper and Walker2d clip velocities at 10
     gap = np.abs(np.clip(found[: len(state)], -10, 10) - np.clip(state, -10, 10)).max()
@@ -53,7 +55,8 @@ def _shown(inner: Any, state: np.ndarray) -> np.ndarray:
 
 
 def can_begin(venv: Any, obs: np.ndarray) -> bool:
-    """Whether episodes of vector environments can begin in a given state; tried on the first with one that `obs` (O,) shows.
+    """Whether episodes of vector environments can begin in a given state; tried on the first with one that `obs` (O,)
+    shows.
 
     A reset has to follow.
     """

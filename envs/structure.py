@@ -1,4 +1,6 @@
-"""What is known of an environment's inside: its wrappers, its state, and which columns of an observation hold that state."""
+"""What is known of an environment's inside: its wrappers, its state, and which columns of an observation hold that
+state.
+"""
 
 from __future__ import annotations
 
@@ -72,8 +74,8 @@ def time_limit(env: gym.Env[Any, Any]) -> int | None:
 def state_parts(env: gym.Env[Any, Any]) -> tuple[int, int] | None:
     """How many leading columns of an observation are positions and how many velocities; None where that is not certain.
 
-    The task has to say so (Gymnasium's `observation_structure`), its parts have to add up to the observation's width, which a
-    subclass that appends a goal breaks, and nothing between task and learner may change observations.
+    The task has to say so (Gymnasium's `observation_structure`), its parts have to add up to the observation's width,
+    which a subclass that appends a goal breaks, and nothing between task and learner may change observations.
     """
     inner: Any = env.unwrapped
     said = getattr(inner, "observation_structure", None) if isinstance(inner, MujocoEnv) else None
@@ -84,14 +86,17 @@ def state_parts(env: gym.Env[Any, Any]) -> tuple[int, int] | None:
 
 
 def state_width(env: gym.Env[Any, Any]) -> int | None:
-    """Columns 0 to n - 1 that tell all of an observation, as the others follow from them; None where that is not certain.
+    """Columns 0 to n - 1 that tell all of an observation, as the others follow from them; None where that is not
+    certain.
 
-    Only of Gymnasium's own observations it is: what a class of one's own adds or puts in place of a column stays visible.
+    Only of Gymnasium's own observations it is: what a class of one's own adds or puts in place of a column stays
+    visible.
     """
     parts, inner = state_parts(env), type(env.unwrapped)
     if parts is None or any(
         not getattr(inner, method).__module__.startswith("gymnasium.") for method in ("_get_obs", "step", "reset_model")
     ):
         return None
-    rest: Any = set(env.unwrapped.observation_structure) - {"skipped_qpos", "qpos", "qvel"}  # type: ignore[attr-defined]
+    structure = env.unwrapped.observation_structure  # type: ignore[attr-defined]
+    rest: Any = set(structure) - {"skipped_qpos", "qpos", "qvel"}
     return sum(parts) if rest <= FUNCTIONS_OF_STATE else None

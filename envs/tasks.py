@@ -1,7 +1,8 @@
 """Ant-v5 and Humanoid-v5 written over a batch: observations, rewards and infos of n simulations at once.
 
-Each task repeats the arithmetic of Gymnasium's class operation by operation (same order, same dtypes), so that the results
-are equal to the last bit; the constants are read from a Gymnasium environment, so its keyword arguments keep their meaning.
+Each task repeats the arithmetic of Gymnasium's class operation by operation (same order, same dtypes), so that the
+results are equal to the last bit; the constants are read from a Gymnasium environment, so its keyword arguments keep
+their meaning.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,9 @@
-"""PointToy: a point that must run along +x inside a narrow, unstable lane; it is learned in seconds and serves the tests.
+"""PointToy: a point that must run along +x inside a narrow, unstable lane; it is learned in seconds and serves the
+tests.
 
-State: lateral position y (m), velocities vx and vy (m/s). A push away from the middle grows with |y|, so a policy that does not
-steer leaves the lane, which terminates the episode as a fall does for Humanoid. The reward is vx + 0.5 - 0.05 |a|^2 a step.
+State: lateral position y (m), velocities vx and vy (m/s). A push away from the middle grows with |y|, so a policy that
+does not steer leaves the lane, which terminates the episode as a fall does for Humanoid. The reward is vx + 0.5 - 0.05
+|a|^2 a step.
 """
 
 from typing import Any
@@ -65,7 +67,9 @@ class ToyExpert:
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Actions (2,) or (B, 2) for observations (3,) or (B, 3); the law has no noise, so `deterministic` changes nothing."""
+        """Actions (2,) or (B, 2) for observations (3,) or (B, 3); the law has no noise, so `deterministic` changes
+        nothing.
+        """
         y, vy = observation[..., 0], observation[..., 2]
         steer = np.clip(-2.0 * y - 1.5 * vy, -1.0, 1.0)
         return np.stack((np.ones_like(steer), steer), axis=-1).astype(np.float32), state

@@ -1,4 +1,6 @@
-"""From demonstrations to behaviour: imitation learning on MuJoCo's Ant and Humanoid. Names are imported when first used."""
+"""From demonstrations to behaviour: imitation learning on MuJoCo's Ant and Humanoid. Names are imported when first
+used.
+"""
 
 from __future__ import annotations
 
@@ -79,9 +81,12 @@ class _ShortNames(MetaPathFinder):
 
 
 def short_name(package: str) -> None:
-    """Makes `package` and the modules in it second names of gail_suite.PACKAGE; that package calls it when imported as `package`."""
+    """Makes `package` and the modules in it second names of gail_suite.PACKAGE; that package calls it when imported
+    as `package`.
+    """
     importlib.import_module(f"gail_suite.{package}")
-    # with what it has loaded: to load `demos.record` again would put the module in the place of the function of that name
+    # with what it has loaded: to load `demos.record` again would put the module in the place of the function of that
+    # name
     for name in [n for n in sys.modules if f"{n}.".startswith(f"gail_suite.{package}.")]:
         sys.modules[name.removeprefix("gail_suite.")] = sys.modules[name]
     if _ShortNames not in sys.meta_path:

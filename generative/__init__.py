@@ -1,4 +1,6 @@
-"""Generative models that stand alone: ``fit``, ``sample``, ``log_prob``, ``typicality``, ``save``, ``load`` on images and vectors."""
+"""Generative models that stand alone: ``fit``, ``sample``, ``log_prob``, ``typicality``, ``save``, ``load`` on
+images and vectors.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -39,17 +39,20 @@ class AENet(nn.Module):
         return self.scaling.mean(self.decoder(z))
 
     def error(self, x: Tensor, seen: Tensor) -> Tensor:
-        """Mean squared error of each sample in units of the data's variance, x against the reconstruction of ``seen``."""
+        """Mean squared error of each sample in units of the data's variance, x against the reconstruction of
+        ``seen``.
+        """
         return ((x - self.decode(self.encode(seen))) / self.scaling.scale).square().flatten(1).mean(1)
 
 
 class AutoEncoder(GenerativeModel):
     """Autoencoder trained on squared error (Hinton and Salakhutdinov 2006); images (N, C, H, W) or vectors (N, D).
 
-    ``noise`` > 0 makes it denoising (Vincent et al. 2008): the encoder sees x plus Gaussian noise of that standard deviation
-    (for vectors in units of each column's), the target is x. ``bounded`` squashes codes into (-1, 1). ``mixture`` components
-    are fitted to the codes after training, so that ``sample`` works; 0 leaves it out. ``training`` changes other fields of
-    ``fit.Recipe`` (steps, ema, ...). No density: ``score`` calibrates the reconstruction error.
+    ``noise`` > 0 makes it denoising (Vincent et al. 2008): the encoder sees x plus Gaussian noise of that standard
+    deviation (for vectors in units of each column's), the target is x. ``bounded`` squashes codes into (-1, 1).
+    ``mixture`` components are fitted to the codes after training, so that ``sample`` works; 0 leaves it out.
+    ``training`` changes other fields of ``fit.Recipe`` (steps, ema, ...). No density: ``score`` calibrates the
+    reconstruction error.
     """
 
     net: AENet
@@ -133,7 +136,8 @@ def reproduce(
 ) -> Reproduction:
     """The MNIST row: convolutional, 32 codes, a mixture of 50 over them, 10,000 steps of 64 on grey images.
 
-    ``test_rmse`` is the root of the mean squared error of a test pixel in [0, 1]; the rest is about samples from the mixture.
+    ``test_rmse`` is the root of the mean squared error of a test pixel in [0, 1]; the rest is about samples from the
+    mixture.
     """
     splits = data.load(data_path)
     model = AutoEncoder(

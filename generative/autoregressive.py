@@ -98,7 +98,9 @@ class CausalNet(nn.Module):
         return log_likelihood(unrounded(self(x, y)), x)
 
     def read(self, h: Tensor, pixel: Tensor) -> Tensor:
-        """Logits (B, C, K) from the features (B, F) of a pixel, of which the channels in ``pixel`` (B, C) may be known."""
+        """Logits (B, C, K) from the features (B, F) of a pixel, of which the channels in ``pixel`` (B, C) may be
+        known.
+        """
         return self.head(h).unflatten(-1, (self.shape[0], -1))
 
     def features(self, x: Tensor, condition: Tensor) -> Tensor:
@@ -175,7 +177,8 @@ class AutoregressiveModel(GenerativeModel):
     def _levels(self, x: Tensor, seed: int | None = None) -> Tensor:
         """Values in [0, 1] to level indices; with a ``seed``, ValueError where one is not among the levels seen at fit.
 
-        ``binarize`` draws them, with a ``seed`` the same ones for the same image. Without one the data are those of fit.
+        ``binarize`` draws them, with a ``seed`` the same ones for the same image. Without one the data are those of
+        fit.
         """
         if self.config["binarize"]:
             noise = (
@@ -254,8 +257,8 @@ class AutoregressiveModel(GenerativeModel):
         """Fill ``x`` (n, C, H, W) where ``mask`` is false (true marks known values), drawing from p(unknown | known).
 
         Exact when the unknown values come last in raster order; otherwise a particle filter whose error falls with
-        ``particles``. A model with classes and no ``y`` draws them from p(y | known) too. ``mask`` has the shape of ``x``
-        or broadcasts to it.
+        ``particles``. A model with classes and no ``y`` draws them from p(y | known) too. ``mask`` has the shape of
+        ``x`` or broadcasts to it.
         """
         self._need_fit()
         check_sizes(particles=particles)

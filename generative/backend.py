@@ -46,7 +46,8 @@ def seed_generator(seed: int | None, device: str | torch.device = "cpu") -> torc
 
 
 def noise_by_content(x: Tensor, seed: int, draw: Callable[[torch.Generator], Tensor]) -> Tensor:
-    """``draw`` for every sample of ``x``, stacked (B, ...), from a generator seeded by ``seed`` and the sample's own values.
+    """``draw`` for every sample of ``x``, stacked (B, ...), from a generator seeded by ``seed`` and the sample's own
+    values.
 
     A sample's noise thus depends neither on its place in a batch nor on the other samples; equal samples share theirs.
     """
@@ -55,7 +56,9 @@ def noise_by_content(x: Tensor, seed: int, draw: Callable[[torch.Generator], Ten
 
 
 def global_generators(device: torch.device) -> list[torch.Generator]:
-    """torch's own generators that a computation on ``device`` draws from: the processor's and, if it is another, its own."""
+    """torch's own generators that a computation on ``device`` draws from: the processor's and, if it is another,
+    its own.
+    """
     if device.type == "cpu":
         return [torch.default_generator]
     module = getattr(torch, device.type)
@@ -67,7 +70,9 @@ def global_generators(device: torch.device) -> list[torch.Generator]:
 
 @contextlib.contextmanager
 def untouched(device: torch.device) -> Iterator[list[torch.Generator]]:
-    """After the block the ``global_generators`` of ``device`` are as they were; those of other devices are left alone."""
+    """After the block the ``global_generators`` of ``device`` are as they were; those of other devices are left
+    alone.
+    """
     generators = global_generators(device)
     before = [generator.get_state() for generator in generators]
     try:
@@ -79,7 +84,9 @@ def untouched(device: torch.device) -> Iterator[list[torch.Generator]]:
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Within the block the ``global_generators`` of ``device`` start from ``seed``; afterwards they are as they were."""
+    """Within the block the ``global_generators`` of ``device`` start from ``seed``; afterwards they are as they
+    were.
+    """
     with untouched(device) as generators:
         for generator in generators:
             generator.manual_seed(seed)
@@ -88,7 +95,9 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def learning() -> Iterator[None]:
-    """Within the block gradients are recorded and new numbers are float32, whatever the caller has switched on or off."""
+    """Within the block gradients are recorded and new numbers are float32, whatever the caller has switched on or
+    off.
+    """
     before = torch.get_default_dtype()
     if before != torch.float32:
         torch.set_default_dtype(torch.float32)
@@ -109,11 +118,12 @@ def has_amx_bf16() -> bool:
 
 @contextlib.contextmanager
 def fast_matmul(device: torch.device, enabled: bool | None = None) -> Iterator[None]:
-    """Within the block float32 products and convolutions on ``device`` may round their inputs (accumulation stays float32).
+    """Within the block float32 products and convolutions on ``device`` may round their inputs (accumulation stays
+    float32).
 
-    For training only: likelihoods are always computed in ``full_precision``. To bfloat16 on a CPU with AMX tiles, to TF32 on
-    CUDA; a CPU's arithmetic does not depend on whether there is a GPU beside it. ``enabled=None`` means where that is faster,
-    unless the environment says GENERATIVE_FAST_MATMUL=0.
+    For training only: likelihoods are always computed in ``full_precision``. To bfloat16 on a CPU with AMX tiles, to
+    TF32 on CUDA; a CPU's arithmetic does not depend on whether there is a GPU beside it. ``enabled=None`` means where
+    that is faster, unless the environment says GENERATIVE_FAST_MATMUL=0.
     """
     if enabled is None:
         enabled = rounding_allowed() and (device.type == "cuda" or has_amx_bf16())
@@ -135,7 +145,9 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def full_precision() -> contextlib.AbstractContextManager[None]:
-    """Within the block float32 products and convolutions are float32; cuDNN's convolutions are TF32 unless told otherwise."""
+    """Within the block float32 products and convolutions are float32; cuDNN's convolutions are TF32 unless told
+    otherwise.
+    """
     return _precision("ieee", "ieee")
 
 

@@ -20,8 +20,9 @@ class BayesianGaussianMixture(Mixture):
     """Mixture with a Dirichlet-process or Dirichlet prior on the weights and Gaussian-Wishart priors on the components.
 
     Mean-field variational inference (Blei and Jordan 2006; Bishop 2006, section 10.2); settings follow scikit-learn.
-    ``log_prob`` is log sum_k exp(E[log w_k] + E[log N(x | k)]), by Jensen a lower bound on the posterior predictive density
-    and scikit-learn's ``score_samples``. Samples and conditionals use the posterior means. "mfa" is not offered, NaN refused.
+    ``log_prob`` is log sum_k exp(E[log w_k] + E[log N(x | k)]), by Jensen a lower bound on the posterior predictive
+    density and scikit-learn's ``score_samples``. Samples and conditionals use the posterior means. "mfa" is not
+    offered, NaN refused.
     """
 
     density: ClassVar[Literal["exact", "bound", "none"]] = "bound"
@@ -137,7 +138,9 @@ class BayesianGaussianMixture(Mixture):
         return float(d if given is None else given)
 
     def _set_priors(self, passes: Passes) -> None:
-        """Where none is given, the prior mean is the data's mean, zero after centring, and the prior covariance the data's."""
+        """Where none is given, the prior mean is the data's mean, zero after centring, and the prior covariance the
+        data's.
+        """
         d = passes.rows.d
         freedom = self._freedom_prior(d)
         if freedom <= d - 1:
@@ -216,7 +219,9 @@ class BayesianGaussianMixture(Mixture):
         return ga.evaluator(self.kind, params, reach).plus(more)
 
     def _objective(self, params: ga.Params, value: float, total: float) -> float:
-        """The evidence lower bound up to a constant: entropy of the responsibilities and the posteriors' normalisers."""
+        """The evidence lower bound up to a constant: entropy of the responsibilities and the posteriors'
+        normalisers.
+        """
         k, d = params["means"].shape
         freedom = params["freedom"].reshape(-1, 1)
         log_det = self._half_log_det(params).reshape(-1) - 0.5 * d * freedom.reshape(-1).log()

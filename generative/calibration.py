@@ -21,7 +21,9 @@ class Scale(NamedTuple):
 
 
 def scale_of(errors: Tensor) -> Scale:
-    """Median and 95 % quantile of ``errors`` (N,), a little apart where all are equal; ValueError for NaN and infinity."""
+    """Median and 95 % quantile of ``errors`` (N,), a little apart where all are equal; ValueError for NaN and
+    infinity.
+    """
     errors = errors.double().cpu()
     if not torch.isfinite(errors).all():
         raise ValueError("the error is not finite on held-out data, so typicality has no scale")
@@ -30,7 +32,8 @@ def scale_of(errors: Tensor) -> Scale:
 
 
 def typicality(errors: Tensor, scale: tuple[float, float], tail: float | None = None) -> Tensor:
-    """exp(-f) for f = relu(error - median) / (upper - median), or with ``tail`` (1 + f)^-tail; in (0, 1], shape of ``errors``.
+    """exp(-f) for f = relu(error - median) / (upper - median), or with ``tail`` (1 + f)^-tail; in (0, 1], shape of
+    ``errors``.
 
     Half of held-out data thus have typicality 1, and 5 % less than 1/e (with ``tail`` 2^-tail).
     """

@@ -22,7 +22,8 @@ def several(*callbacks: OnStep) -> OnStep:
 def tensorboard(
     folder: str | Path, model: GenerativeModel | None = None, *, every: int = 10, pictures: int = 500
 ) -> OnStep:
-    """Writes the scalars of every ``every``-th step to TensorBoard's ``folder``; with ``model`` 16 samples every ``pictures`` steps.
+    """Writes the scalars of every ``every``-th step to TensorBoard's ``folder``; with ``model`` 16 samples every
+    ``pictures`` steps.
 
     The samples have one seed and are images of 1 or 3 channels; other models are not drawn.
     """

@@ -40,8 +40,8 @@ class CausalNetwork(Protocol):
 
 @dataclass(frozen=True)
 class Given:
-    """Known pixels of an inpainting: ``keep`` marks them in ``x``, ``weighs`` those that weigh the particles; each image
-    is drawn by ``particles`` copies."""
+    """Known pixels of an inpainting: ``keep`` marks them in ``x``, ``weighs`` those that weigh the particles; each
+    image is drawn by ``particles`` copies."""
 
     x: Tensor
     keep: Tensor
@@ -131,11 +131,11 @@ def inpaint_levels(
 ) -> Tensor:
     """Fill the pixels of level indices ``x`` (n, C, H, W) where ``keep`` is false, by a particle filter over the rows.
 
-    Unknown pixels are drawn from the model given all pixels before them; known ones that follow an unknown one weigh the
-    particles by their probability, and low weights are resampled (Gordon, Salmond and Smith 1993). ``y`` (n, particles)
-    are labels drawn given the ``leading`` known pixels, which therefore weigh nothing. The result is an exact sample of
-    p(unknown | known) when no known pixel follows an unknown one in raster order, and approaches one with the number of
-    particles otherwise.
+    Unknown pixels are drawn from the model given all pixels before them; known ones that follow an unknown one weigh
+    the particles by their probability, and low weights are resampled (Gordon, Salmond and Smith 1993). ``y`` (n,
+    particles) are labels drawn given the ``leading`` known pixels, which therefore weigh nothing. The result is an
+    exact sample of p(unknown | known) when no known pixel follows an unknown one in raster order, and approaches one
+    with the number of particles otherwise.
     """
     every_x, every_keep, weighs = (t.repeat_interleave(particles, 0) for t in (x, keep, keep & ~leading(keep)))
     repeated = Given(every_x, every_keep, weighs, particles, generator)

@@ -61,12 +61,15 @@ def check_sizes(**sizes: int) -> None:
 
 
 def as_labels(y: ArrayLike, n: int, device: torch.device, classes: int | None = None) -> Tensor:
-    """Labels (n,) on `device`; a single one is everyone's. ValueError for what is no label, or none of the `classes` where given."""
+    """Labels (n,) on `device`; a single one is everyone's. ValueError for what is no label, or none of the
+    `classes` where given.
+    """
     try:
         given = torch.as_tensor(y)
     except TypeError:
         raise ValueError(
-            f"labels must be integers >= 0, got {type(y).__name__} of {getattr(y, 'dtype', 'other values')}: number the "
+            f"labels must be integers >= 0, got {type(y).__name__} of {getattr(y, 'dtype', 'other values')}: number "
+            "the "
             "classes from 0"
         ) from None
     labels = given.to(device, torch.int64)
@@ -96,7 +99,9 @@ def is_context(y: ArrayLike) -> bool:
 
 
 def as_context(y: ArrayLike, n: int, device: torch.device, length: int | None) -> Tensor:
-    """Context vectors (n, C) in float32 on ``device``; a single one (C,) is everyone's. ValueError for another shape, or ``length``."""
+    """Context vectors (n, C) in float32 on ``device``; a single one (C,) is everyone's. ValueError for another
+    shape, or ``length``.
+    """
     given = torch.as_tensor(y).to(device, torch.float32)
     given = given.expand(n, -1) if given.ndim == 1 else given
     if given.ndim != 2 or len(given) != n or (length and given.shape[1] != length):

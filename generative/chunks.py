@@ -63,7 +63,9 @@ class CentredRows:
 
 
 class CentredBatches(CentredRows):
-    """CentredRows that an iterable yields batch by batch in every pass, such as a DataLoader; ``check`` sees every batch."""
+    """CentredRows that an iterable yields batch by batch in every pass, such as a DataLoader; ``check`` sees every
+    batch.
+    """
 
     def __init__(self, batches: Iterable[Any], check: Callable[[Tensor], Tensor], device: torch.device) -> None:
         self.batches, self.check, self.device, self.weight = batches, check, device, None

@@ -94,8 +94,8 @@ class Decoder(nn.Module):
 class Likelihood(nn.Module):
     """p(x | decoder output) in nats per sample, its mean and its draws.
 
-    "bernoulli" (values 0 and 1), "categorical" (multiples of 1 / (levels - 1)), "gaussian" (any values): the mean from the
-    decoder and one learned standard deviation a value, at least ``min_sd`` times the data's, in which vectors are
+    "bernoulli" (values 0 and 1), "categorical" (multiples of 1 / (levels - 1)), "gaussian" (any values): the mean from
+    the decoder and one learned standard deviation a value, at least ``min_sd`` times the data's, in which vectors are
     standardised by column and images by one mean and standard deviation.
     """
 
@@ -140,7 +140,9 @@ class Likelihood(nn.Module):
             )
 
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
-        """log p(x | out) summed over the values of a sample; ``x`` (B, *event), ``out`` (S, B, *event, per_value) -> (S, B)."""
+        """log p(x | out) summed over the values of a sample; ``x`` (B, *event), ``out`` (S, B, *event, per_value)
+        -> (S, B).
+        """
         if self.kind == "bernoulli":
             terms = F.logsigmoid((2 * x - 1) * out.squeeze(-1))
         elif self.kind == "categorical":
@@ -194,7 +196,9 @@ def repeated(y: Tensor | None, times: int) -> Tensor | None:
 
 
 def condition(y: Tensor | None, n_classes: int) -> Tensor | None:
-    """What p(x | y) is conditioned on: labels (B,) one-hot (B, n_classes), context vectors (B, C) as they are, or None."""
+    """What p(x | y) is conditioned on: labels (B,) one-hot (B, n_classes), context vectors (B, C) as they are, or
+    None.
+    """
     if y is None or y.ndim == 2:
         return y
     return F.one_hot(y, n_classes).float() if n_classes else None

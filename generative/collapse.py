@@ -23,7 +23,9 @@ class CollapsedWarning(UserWarning):
 
 
 def warn_of_collapse(model: GenerativeModel, x: Tensor) -> None:
-    """CollapsedWarning where samples of the fitted ``model`` miss much of its training data ``x`` or repeat themselves."""
+    """CollapsedWarning where samples of the fitted ``model`` miss much of its training data ``x`` or repeat
+    themselves.
+    """
     if len(x) < FEWEST:
         return
     real = x[:: -(-len(x) // LOOKED_AT)].to(model.device)
@@ -32,8 +34,10 @@ def warn_of_collapse(model: GenerativeModel, x: Tensor) -> None:
     same = metrics.duplicate_share(samples, real)
     if bins > BINS_WRONG * BINS or same > DUPLICATES:
         warnings.warn(
-            f"this {type(model).__name__} has collapsed: {bins} of {BINS} clusters of the data are drawn too often or too "
-            f"seldom, and {same:.0%} of the samples nearly repeat another one (1% of real data do). Train for more steps, "
+            f"this {type(model).__name__} has collapsed: {bins} of {BINS} clusters of the data are drawn too often or "
+            "too "
+            f"seldom, and {same:.0%} of the samples nearly repeat another one (1% of real data do). Train for more "
+            "steps, "
             "raise r1, or use spectral_norm=True",
             CollapsedWarning,
             stacklevel=5,

@@ -52,8 +52,8 @@ def posterior_mean(
 ) -> Tensor:
     """E[x | y] for y = A x + e, e ~ N(0, noise^2): (B, D) from ``y`` (B, M) and ``operator`` A (M, D).
 
-    One formula for filling in (A picks the known entries), denoising (A is the identity) and upscaling (A averages blocks).
-    Where S_yy has no Cholesky factor, its diagonal is raised by a billionth of itself, row by row.
+    One formula for filling in (A picks the known entries), denoising (A is the identity) and upscaling (A averages
+    blocks). Where S_yy has no Cholesky factor, its diagonal is raised by a billionth of itself, row by row.
     """
     projected = covariances @ operator.T
     s_yy = operator @ projected

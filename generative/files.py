@@ -1,4 +1,6 @@
-"""A model in one safetensors file, tensors and a string header, written whole or not at all; no pickle is ever opened."""
+"""A model in one safetensors file, tensors and a string header, written whole or not at all; no pickle is ever
+opened.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,8 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
             model._set_tensors(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
         raise ValueError(
-            f"{path} is a damaged model: its header and its tensors do not belong together ({str(error).splitlines()[0]})"
+            f"{path} is a damaged model: its header and its tensors do not belong together "
+            f"({str(error).splitlines()[0]})"
         ) from error
     return model.to(device)
 

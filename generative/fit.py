@@ -198,7 +198,9 @@ def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _begin(state: TrainingState, options: FitOptions, steps: int) -> dict[str, Any]:
-    """The counters to start from: those of the checkpoint with ``resume``; without, ValueError where one is in the way."""
+    """The counters to start from: those of the checkpoint with ``resume``; without, ValueError where one is in the
+    way.
+    """
     folder = options.checkpoint
     state.run = options.run
     if options.resume:
@@ -207,7 +209,8 @@ def _begin(state: TrainingState, options: FitOptions, steps: int) -> dict[str, A
         state.restore(folder)
         if state.counters["step"] > steps:
             raise ValueError(
-                f"the newest checkpoint of {folder} has made {state.counters['step']} steps, more than steps={steps}: give more"
+                f"the newest checkpoint of {folder} has made {state.counters['step']} steps, more than steps={steps}: "
+                "give more"
             )
     elif folder is not None and (found := sorted(folder.glob("step_*.safetensors"))):
         raise ValueError(

@@ -79,9 +79,10 @@ class GAN(GenerativeModel):
     """Generative adversarial network of fully connected layers, for images and vectors; no density.
 
     Critic loss softplus(-D(x)) + softplus(D(G(z))) + r1/2 |dD/dx|^2, generator loss softplus(-D(G(z)))
-    (non-saturating). Without the penalty (``r1=0``) it collapses on small data sets. A fit that has collapsed warns. Images are generated through tanh, vectors linearly after standardising. ``sample`` uses the
-    moving average of the generator; ``typicality`` calibrates the critic's logit on held-out data. Source: Goodfellow et al.
-    (2014); R1: Mescheder et al. (2018). Deviation: leaky ReLU instead of maxout, averaged generator.
+    (non-saturating). Without the penalty (``r1=0``) it collapses on small data sets. A fit that has collapsed warns.
+    Images are generated through tanh, vectors linearly after standardising. ``sample`` uses the moving average of the
+    generator; ``typicality`` calibrates the critic's logit on held-out data. Source: Goodfellow et al. (2014); R1:
+    Mescheder et al. (2018). Deviation: leaky ReLU instead of maxout, averaged generator.
     """
 
     density = "none"

@@ -2,8 +2,8 @@
 
 A component's log density is written as  const_k + theta_k . t(x) + sign/2 |x V_k - b_k|^2  with the statistic t(x) = x,
 (x, x^2), (x, |x|^2) or (x, x_i x_j); both EM steps are then products with t(x) and V. Squares of x lose the digits of a
-component that is narrow for its distance from the origin; such components are treated in differences from their own mean.
-Data are centred and float64 throughout; what belongs to components comes first: log densities are (K, B).
+component that is narrow for its distance from the origin; such components are treated in differences from their own
+mean. Data are centred and float64 throughout; what belongs to components comes first: log densities are (K, B).
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ Params = dict[str, Tensor]
 """weights (K,), means (K, D) and covariances: full (K, D, D), tied (D, D), diag (K, D), spherical (K,); for mfa
 factors (K, D, L) and noise (K, D), the covariance being factors factors^T + diag(noise)."""
 Statistics = dict[str, Tensor]
-"""Weighted sums over rows: mass (K,), first (K, D) of x - centre, second of its products in the shape of the covariances (mfa:
-their diagonal, and with the posterior factors y also y (K, L), yy and yx); centre (K, D), or a zero for the origin."""
+"""Weighted sums over rows: mass (K,), first (K, D) of x - centre, second of its products in the shape of the
+covariances (mfa: their diagonal, and with the posterior factors y also y (K, L), yy and yx); centre (K, D), or a zero
+for the origin.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ class Evaluator:
 
 
 def pairs(d: int) -> tuple[Tensor, Tensor]:
-    """The columns (i, j) of the products x_i x_j: blocks of rows of the upper triangle, whole squares on its diagonal."""
+    """The columns (i, j) of the products x_i x_j: blocks of rows of the upper triangle, whole squares on its
+    diagonal.
+    """
     step = _block(d)
     found = [torch.cartesian_prod(torch.arange(a, min(a + step, d)), torch.arange(a, d)) for a in range(0, d, step)]
     return torch.cat(found).unbind(1)  # type: ignore[return-value]
@@ -84,7 +88,8 @@ def width(kind: str, d: int) -> int:
 
 
 def statistic(kind: str, x: Tensor, products: bool = False, out: Tensor | None = None) -> Tensor | None:
-    """t(x): x for tied, (x, x^2) for diag and mfa, (x, |x|^2) for spherical, (x, x_i x_j) for full with ``products``, else None.
+    """t(x): x for tied, (x, x^2) for diag and mfa, (x, |x|^2) for spherical, (x, x_i x_j) for full with ``products``,
+    else None.
 
     ``out``, (B or more, width), takes the result in place of new memory.
     """
@@ -116,8 +121,9 @@ def _products(x: Tensor, out: Tensor) -> None:
 
 
 def regular(covariance: Tensor, floor: float, margin: float = 0.0) -> Tensor:
-    """``covariance`` (..., D, D) itself where it has a Cholesky factor, else with its eigenvalues raised to ``floor`` or to
-    1e-12 of the largest one, whichever is more. With ``margin`` also where subtracting that many eps of the trace leaves it none.
+    """``covariance`` (..., D, D) itself where it has a Cholesky factor, else with its eigenvalues raised to ``floor``
+    or to 1e-12 of the largest one, whichever is more. With ``margin`` also where subtracting that many eps of the trace
+    leaves it none.
     """
     less = covariance
     if margin:
@@ -139,10 +145,11 @@ def precision_cholesky(covariance: Tensor) -> Tensor:
 
 
 def evaluator(kind: str, p: Params, reach: Tensor | None = None) -> Evaluator:
-    """The evaluator of ``p``; with ``reach`` = max |x| (D,), full covariances use the statistic (x, x_i x_j) where that is safe.
+    """The evaluator of ``p``; with ``reach`` = max |x| (D,), full covariances use the statistic (x, x_i x_j) where that
+    is safe.
 
-    Safe means that rounding cannot matter: the terms of x^T P x, which add up to at most (sum_i sqrt(P_ii) reach_i)^2, stay
-    under ``LIMIT``.
+    Safe means that rounding cannot matter: the terms of x^T P x, which add up to at most (sum_i sqrt(P_ii) reach_i)^2,
+    stay under ``LIMIT``.
     """
     if kind in ("diag", "spherical", "mfa"):
         return _axes(kind, p)
@@ -192,7 +199,9 @@ def posterior_root(factors: Tensor, precision: Tensor) -> Tensor:
 
 
 def _with_factors(base: Evaluator, p: Params, precision: Tensor) -> Evaluator:
-    """Add the low-rank part: (x-m)^T cov^-1 (x-m) = the diagonal form minus |C^-1 W^T diag(precision) (x-m)|^2 (Woodbury)."""
+    """Add the low-rank part: (x-m)^T cov^-1 (x-m) = the diagonal form minus |C^-1 W^T diag(precision) (x-m)|^2
+    (Woodbury).
+    """
     root = posterior_root(p["factors"], precision)
     v = torch.linalg.solve_triangular(root, (precision.unsqueeze(2) * p["factors"]).mT, upper=False).mT
     return replace(
@@ -247,7 +256,9 @@ def _scatter(kind: str, mass: Tensor, shift: Tensor, second: Tensor, floor: floa
 def accumulate(
     kind: str, x: Tensor, t: Tensor | None, r: Tensor, y: Tensor | None, centre: Tensor | None, sums: Statistics
 ) -> None:
-    """Add one chunk with responsibilities ``r`` (K, B): products of t(x), or of x - ``centre`` (K, D) where that is given."""
+    """Add one chunk with responsibilities ``r`` (K, B): products of t(x), or of x - ``centre`` (K, D) where that is
+    given.
+    """
     _add(sums, "mass", r.sum(1))
     apart = None if centre is None else x.unsqueeze(0) - centre.unsqueeze(1)
     if apart is None:
@@ -338,7 +349,9 @@ def factors_of(rows: Tensor, n_factors: int, floor: float, generator: torch.Gene
 
 
 def _leading(x: Tensor, q: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The ``q`` largest singular values of ``x`` (N, D) and their right vectors (D, q), by subspace iteration (Halko et al. 2011)."""
+    """The ``q`` largest singular values of ``x`` (N, D) and their right vectors (D, q), by subspace iteration
+    (Halko et al. 2011).
+    """
     basis = _normal(x, (x.shape[1], q), generator)
     for _ in range(3):
         basis = torch.linalg.qr(x.T @ (x @ basis)).Q

@@ -17,7 +17,9 @@ from gail_suite.generative.interface import ArrayLike
 from gail_suite.generative.mixture import CovarianceType, Mixture
 
 FORGETTING = 0.6
-"""Batch t of ``partial_fit`` enters with weight t^-0.6; powers above 1/2 and up to 1 converge (Cappe and Moulines 2009)."""
+"""Batch t of ``partial_fit`` enters with weight t^-0.6; powers above 1/2 and up to 1 converge (Cappe and Moulines
+2009).
+"""
 FACTOR_ROWS = 20_000
 """Rows at most that the factors of mfa start from."""
 STARTS = ("weights_init", "means_init", "precisions_init")
@@ -26,11 +28,12 @@ STARTS = ("weights_init", "means_init", "precisions_init")
 class GaussianMixture(Mixture):
     """p(x) = sum_k w_k N(x; m_k, S_k), fitted by EM (Dempster, Laird and Rubin 1977); settings follow scikit-learn.
 
-    ``covariance_type``: "full", "tied", "diag", "spherical", or "mfa", low rank plus diagonal with ``n_factors`` factors
-    (Ghahramani and Hinton 1996). ``reg_covar`` is added to every variance (for mfa it is the smallest noise variance).
-    Data are (N, D); any other sample shape is flattened and restored. Statistics are float64. NaN is a value that is not known
-    (not for mfa): fit expects it, densities are those of what is known, ``impute`` fills it in. With ``warm_start`` a fit starts from
-    the one before. The seed belongs to ``fit`` and ``sample``; scikit-learn's random_state is refused.
+    ``covariance_type``: "full", "tied", "diag", "spherical", or "mfa", low rank plus diagonal with ``n_factors``
+    factors (Ghahramani and Hinton 1996). ``reg_covar`` is added to every variance (for mfa it is the smallest noise
+    variance). Data are (N, D); any other sample shape is flattened and restored. Statistics are float64. NaN is a value
+    that is not known (not for mfa): fit expects it, densities are those of what is known, ``impute`` fills it in. With
+    ``warm_start`` a fit starts from the one before. The seed belongs to ``fit`` and ``sample``; scikit-learn's
+    random_state is refused.
 
     >>> import torch
     >>> from gail_suite import generative as g
@@ -92,9 +95,9 @@ class GaussianMixture(Mixture):
     def partial_fit(self, x: ArrayLike, y: Any = None, *, seed: int = 0, device: str | torch.device = "auto") -> Self:
         """One step of stepwise EM (Cappe and Moulines 2009) on the batch ``x`` (N, ...); ``y`` is ignored.
 
-        An unfitted model is fitted to its first batch, which needs at least ``n_components`` rows; after that batch t moves the
-        mean statistics by t^-0.6 of the way to its own, t = rows so far / rows of the batch + 1. ``typicality`` gets its
-        scale from each batch before it is learned. Raises ValueError for mfa.
+        An unfitted model is fitted to its first batch, which needs at least ``n_components`` rows; after that batch t
+        moves the mean statistics by t^-0.6 of the way to its own, t = rows so far / rows of the batch + 1.
+        ``typicality`` gets its scale from each batch before it is learned. Raises ValueError for mfa.
         """
         if self.kind == "mfa":
             super()._fit_stream(iter([x]), seed, device)

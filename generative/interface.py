@@ -1,7 +1,8 @@
 """The one interface of every generative model: fit, sample, log_prob, typicality, save.
 
 A model is its ``config`` (the constructor's keyword arguments), its ``spec`` (what fit inferred from the data: event
-shape, value type, levels, classes), its tensors, and the scale of its typicality. All four live in one file (``files``).
+shape, value type, levels, classes), its tensors, and the scale of its typicality. All four live in one file
+(``files``).
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ class GenerativeModel:
     any_shape: ClassVar[bool] = False
     """Whether samples may have shapes other than vectors' and images'."""
     conditional: ClassVar[bool] = False
-    """Whether fit learns p(x | y) where it is given labels; other models ignore them in fit and refuse them elsewhere."""
+    """Whether fit learns p(x | y) where it is given labels; other models ignore them in fit and refuse them
+    elsewhere.
+    """
     holds_out: ClassVar[bool] = True
     """Whether fit keeps a tenth of the data (when ``val`` is None) for early stopping and calibration."""
     batch: ClassVar[int] = 512
@@ -122,7 +125,9 @@ class GenerativeModel:
         raise NotImplementedError
 
     def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """What ``score`` calibrates, shape (B,), low for typical data; the negative log-likelihood unless overridden."""
+        """What ``score`` calibrates, shape (B,), low for typical data; the negative log-likelihood unless
+        overridden.
+        """
         return -self._log_prob(x, y)
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -156,17 +161,19 @@ class GenerativeModel:
     ) -> Self:
         """Fit to ``x`` (N, C, H, W) in [0, 1] or (N, D), with optional labels ``y`` (N,) in 0..classes-1.
 
-        A network's ``x`` may also be a torch Dataset of x or (x, label), a DataLoader over one, or a memmap: they are read batch
-        by batch, in the order that the same data in memory would have. ``y`` may also be vectors (N, C) of real numbers, for
-        p(x | y) given them; their columns should be of size 1.
+        A network's ``x`` may also be a torch Dataset of x or (x, label), a DataLoader over one, or a memmap: they are
+        read batch by batch, in the order that the same data in memory would have. ``y`` may also be vectors (N, C) of
+        real numbers, for p(x | y) given them; their columns should be of size 1.
 
-        ``val`` is held-out data, an array or a pair (x, y); without it a tenth of ``x`` is kept out. ``checkpoint`` is a
-        folder without checkpoints; with ``resume`` the same fit continues from those in it, equal to an uninterrupted
-        one, or for more ``steps``. ``fine_tune`` starts from the weights that the model has. Interrupted (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights; a fit that leaves
-        nothing of use leaves the model as it was. Returns self.
+        ``val`` is held-out data, an array or a pair (x, y); without it a tenth of ``x`` is kept out. ``checkpoint`` is
+        a folder without checkpoints; with ``resume`` the same fit continues from those in it, equal to an uninterrupted
+        one, or for more ``steps``. ``fine_tune`` starts from the weights that the model has. Interrupted
+        (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights; a fit that leaves nothing of use
+        leaves the model as it was. Returns self.
         """
         if not isinstance(seed, int | np.integer):
-            raise ValueError(f"seed={seed!r} must be a whole number")  # noqa: TRY004 (every error of ours is a ValueError)
+            # every error of ours is a ValueError
+            raise ValueError(f"seed={seed!r} must be a whole number")  # noqa: TRY004
         previous = self.spec
         if fine_tune:
             self._need_fit()
@@ -189,7 +196,9 @@ class GenerativeModel:
         return self
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
-        """``n`` samples (n, *event shape); ``y`` is one class for all or one label a sample; the same seed, the same samples."""
+        """``n`` samples (n, *event shape); ``y`` is one class for all or one label a sample; the same seed, the
+        same samples.
+        """
         return self._drawn(self._sample, n, y, seed)
 
     def log_prob(self, x: ArrayLike, y: ArrayLike | None = None, *, with_grad: bool = False) -> Tensor:
@@ -202,10 +211,11 @@ class GenerativeModel:
         return self._batched(self._log_prob, x, y, with_grad)
 
     def typicality(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """How typical ``x`` is, in (0, 1]: 1 for the better half of held-out data, under 1/e for 5 % of them, shape (N,).
+        """How typical ``x`` is, in (0, 1]: 1 for the better half of held-out data, under 1/e for 5 % of them, shape
+        (N,).
 
-        exp(-relu(e - s) / (q - s)), e the ``error``, s its median and q its 95 % quantile on held-out data. A model fitted
-        with labels has two such scales, of p(x | y) and, where ``y`` is left out, of p(x).
+        exp(-relu(e - s) / (q - s)), e the ``error``, s its median and q its 95 % quantile on held-out data. A model
+        fitted with labels has two such scales, of p(x | y) and, where ``y`` is left out, of p(x).
         """
         self._need_fit()
         scale = self.calibration
@@ -216,7 +226,9 @@ class GenerativeModel:
         return typicality(self.error(x, y), scale)
 
     def error(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
-        """The uncalibrated error behind ``typicality`` (negative log-likelihood, reconstruction error or critic), shape (N,)."""
+        """The uncalibrated error behind ``typicality`` (negative log-likelihood, reconstruction error or critic),
+        shape (N,).
+        """
         return self._batched(self._error, x, y)
 
     def save(self, path: str | Path) -> Path:
@@ -237,7 +249,9 @@ class GenerativeModel:
         return dict(self._settings)
 
     def set_params(self, **settings: Any) -> Self:
-        """Change settings by name. A fitted model forgets its fit, unless all that changes is how the next one is made."""
+        """Change settings by name. A fitted model forgets its fit, unless all that changes is how the next one is
+        made.
+        """
         new = type(self)(**(self._settings | settings))
         changed = {name for name, value in new.config.items() if value != self.config.get(name)}
         if changed <= self.how_to_fit:
@@ -322,7 +336,9 @@ class GenerativeModel:
         return self._quietly(draw, n, self._given_labels(y, n), seed_generator(seed, self.device))
 
     def _quietly(self, function: Callable[..., Tensor], *args: Any, with_grad: bool = False) -> Tensor:
-        """Call ``function`` in eval mode, in full precision and without gradients unless asked, and leave the mode as it was."""
+        """Call ``function`` in eval mode, in full precision and without gradients unless asked, and leave the mode
+        as it was.
+        """
         net = getattr(self, "net", None)
         training = net is not None and net.training
         exact = contextlib.nullcontext() if self.dtype == torch.float64 else full_precision()  # a switch of all threads
@@ -379,7 +395,9 @@ class GenerativeModel:
         return x.clamp(0, 1) if x.ndim == 4 else x
 
     def _calibrate(self, errors: Tensor, val: tuple[Tensor, Tensor | None]) -> None:
-        """Set the scale of ``typicality`` by the held-out ``errors`` and, where ``val`` has labels, by those without them."""
+        """Set the scale of ``typicality`` by the held-out ``errors`` and, where ``val`` has labels, by those
+        without them.
+        """
         self.calibration, self.calibration_without_labels = self._scale(errors), None
         if val[1] is not None and not self.spec["context"]:
             some = val[0][:: -(-len(val[0]) // UNLABELLED)]  # from all of them, which may be sorted by class
@@ -406,7 +424,9 @@ class GenerativeModel:
         }
 
     def _given_val(self, x: ArrayLike, y: ArrayLike | None, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Held-out data that ``fit`` was given, checked; ValueError where they have labels and the data have none, or the reverse."""
+        """Held-out data that ``fit`` was given, checked; ValueError where they have labels and the data have none,
+        or the reverse.
+        """
         data = self._check(x, device=self._home(x))
         if not self.conditional:
             return data, None
@@ -458,7 +478,8 @@ class GenerativeModel:
         return data
 
     def _tensor(self, x: ArrayLike, first: bool = False, device: torch.device | None = None) -> Tensor:
-        """``x`` as a tensor of ``self.dtype`` on ``device`` (default the model's), or a ValueError that names what is wrong.
+        """``x`` as a tensor of ``self.dtype`` on ``device`` (default the model's), or a ValueError that names what is
+        wrong.
 
         The ``first`` data are those of fit, which say what shape is right.
         """
@@ -509,7 +530,8 @@ class GenerativeModel:
         if self.spec.get("context"):
             if y is None:
                 raise ValueError(
-                    f"this {type(self).__name__} was fitted with context vectors of length {self.spec['context']}: give y, one a sample"
+                    f"this {type(self).__name__} was fitted with context vectors of length {self.spec['context']}: "
+                    "give y, one a sample"
                 )
             return self._labels(y, n)
         if y is not None and not self.spec.get("n_classes"):
@@ -519,7 +541,9 @@ class GenerativeModel:
         return self._labels(y, n)
 
     def _labels(self, y: ArrayLike | int | None, n: int, device: torch.device | None = None) -> Tensor | None:
-        """``y`` as a tensor (n,) on ``device`` (default the model's); a single label is everyone's, and so is a context vector."""
+        """``y`` as a tensor (n,) on ``device`` (default the model's); a single label is everyone's, and so is a
+        context vector.
+        """
         if y is None:
             return None
         context = self.spec.get("context")

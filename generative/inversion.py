@@ -21,10 +21,11 @@ def invert(
     known: Tensor | None = None,
     seed: int = 0,
 ) -> tuple[Tensor, Tensor | None]:
-    """Codes z (N, latent) with G(z) close to ``x`` where ``known``: argmin |G(z) - x|^2 + 1e-3 |z|^2 by Adam, best of 4 starts.
+    """Codes z (N, latent) with G(z) close to ``x`` where ``known``: argmin |G(z) - x|^2 + 1e-3 |z|^2 by Adam, best of 4
+    starts.
 
-    Source: AnoGAN (Schlegl et al. 2017), without the feature term. ``model`` is a GAN or a DCGAN. Returned with the codes are
-    their classes (N,): ``y``, or without it, for a model with classes, those of the lowest minimum.
+    Source: AnoGAN (Schlegl et al. 2017), without the feature term. ``model`` is a GAN or a DCGAN. Returned with the
+    codes are their classes (N,): ``y``, or without it, for a model with classes, those of the lowest minimum.
     """
     if y is not None or not model.spec.get("n_classes"):
         return _search(model, x, y, known, seed)[0], y

@@ -9,7 +9,9 @@ from torch import Tensor
 
 SUBSAMPLE = 10_000
 TOLERANCE = 1e-4
-"""Share of the data's mean variance below which the centres' squared movement ends the iterations, as in scikit-learn."""
+"""Share of the data's mean variance below which the centres' squared movement ends the iterations, as in
+scikit-learn.
+"""
 
 
 def squared_distances(x: Tensor, centres: Tensor) -> Tensor:
@@ -25,8 +27,9 @@ def nearest(x: Tensor, centres: Tensor) -> Tensor:
 def plus_plus(x: Tensor, k: int, generator: torch.Generator, weight: Tensor | None = None) -> Tensor:
     """Indices (k,) of ``k`` rows of ``x`` (N, D) chosen by greedy k-means++ (Arthur and Vassilvitskii 2007).
 
-    Each new centre is the best of 2 + log k candidates drawn with probability proportional to their ``weight`` times the squared
-    distance from the centres so far; where all these are zero, rows are drawn uniformly. ``generator`` is one of the CPU.
+    Each new centre is the best of 2 + log k candidates drawn with probability proportional to their ``weight`` times
+    the squared distance from the centres so far; where all these are zero, rows are drawn uniformly. ``generator`` is
+    one of the CPU.
     """
     trials = 2 + int(math.log(k))
     x = x.to(torch.float64)

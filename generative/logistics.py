@@ -1,4 +1,6 @@
-"""Discretised mixtures of logistics: the pixels of colour images (Salimans, Karpathy, Chen and Kingma 2017, PixelCNN++)."""
+"""Discretised mixtures of logistics: the pixels of colour images (Salimans, Karpathy, Chen and Kingma 2017,
+PixelCNN++).
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ SMALLEST_LOG_SCALE = -7.0
 
 @dataclass(frozen=True)
 class Mixture:
-    """M logistics over the C channels of every pixel: log weights (..., M), means and log scales (..., M, C), and the strictly
-    lower triangle (..., M, C, C) that adds multiples of the channels before to a channel's mean."""
+    """M logistics over the C channels of every pixel: log weights (..., M), means and log scales (..., M, C), and the
+    strictly lower triangle (..., M, C, C) that adds multiples of the channels before to a channel's mean."""
 
     log_weights: Tensor
     means: Tensor
@@ -47,7 +49,8 @@ def mixture(out: Tensor, channels: int) -> Mixture:
 
 
 def log_bins(x: Tensor, centres: Tensor, log_scales: Tensor, levels: int) -> Tensor:
-    """log of a logistic's mass in the bin of ``x``, one of ``levels`` values evenly from -1 to 1; the outer bins are open.
+    """log of a logistic's mass in the bin of ``x``, one of ``levels`` values evenly from -1 to 1; the outer bins are
+    open.
 
     sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - exp(b - a)), so that no difference of nearly equal numbers is taken.
     """
@@ -78,7 +81,8 @@ def level_logits(m: Mixture, x: Tensor, levels: int) -> Tensor:
 class LogisticsNet(GatedNet):
     """Gated PixelCNN whose head gives a mixture of logistics for the channels of a pixel together.
 
-    The features are not split over the channels: that a channel depends on those before it in its pixel is the mixture's part.
+    The features are not split over the channels: that a channel depends on those before it in its pixel is the
+    mixture's part.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""Numbers that say how good a model or a set of samples is: nats, bits a dimension, and distances between two samples."""
+"""Numbers that say how good a model or a set of samples is: nats, bits a dimension, and distances between two
+samples.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ def bits_per_dim(nats_per_sample: float, dimensions: int) -> float:
 def dequantise(x: ArrayLike, levels: int, seed: int = 0) -> Tensor:
     """Uniform dequantisation: (k + u) / L with u ~ U[0, 1) for values k / (L - 1), shape as ``x``, within [0, 1).
 
-    -log p(dequantised) + D log L bounds from above the negative log-likelihood of the levels (Theis et al. 2016), which makes
-    a density comparable to a probability of levels.
+    -log p(dequantised) + D log L bounds from above the negative log-likelihood of the levels (Theis et al. 2016), which
+    makes a density comparable to a probability of levels.
     """
     data = torch.as_tensor(x)
     noise = torch.rand(data.shape, generator=seed_generator(seed, data.device), device=data.device, dtype=data.dtype)
@@ -37,7 +39,9 @@ def dequantise(x: ArrayLike, levels: int, seed: int = 0) -> Tensor:
 
 
 def discrete_nats(model: GenerativeModel, x: ArrayLike, levels: int, draws: int = 8) -> float:
-    """Nats of ``levels``-valued ``x`` under a density fitted on ``dequantise(x, levels)``, log-mean-exp over ``draws``."""
+    """Nats of ``levels``-valued ``x`` under a density fitted on ``dequantise(x, levels)``, log-mean-exp over
+    ``draws``.
+    """
     each = torch.stack([model.log_prob(dequantise(x, levels, seed)).double() for seed in range(draws)])
     dimensions = math.prod(torch.as_tensor(x).shape[1:])
     return float((dimensions * math.log(levels) + math.log(draws) - torch.logsumexp(each, 0)).mean())
@@ -59,7 +63,9 @@ class Features:
 
 
 def train_features(x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, steps: int = 600, seed: int = 0) -> Features:
-    """Fit the classifier behind ``frechet_distance`` to images (N, C, H, W); its distances compare only with one another."""
+    """Fit the classifier behind ``frechet_distance`` to images (N, C, H, W); its distances compare only with one
+    another.
+    """
     y, x_val, y_val = y.to(x.device), x_val.to(x.device), y_val.to(x.device)
     with seeded(seed, x.device):
         net = nn.Sequential(
@@ -87,7 +93,8 @@ def train_features(x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, steps: in
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^1/2) of two feature sets (N, F) (Dowson and Landau 1982; FID: Heusel 2017).
+    """|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^1/2) of two feature sets (N, F) (Dowson and Landau 1982; FID: Heusel
+    2017).
 
     The trace of the root is the sum of the square roots of the eigenvalues of S_a^1/2 S_b S_a^1/2.
     """
@@ -95,7 +102,8 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     for features in (a, b):
         if features.ndim != 2 or len(features) < 2 or not bool(torch.isfinite(features).all()):
             raise ValueError(
-                f"features must be (N, F), finite, with N >= 2 for a covariance; got shape {tuple(features.shape)} with "
+                f"features must be (N, F), finite, with N >= 2 for a covariance; got shape {tuple(features.shape)} "
+                "with "
                 f"{int((~torch.isfinite(features)).sum())} values that are not finite"
             )
     values, vectors = torch.linalg.eigh(a.T.cov())
@@ -109,9 +117,9 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 def ndb(train: ArrayLike, samples: ArrayLike, bins: int = 100, seed: int = 0, level: float = 0.05) -> tuple[int, float]:
     """Number of statistically different bins and Jensen-Shannon divergence (Richardson and Weiss 2018).
 
-    Bins are k-means clusters of ``train`` (standardised by dimension); a bin differs where a two-proportion z test rejects at
-    ``level``. Real data against real data give about level * bins. Both sets are counted by the nearest cluster mean, and a
-    cluster that lost its rows counts as an empty bin.
+    Bins are k-means clusters of ``train`` (standardised by dimension); a bin differs where a two-proportion z test
+    rejects at ``level``. Real data against real data give about level * bins. Both sets are counted by the nearest
+    cluster mean, and a cluster that lost its rows counts as an empty bin.
     """
     real = torch.as_tensor(train).double().flatten(1)
     fake = torch.as_tensor(samples).to(real.device).double().flatten(1)
@@ -133,7 +141,8 @@ def ndb(train: ArrayLike, samples: ArrayLike, bins: int = 100, seed: int = 0, le
 
 
 def duplicate_share(samples: ArrayLike, real: ArrayLike) -> float:
-    """Share of samples whose nearest other sample is nearer than 99 % of the ``real`` ones have their nearest other one.
+    """Share of samples whose nearest other sample is nearer than 99 % of the ``real`` ones have their nearest other
+    one.
 
     Equal distributions and equally many of both give 0.01; a generator that repeats itself gives more.
     """
@@ -149,8 +158,8 @@ def _nearest_other(x: Tensor) -> Tensor:
 def class_diversity(features: Features, samples: ArrayLike, real: ArrayLike) -> float:
     """Spread of the samples within the classes that the classifier puts them in, over that of ``real`` data.
 
-    The spread of a class is the root of the summed variances of its features; classes with fewer than 3 of either count as 0
-    of the samples' spread. 1 is as diverse as the data; generators that draw one digit in one way are far below.
+    The spread of a class is the root of the summed variances of its features; classes with fewer than 3 of either count
+    as 0 of the samples' spread. 1 is as diverse as the data; generators that draw one digit in one way are far below.
     """
     spreads = []
     both = [features(x) for x in (samples, real)]
@@ -169,7 +178,8 @@ def _spread(x: Tensor) -> float:
 
 
 def nearest_neighbour_accuracy(a: ArrayLike, b: ArrayLike) -> float:
-    """Leave-one-out 1-nearest-neighbour accuracy at telling ``a`` from ``b``: 0.5 for equal distributions, 1 for disjoint ones.
+    """Leave-one-out 1-nearest-neighbour accuracy at telling ``a`` from ``b``: 0.5 for equal distributions, 1 for
+    disjoint ones.
 
     Source: Lopez-Paz and Oquab (2017). Both sets are cut to the same size.
     """

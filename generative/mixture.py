@@ -50,7 +50,8 @@ class Mixture(GenerativeModel):
     def __init__(self, unknown: dict[str, Any], **config: Any) -> None:
         if "random_state" in unknown:
             raise TypeError(
-                f"{type(self).__name__} takes no random_state: the seed has one home, fit(x, seed=0) and sample(n, seed=0)"
+                f"{type(self).__name__} takes no random_state: the seed has one home, fit(x, seed=0) and sample(n, "
+                "seed=0)"
             )
         refuse_unknown(type(self), unknown)
         if config["covariance_type"] not in ga.KINDS:
@@ -130,10 +131,11 @@ class Mixture(GenerativeModel):
     ) -> Self:
         """Fit to ``x`` (N, D) or samples (N, ...) of any shape, which are flattened and restored; ``y`` is ignored.
 
-        ``x`` may be an array, also one mapped from a file, or yield batches (a DataLoader that does not shuffle, a list of arrays
-        in a Dataset): then every EM iteration is a pass over it. A one-shot iterator is fitted by ``partial_fit`` of its batches.
-        ``sample_weight`` (N,) counts a row more or less often; ``steps`` is the number of iterations, at most, in place of
-        ``max_iter``. Warns (scikit-learn's ConvergenceWarning) where ``max_iter`` ended the fit. Returns self.
+        ``x`` may be an array, also one mapped from a file, or yield batches (a DataLoader that does not shuffle, a list
+        of arrays in a Dataset): then every EM iteration is a pass over it. A one-shot iterator is fitted by
+        ``partial_fit`` of its batches. ``sample_weight`` (N,) counts a row more or less often; ``steps`` is the number
+        of iterations, at most, in place of ``max_iter``. Warns (scikit-learn's ConvergenceWarning) where ``max_iter``
+        ended the fit. Returns self.
         """
         if checkpoint is not None or resume:
             raise ValueError("a mixture fits in one go and keeps no checkpoints: leave out checkpoint and resume")
@@ -204,7 +206,8 @@ class Mixture(GenerativeModel):
     def _moved(self, warm: ga.Params) -> ga.Params:
         if warm["means"].shape[1:] != self.offset.shape:
             raise ValueError(
-                f"warm_start resumes from a fit to {warm['means'].shape[1]} columns, these data have {len(self.offset)}: "
+                f"warm_start resumes from a fit to {warm['means'].shape[1]} columns, these data have "
+                f"{len(self.offset)}: "
                 "set warm_start=False"
             )
         return {name: tensor.to(self.device) for name, tensor in warm.items()} | {
@@ -239,8 +242,8 @@ class Mixture(GenerativeModel):
     def _held_out_errors(self, passes: Passes, last: Run, seed: int) -> Tensor:
         """The errors on a tenth of the rows under parameters from which they are left out.
 
-        The last M step is repeated without these rows' share of the statistics; a component that they alone held keeps its
-        fitted parameters.
+        The last M step is repeated without these rows' share of the statistics; a component that they alone held keeps
+        its fitted parameters.
         """
         rows = passes.rows
         some = torch.arange(rows.n)
@@ -267,7 +270,8 @@ class Mixture(GenerativeModel):
 
     def _fit_stream(self, x: Iterator[Any], seed: int, device: str | torch.device) -> Self:
         raise ValueError(
-            f"this {type(self).__name__} is fitted by whole passes, which a one-shot iterator does not give: give fit a "
+            f"this {type(self).__name__} is fitted by whole passes, which a one-shot iterator does not give: give fit "
+            "a "
             "DataLoader or an array mapped from a file"
         )
 
@@ -363,7 +367,9 @@ class Mixture(GenerativeModel):
 
     # ---- using ------------------------------------------------------------------------------------------------------
     def sample(self, n: int = 1, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
-        """``n`` samples (n, *event shape), and nothing else: scikit-learn's pair with their components is ``sample_with_components``."""
+        """``n`` samples (n, *event shape), and nothing else: scikit-learn's pair with their components is
+        ``sample_with_components``.
+        """
         return super().sample(n, seed=seed, y=y)
 
     def sample_with_components(self, n: int = 1, *, seed: int | None = None) -> tuple[Tensor, Tensor]:
@@ -372,7 +378,9 @@ class Mixture(GenerativeModel):
         return self.sample(n, seed=seed), self._draw_components(n, seed_generator(seed, self.device))
 
     def condition(self, given: Any) -> Conditional:
-        """x_a -> p(x_b | x_a): ``given`` are the column indices a, the rest (in order) are b; factorised once, batched over x_a."""
+        """x_a -> p(x_b | x_a): ``given`` are the column indices a, the rest (in order) are b; factorised once,
+        batched over x_a.
+        """
         self._need_fit()
         d = len(self.offset)
         columns = torch.as_tensor(given, dtype=torch.int64, device=self.device).reshape(-1)

@@ -11,8 +11,10 @@ from gail_suite.generative.gmm import GaussianMixture
 from gail_suite.generative.recipes import Reproduction
 
 FLOOR = 1e-5
-"""Smallest noise variance of a pixel in [0, 1]; a likelihood in nats means nothing without it. Eight times the variance of the
-dequantisation noise, 1 / (12 * 256^2): most pixels of a digit's background have no other, so with 1e-3 the floor is all one sees."""
+"""Smallest noise variance of a pixel in [0, 1]; a likelihood in nats means nothing without it. Eight times the variance
+of the dequantisation noise, 1 / (12 * 256^2): most pixels of a digit's background have no other, so with 1e-3 the floor
+is all one sees.
+"""
 
 
 def reproduce(
@@ -24,11 +26,11 @@ def reproduce(
     steps: int | None = None,
     progress: bool = True,
 ) -> Reproduction:
-    """MFA with 50 components of 6 factors, at most 30 EM iterations, or the Bayesian mixture of 100 diagonal components with a
-    Dirichlet process, at most 60; noise variance at least 1e-5, on uniformly dequantised MNIST.
+    """MFA with 50 components of 6 factors, at most 30 EM iterations, or the Bayesian mixture of 100 diagonal components
+    with a Dirichlet process, at most 60; noise variance at least 1e-5, on uniformly dequantised MNIST.
 
-    ``test_nats`` is the discrete negative log-likelihood of the 256 levels (bound by 4 draws of the dequantisation noise),
-    ``test_density_nats`` minus the log density of one draw. ``components_used`` hold 99 % of the weight.
+    ``test_nats`` is the discrete negative log-likelihood of the 256 levels (bound by 4 draws of the dequantisation
+    noise), ``test_density_nats`` minus the log density of one draw. ``components_used`` hold 99 % of the weight.
     """
     splits, began = data.load(data_path), time.perf_counter()
     model = (

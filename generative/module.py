@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 class AsModule(nn.Module):
-    """x (B, ...) and labels or contexts to log p(x) (B,), or to minus the error of a model without density, with gradients.
+    """x (B, ...) and labels or contexts to log p(x) (B,), or to minus the error of a model without density, with
+    gradients.
 
-    Its parameters are the model's own: a torch optimiser that gets them trains the model in place. ValueError for a mixture,
-    which has none.
+    Its parameters are the model's own: a torch optimiser that gets them trains the model in place. ValueError for a
+    mixture, which has none.
     """
 
     def __init__(self, model: GenerativeModel) -> None:

@@ -24,12 +24,13 @@ def orthogonalised(x: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.AdamW):
-    """AdamW in which matrices (out, in) and kernels (out, in, ...) move by their orthogonalised Nesterov momentum instead.
+    """AdamW in which matrices (out, in) and kernels (out, in, ...) move by their orthogonalised Nesterov momentum
+    instead.
 
-    A kernel counts as the matrix (out, in * taps). The move has the root mean square of AdamW's, 0.2 of the learning rate, so
-    that one rate serves both; a gradient's scale does not matter to it. Embeddings, and weights with a single row or column,
-    stay with AdamW. Sources: Jordan (2024), "Muon: an optimizer for hidden layers"; the 0.2 is of Liu et al. (2025). torch's
-    own refuses kernels.
+    A kernel counts as the matrix (out, in * taps). The move has the root mean square of AdamW's, 0.2 of the learning
+    rate, so that one rate serves both; a gradient's scale does not matter to it. Embeddings, and weights with a single
+    row or column, stay with AdamW. Sources: Jordan (2024), "Muon: an optimizer for hidden layers"; the 0.2 is of Liu et
+    al. (2025). torch's own refuses kernels.
     """
 
     def __init__(self, net: nn.Module, momentum: float = 0.95, **adamw: Any) -> None:

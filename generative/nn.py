@@ -189,8 +189,8 @@ def shift_down(x: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """x + W2 relu(conv(relu(W1 x))), kind-B convolution over ``size`` columns of two rows: the layer of the first PixelCNN,
-    its residual added once."""
+    """x + W2 relu(conv(relu(W1 x))), kind-B convolution over ``size`` columns of two rows: the layer of the first
+    PixelCNN, its residual added once."""
 
     def __init__(self, features: int, size: int, groups: int) -> None:
         super().__init__()

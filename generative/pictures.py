@@ -25,7 +25,8 @@ def grid(
 ) -> np.ndarray:
     """Images (N, C, H, W) side by side in ``columns``, each pixel ``scale`` wide, as a uint8 array (height, width, C).
 
-    ``path`` also writes a PNG. ``ink`` draws grey images dark on light. ``scale`` None makes a tile about 48 pixels high.
+    ``path`` also writes a PNG. ``ink`` draws grey images dark on light. ``scale`` None makes a tile about 48 pixels
+    high.
     """
     images = torch.as_tensor(x).detach().cpu().float().clamp(0, 1)
     if images.ndim != 4 or len(images) == 0:
@@ -69,7 +70,9 @@ def reconstructions(model: GenerativeModel, x: ArrayLike, path: str | Path | Non
 
 
 def latent_map(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayLike | None = None) -> Path:
-    """Scatter of the codes of ``x``, on their first two principal components where there are more, coloured by ``y``."""
+    """Scatter of the codes of ``x``, on their first two principal components where there are more, coloured by
+    ``y``.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -152,7 +155,8 @@ def animate(shots: list[Image.Image], path: str | Path) -> None:
 def fixed_samples(model: GenerativeModel, n: int, seed: int) -> Tensor:
     """The same latents at every call; the decoder's mean where a model offers it."""
     with untouched(model.device):
-        return model.sample(n, seed=seed, mean=True) if hasattr(model, "elbo") else model.sample(n, seed=seed)  # type: ignore[call-arg]
+        mean = {"mean": True} if hasattr(model, "elbo") else {}
+        return model.sample(n, seed=seed, **mean)
 
 
 def _as_image(array: np.ndarray) -> Image.Image:

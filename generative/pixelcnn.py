@@ -69,13 +69,13 @@ class PixelCNN(AutoregressiveModel):
     """Autoregressive image model with masked convolutions and exact log-likelihood.
 
     ``gated=False``: a 7x7 masked convolution and ``layers`` residual blocks (van den Oord, Kalchbrenner and Kavukcuoglu
-    2016); it has the known blind spot to the upper right, the smaller the more columns a ``kernel`` has: each block sees
-    that many of the row above. ``gated=True``: vertical and horizontal stacks with gated
+    2016); it has the known blind spot to the upper right, the smaller the more columns a ``kernel`` has: each block
+    sees that many of the row above. ``gated=True``: vertical and horizontal stacks with gated
     units (van den Oord et al. 2016b), no blind spot. ``features`` is the width, ``levels`` the number of values of a
     channel (None: inferred; giving it quantises), ``binarize`` treats grey values as probabilities of ink, drawn anew
-    in every minibatch. ``symbols`` takes the levels for symbols without an order (characters, codes), one-hot at the input;
-    ``logistics`` is the number of logistics that make up p(pixel) in place of a probability for each level, for 8-bit colour
-    (Salimans et al. 2017). ``training`` changes fields of ``fit.Recipe`` (lr, batch_size, ema, ...).
+    in every minibatch. ``symbols`` takes the levels for symbols without an order (characters, codes), one-hot at the
+    input; ``logistics`` is the number of logistics that make up p(pixel) in place of a probability for each level, for
+    8-bit colour (Salimans et al. 2017). ``training`` changes fields of ``fit.Recipe`` (lr, batch_size, ema, ...).
     Deviations: kernels are cut to the visible rows, class features enter after the first layer.
     """
 
@@ -95,7 +95,8 @@ class PixelCNN(AutoregressiveModel):
     ) -> None:
         if logistics < 0 or (logistics and (not gated or symbols or binarize or levels == 2)):
             raise ValueError(
-                f"logistics={logistics} is the number of logistics for the amounts of a gated PixelCNN, 0 for none: leave out "
+                f"logistics={logistics} is the number of logistics for the amounts of a gated PixelCNN, 0 for none: "
+                "leave out "
                 "gated=False, symbols, binarize and levels=2"
             )
         if kernel < 1 or kernel % 2 == 0:
@@ -138,10 +139,11 @@ def reproduce(
     steps: int | None = None,
     progress: bool = True,
 ) -> Reproduction:
-    """The binarised-MNIST row, 12,000 steps: masked, 10 blocks of 64 features with kernels 7 wide; or gated, 8 layers of 32.
+    """The binarised-MNIST row, 12,000 steps: masked, 10 blocks of 64 features with kernels 7 wide; or gated, 8 layers
+    of 32.
 
-    Batches of 32, Muon at 5e-3 (masked) or 3e-3 (gated), linear warm-up, one cosine over all steps, averaged weights 0.9995, best
-    of the held-out evaluations. Sized for an hour of one core with bfloat16 tiles beside another training.
+    Batches of 32, Muon at 5e-3 (masked) or 3e-3 (gated), linear warm-up, one cosine over all steps, averaged weights
+    0.9995, best of the held-out evaluations. Sized for an hour of one core with bfloat16 tiles beside another training.
     """
     sizes: dict[str, Any] = (
         {"features": 32, "layers": 8, "lr": 3e-3} if gated else {"features": 64, "layers": 10, "kernel": 7, "lr": 5e-3}

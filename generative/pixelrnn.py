@@ -207,8 +207,8 @@ class PixelRNN(AutoregressiveModel):
 
     ``kind="row"``: Row LSTM; ``kind="diagonal"``: Diagonal BiLSTM, whose receptive field is every earlier pixel. A
     masked 7x7 convolution, ``layers`` residual LSTM layers with ``hidden`` units, two 1x1 layers. ``levels``,
-    ``binarize`` and ``symbols`` as in PixelCNN. ``training`` changes fields of ``fit.Recipe``. Source: van den Oord, Kalchbrenner and
-    Kavukcuoglu (2016). Deviation: class features after the first layer.
+    ``binarize`` and ``symbols`` as in PixelCNN. ``training`` changes fields of ``fit.Recipe``. Source: van den Oord,
+    Kalchbrenner and Kavukcuoglu (2016). Deviation: class features after the first layer.
     """
 
     recipe = Recipe(steps=2000, batch_size=64, lr=2e-3, ema=0.999, precision="bfloat16")
@@ -255,10 +255,11 @@ def reproduce(
     steps: int | None = None,
     progress: bool = True,
 ) -> Reproduction:
-    """The binarised-MNIST row: two Row LSTM layers of 64 units, 8,000 steps; or three Diagonal BiLSTMs of 16, 11,000 steps.
+    """The binarised-MNIST row: two Row LSTM layers of 64 units, 8,000 steps; or three Diagonal BiLSTMs of 16, 11,000
+    steps.
 
-    Batches of 32, Muon 5e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995. Sized for less than 150 minutes
-    with bfloat16 tiles.
+    Batches of 32, Muon 5e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995. Sized for less than
+    150 minutes with bfloat16 tiles.
     """
     row = kind == "row"
     model = PixelRNN(

@@ -113,7 +113,9 @@ def adversarial(
 
 
 def sample_figures(model: GenerativeModel, splits: data.Splits, path: str | Path, n: int = 10_000) -> dict[str, float]:
-    """Frechet classifier distance to the test set and NDB of ``n`` samples, and of ``n`` training images beside them."""
+    """Frechet classifier distance to the test set and NDB of ``n`` samples, and of ``n`` training images beside
+    them.
+    """
     x, y, x_val, y_val = splits.x_train, splits.y_train, splits.x_val, splits.y_val
     if y is None or y_val is None:
         raise ValueError(f"the Frechet classifier distance needs labels, and {path} has none")

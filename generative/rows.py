@@ -1,4 +1,6 @@
-"""Data that are read row by row, so that they need not fit into memory: torch Datasets, their DataLoaders, NumPy memmaps."""
+"""Data that are read row by row, so that they need not fit into memory: torch Datasets, their DataLoaders, NumPy
+memmaps.
+"""
 
 from __future__ import annotations
 
@@ -83,13 +85,15 @@ class Labels:
 def as_rows(x: Any) -> Rows | None:
     """``x`` as ``Rows`` where it is a Dataset, a DataLoader or a memmap; None for arrays and tensors in memory.
 
-    A DataLoader lends its data set; batch size and order are the model's own. ValueError for a Dataset without a length.
+    A DataLoader lends its data set; batch size and order are the model's own. ValueError for a Dataset without a
+    length.
     """
     source = x.dataset if isinstance(x, DataLoader) else x
     by_index = not isinstance(source, IterableDataset) and isinstance(source, Sized)
     if isinstance(source, Dataset) and not by_index:
         raise ValueError(
-            f"{type(source).__name__} has no length and cannot be read by index, which seeded epochs need: give a Dataset with "
+            f"{type(source).__name__} has no length and cannot be read by index, which seeded epochs need: give a "
+            "Dataset with "
             "__len__ and __getitem__"
         )
     if isinstance(source, np.memmap | Dataset):

@@ -1,4 +1,6 @@
-"""Applications by name, each dispatched on what the model can do: fill in, denoise, upscale, interpolate, rank anomalies."""
+"""Applications by name, each dispatched on what the model can do: fill in, denoise, upscale, interpolate, rank
+anomalies.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +55,9 @@ def inpaint(
 def denoise(model: GenerativeModel, x: ArrayLike, sigma: float, *, y: ArrayLike | int | None = None) -> Tensor:
     """The clean sample behind ``x`` = clean + N(0, sigma^2).
 
-    Mixtures give E[clean | x] in closed form. Models with a code reconstruct, and average with ``x`` by their precisions;
-    the reconstruction's variance is what the mean squared difference from ``x`` exceeds sigma^2 by, sample by sample.
+    Mixtures give E[clean | x] in closed form. Models with a code reconstruct, and average with ``x`` by their
+    precisions; the reconstruction's variance is what the mean squared difference from ``x`` exceeds sigma^2 by, sample
+    by sample.
     """
     model._need_fit()
     if not 0 <= sigma < math.inf:
@@ -75,10 +78,11 @@ def denoise(model: GenerativeModel, x: ArrayLike, sigma: float, *, y: ArrayLike 
 
 
 def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike | int | None = None) -> Tensor:
-    """Images ``factor`` times as high and wide as ``x`` (N, C, h, w), whose blocks average to ``x``, of the model's size.
+    """Images ``factor`` times as high and wide as ``x`` (N, C, h, w), whose blocks average to ``x``, of the model's
+    size.
 
-    Mixtures give the posterior mean in closed form; models with a code alternate reconstruction and correcting the blocks;
-    autoregressive models take each block's value for its centre pixel and draw the others.
+    Mixtures give the posterior mean in closed form; models with a code alternate reconstruction and correcting the
+    blocks; autoregressive models take each block's value for its centre pixel and draw the others.
     """
     model._need_fit()
     if factor < 1:
@@ -119,8 +123,8 @@ def interpolate(
 ) -> Tensor:
     """``n`` samples on the way from each of ``a`` to each of ``b``, through the model's codes: (N, n, *event shape).
 
-    Two single samples of the event shape give (n, *event shape). A model with classes and no ``y`` decodes the first half
-    of the way under the best class of ``a``, the second under that of ``b``.
+    Two single samples of the event shape give (n, *event shape). A model with classes and no ``y`` decodes the first
+    half of the way under the best class of ``a``, the second under that of ``b``.
     """
     model._need_fit()
     if n < 2:
@@ -139,7 +143,9 @@ def interpolate(
 
 
 def complete(model: GenerativeModel, x: ArrayLike, mask: ArrayLike, y: ArrayLike | int, *, seed: int = 0) -> Tensor:
-    """``inpaint`` for a wanted class: the unknown values as class ``y`` (one label, or one a sample) would have them."""
+    """``inpaint`` for a wanted class: the unknown values as class ``y`` (one label, or one a sample) would have
+    them.
+    """
     return inpaint(model, x, mask, y=model._given_labels(y, len(x)), seed=seed)
 
 

@@ -59,7 +59,8 @@ def read_tensors(source: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         # ours begins with the length of its header, which may be 128 too, and a brace
         if (data[:1] == b"\x80" and data[8:9] != b"{") or data[:4] == b"PK\x03\x04":
             raise ValueError(
-                f"{source} is a pickle or torch.save archive, which can run code when opened: load reads safetensors only"
+                f"{source} is a pickle or torch.save archive, which can run code when opened: load reads safetensors "
+                "only"
             ) from None
         raise ValueError(f"{source} is not a readable safetensors file: {error}") from None
     if match is None:

@@ -1,4 +1,6 @@
-"""Text as data: characters are symbols, a piece of text is an image one pixel high, which PixelCNN and PixelRNN model."""
+"""Text as data: characters are symbols, a piece of text is an image one pixel high, which PixelCNN and PixelRNN
+model.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def alphabet_of(text: str) -> str:
 
 
 def pieces(text: str, alphabet: str, length: int) -> Tensor:
-    """Consecutive pieces of ``text`` as images (N, 1, 1, length), the k-th of K characters as k / (K - 1); the tail is dropped."""
+    """Consecutive pieces of ``text`` as images (N, 1, 1, length), the k-th of K characters as k / (K - 1); the tail
+    is dropped.
+    """
     if len(text) < length:
         raise ValueError(f"the text has {len(text)} characters, fewer than one piece of {length}")
     place = {c: k for k, c in enumerate(alphabet)}
@@ -52,11 +56,12 @@ def as_text(x: Tensor, alphabet: str) -> list[str]:
 
 
 def ngram_bits(train: Tensor, test: Tensor, levels: int, order: int) -> float:
-    """Bits per character of ``test`` pieces under a Witten-Bell smoothed n-gram model of the ``train`` pieces, the baseline.
+    """Bits per character of ``test`` pieces under a Witten-Bell smoothed n-gram model of the ``train`` pieces, the
+    baseline.
 
-    p_n(c | h) = (count(h c) + T(h) p_{n-1}(c | h')) / (count(h) + T(h)), T(h) the number of different characters seen after h,
-    h' without its first character, p_0 uniform (Witten and Bell 1991). ``order`` 1 is context-free. As a model of pieces does, it
-    knows nothing before a piece.
+    p_n(c | h) = (count(h c) + T(h) p_{n-1}(c | h')) / (count(h) + T(h)), T(h) the number of different characters seen
+    after h, h' without its first character, p_0 uniform (Witten and Bell 1991). ``order`` 1 is context-free. As a model
+    of pieces does, it knows nothing before a piece.
     """
     lines, asked = ((x.flatten(1) * (levels - 1)).round().long().tolist() for x in (train, test))
     followers: dict[tuple[int, ...], Counter[int]] = {}

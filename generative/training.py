@@ -120,7 +120,9 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def seed_step(seed: int, step: int, device: torch.device) -> None:
-    """Seed torch's generators for ``device`` from (seed, step) alone, so that a resumed step draws what the first run drew."""
+    """Seed torch's generators for ``device`` from (seed, step) alone, so that a resumed step draws what the first
+    run drew.
+    """
     for generator in global_generators(device):
         generator.manual_seed((seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) & (2**63 - 1))
 
@@ -169,8 +171,8 @@ def average_into(average: nn.Module, net: nn.Module, decay: float, step: int) ->
 class Watch:
     """Clipped optimiser steps that stop where a number is not finite, without waiting for a device at every step.
 
-    On a processor TrainingDiverged is raised before any weight changes. A device runs ahead of the host: there a gradient
-    that is not finite counts as zero, and the host looks every LOOK_EVERY steps whether there was one.
+    On a processor TrainingDiverged is raised before any weight changes. A device runs ahead of the host: there a
+    gradient that is not finite counts as zero, and the host looks every LOOK_EVERY steps whether there was one.
     """
 
     LOOK_EVERY = 25

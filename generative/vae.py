@@ -76,13 +76,14 @@ class VAE(GenerativeModel):
 
     Maximises E_q[log p(x | z)] - beta KL(q(z | x) || N(0, I)), with at least ``free_bits`` nats of KL in every latent
     dimension, or for ``objective="iwae"`` the bound log 1/k sum_i p(x, z_i) / q(z_i | x) with k = ``k_train``.
-    ``likelihood`` "auto" follows the data: bernoulli for binary images, categorical for up to 64 levels, else gaussian, whose
-    standard deviation is at least ``min_sd`` of the data's. ``prior_components`` > 0 fits a mixture to the codes after
-    training and uses it as prior. ``binarize`` draws binary images from grey ones, anew in every minibatch (in log_prob, from
-    a fixed seed). ``training`` changes other fields of ``fit.Recipe`` (steps, ema, ...). With labels the model is
-    conditional: p(x | y).
+    ``likelihood`` "auto" follows the data: bernoulli for binary images, categorical for up to 64 levels, else gaussian,
+    whose standard deviation is at least ``min_sd`` of the data's. ``prior_components`` > 0 fits a mixture to the codes
+    after training and uses it as prior. ``binarize`` draws binary images from grey ones, anew in every minibatch (in
+    log_prob, from a fixed seed). ``training`` changes other fields of ``fit.Recipe`` (steps, ema, ...). With labels the
+    model is conditional: p(x | y).
 
-    log_prob is the importance-weighted bound with ``k_eval`` samples (float32, noise from a fixed seed); ``elbo`` is k = 1.
+    log_prob is the importance-weighted bound with ``k_eval`` samples (float32, noise from a fixed seed); ``elbo`` is k
+    = 1.
     """
 
     density: ClassVar[Literal["exact", "bound", "none"]] = "bound"
@@ -175,7 +176,9 @@ class VAE(GenerativeModel):
         return c["beta"] * paid - reconstruction
 
     def _ink(self, x: Tensor, seed: int | None = None) -> Tensor:
-        """Binary draws of grey values under ``binarize``, with a ``seed`` the same ones for the same image; else ``x``."""
+        """Binary draws of grey values under ``binarize``, with a ``seed`` the same ones for the same image; else
+        ``x``.
+        """
         if not self.config["binarize"]:
             return x
         if seed is None:  # in training, on data that fit has checked
@@ -299,11 +302,13 @@ def reproduce(
     steps: int | None = None,
     progress: bool = True,
 ) -> Reproduction:
-    """The binarised-MNIST rows, convolutional with 40 latents: "elbo", 32,000 steps of 128; "iwae", k = 5, 18,000 steps of 64.
+    """The binarised-MNIST rows, convolutional with 40 latents: "elbo", 32,000 steps of 128; "iwae", k = 5, 18,000 steps
+    of 64.
 
-    AdamW 1e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995, best of the held-out evaluations, then a
-    mixture of 100 Gaussians as prior. ``test_nats`` is the one-sample bound for "elbo" and the 50-sample bound for "iwae",
-    ``test_nats_normal_prior`` the same under N(0, I), which training maximises, ``test_nats_50`` the 50-sample bound.
+    AdamW 1e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995, best of the held-out evaluations,
+    then a mixture of 100 Gaussians as prior. ``test_nats`` is the one-sample bound for "elbo" and the 50-sample bound
+    for "iwae", ``test_nats_normal_prior`` the same under N(0, I), which training maximises, ``test_nats_50`` the
+    50-sample bound.
     """
     sizes: dict[str, Any] = (
         {"k_eval": 1, "batch_size": 128, "steps": 32_000}

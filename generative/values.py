@@ -9,7 +9,8 @@ MAX_LEVELS = 64
 
 
 def infer_values(x: Tensor) -> tuple[str, int]:
-    """The value type of images in [0, 1] and its number of levels: ("binary", 2), ("categorical", L <= 64) or ("grey", 256).
+    """The value type of images in [0, 1] and its number of levels: ("binary", 2), ("categorical", L <= 64) or ("grey",
+    256).
 
     Categorical means that every value is a multiple of 1 / (L - 1), for the smallest such L.
     """

@@ -1,4 +1,6 @@
-"""VQ-VAE: images as grids of codes from a learned book, and a PixelCNN over the codes (van den Oord, Vinyals and Kavukcuoglu 2017)."""
+"""VQ-VAE: images as grids of codes from a learned book, and a PixelCNN over the codes (van den Oord, Vinyals and
+Kavukcuoglu 2017).
+"""
 
 from __future__ import annotations
 
@@ -67,11 +69,12 @@ def _on_sphere(v: Tensor) -> Tensor:
 class VQVAE(GenerativeModel):
     """Vector-quantised autoencoder with an autoregressive prior: log p(x) >= log p(x | z) + log p(z), z the codes of x.
 
-    Training first minimises -log p(x | z) + |sg[e(x)] - b_z|^2 + ``commitment`` |e(x) - sg[b_z]|^2 with straight-through
-    gradients (sg stops them), then the negative log-likelihood of the codes under a gated PixelCNN of ``features`` and ``layers``,
-    for as many steps each. ``codes`` is the size of the book, ``code`` the length of its vectors, and every one of ``halvings``
-    makes the grid of codes half as high and wide. ``likelihood`` is as in VAE. Deviations: vectors have one
-    length (Yu et al. 2022), without which encoder and book can run away from each other; the book starts from encoded data.
+    Training first minimises -log p(x | z) + |sg[e(x)] - b_z|^2 + ``commitment`` |e(x) - sg[b_z]|^2 with
+    straight-through gradients (sg stops them), then the negative log-likelihood of the codes under a gated PixelCNN of
+    ``features`` and ``layers``, for as many steps each. ``codes`` is the size of the book, ``code`` the length of its
+    vectors, and every one of ``halvings`` makes the grid of codes half as high and wide. ``likelihood`` is as in VAE.
+    Deviations: vectors have one length (Yu et al. 2022), without which encoder and book can run away from each other;
+    the book starts from encoded data.
     """
 
     density: ClassVar[Literal["exact", "bound", "none"]] = "bound"
@@ -96,7 +99,8 @@ class VQVAE(GenerativeModel):
         check_sizes(code=code, halvings=halvings, hidden=hidden, features=features, layers=layers)
         if codes < 2 or likelihood not in LIKELIHOODS or not commitment >= 0 or not min_sd > 0:
             raise ValueError(
-                f"codes must be at least 2, likelihood one of {', '.join(LIKELIHOODS)}, commitment 0 or more and min_sd above 0; "
+                f"codes must be at least 2, likelihood one of {', '.join(LIKELIHOODS)}, commitment 0 or more and "
+                "min_sd above 0; "
                 f"got {codes}, {likelihood!r}, {commitment}, {min_sd}"
             )
         super().__init__(
@@ -179,7 +183,9 @@ class VQVAE(GenerativeModel):
         )
 
     def decode(self, z: ArrayLike, *, with_grad: bool = False) -> Tensor:
-        """E[x | codes] (N, C, H, W) from codes (N, h, w), or from vectors (N, h w code), each by the code nearest to it."""
+        """E[x | codes] (N, C, H, W) from codes (N, h, w), or from vectors (N, h w code), each by the code nearest
+        to it.
+        """
 
         def mean(z: Tensor, _: Tensor | None) -> Tensor:
             net = self.net

@@ -1,8 +1,8 @@
 """A device that is not there: tensors on it are processor tensors in disguise, which raise where a GPU's would.
 
-It raises for operations on tensors of two devices and for a generator of another device, as CUDA does; it lets pass what CUDA
-lets pass (numbers in 0-dimensional processor tensors, indices on the processor, copies). It counts the values that the host
-waits for (``syncs``).
+It raises for operations on tensors of two devices and for a generator of another device, as CUDA does; it lets pass
+what CUDA lets pass (numbers in 0-dimensional processor tensors, indices on the processor, copies). It counts the values
+that the host waits for (``syncs``).
 """
 
 from __future__ import annotations

@@ -49,7 +49,10 @@ def test_packages_import_only_what_they_may(package: str) -> None:
         assert tops <= ALLOWED[package] | {package}, f"{file.relative_to(ROOT)} imports {sorted(tops)}"
 
 
-SHORT = r"sed -i -E 's/from (envs|demos|generative)\b/from gail_suite.\1/; s/^( *)import (envs|demos|generative)\b/\1from gail_suite import \2/'"
+SHORT = (
+    r"sed -i -E 's/from (envs|demos|generative)\b/from gail_suite.\1/; "
+    r"s/^( *)import (envs|demos|generative)\b/\1from gail_suite import \2/'"
+)
 
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))

@@ -1,4 +1,6 @@
-"""Runs, priors and demonstrations written at commit a17ba61 load, evaluate to what they did, and resume to their end."""
+"""Runs, priors and demonstrations written at commit a17ba61 load, evaluate to what they did, and resume to their
+end.
+"""
 
 import json
 import shutil

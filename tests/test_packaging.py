@@ -1,4 +1,6 @@
-"""What people install: a wheel and a checkout, also where a folder of the user's own has packages with our short names."""
+"""What people install: a wheel and a checkout, also where a folder of the user's own has packages with our short
+names.
+"""
 
 import ast
 import importlib
@@ -66,7 +68,8 @@ import gail_suite as gs
 
 assert not hasattr(gs.envs, "OWN")
 shown = gs.demos.record(gs.envs.toy_expert, gs.envs.TOY_ID, n_episodes=3, seed=0, out="shown")
-policy = gs.BC(gs.envs.TOY_ID, gs.demos.load("shown"), gs.BCConfig(steps=20), run_dir="run").train(eval_episodes=2).policy
+cloning = gs.BC(gs.envs.TOY_ID, gs.demos.load("shown"), gs.BCConfig(steps=20), run_dir="run")
+policy = cloning.train(eval_episodes=2).policy
 assert gs.evaluate(gs.load_policy("run"), gs.envs.TOY_ID, n_episodes=2, seed=0).lengths.sum() > 0
 gs.generative.GaussianMixture(2).fit(shown.transitions().obs, seed=0).save("mixture")
 assert len(gs.generative.load("mixture").sample(3, seed=0)) == 3

@@ -36,7 +36,9 @@ STEPS, CLOCK = 3000, ("sps", "wall_s")
 def killed(
     folder: Path, demonstrations: Path, n: int, stop: int = signal.SIGKILL, seed: int = 0
 ) -> Iterator[str | None]:
-    """GAIL on the toy ended by `stop` at a random moment, `n` times, then resumed: None, or what differs from one in one go."""
+    """GAIL on the toy ended by `stop` at a random moment, `n` times, then resumed: None, or what differs from one
+    in one go.
+    """
     whole, rng = folder / "whole", random.Random(seed)
     _finish(whole, demonstrations, None, rng)
     for i in range(n):

@@ -36,7 +36,9 @@ class Sample:
     read: Callable[[], Any]
     """Reads what the file belongs to, as a user would."""
     sealed: bool = True
-    """Whether any change of its bytes has to be noticed; else a change may only never end in anything but a ValueError."""
+    """Whether any change of its bytes has to be noticed; else a change may only never end in anything but a
+    ValueError.
+    """
 
 
 def samples(folder: Path) -> list[Sample]:

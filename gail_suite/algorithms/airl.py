@@ -46,8 +46,8 @@ class AIRLConfig(Settings):
     weight_decay: NonNegative = 1e-3
     """Decoupled weight decay, which keeps the unbounded logits small."""
     reward: str = "gail"
-    """Form of the policy's reward: airl, log D - log(1 - D), is the paper's, for tasks that do not end early; gail, -log(1 - D),
-    stays positive, so that falling does not pay."""
+    """Form of the policy's reward: airl, log D - log(1 - D), is the paper's, for tasks that do not end early; gail,
+    -log(1 - D), stays positive, so that falling does not pay."""
     reward_clip: NonNegative = 10.0
     """Bound on the reward's absolute value."""
 
@@ -61,8 +61,8 @@ class ShapedReward:
 
     f(s, a, s') = g(s[, a]) + gamma h(s') - h(s), with h(s') = 0 where the task ended;
     D = exp f / (exp f + pi(a|s)), so the logit (expert is high) is f - log pi(a|s); the paper's reward for
-    the policy is log D - log(1 - D) = f - log pi(a|s), the default here -log(1 - D) (see `AIRLConfig.reward`). Logits for actions cut to the bounds use the density at the cut action, for both
-    classes alike.
+    the policy is log D - log(1 - D) = f - log pi(a|s), the default here -log(1 - D) (see `AIRLConfig.reward`). Logits
+    for actions cut to the bounds use the density at the cut action, for both classes alike.
     """
 
     def __init__(self, expert: Pairs, config: AIRLConfig, gamma: float, seed: int) -> None:
@@ -117,7 +117,9 @@ class ShapedReward:
 
 
 class AIRL(OnPolicyImitator[AIRLConfig]):
-    """AIRL of `demonstrations` on `env_id`; `reward()` is the learned g, without the shaping, in the form of the policy's reward."""
+    """AIRL of `demonstrations` on `env_id`; `reward()` is the learned g, without the shaping, in the form of the
+    policy's reward.
+    """
 
     algo = "airl"
     objective: ShapedReward

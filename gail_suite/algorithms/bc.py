@@ -93,7 +93,8 @@ def clone(
                 missed = float(error(actor, features[held], actions[held]))
             if not math.isfinite(missed):
                 raise FloatingPointError(
-                    f"step {step}: the clone's held-out error is {missed}: lower bc.lr (lr of bc), now {config.lr:g}, or look for "
+                    f"step {step}: the clone's held-out error is {missed}: lower bc.lr (lr of bc), now {config.lr:g}, "
+                    "or look for "
                     "values far from all others in the demonstrations"
                 )
             if missed < best:
@@ -126,7 +127,9 @@ def set_log_std(actor: Actor, value: float) -> None:
 
 
 class Cloning:
-    """The loop of a run that clones: its steps are gradient steps, and the end is where the held-out error stops falling."""
+    """The loop of a run that clones: its steps are gradient steps, and the end is where the held-out error stops
+    falling.
+    """
 
     def __init__(self, env_id: str, shown: Shown, config: BCConfig, seed: int) -> None:
         keep_freed_memory()

@@ -36,12 +36,14 @@ class ExpertConfig(Settings):
     """Expert training: SAC on the task's reward, or on a learned one."""
 
     reward: str | None = None
-    """Learned reward to train on in place of the environment's: a finished run of GAIL or AIRL, or a folder of `save_reward`."""
+    """Learned reward to train on in place of the environment's: a finished run of GAIL or AIRL, or a folder of
+    `save_reward`.
+    """
     reward_scale: float | None = None
     """Factor on the reward; null: 0.1 on the task's and 1 on a learned one."""
     reward_cap: float | None = None
-    """Reward of a step, before scaling, beyond which more counts as less, min(r, 2 cap - r): an expert that is to run at a speed and
-    not as fast as it can learns not to fall."""
+    """Reward of a step, before scaling, beyond which more counts as less, min(r, 2 cap - r): an expert that is to run
+    at a speed and not as fast as it can learns not to fall."""
     warm_start: str | None = None
     """Policy to continue from: bundled, or a folder. Its actor is taken over; the critics start fresh."""
     sac: SACConfig = field(
@@ -66,7 +68,8 @@ class ExpertTrainer(Trainer[ExpertConfig]):
     """Trains an expert on `env_id`; its score is that of the environment's own reward, whatever it is trained on.
 
     Args:
-        features: what a resumed run sees; a new one standardises what random actions, or the policy it starts from, visit.
+        features: what a resumed run sees; a new one standardises what random actions, or the policy it starts from,
+        visit.
     """
 
     algo = "expert"
@@ -149,7 +152,8 @@ def observations(env_id: str, seed: int, policy: MlpPolicy | None, n_steps: int 
 
 
 def load_actor(actor: Actor, policy: MlpPolicy, features: Features) -> None:
-    """Makes an actor on `features` act as `policy` does: both input maps are affine, so the first layer absorbs their difference.
+    """Makes an actor on `features` act as `policy` does: both input maps are affine, so the first layer absorbs their
+    difference.
 
     Raises:
         ValueError: another kind of policy than the actor, layers of other shapes, or a column that the features hide.
@@ -162,7 +166,8 @@ def load_actor(actor: Actor, policy: MlpPolicy, features: Features) -> None:
         or not policy.meta["squash"]
     ):
         raise ValueError(
-            "the policy is no squashed Gaussian of relu layers whose deviation depends on the state, as this learner's is: "
+            "the policy is no squashed Gaussian of relu layers whose deviation depends on the state, as this learner's "
+            "is: "
             "start from an expert or a policy of off-policy GAIL or BC, or from scratch"
         )
     widths, wanted = (

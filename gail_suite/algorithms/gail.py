@@ -1,7 +1,8 @@
 """Generative adversarial imitation learning (Ho and Ermon, 2016) with an off-policy learner.
 
-A discriminator tells expert pairs from the replay's; its logit, recomputed whenever a batch is drawn, is the reward of a
-soft actor-critic (Kostrikov et al., 2018). GAIL has a learner: `Adversary` is the objective, `OffPolicyLoop` the rest.
+A discriminator tells expert pairs from the replay's; its logit, recomputed whenever a batch is drawn, is the reward of
+a soft actor-critic (Kostrikov et al., 2018). GAIL has a learner: `Adversary` is the objective, `OffPolicyLoop` the
+rest.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ WARM_COPIES = 4
 
 @dataclass(frozen=True)
 class DemonstratedStarts(Settings):
-    """Episodes that begin in demonstrated states, where the simulator can be put into one; the others begin as the task does."""
+    """Episodes that begin in demonstrated states, where the simulator can be put into one; the others begin as the
+    task does.
+    """
 
     share: float = 0.5
     """Share of the environments whose episodes begin there; 0 for none."""
@@ -57,8 +60,8 @@ class DemonstratedStarts(Settings):
 class GAILConfig(Settings):
     """GAIL with the off-policy generator; `OnPolicyGAIL` is the one with PPO or TRPO.
 
-    The defaults are for simulators as fast as MuJoCo's tasks, where experience is nearly free and updates are not. `few_steps`
-    has those for dear ones.
+    The defaults are for simulators as fast as MuJoCo's tasks, where experience is nearly free and updates are not.
+    `few_steps` has those for dear ones.
     """
 
     steps: Positive = 400_000
@@ -74,7 +77,9 @@ class GAILConfig(Settings):
     starts: DemonstratedStarts = field(default_factory=DemonstratedStarts)
     """Where episodes begin; a prior for starts goes before."""
     choose: bool = True
-    """Leave the clone instead of the learned policy where the states that it visits are nearer to the demonstrated ones."""
+    """Leave the clone instead of the learned policy where the states that it visits are nearer to the demonstrated
+    ones.
+    """
     sac: SACConfig = field(
         default_factory=lambda: SACConfig(
             burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, decay_start=0.5, average_rate=0.005
@@ -97,7 +102,9 @@ class GAILConfig(Settings):
 
 
 def few_steps() -> GAILConfig:
-    """For simulators whose steps are dear: a quarter of the steps, four times the updates for each, episodes begin as the task's."""
+    """For simulators whose steps are dear: a quarter of the steps, four times the updates for each, episodes begin
+    as the task's.
+    """
     return GAILConfig(
         steps=100_000,
         adversary=AdversaryConfig(),
@@ -137,7 +144,8 @@ class GAIL(Imitator[GAILConfig]):
         c, shown = self.config, self.shown
         if c.priors.behaviour.warm_start and c.priors.behaviour.active and not c.warm_start:
             raise ValueError(
-                "priors.behaviour.warm_start=true starts from the prior's actions, but warm_start=false starts from nothing: "
+                "priors.behaviour.warm_start=true starts from the prior's actions, but warm_start=false starts from "
+                "nothing: "
                 "set one of them"
             )
         n_features, act_dim = (part.shape[1] for part in (shown.expert.features, shown.expert.actions))
@@ -145,7 +153,8 @@ class GAIL(Imitator[GAILConfig]):
         a = attach(c.priors, shown, self.env_id, self.run_dir, n_inputs, c.sac.gamma, self.seed)
         if a.behaviour is not None and torch.device(self.device).type != "cpu":
             raise ValueError(
-                f"a behaviour prior is evaluated on the processor, the learner would be on {self.device}: leave out --device"
+                f"a behaviour prior is evaluated on the processor, the learner would be on {self.device}: leave out "
+                "--device"
             )
         torch.manual_seed(self.seed)
         self.attachments, self.objective = (

@@ -47,13 +47,15 @@ class AdversaryConfig(LogitConfig):
     bc_weight_final: NonNegative = 1.0
     """The same at the end (linear)."""
     reach: Count = 0
-    """Expert pairs are drawn from at most this many steps before or after the agent's time in its episode; 0: from all."""
+    """Expert pairs are drawn from at most this many steps before or after the agent's time in its episode; 0: from
+    all.
+    """
     state_only: bool = False
-    """Learn from states alone: the discriminator compares (s, s'), and what the expert did is told by an inverse model. On by
-    itself where the demonstrations hold no actions."""
+    """Learn from states alone: the discriminator compares (s, s'), and what the expert did is told by an inverse model.
+    On by itself where the demonstrations hold no actions."""
     entropy_at_bounds: float = 0.0
-    """Added to the target entropy of an action that the expert has at a bound, where a squashed Gaussian of the usual entropy
-    cannot be: the target is lowered by the share of such actions."""
+    """Added to the target entropy of an action that the expert has at a bound, where a squashed Gaussian of the usual
+    entropy cannot be: the target is lowered by the share of such actions."""
     absorbing: bool = False
     """After a termination, the reward of an absorbing state for ever instead of nothing (Kostrikov et al., 2019)."""
     termination_cost: NonNegative = 0.0
@@ -79,17 +81,20 @@ class Adversary:
         """`attachments` is what priors do to it, nothing where not given; `times` (N,): when each pair was shown."""
         if config.absorbing and (config.termination_cost or config.termination_cost_final):
             raise ValueError(
-                "adversary.absorbing says what a termination is worth, so adversary.termination_cost cannot: set one of them"
+                "adversary.absorbing says what a termination is worth, so adversary.termination_cost cannot: set one "
+                "of them"
             )
         if not gamma < 1:
             raise ValueError(
-                f"sac.gamma is below 1 here, since critic targets are bounded by what is attainable for ever, got {gamma}"
+                f"sac.gamma is below 1 here, since critic targets are bounded by what is attainable for ever, got "
+                f"{gamma}"
             )
         a = attachments or Attachments()
         if a.discriminator is not None:
             if config.state_only:
                 raise ValueError(
-                    "a bottleneck prior knows pairs (s, a), and adversary.state_only compares (s, s'): leave out one of the two"
+                    "a bottleneck prior knows pairs (s, a), and adversary.state_only compares (s, s'): leave out one "
+                    "of the two"
                 )
             config = bottlenecked(config, a.nats)
         self.shaping, self.behaviour = a.shaping, a.behaviour
@@ -112,7 +117,9 @@ class Adversary:
         return linear(start, end, self.fraction)
 
     def _pairs(self, features: Tensor, others: Tensor) -> Tensor:
-        """The discriminator's inputs: (s, a) or (s, s'), and where absorbing states are used a last column that is 1 in those alone."""
+        """The discriminator's inputs: (s, a) or (s, s'), and where absorbing states are used a last column that is
+        1 in those alone.
+        """
         parts = [features, others]
         return torch.cat([*parts, torch.zeros_like(others[..., :1])] if self.config.absorbing else parts, -1)
 
@@ -129,8 +136,9 @@ class Adversary:
     def _completed(self, rewards: Tensor, terminated: Tensor, bonus: Tensor | None) -> Tensor:
         """Rewards with what follows a termination, and with the prior's bonus.
 
-        After a termination comes the absorbing reward for ever, discounted to the step that ends; it is the discriminator's, so a
-        bonus takes its share of it. A termination's cost is counted in rewards as the learner sees them, bonus and all.
+        After a termination comes the absorbing reward for ever, discounted to the step that ends; it is the
+        discriminator's, so a bonus takes its share of it. A termination's cost is counted in rewards as the learner
+        sees them, bonus and all.
         """
         if self.config.absorbing:
             rewards = rewards + terminated * self._absorbing_return()
@@ -209,7 +217,9 @@ class Adversary:
         return round(share / max(1e-6, 1 - share) * self.batch_size)
 
     def _target_bounds(self) -> tuple[float, float]:
-        """Least and largest return with rewards as large as the expert's; rewards of the form gail are never negative, logd never positive."""
+        """Least and largest return with rewards as large as the expert's; rewards of the form gail are never
+        negative, logd never positive.
+        """
         steps, top = 1 / (1 - self.gamma), self._greatest_return()
         if self.config.reward == "gail":
             low, high = 0.0, top

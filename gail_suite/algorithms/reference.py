@@ -1,8 +1,8 @@
 """The peer: GAIL, AIRL and BC of `imitation` 1.0.1 on the same environment, demonstrations and evaluation as ours.
 
 Constants are its own tuned ones for seals/Ant (GAIL 0.88 of the expert after 10M steps with 104 demonstrations in its
-benchmark), except that a demonstration batch never exceeds the demonstrations, and that BC makes the number of gradient steps
-it was tuned with, whatever the size of the demonstrations.
+benchmark), except that a demonstration batch never exceeds the demonstrations, and that BC makes the number of gradient
+steps it was tuned with, whatever the size of the demonstrations.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def require_imitation() -> None:
         import imitation.algorithms.adversarial.gail  # noqa: F401
     except ImportError as error:
         raise ValueError(
-            f"the reference trainers need imitation 1.0.1 ({error}): run `make install`, which adds it without its 2023 pins"
+            f"the reference trainers need imitation 1.0.1 ({error}): run `make install`, which adds it without its "
+            "2023 pins"
         ) from error
 
 

@@ -1,10 +1,12 @@
-"""The life of a run, the same for every algorithm: begun or resumed, trained in its directory, left with its final policy.
+"""The life of a run, the same for every algorithm: begun or resumed, trained in its directory, left with its final
+policy.
 
     RUN/config.json     what the run is made of              RUN/checkpoints/   what it resumes from
-    RUN/policy          the final policy, of a run that is neither stopped nor under way      RUN/reward   its learned reward
+    RUN/policy          the final policy, of a run that is neither stopped nor under way      RUN/reward   its learned
+    reward
 
-An algorithm is a `Trainer` that builds a `Loop` from its config and what it was shown, whether that comes from files or from
-a checkpoint.
+An algorithm is a `Trainer` that builds a `Loop` from its config and what it was shown, whether that comes from files or
+from a checkpoint.
 """
 
 from __future__ import annotations
@@ -110,7 +112,8 @@ class Trainer(ABC, Generic[C]):
         check_seed(seed)
         if not isinstance(config, type(self.defaults())):
             raise ValueError(  # noqa: TRY004 (every error of ours is a ValueError)
-                f"{type(self).__name__} is configured by a {type(self.defaults()).__name__}, not by a {type(config).__name__}"
+                f"{type(self).__name__} is configured by a {type(self.defaults()).__name__}, not by a "
+                f"{type(config).__name__}"
             )
         self.env_id, self.config, self.seed, self.device = envs.named(env_id), config, seed, device
         self.run_dir = None if run_dir is None else Path(run_dir)
@@ -129,7 +132,8 @@ class Trainer(ABC, Generic[C]):
     @classmethod
     @one_warning()
     def resume(cls, run_dir: str | Path, device: str = "cpu", at: int | None = None) -> Trainer[Any]:
-        """The run in `run_dir` at its newest checkpoint, or that of step `at`, by the trainer that it was begun with; needs nothing else.
+        """The run in `run_dir` at its newest checkpoint, or that of step `at`, by the trainer that it was begun with;
+        needs nothing else.
 
         Raises:
             ValueError: no run, one of another algorithm than this class's, or no checkpoint.
@@ -150,7 +154,8 @@ class Trainer(ABC, Generic[C]):
     def train(
         self, total_steps: int | None = None, eval_episodes: int = 20, quiet: bool = True, budget_s: float | None = None
     ) -> Run:
-        """Train to `total_steps`, those of the run so far or the default where not given, and evaluate the final policy.
+        """Train to `total_steps`, those of the run so far or the default where not given, and evaluate the final
+        policy.
 
         Args:
             total_steps: environment steps in all (gradient steps of BC).
@@ -223,7 +228,9 @@ class Trainer(ABC, Generic[C]):
         return self.policy()
 
     def _leave(self, policy: LearnedPolicy, learned: LearnedReward | None) -> None:
-        """Writes the policy and the reward of a run that was not stopped; those of a stopped one are in its checkpoint."""
+        """Writes the policy and the reward of a run that was not stopped; those of a stopped one are in its
+        checkpoint.
+        """
         if self.run_dir is None or stop_requested():
             return
         if learned is not None:
@@ -298,7 +305,9 @@ class Imitator(Trainer[C]):
 
 
 def task_of(env_id: envs.names.Task, env_kwargs: Mapping[str, Any] | None, demonstrations: Demonstrations) -> str:
-    """The full name of the task to train on: the demonstrations' own variant where `env_id` names it without arguments."""
+    """The full name of the task to train on: the demonstrations' own variant where `env_id` names it without
+    arguments.
+    """
     name = envs.named(env_id, env_kwargs)
     return demonstrations.task if env_kwargs is None and name == envs.named(demonstrations.env_id) else name
 
@@ -315,5 +324,7 @@ def kind_of(record: Mapping[str, Any]) -> type[Trainer[Any]]:
 
 
 def resume(run_dir: str | Path, device: str = "cpu", at: int | None = None) -> Trainer[Any]:
-    """The run in `run_dir`, whatever it trains, at its newest checkpoint, or that of step `at`; errors as for `Trainer.resume`."""
+    """The run in `run_dir`, whatever it trains, at its newest checkpoint, or that of step `at`; errors as for
+    `Trainer.resume`.
+    """
     return Trainer.resume(run_dir, device, at)

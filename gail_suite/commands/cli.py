@@ -133,7 +133,8 @@ def _one_line(error: BaseException) -> str:
     if text and isinstance(error, ValueError | OSError | FloatingPointError | ImportError):
         return text
     return (
-        f"{type(error).__name__}: {text[:200]}: this is a fault of gail-suite; please report it with what the same command "
+        f"{type(error).__name__}: {text[:200]}: this is a fault of gail-suite; please report it with what the same "
+        "command "
         f"prints with {DEBUG} added"
     )
 

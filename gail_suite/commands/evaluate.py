@@ -33,14 +33,16 @@ def evaluate(
     vecnormalize: VecNormalize = None,
     output: Output = DEFAULT,
 ) -> None:
-    """Measure a policy on the environment's own reward; a run directory also gets eval.json (not with --stochastic, another --seed or --env).
+    """Measure a policy on the environment's own reward; a run directory also gets eval.json (not with --stochastic,
+    another --seed or --env).
 
     Parameters
     ----------
     num_envs
         Environments stepped together (the result does not depend on it).
     reference
-        Mean returns of random actions and of an expert, RANDOM,EXPERT: they make a normalised score where the suite knows none.
+        Mean returns of random actions and of an expert, RANDOM,EXPERT: they make a normalised score where the suite
+        knows none.
     """
     from gail_suite import envs
     from gail_suite.demos.sealed import write_results

@@ -27,7 +27,8 @@ def export(
     Parameters
     ----------
     format
-        sb3 (a zip that stable-baselines3 loads), torchscript (torch.jit.load) or onnx; the last two give the deterministic action.
+        sb3 (a zip that stable-baselines3 loads), torchscript (torch.jit.load) or onnx; the last two give the
+        deterministic action.
     out
         The file; by default policy.zip, .pt or .onnx in RUN/export or ./export.
     """

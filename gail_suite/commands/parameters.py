@@ -76,7 +76,8 @@ Stochastic = Annotated[bool, Parameter(negative="", help="Sample the actions ins
 VecNormalize = Annotated[
     Path | None,
     Parameter(
-        help="The pickled statistics of a VecNormalize that an SB3 zip was trained behind, where they do not lie beside it."
+        help="The pickled statistics of a VecNormalize that an SB3 zip was trained behind, "
+        "where they do not lie beside it."
     ),
 ]
 Trust = Annotated[bool, Parameter(negative="", help="Load an SB3 zip although it holds pickled data.")]

@@ -34,8 +34,8 @@ def fit(
     out
         Folder for the prior.
     model
-        gmm, vae, ae, pixelcnn, gan, constant or demonstrated; each use names those it can be made of. By default gmm for typicality, behaviour
-        and start, ae for latent-action, vae for bottleneck.
+        gmm, vae, ae, pixelcnn, gan, constant or demonstrated; each use names those it can be made of. By default gmm
+        for typicality, behaviour and start, ae for latent-action, vae for bottleneck.
     use
         typicality (a reward), behaviour (an anchor for the policy), latent-action (a decoder of actions), bottleneck (a
         discriminator's encoder), or start (states in which episodes begin).
@@ -100,7 +100,8 @@ def score(
 ) -> None:
     """Rank trajectories by how typical a prior finds them, so that foreign ones are found before training.
 
-    Without --prior each trajectory is scored by priors fitted to others of the same demonstrations: which of them is the odd one?
+    Without --prior each trajectory is scored by priors fitted to others of the same demonstrations: which of them is
+    the odd one?
 
     Parameters
     ----------
@@ -139,7 +140,8 @@ def score(
         ranked = rank(loaded, shown)
         if loaded.provenance.get("demos") == provenance(shown, 0)["demos"]:
             note(
-                f"{prior} was fitted to {demos} itself, so it finds even a foreign trajectory in there typical: leave out --prior"
+                f"{prior} was fitted to {demos} itself, so it finds even a foreign trajectory in there typical: leave "
+                "out --prior"
             )
     values = {
         "prior": None if prior is None else str(prior),

@@ -29,7 +29,8 @@ def render(
     vecnormalize: VecNormalize = None,
     output: Output = DEFAULT,
 ) -> None:
-    """Film a policy, or a recorded episode, into an .mp4 or .gif, or write its frames into an .npz that `gail-suite gen fit` reads.
+    """Film a policy, or a recorded episode, into an .mp4 or .gif, or write its frames into an .npz that `gail-suite gen
+    fit` reads.
 
     Parameters
     ----------

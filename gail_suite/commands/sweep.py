@@ -128,7 +128,8 @@ def sweep(
     )
     if failed:
         raise ValueError(
-            f"{len(failed)} of {len(planned)} runs failed: look at {failed[0].folder}.log, then give the same command again"
+            f"{len(failed)} of {len(planned)} runs failed: look at {failed[0].folder}.log, then give the same command "
+            "again"
         )
 
 

@@ -97,15 +97,15 @@ def gail(
     device
         cpu, cuda, or auto for cuda where there is one; layers of 256 units are small enough for a processor.
     prior
-        Folder of a prior, as `gail-suite prior fit` writes it (sac only); may be given several times, for several uses. How much
-        it does is set by priors.USE, such as --set priors.typicality.weight=0.2.
+        Folder of a prior, as `gail-suite prior fit` writes it (sac only); may be given several times, for several uses.
+        How much it does is set by priors.USE, such as --set priors.typicality.weight=0.2.
     preset
         Settings for other circumstances: few-steps where the simulator is slow (sac only).
     state_only
         Learn from states alone, as where the demonstrations hold no actions (sac only).
     starts
-        Share of the environments whose episodes begin in demonstrated states, half of them where the simulator can be put into
-        one; 0 for none (sac only).
+        Share of the environments whose episodes begin in demonstrated states, half of them where the simulator can be
+        put into one; 0 for none (sac only).
     resume
         Run directory to go on with; nothing else is needed.
     resume_from
@@ -204,7 +204,8 @@ def _prior_settings(generator: str, folders: tuple[Path, ...], resume: Path | No
         raise ValueError("a resumed run keeps its priors: leave out --prior, or start a new run")
     if generator != "sac":
         raise ValueError(
-            f"a prior needs the off-policy learner: leave out --generator {generator} (a bottleneck works there without one: "
+            f"a prior needs the off-policy learner: leave out --generator {generator} (a bottleneck works there "
+            "without one: "
             "--set discriminator.bottleneck=0.5)"
         )
     from gail_suite.priors.attach import group

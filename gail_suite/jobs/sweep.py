@@ -1,7 +1,7 @@
 """Many runs of one training: every combination of settings with every seed, on this machine or on a Ray cluster.
 
-A run is a process of its own. Its directory tells how far it is, so a sweep that was stopped, or that lost a worker, goes
-on with the same command: what is finished stays, what has a checkpoint resumes, the rest starts.
+A run is a process of its own. Its directory tells how far it is, so a sweep that was stopped, or that lost a worker,
+goes on with the same command: what is finished stays, what has a checkpoint resumes, the rest starts.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def plan(
 def run_here(jobs: Sequence[Job], at_once: int) -> Iterator[Outcome]:
     """Runs jobs, `at_once` processes at a time, and yields each as it ends.
 
-    A signal seen by `runlog.stop_on_signals` goes on to the processes, which save a checkpoint; nothing else is started.
+    A signal seen by `runlog.stop_on_signals` goes on to the processes, which save a checkpoint; nothing else is
+    started.
     """
     waiting, asked = deque(jobs), False
     running: dict[Job, subprocess.Popen[bytes]] = {}
@@ -120,7 +121,8 @@ def run_here(jobs: Sequence[Job], at_once: int) -> Iterator[Outcome]:
 
 
 def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[Outcome]:
-    """The same on a Ray cluster, one processor a job, on folders that all machines see; a lost worker's job is tried again.
+    """The same on a Ray cluster, one processor a job, on folders that all machines see; a lost worker's job is tried
+    again.
 
     `address` is that of a cluster, or "local" for one on this machine.
 

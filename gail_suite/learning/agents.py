@@ -1,4 +1,6 @@
-"""Agents of stable-baselines3 and sb3-contrib as policies: their algorithm, and the statistics of a VecNormalize around them."""
+"""Agents of stable-baselines3 and sb3-contrib as policies: their algorithm, and the statistics of a VecNormalize
+around them.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,12 @@ class Normalised:
 def from_sb3(path: str | Path, trust: bool = False, vecnormalize: str | Path | None = None) -> Any:
     """The model in an SB3 (or sb3-contrib) zip, a Policy by its `predict`.
 
-    The statistics of a VecNormalize are `vecnormalize`, or those that lie beside the zip as rl-zoo3 and SB3's own callbacks leave
-    them. Warns where the model was trained behind one and there are none.
+    The statistics of a VecNormalize are `vecnormalize`, or those that lie beside the zip as rl-zoo3 and SB3's own
+    callbacks leave them. Warns where the model was trained behind one and there are none.
 
     Raises:
-        ValueError: not trusted (an SB3 zip holds pickled data that runs code when loaded), unreadable, of an unknown algorithm, or
-            statistics of other observations.
+        ValueError: not trusted (an SB3 zip holds pickled data that runs code when loaded), unreadable, of an unknown
+            algorithm, or statistics of other observations.
     """
     path = Path(path)
     if not trust:
@@ -59,7 +61,8 @@ def from_sb3(path: str | Path, trust: bool = False, vecnormalize: str | Path | N
         model = _algorithm(path).load(path, device="cpu")
     except (ImportError, AttributeError, TypeError, KeyError, RuntimeError) as error:
         raise ValueError(
-            f"{path} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())}): where its policy class is your own, "
+            f"{path} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())}): where its policy class "
+            "is your own, "
             "name the module with --import"
         ) from error
     found = Path(vecnormalize) if vecnormalize is not None else beside(path)
@@ -67,7 +70,8 @@ def from_sb3(path: str | Path, trust: bool = False, vecnormalize: str | Path | N
         return _normalised(model, found, path)
     if getattr(model, "_last_original_obs", None) is not None:
         warnings.warn(
-            f"{path} was trained behind a VecNormalize, and its statistics are not beside it: unless it normalised rewards alone, the "
+            f"{path} was trained behind a VecNormalize, and its statistics are not beside it: unless it normalised "
+            "rewards alone, the "
             "policy sees other observations than it knows; give them with --vecnormalize FILE",
             stacklevel=2,
         )
@@ -75,7 +79,9 @@ def from_sb3(path: str | Path, trust: bool = False, vecnormalize: str | Path | N
 
 
 def beside(path: Path) -> Path | None:
-    """The statistics that belong to a zip: beside it, in the folder of its environment as rl-zoo3 has it, or of its checkpoint."""
+    """The statistics that belong to a zip: beside it, in the folder of its environment as rl-zoo3 has it, or of its
+    checkpoint.
+    """
     step = re.fullmatch(r"(.*)_(\d+)_steps", path.stem)
     names = [f"{step[1]}_vecnormalize_{step[2]}_steps.pkl"] if step else []
     places = [path.parent / name for name in (*names, "vecnormalize.pkl", "vec_normalize.pkl")]
@@ -98,7 +104,8 @@ def _normalised(model: Any, source: Path, path: Path) -> Any:
         return model
     if shape != model.observation_space.shape:
         raise ValueError(
-            f"{source} normalises observations of shape {shape}, {path} reads {model.observation_space.shape}: give its own statistics "
+            f"{source} normalises observations of shape {shape}, {path} reads {model.observation_space.shape}: give "
+            "its own statistics "
             "with --vecnormalize FILE"
         )
     return Normalised(model, statistics, source)

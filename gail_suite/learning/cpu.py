@@ -33,8 +33,8 @@ def cpu_settings(matmul: str = "auto") -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc to keep freed blocks: a learner frees and allocates the same half-megabyte arrays thousands of times a
-    second, and giving them back to the kernel each time costs an eighth of the update."""
+    """Tells glibc to keep freed blocks: a learner frees and allocates the same half-megabyte arrays thousands of times
+    a second, and giving them back to the kernel each time costs an eighth of the update."""
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD

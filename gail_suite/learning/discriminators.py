@@ -41,7 +41,9 @@ class LogitConfig(Settings):
     bottleneck: NonNegative = 0.0
     """Nats that the discriminator may know of a pair (Peng et al., 2019); 0 for a discriminator without bottleneck."""
     latent: Positive = 32
-    """Dimensions of the bottleneck's code. A bottleneck prior brings its own network, so neither this nor `hidden` is followed beside one."""
+    """Dimensions of the bottleneck's code. A bottleneck prior brings its own network, so neither this nor `hidden`
+    is followed beside one.
+    """
     dual_rate: NonNegative = 0.01
     """Largest step of the multiplier that holds the bottleneck."""
     reward: str = "gail"
@@ -54,7 +56,8 @@ class LogitConfig(Settings):
         reward_fn(self.reward)
         if self.bottleneck and self.dropout:
             raise ValueError(
-                f"bottleneck={self.bottleneck} and dropout={self.dropout} both limit the discriminator: set one of them to 0"
+                f"bottleneck={self.bottleneck} and dropout={self.dropout} both limit the discriminator: set one of "
+                "them to 0"
             )
 
 
@@ -112,8 +115,8 @@ class LogitLearner:
         n_inputs: width of a row.
         config: its constants.
         paired: whether batches of both classes are drawn row by row and equally large. Then one pass takes both, the
-            gradient penalty lies between rows of the same index, and means are over all rows. Else each class has a pass of
-            its own, expert rows are drawn for each of the agent's, and each class has half of every mean.
+            gradient penalty lies between rows of the same index, and means are over all rows. Else each class has a
+            pass of its own, expert rows are drawn for each of the agent's, and each class has half of every mean.
         net: a network to start from (a prior's); a new one where none is given.
     """
 

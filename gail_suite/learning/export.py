@@ -1,4 +1,6 @@
-"""Policies handed over to other programs: TorchScript and ONNX of the deterministic action, and a card that says what it is."""
+"""Policies handed over to other programs: TorchScript and ONNX of the deterministic action, and a card that says
+what it is.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +112,8 @@ def write_card(policy: MlpPolicy, file: Path, evaluation: Mapping[str, Any], rec
         "File": file.name,
         "Task": policy.env_id,
         "Learned by": f"{record.get('algo', policy.meta.get('algo', 'unknown'))}, seed {record.get('seed', 'unknown')}",
-        "From": f"{record.get('n_pairs', 'unknown')} pairs, expert {(demos.get('expert') or {}).get('class', 'unknown')}",
+        "From": f"{record.get('n_pairs', 'unknown')} pairs, "
+        f"expert {(demos.get('expert') or {}).get('class', 'unknown')}",
         "Steps": str(record.get("total_steps", policy.meta.get("env_steps", "unknown"))),
         "Input": f"observation, {spec.obs_dim} numbers (float32), as the task gives them: standardisation is inside",
         "Output": f"{action}, deterministic",
@@ -133,7 +136,8 @@ def write_card(policy: MlpPolicy, file: Path, evaluation: Mapping[str, Any], rec
 
 
 LIMITS = (
-    "The policy imitates its demonstrations. Far from the states they show, in another version of the simulator, or on a robot, "
+    "The policy imitates its demonstrations. Far from the states they show, in another version of the simulator, or on "
+    "a robot, "
     "nothing is known of what it does. The return is the task's own reward, which training never saw."
 )
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from gail_suite.runs.checkpoint import Parts
 
 STD_FLOOR = 0.1
-"""Smallest standard deviation divided by, in the observation's own units (rad, m, rad/s): a joint that hardly moves in the
-demonstrations must not become the largest input once the learner moves it."""
+"""Smallest standard deviation divided by, in the observation's own units (rad, m, rad/s): a joint that hardly moves in
+the demonstrations must not become the largest input once the learner moves it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Features:
         fit = columns.ndim == 1 and columns.dtype.kind in "iu" and columns.shape == mean.shape == std.shape
         if not fit or (columns < 0).any() or len(np.unique(columns)) < len(columns):
             raise ValueError(
-                f"features have columns of shape {columns.shape} and type {columns.dtype}, means {mean.shape} and deviations "
+                f"features have columns of shape {columns.shape} and type {columns.dtype}, means {mean.shape} and "
+                "deviations "
                 f"{std.shape}: columns are different whole numbers from 0, each with a mean and a deviation"
             )
         if not (np.isfinite(mean).all() and (std > 0).all() and np.isfinite(std).all()):
@@ -82,7 +83,8 @@ class Features:
 
 
 def check_demonstrations(demonstrations: Demonstrations, env_id: str) -> None:
-    """ValueError, with the numbers, for demonstrations whose observations or actions are not as wide as the environment's.
+    """ValueError, with the numbers, for demonstrations whose observations or actions are not as wide as the
+    environment's.
 
     Warns where they were recorded in another variant of the task, or hold actions that the task does not take.
     """
@@ -109,18 +111,22 @@ def check_demonstrations(demonstrations: Demonstrations, env_id: str) -> None:
     if outside := demonstrations.outside(*action_bounds(env_id)):
         entries = spec.act_dim * int(demonstrations.lengths.sum())
         warnings.warn(
-            f"{outside} of {entries} demonstrated action entries are outside the bounds of {spec.id}, where a policy cannot "
+            f"{outside} of {entries} demonstrated action entries are outside the bounds of {spec.id}, where a policy "
+            "cannot "
             "follow: import them with gail-suite data import --clip",
             stacklevel=2,
         )
 
 
 def _register(env_id: str, demonstrations: Demonstrations) -> None:
-    """Makes an unknown task known by its demonstrations; actions are taken to be in [-1, 1], or as far as they reach."""
+    """Makes an unknown task known by its demonstrations; actions are taken to be in [-1, 1], or as far as they
+    reach.
+    """
     acts = np.concatenate([t.acts for t in demonstrations if t.acts is not None])
     low, high = np.minimum(acts.min(0), -1), np.maximum(acts.max(0), 1)
     warnings.warn(
-        f"{env_id} is not registered here: its sizes and bounds are those of the demonstrations, and it can only be cloned",
+        f"{env_id} is not registered here: its sizes and bounds are those of the demonstrations, and it can only be "
+        "cloned",
         stacklevel=3,
     )
     envs.register_recorded(env_id, demonstrations[0].widths[0], low, high, int(demonstrations.lengths.max()))
@@ -129,15 +135,16 @@ def _register(env_id: str, demonstrations: Demonstrations) -> None:
 def state_columns(env_id: str) -> np.ndarray:
     """Columns that hold positions and velocities where Gymnasium's own task says so, else all.
 
-    Positions and velocities are the whole Markov state; the rest (contact forces, inertias) are functions of it and of the past
-    that cost capacity and help nobody here. What a task of one's own adds to an observation stays visible.
+    Positions and velocities are the whole Markov state; the rest (contact forces, inertias) are functions of it and of
+    the past that cost capacity and help nobody here. What a task of one's own adds to an observation stays visible.
     """
     with closing(envs.make(env_id)) as env:
         return np.arange(state_width(env) or envs.spec(env_id).obs_dim)
 
 
 def fit_features(obs: np.ndarray, columns: np.ndarray) -> Features:
-    """Mean and standard deviation of the given columns over observations (N, O); columns that vary by no more than rounding are dropped.
+    """Mean and standard deviation of the given columns over observations (N, O); columns that vary by no more than
+    rounding are dropped.
 
     Raises:
         ValueError: no column varies.

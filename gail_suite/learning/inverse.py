@@ -1,7 +1,8 @@
-"""What the expert must have done: actions told from observations by an inverse model of the dynamics (Torabi et al., 2018).
+"""What the expert must have done: actions told from observations by an inverse model of the dynamics (Torabi et al.,
+2018).
 
-The model learns a from (s, s') on the learner's own transitions, where both are known, and is asked for the expert's. It is
-fitted again as the learner comes nearer to the expert, so that it has seen what it is asked for.
+The model learns a from (s, s') on the learner's own transitions, where both are known, and is asked for the expert's.
+It is fitted again as the learner comes nearer to the expert, so that it has seen what it is asked for.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class InverseConfig(Settings):
 
 
 class InverseModel:
-    """a = clip(f(s, (s' - s) / scale), -1, 1) on features (N, F) and actions in [-1, 1]; f is a network, fitted by least squares."""
+    """a = clip(f(s, (s' - s) / scale), -1, 1) on features (N, F) and actions in [-1, 1]; f is a network, fitted by
+    least squares.
+    """
 
     def __init__(self, n_features: int, act_dim: int, config: InverseConfig) -> None:
         self.config, self.fits = config, 0
@@ -51,7 +54,9 @@ class InverseModel:
         return torch.cat([features, (next_features - features) / self.scale], -1)
 
     def fit(self, replay: Replay, generator: torch.Generator) -> float:
-        """Learns from the transitions of the replay; the mean squared error of the last batches, on actions in [-1, 1]."""
+        """Learns from the transitions of the replay; the mean squared error of the last batches, on actions in [-1,
+        1].
+        """
         c = self.config
         first = self.fits == 0
         if first:

@@ -1,4 +1,6 @@
-"""Learned rewards as objects of their own: a `RewardFn` on raw observations, saved without pickle and loaded anywhere."""
+"""Learned rewards as objects of their own: a `RewardFn` on raw observations, saved without pickle and loaded
+anywhere.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,12 @@ class RewardRecord(msgspec.Struct):
 
 
 class LearnedReward:
-    """r(s, a, s') = clip(form(net(x(s)[, a or x(s')]))), with `form` one of `gail_suite.learning.rewards` and actions scaled to [-1, 1].
+    """r(s, a, s') = clip(form(net(x(s)[, a or x(s')]))), with `form` one of `gail_suite.learning.rewards` and actions
+    scaled to [-1, 1].
 
-    A step that ends the task gets `termination` on top. meta: env_id, form, clip, hidden, activation, state_only, next_obs, of a bottleneck
-    its nats and latent, where absorbing states were used `absorbing` (the net's last input is 0 here) and `termination`; anything
-    else is provenance.
+    A step that ends the task gets `termination` on top. meta: env_id, form, clip, hidden, activation, state_only,
+    next_obs, of a bottleneck its nats and latent, where absorbing states were used `absorbing` (the net's last input is
+    0 here) and `termination`; anything else is provenance.
     """
 
     def __init__(
@@ -61,7 +64,8 @@ class LearnedReward:
         columns = int(self.features.columns.max()) + 1
         if columns > obs_dim or len(self.act_low) != act_dim:
             raise ValueError(
-                f"the reward of {self.meta['env_id']} reads {columns} observation and {len(self.act_low)} action entries, the "
+                f"the reward of {self.meta['env_id']} reads {columns} observation and {len(self.act_low)} action "
+                "entries, the "
                 f"environment has {obs_dim} and {act_dim}: use it where it was learned, or in a variant of it"
             )
 
@@ -87,7 +91,9 @@ def discriminator_reward(
     termination: float = 0.0,
     next_obs: bool = False,
 ) -> LearnedReward:
-    """The reward that a discriminator of (s, a), or of (s, s'), gives, as it is; `meta` is its provenance, with the env_id."""
+    """The reward that a discriminator of (s, a), or of (s, s'), gives, as it is; `meta` is its provenance, with the
+    env_id.
+    """
     c, net = learner.config, learner.net
     facts: dict[str, Any] = {"form": c.reward, "clip": c.reward_clip, "state_only": False, "activation": "tanh"}
     if isinstance(net, BottleneckDiscriminator):  # a prior's has sizes of its own
@@ -148,6 +154,7 @@ def _reward_folder(path: Path) -> Path:
         return path
     if not (path / "reward").is_dir():
         raise ValueError(
-            f"{path} keeps no learned reward: a run of GAIL or AIRL does when it is finished, so train it to its end with --resume"
+            f"{path} keeps no learned reward: a run of GAIL or AIRL does when it is finished, so train it to its end "
+            "with --resume"
         )
     return path / "reward"

@@ -26,7 +26,9 @@ def gail_loss(logits_expert: Tensor, logits_agent: Tensor) -> tuple[Tensor, dict
 
 
 def bernoulli_entropy(logits: Tensor) -> Tensor:
-    """Entropy of Bernoulli(sigmoid(logit)) in nats: softplus(l) - l sigmoid(l), as wide as the logits; log 2 at l = 0."""
+    """Entropy of Bernoulli(sigmoid(logit)) in nats: softplus(l) - l sigmoid(l), as wide as the logits; log 2 at l =
+    0.
+    """
     return F.softplus(logits) - logits * torch.sigmoid(logits)
 
 

@@ -1,9 +1,9 @@
 """The expert at the agent's moment: demonstrated rows by the time in the episode at which they were shown.
 
-A learner that falls after 80 steps has seen nothing but the beginning, which is a twelfth of a demonstration of 1000 steps. A
-discriminator that draws the expert from the whole is then right to call every beginning the learner's, and its reward says
-little about how to begin well. Drawn at the agent's moment, the expert is compared with what it did there; for a learner whose
-episodes last as long as the expert's the two are the same.
+A learner that falls after 80 steps has seen nothing but the beginning, which is a twelfth of a demonstration of 1000
+steps. A discriminator that draws the expert from the whole is then right to call every beginning the learner's, and its
+reward says little about how to begin well. Drawn at the agent's moment, the expert is compared with what it did there;
+for a learner whose episodes last as long as the expert's the two are the same.
 """
 
 from __future__ import annotations

@@ -74,7 +74,8 @@ def squashed_log_prob(pre: Tensor, noise: Tensor, log_std: Tensor) -> Tensor:
 
 
 class TwinCritic(nn.Module):
-    """Two Q(s, a) networks evaluated as one batched product; LayerNorm before each ReLU (where `layer_norm`) keeps large steps stable.
+    """Two Q(s, a) networks evaluated as one batched product; LayerNorm before each ReLU (where `layer_norm`) keeps
+    large steps stable.
 
     Takes features (B, F) and actions (B, A) in [-1, 1], returns (2, B).
     """
@@ -103,8 +104,8 @@ class TwinCritic(nn.Module):
 class Discriminator(nn.Module):
     """logits_expert_is_high(s, a[, s']) = MLP on the concatenated inputs (Ho and Ermon, 2016): (B,).
 
-    With `dropout` > 0 that share of each layer's outputs is hidden while it learns (Srivastava et al., 2014), never when
-    it is asked for a reward.
+    With `dropout` > 0 that share of each layer's outputs is hidden while it learns (Srivastava et al., 2014), never
+    when it is asked for a reward.
     """
 
     def __init__(
@@ -140,7 +141,9 @@ def policy_tensors(
     act_low: np.ndarray,
     act_high: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """The actor as tensors of a `demos.policy.MlpPolicy` on full observations: hidden columns get scale and weight 0."""
+    """The actor as tensors of a `demos.policy.MlpPolicy` on full observations: hidden columns get scale and weight
+    0.
+    """
     linears = [m for m in actor.trunk if isinstance(m, nn.Linear)]
     first = np.zeros((linears[0].out_features, len(obs_mean)), np.float32)
     first[:, columns] = linears[0].weight.detach().cpu().numpy()

@@ -14,7 +14,9 @@ from gail_suite.learning.reward_env import RewardFn
 
 
 class TaskReward:
-    """The objective of plain reinforcement learning, a `ReplayObjective`: the environment's reward, folded at a cap and scaled."""
+    """The objective of plain reinforcement learning, a `ReplayObjective`: the environment's reward, folded at a cap
+    and scaled.
+    """
 
     def __init__(self, scale: float, cap: float | None = None):
         self.scale, self.cap = scale, float("inf") if cap is None else cap

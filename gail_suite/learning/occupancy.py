@@ -1,7 +1,8 @@
 """How far a policy's behaviour is from what was demonstrated, without the task's reward.
 
-Two policies are told apart by the states they visit: the energy distance (Szekely and Rizzo, 2013) between the states of some
-episodes and the demonstrated ones. Time that is left after an episode ended early counts as spent in one absorbing state.
+Two policies are told apart by the states they visit: the energy distance (Szekely and Rizzo, 2013) between the states
+of some episodes and the demonstrated ones. Time that is left after an episode ended early counts as spent in one
+absorbing state.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The off-policy training loop: collect, learn from replay, evaluate, checkpoint. What is learned is the objective's affair."""
+"""The off-policy training loop: collect, learn from replay, evaluate, checkpoint. What is learned is the
+objective's affair.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ class LoopConfig(Settings):
     """End as soon as the discriminator's mean logits of expert and learner have stayed below this, on either side, for
     `INDISTINCT_ROWS` rows of metrics.jsonl: it can no longer tell them apart. 0: never."""
     matmul: str = "auto"
-    """Matrix products while training: auto (bfloat16 inputs where the processor multiplies them faster), float32 or bfloat16."""
+    """Matrix products while training: auto (bfloat16 inputs where the processor multiplies them faster), float32 or
+    bfloat16.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,7 +152,9 @@ class OffPolicyLoop:
         constants: Mapping[str, np.ndarray] | None = None,
         companions: Mapping[str, Companion] | None = None,
     ):
-        """`constants` go into every checkpoint as they are, under that name, and so do the states of `companions`, by theirs."""
+        """`constants` go into every checkpoint as they are, under that name, and so do the states of `companions`,
+        by theirs.
+        """
         keep_freed_memory()
         self.env_id, self.features, self.objective, self.config = env_id, features, objective, loop
         self.seed, self.bonus, self.constants = seed, bonus, dict(constants or {})
@@ -162,7 +168,8 @@ class OffPolicyLoop:
         self.spec = envs.spec(env_id)
         if self.spec.discrete:
             raise ValueError(
-                f"{env_id} has {self.spec.act_dim} discrete actions, and SAC acts by continuous ones: use PPO (--generator ppo, "
+                f"{env_id} has {self.spec.act_dim} discrete actions, and SAC acts by continuous ones: use PPO "
+                "(--generator ppo, "
                 "OnPolicyGAIL)"
             )
         self.low, self.high = self.env.action_space.low, self.env.action_space.high
@@ -218,7 +225,8 @@ class OffPolicyLoop:
             self._told = True
             i = int(np.flatnonzero(~np.isfinite(rewards))[0])
             warnings.warn(
-                f"step {self.steps}: environment {i} gave the reward {rewards[i]}; imitation never reads it, but returns and "
+                f"step {self.steps}: environment {i} gave the reward {rewards[i]}; imitation never reads it, but "
+                "returns and "
                 "scores of this task mean nothing (said once)",
                 stacklevel=2,
             )
@@ -257,7 +265,8 @@ class OffPolicyLoop:
                 self.sums[name].append(value)
 
     def train(self, total_steps: int, log: RunLog | None = None, budget_s: float | None = None) -> None:
-        """Runs until `total_steps`, a signal, or `budget_s` seconds; the environments step in a second thread while the learner works.
+        """Runs until `total_steps`, a signal, or `budget_s` seconds; the environments step in a second thread while the
+        learner works.
 
         Updates see the replay as it was before the step in flight, so the result does not depend on timing.
         """
@@ -289,7 +298,9 @@ class OffPolicyLoop:
         self.time = self._first_times()
 
     def _first_times(self) -> np.ndarray:
-        """(n_envs,) the time at which each environment's latest episode began: 0, or when its first state was demonstrated."""
+        """(n_envs,) the time at which each environment's latest episode began: 0, or when its first state was
+        demonstrated.
+        """
         return np.array(getattr(self.env, "first_times", np.zeros(self.config.n_envs)), np.float64)
 
     def _cannot_tell(self) -> bool:
@@ -333,8 +344,10 @@ class OffPolicyLoop:
         if first is not None:
             update, name = first
             raise FloatingPointError(
-                f"step {self.steps}: {name} was the first to be no finite number, {len(self.sums[name]) - update} updates ago: "
-                f"the {part_of(name)} has diverged; resume from the last checkpoint, or start a new run with a lower rate"
+                f"step {self.steps}: {name} was the first to be no finite number, {len(self.sums[name]) - update} "
+                "updates ago: "
+                f"the {part_of(name)} has diverged; resume from the last checkpoint, or start a new run with a lower "
+                "rate"
             )
 
     def evaluate(self) -> dict[str, float]:

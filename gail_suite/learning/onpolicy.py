@@ -33,7 +33,9 @@ from gail_suite.runs.runlog import RunLog, stop_requested
 
 
 class RolloutObjective(Protocol):
-    """What an on-policy learner maximises: rewards of transitions as they are collected, and what learns from each batch of them."""
+    """What an on-policy learner maximises: rewards of transitions as they are collected, and what learns from each
+    batch of them.
+    """
 
     def rewards(self, pairs: Pairs, policy: ActorCriticPolicy) -> Tensor:
         """(N,) rewards under the present networks; `policy` is SB3's, for log-probabilities."""

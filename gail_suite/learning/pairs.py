@@ -20,7 +20,9 @@ FIELDS = ("features", "actions", "next_features", "terminated")
 
 @dataclass(frozen=True)
 class Pairs:
-    """Transitions in learner's units: features (N, F), actions (N, A) in [-1, 1], next features (N, F), terminated (N,)."""
+    """Transitions in learner's units: features (N, F), actions (N, A) in [-1, 1], next features (N, F), terminated
+    (N,).
+    """
 
     features: Tensor
     actions: Tensor
@@ -72,7 +74,9 @@ class Shown:
     times: np.ndarray | None = None
     """(N,) step of its episode at which each pair was shown; None in runs of earlier versions."""
     states: np.ndarray | None = None
-    """(N, S) the entries of each pair's observation that say what state the task was in; None in runs of earlier versions."""
+    """(N, S) the entries of each pair's observation that say what state the task was in; None in runs of earlier
+    versions.
+    """
 
     @classmethod
     def of(cls, env_id: str, demonstrations: Demonstrations, observations_only: bool = False) -> Shown:

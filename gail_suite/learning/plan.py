@@ -29,7 +29,8 @@ class Plan:
         begin = f"{self.total:,} steps, of which {self.collected:,} are collected before the first update"
         if not self.learns:
             return (
-                f"{begin}, and the critic alone learns until step {self.moves:,}, which is never reached: the policy stays as it "
+                f"{begin}, and the critic alone learns until step {self.moves:,}, which is never reached: the policy "
+                "stays as it "
                 "begins; give more --steps, or a smaller loop.warm_up and sac.burn_in"
             )
         return f"{begin}, the critic alone learns until step {self.moves:,}, the policy from there on"
@@ -43,7 +44,9 @@ def plan(config: Any, total: int) -> Plan:
 
 
 def fitted(config: C, total: int | None) -> C:
-    """The config with less warm-up and burn-in where they would leave the policy under half of `total` steps; any other as it is."""
+    """The config with less warm-up and burn-in where they would leave the policy under half of `total` steps; any
+    other as it is.
+    """
     loop, sac = getattr(config, "loop", None), getattr(config, "sac", None)
     if total is None or loop is None or sac is None or 2 * plan(config, total).moves <= total:
         return config

@@ -91,7 +91,8 @@ class LearnedPolicy(MlpPolicy):
 
 
 def load_policy(path: str | Path, trust: bool = False, vecnormalize: str | Path | None = None):
-    """The policy of a run directory, of a policy folder, or of an SB3 zip (`trust` needed; see `from_sb3` for `vecnormalize`).
+    """The policy of a run directory, of a policy folder, or of an SB3 zip (`trust` needed; see `from_sb3` for
+    `vecnormalize`).
 
     Raises:
         ValueError: nothing there can be read as a policy.

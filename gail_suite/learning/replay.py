@@ -37,7 +37,9 @@ class Window:
     alive: Tensor
     """(B, n)."""
     time: Tensor | None = None
-    """(B, n) steps since the episode began; of one that began in a demonstrated state, since that demonstration began."""
+    """(B, n) steps since the episode began; of one that began in a demonstrated state, since that demonstration
+    began.
+    """
     bonus: Tensor | None = None
     """(B, n) rewards that were computed once, at collection; None where nothing gives any."""
 
@@ -93,7 +95,9 @@ class Replay:
         self.written += 1
 
     def cut(self) -> None:
-        """Ends every environment's episode, by time, at the last stored step: what comes next does not follow from it."""
+        """Ends every environment's episode, by time, at the last stored step: what comes next does not follow from
+        it.
+        """
         if self.written:
             self.done[(self.written - 1) % self.rows] = 1
 
@@ -102,8 +106,8 @@ class Replay:
     ) -> Window:
         """`batch` windows of n steps, uniform over the stored ones (or over the last `recent` transitions).
 
-        The first `before_ends` of them start at most `ENDS_REACH` steps before one of the latest terminations, as soon as
-        there is one: what leads to an end is rare in a replay, and decides.
+        The first `before_ends` of them start at most `ENDS_REACH` steps before one of the latest terminations, as soon
+        as there is one: what leads to an end is rare in a replay, and decides.
 
         Raises:
             ValueError: fewer than n rows are stored.

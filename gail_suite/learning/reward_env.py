@@ -1,4 +1,6 @@
-"""Vector environments as a learner sees them: a learned reward in place of the task's, standardised features and actions."""
+"""Vector environments as a learner sees them: a learned reward in place of the task's, standardised features and
+actions.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,11 @@ from gail_suite.learning.features import Features
 
 
 class RewardFn(Protocol):
-    """A reward of transitions in the environment's own units: what a `LearnedReward` is, and anything else of this shape.
+    """A reward of transitions in the environment's own units: what a `LearnedReward` is, and anything else of this
+    shape.
 
-    `RewardVecEnv` puts one in the place of the task's for any learner of stable-baselines3, `ExpertTrainer` trains on one. While
-    GAIL and AIRL learn they do not come through here: their learners ask the discriminator anew, on features
+    `RewardVecEnv` puts one in the place of the task's for any learner of stable-baselines3, `ExpertTrainer` trains on
+    one. While GAIL and AIRL learn they do not come through here: their learners ask the discriminator anew, on features
     (`ReplayObjective` whenever a batch is drawn, `RolloutObjective` when it is collected).
     """
 
@@ -30,8 +33,8 @@ class RewardFn(Protocol):
 def true_next_obs(obs: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """The observations (B, O) that the actions led to, and which of them ended the task (B,).
 
-    At the end of an episode a VecEnv returns the next episode's first observation; the true one is in the info. An episode
-    cut by its time limit is done, yet not terminated.
+    At the end of an episode a VecEnv returns the next episode's first observation; the true one is in the info. An
+    episode cut by its time limit is done, yet not terminated.
     """
     next_obs, terminated = obs, dones.copy()
     if dones.any():
@@ -43,10 +46,11 @@ def true_next_obs(obs: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]
 
 
 class RewardVecEnv(VecEnvWrapper):
-    """Replaces the reward inside `step_wait`, so that a learner's own bootstrap at time limits is added to the learned one.
+    """Replaces the reward inside `step_wait`, so that a learner's own bootstrap at time limits is added to the learned
+    one.
 
-    The environment's own reward stays in `info["true_reward"]`, its sums over the last 20 episodes in `true_returns`; learners
-    see neither.
+    The environment's own reward stays in `info["true_reward"]`, its sums over the last 20 episodes in `true_returns`;
+    learners see neither.
     """
 
     def __init__(self, venv: VecEnv, reward_fn: RewardFn) -> None:
@@ -126,7 +130,9 @@ class FeatureVecEnv(VecEnvWrapper):
         super().step_async(from_unit(self.in_units(actions), self._low, self._high))
 
     def in_units(self, actions: np.ndarray) -> np.ndarray:
-        """What the learner chose as actions (B, A) in [-1, 1]: of a choice among A, 1 at the choice and -1 elsewhere."""
+        """What the learner chose as actions (B, A) in [-1, 1]: of a choice among A, 1 at the choice and -1
+        elsewhere.
+        """
         return 2 * one_hot(actions, self.n_choices) - 1 if self.n_choices else actions
 
     def step_wait(self) -> VecEnvStepReturn:

@@ -130,7 +130,8 @@ class SAC:
             rewards: (B, n) rewards to learn from.
             generator: source of the action noise.
             target_bounds: smallest and largest attainable return; critic targets are clipped to it.
-            actor_penalty: function of the actor and of its present sample (features, actions, log-probabilities), giving a
+            actor_penalty: function of the actor and of its present sample (features, actions, log-probabilities),
+            giving a
                 scalar added to its loss (a BC term, a KL to a prior) and scalars to report, or None.
             extra: (features, actions, returns, discount, bootstrap features) of further rows for the critic batch.
             entropy_offset: added to the target entropy per dimension.

@@ -1,6 +1,7 @@
 """On-policy learners: stable-baselines3's PPO and sb3-contrib's TRPO on standardised features, and their export.
 
-The policy is a Gaussian with a state-independent deviation on actions scaled to [-1, 1], or a softmax over discrete ones.
+The policy is a Gaussian with a state-independent deviation on actions scaled to [-1, 1], or a softmax over discrete
+ones.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ class OnPolicyConfig(Settings):
 
 
 def trpo_paper() -> OnPolicyConfig:
-    """TRPO as Ho and Ermon (2016) ran it: 50,000 pairs an iteration, 100-100 tanh, gamma 0.995, lambda 0.97, KL 0.01."""
+    """TRPO as Ho and Ermon (2016) ran it: 50,000 pairs an iteration, 100-100 tanh, gamma 0.995, lambda 0.97, KL
+    0.01.
+    """
     return OnPolicyConfig(
         generator="trpo",
         batch_steps=50_000,
@@ -129,7 +132,9 @@ def health(model: OnPolicyAlgorithm) -> dict[str, float]:
 def learned_policy(
     model: OnPolicyAlgorithm, config: OnPolicyConfig, features: Features, env_id: str, **meta: Any
 ) -> LearnedPolicy:
-    """The learner's policy on raw observations and actions: u = centre + half width * (W h + b), clipped to the bounds."""
+    """The learner's policy on raw observations and actions: u = centre + half width * (W h + b), clipped to the
+    bounds.
+    """
     spec, (low, high) = envs.spec(env_id), action_bounds(env_id)
     half, centre = (high - low) / 2, (high + low) / 2
     policy: Any = model.policy

@@ -15,14 +15,15 @@ from gail_suite.generative.gmm import GaussianMixture
 class ActionMixture:
     """p0(a|s) = sum_k w_k(s) p_k(a|s), the conditional of a joint mixture.
 
-    Gaussian components (Bishop 2006, section 2.3): N(a; m_k(s), C_k) with means affine in s and one covariance for every s, which far
-    from the demonstrations is as sure of itself as among them. With `dof` the components are Student's t with the same locations and
-    scales (Kotz and Nadarajah 2004, section 1.11): p_k(a|s) = t(a; m_k(s), g_k(s) C_k, dof + F) with g_k(s) = (dof + d_k(s)) / (dof + F),
-    d_k the squared Mahalanobis distance of s, so that the density widens where the state is foreign.
+    Gaussian components (Bishop 2006, section 2.3): N(a; m_k(s), C_k) with means affine in s and one covariance for
+    every s, which far from the demonstrations is as sure of itself as among them. With `dof` the components are
+    Student's t with the same locations and scales (Kotz and Nadarajah 2004, section 1.11): p_k(a|s) = t(a; m_k(s),
+    g_k(s) C_k, dof + F) with g_k(s) = (dof + d_k(s)) / (dof + F), d_k the squared Mahalanobis distance of s, so that
+    the density widens where the state is foreign.
 
-    Everything that does not depend on s is factorised once, so that an update costs a few products. Float64, since responsibilities are
-    differences of squared distances in tens of dimensions. Actions are in [-1, 1], where a little of the mass is missing; log p0 leaves
-    out that normaliser, which does not depend on the action.
+    Everything that does not depend on s is factorised once, so that an update costs a few products. Float64, since
+    responsibilities are differences of squared distances in tens of dimensions. Actions are in [-1, 1], where a little
+    of the mass is missing; log p0 leaves out that normaliser, which does not depend on the action.
 
     Args:
         mixture: of (features, actions), F + A columns.
@@ -74,7 +75,9 @@ class ActionMixture:
         )
 
     def moments(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Log weights (B, K), means (B, K, A) and what the squared scales are multiplied with (B, K), None for Gaussian components."""
+        """Log weights (B, K), means (B, K, A) and what the squared scales are multiplied with (B, K), None for
+        Gaussian components.
+        """
         c = self.conditional
         if math.isinf(self.dof):
             return *c.moments(features), None

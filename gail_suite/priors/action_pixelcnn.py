@@ -22,8 +22,8 @@ class ActionPixelCNN(CausalNet):
 
     Between two levels the density is interpolated linearly (levels are the knots of a piecewise linear density that
     integrates to one exactly, and at the knots it is the level's probability over the width that it stands for). This
-    makes log p0 differentiable in the action, which a KL by reparametrised samples needs, and keeps several modes apart,
-    where the moments of a Gaussian would put the mass between them.
+    makes log p0 differentiable in the action, which a KL by reparametrised samples needs, and keeps several modes
+    apart, where the moments of a Gaussian would put the mass between them.
     """
 
     spacing: Tensor
@@ -52,7 +52,9 @@ class ActionPixelCNN(CausalNet):
         return h
 
     def log_levels(self, features: Tensor, actions: Tensor) -> Tensor:
-        """log p of every level of every dimension given the dimensions before it: (B, A) in [-1, 1] -> (B, A, levels)."""
+        """log p of every level of every dimension given the dimensions before it: (B, A) in [-1, 1] -> (B, A,
+        levels).
+        """
         h = self.features(actions[:, None, :, None], self.class_features(features, len(features)))
         logits = self.head(h)[:, 0]
         return torch.log(UNIFORM / self.levels + (1 - UNIFORM) * logits.softmax(-1))

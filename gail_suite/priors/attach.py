@@ -92,8 +92,8 @@ def attach(
         seed: of a discriminator's new head and of the states that episodes begin in.
 
     Raises:
-        ValueError: no prior there, one of another environment or use, settings that do not go with it, or two priors that do
-            not go together.
+        ValueError: no prior there, one of another environment or use, settings that do not go with it, or two priors
+            that do not go together.
     """
     priors = _priors(config, shown, env_id, run_dir)
     made: dict[str, object] = {"priors": priors}
@@ -121,7 +121,8 @@ def _priors(config: PriorsConfig, shown: Shown, env_id: str, run_dir: Path | Non
     found = {use: prior for use, c in config.uses() if (prior := _prior(use, c, env_id, copies)) is not None}
     if {"behaviour", "latent-action"} <= found.keys():
         raise ValueError(
-            "a policy with latent actions knows the density of its wider action, a behaviour prior that of the action: leave out one of the two"
+            "a policy with latent actions knows the density of its wider action, a behaviour prior that of the action: "
+            "leave out one of the two"
         )
     return found
 

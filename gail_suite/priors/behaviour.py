@@ -1,10 +1,10 @@
 """Behaviour priors: p0(a|s) of the demonstrations as a warm start of the policy, and as what it must not stray from.
 
-The actor's loss gets weight_t * E_s KL(pi(.|s) || p0(.|s)), with E_pi[log pi - log p0] taken on the sample that the actor's
-step has drawn anyway (KL-regularised RL: Galashov et al., 2019; Tirumala et al., 2022). The weight falls linearly from
-`weight` to `weight_final`, or is a multiplier that holds the KL at `target_kl` nats. Deviation from these
-papers: the KL stands in the actor's loss alone, not in the critics' targets, since rewards here come from a discriminator
-that must stay comparable between policies.
+The actor's loss gets weight_t * E_s KL(pi(.|s) || p0(.|s)), with E_pi[log pi - log p0] taken on the sample that the
+actor's step has drawn anyway (KL-regularised RL: Galashov et al., 2019; Tirumala et al., 2022). The weight falls
+linearly from `weight` to `weight_final`, or is a multiplier that holds the KL at `target_kl` nats. Deviation from these
+papers: the KL stands in the actor's loss alone, not in the critics' targets, since rewards here come from a
+discriminator that must stay comparable between policies.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ class BehaviourConfig(UseConfig):
     weight_final: NonNegative | None = 0.0
     """The same at the end (linear); null keeps it constant. Not followed with `target_kl`."""
     target_kl: NonNegative | None = None
-    """Nats between policy and prior that a multiplier holds; null follows the weights. A mixture's p0 counts its mass outside
-    the action range too, which makes its nats too many, by log 2 for every action whose mean lies on the bound."""
+    """Nats between policy and prior that a multiplier holds; null follows the weights. A mixture's p0 counts its mass
+    outside the action range too, which makes its nats too many, by log 2 for every action whose mean lies on the bound.
+    """
     dual_rate: NonNegative = 0.001
     """Largest step of that multiplier."""
     warm_start: bool = False
@@ -90,14 +91,17 @@ def fit(
     hidden: int = 128,
     steps: int = 1500,
 ) -> Prior:
-    """p0(a|s) of the demonstrations; `settings["held_out"]` is its mean log-likelihood on pairs it was not fitted to, nats.
+    """p0(a|s) of the demonstrations; `settings["held_out"]` is its mean log-likelihood on pairs it was not fitted to,
+    nats.
 
     Args:
         model: gmm (a joint mixture with full covariances, conditioned) or pixelcnn (`ActionPixelCNN`).
-        components, noise, dof: of the mixture; chosen on held-out pairs where not given. The square of the noise is added to
-            every variance, so the noise is also the least deviation of an action. With degrees of freedom dof the components are
-            Student's t, whose conditional widens where a state is foreign; inf keeps them Gaussian.
-        levels, width, depth, hidden, steps: of the autoregressive model. Few levels are the smoother density: of 200 pairs of
+        components, noise, dof: of the mixture; chosen on held-out pairs where not given. The square of the noise is
+        added to
+            every variance, so the noise is also the least deviation of an action. With degrees of freedom dof the
+            components are Student's t, whose conditional widens where a state is foreign; inf keeps them Gaussian.
+        levels, width, depth, hidden, steps: of the autoregressive model. Few levels are the smoother density: of 200
+        pairs of
             Ant, 11 under a jitter of 0.5 gave held-out actions 2.6 nats more than 21 under 0.2.
 
     Raises:
@@ -167,12 +171,14 @@ class Behaviour:
     def __init__(self, prior: Prior, config: BehaviourConfig, features: Features):
         if config.target_kl is None and config.dual_rate != BehaviourConfig.dual_rate:
             raise ValueError(
-                "priors.behaviour.dual_rate is the step of the multiplier that holds priors.behaviour.target_kl, which is "
+                "priors.behaviour.dual_rate is the step of the multiplier that holds priors.behaviour.target_kl, which "
+                "is "
                 "not set: set both or neither"
             )
         if config.target_kl is not None and config.weight_final:
             raise ValueError(
-                "priors.behaviour.target_kl sets the weight by itself, so priors.behaviour.weight_final cannot: set one of them"
+                "priors.behaviour.target_kl sets the weight by itself, so priors.behaviour.weight_final cannot: set "
+                "one of them"
             )
         self.density, self.config = density_of(prior), config
         self.columns, self.scale, self.shift = (torch.from_numpy(a) for a in features.into(prior.features))
@@ -221,7 +227,9 @@ def _pairs(features: Features, env_id: str, t: Transitions) -> Tensor:
 def _mixture(
     train: Tensor, held: Tensor, n: int, components: int | None, noise: float | None, dof: float | None, seed: int
 ) -> tuple[GaussianMixture, float]:
-    """The joint mixture, and its degrees of freedom, whose conditional gives the held-out actions the largest likelihood."""
+    """The joint mixture, and its degrees of freedom, whose conditional gives the held-out actions the largest
+    likelihood.
+    """
 
     def candidates() -> Iterator[tuple[GaussianMixture, float]]:
         for k in (components,) if components else [k for k in COMPONENTS if k == 1 or 10 * k <= len(train)]:

@@ -114,7 +114,8 @@ def bottlenecked(config: L, nats: float) -> L:
 
 @torch.no_grad()
 def discriminator_from_vae(vae: VAE, matrix: Tensor, shift: Tensor) -> BottleneckDiscriminator:
-    """A discriminator of x whose encoder is, to rounding, the posterior of a VAE fitted to x @ matrix + shift; its head is new.
+    """A discriminator of x whose encoder is, to rounding, the posterior of a VAE fitted to x @ matrix + shift; its head
+    is new.
 
     The VAE standardises its inputs by a centre c and a scale s; both affine maps go into the first layer:
     W' = (W / s) matrix^T, b' = b + (W / s) (shift - c).

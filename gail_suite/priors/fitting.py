@@ -1,4 +1,6 @@
-"""What the uses of priors share: rows to fit and to calibrate on, models with settings for few rows, the two controls."""
+"""What the uses of priors share: rows to fit and to calibrate on, models with settings for few rows, the two
+controls.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def inputs(prior: Prior, t: Transitions) -> Tensor:
-    """What the model sees of transitions: (N, 2F), (N, F) for states, or pictures (N, 1, rows, columns) for PixelCNN."""
+    """What the model sees of transitions: (N, 2F), (N, F) for states, or pictures (N, 1, rows, columns) for
+    PixelCNN.
+    """
     after = prior.features(t.next_obs)
     rows = [after] if prior.settings["states"] else [prior.features(t.obs), after]
     if prior.kind != "pixelcnn":

@@ -1,8 +1,8 @@
 """Latent action priors (Hausdorfer et al., 2024): the policy steers a frozen decoder fitted to the expert's actions.
 
-The policy's vector is v = (z, a_full) in [-1, 1]^(Z+A); the environment gets a = w dec(z) + (1 - w) a_full, and w is the
-config's share. The paper writes a = (1 - w') dec(z) + w' a_full, so its w' (0.1 on Ant, 0.5 on Humanoid) is our 1 - w.
-Probabilities and entropy are those of v, which the policy draws; critics, discriminator and replay see a alone.
+The policy's vector is v = (z, a_full) in [-1, 1]^(Z+A); the environment gets a = w dec(z) + (1 - w) a_full, and w is
+the config's share. The paper writes a = (1 - w') dec(z) + w' a_full, so its w' (0.1 on Ant, 0.5 on Humanoid) is our 1 -
+w. Probabilities and entropy are those of v, which the policy draws; critics, discriminator and replay see a alone.
 """
 
 from __future__ import annotations
@@ -44,14 +44,16 @@ class LatentConfig(UseConfig):
 NOT_OF = {"ae": ("beta",)}
 """Settings of the other model."""
 VAE_REACH = 2.0
-"""A code in [-1, 1] times this is a VAE's: the two standard deviations that hold 95 % of its prior (Zhou et al., 2020)."""
+"""A code in [-1, 1] times this is a VAE's: the two standard deviations that hold 95 % of its prior (Zhou et al.,
+2020).
+"""
 
 
 class ActionDecoder(nn.Module):
     """v (B, Z + A) -> share * clip(dec(z), -1, 1) + (1 - share) * a_full, (B, A) in [-1, 1]; frozen ReLU MLP `dec`.
 
-    The torch twin of `demos.layers.ActionDecoder`. Clipping keeps a an action whatever the decoder was fitted to; beyond
-    the bound it stops the gradient, as the squashing of a policy does.
+    The torch twin of `demos.layers.ActionDecoder`. Clipping keeps a an action whatever the decoder was fitted to;
+    beyond the bound it stops the gradient, as the squashing of a policy does.
     """
 
     def __init__(self, layers: Sequence[tuple[Tensor, Tensor]], share: float):
@@ -119,7 +121,8 @@ def fit(
 ) -> Prior:
     """An autoencoder of the demonstrations' actions, without states.
 
-    `untrained` is the control with a wider vector alone: a random decoder whose actions have the expert's mean and deviation.
+    `untrained` is the control with a wider vector alone: a random decoder whose actions have the expert's mean and
+    deviation.
 
     Args:
         model: ae (codes bounded by tanh) or vae (codes times `VAE_REACH`).
@@ -162,10 +165,11 @@ def fit(
 
 @torch.no_grad()
 def spread(decoder: nn.Module, latent: int, reach: float, seed: int) -> None:
-    """Gives an untrained decoder outputs of mean 0 and deviation 1 (in the actions' units) over codes in [-reach, reach].
+    """Gives an untrained decoder outputs of mean 0 and deviation 1 (in the actions' units) over codes in [-reach,
+    reach].
 
-    Weights as drawn decode every code to about the mean action, which would make the control a policy with a smaller range
-    of actions and not one with a wider vector.
+    Weights as drawn decode every code to about the mean action, which would make the control a policy with a smaller
+    range of actions and not one with a wider vector.
     """
     codes = reach * (2 * torch.rand(2000, latent, generator=torch.Generator().manual_seed(seed)) - 1)
     out = decoder(codes).squeeze(-1)

@@ -46,7 +46,9 @@ USES: dict[str, tuple[str, tuple[str, ...]]] = {
 ARRAYS_ALONE = {("typicality", "constant"), ("behaviour", "pixelcnn"), ("start", "demonstrated"), ("start", "constant")}
 """Priors that hold no generative model."""
 CONTROLS = ("untrained", "shuffled")
-"""What a prior has to beat: the same model without training, and fitted to demonstrations whose columns were shuffled."""
+"""What a prior has to beat: the same model without training, and fitted to demonstrations whose columns were
+shuffled.
+"""
 
 
 class PriorRecord(msgspec.Struct):
@@ -151,8 +153,8 @@ def fit_prior(
     """A prior of `demonstrations` for a use; `settings` are the model's own constants.
 
     Raises:
-        ValueError: unknown use, model, control or setting, a setting of another type, or a model that the use cannot be made of;
-            names the valid ones.
+        ValueError: unknown use, model, control or setting, a setting of another type, or a model that the use cannot be
+            made of; names the valid ones.
 
     >>> from gail_suite import demos, envs
     >>> shown = demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=4, seed=0)
@@ -181,7 +183,9 @@ def settings_of(function: Any) -> dict[str, Any]:
 
 
 def check(use: str, model: str, control: str | None) -> None:
-    """ValueError, naming the valid ones, for an unknown use or control and for a model that the use cannot be made of."""
+    """ValueError, naming the valid ones, for an unknown use or control and for a model that the use cannot be made
+    of.
+    """
     models = USES[known("use", use, USES)][1]
     if model not in models:
         raise ValueError(f"a prior for {use} cannot be made of {model!r}: choose one of {', '.join(models)}")

@@ -2,8 +2,8 @@
 
     PG = log p'(x) - log p(x),   N = 1 / (exp(c n^(-1/2) max(PG, 0)) - 1),   bonus = N^(-1/2)
 
-p and p' before and after one training step on x, n the steps so far (Ostrovski et al., 2017, after Bellemare et al., 2016).
-Deviation: the states of all environments make one training step together, and the pictures are small.
+p and p' before and after one training step on x, n the steps so far (Ostrovski et al., 2017, after Bellemare et al.,
+2016). Deviation: the states of all environments make one training step together, and the pictures are small.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, m
 
 
 def coarse_picture(obs: np.ndarray, low: np.ndarray, high: np.ndarray, levels: int) -> Tensor:
-    """Observations (N, O) as pictures (N, 1, O, levels) of 0 and 1: one row a number, lit where it lies between low and high."""
+    """Observations (N, O) as pictures (N, 1, O, levels) of 0 and 1: one row a number, lit where it lies between low
+    and high.
+    """
     unit = (obs - low) / (high - low)
     level = np.clip((unit * levels).astype(np.int64), 0, levels - 1)
     return torch.nn.functional.one_hot(torch.from_numpy(level), levels).unsqueeze(1)
@@ -36,8 +38,8 @@ class PseudoCounts:
 
     Args:
         low, high: (O,) range of the observations that the picture shows.
-        levels: columns of the picture; the network has to see a whole row, or a level that was never met looks like others.
-        c: the formula's constant.
+        levels: columns of the picture; the network has to see a whole row, or a level that was never met looks like
+        others. c: the formula's constant.
         lr: rate of RMSProp (the paper's).
 
     Raises:
@@ -64,7 +66,8 @@ class PseudoCounts:
         reach = sum(layer.horizontal.reach for layer in (self.net.stem, *self.net.layers))
         if levels - 1 > reach:
             raise ValueError(
-                f"{layers} layers see {reach} pixels to the left, a picture of {levels} levels has {levels - 1}: give more layers"
+                f"{layers} layers see {reach} pixels to the left, a picture of {levels} levels has {levels - 1}: give "
+                "more layers"
             )
         self.optimiser = torch.optim.RMSprop(self.net.parameters(), lr=lr)
         self.n = 0
@@ -121,7 +124,9 @@ class Constant:
 
 
 class ExploringReward(TaskReward):
-    """The objective scale * r + weight * bonus; the weight goes linearly to `weight_final` over the run, where that is given."""
+    """The objective scale * r + weight * bonus; the weight goes linearly to `weight_final` over the run, where that
+    is given.
+    """
 
     def __init__(self, scale: float, weight: float, weight_final: float | None = None):
         super().__init__(scale)

@@ -21,7 +21,9 @@ class TypicalityConfig(UseConfig):
     weight_final: NonNegative | None = None
     """The same at the end (linear); constant where not given."""
     potential: bool = False
-    """Typicality as a potential: adds weight * (gamma * score(s') - score(s)), which leaves the best policy unchanged."""
+    """Typicality as a potential: adds weight * (gamma * score(s') - score(s)), which leaves the best policy
+    unchanged.
+    """
 
     AMOUNTS: ClassVar[tuple[str, ...]] = ("weight", "weight_final")
 
@@ -57,7 +59,8 @@ class Unshaped:
 
 
 class Shaping(Unshaped):
-    """(1 - w) r + w b for a bonus b in [0, 1], or r + w b for a potential, b = gamma Phi(s') - Phi(s) (Ng et al., 1999).
+    """(1 - w) r + w b for a bonus b in [0, 1], or r + w b for a potential, b = gamma Phi(s') - Phi(s) (Ng et al.,
+    1999).
 
     Args:
         config: weight, its schedule, and the form.

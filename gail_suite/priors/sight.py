@@ -1,7 +1,7 @@
 """Imitation by sight: how typical the expert's frames find what a policy looks like is the only reward it gets.
 
-The model is fitted to rendered frames of the expert and stays frozen (as VIPER, Escontrela et al., 2023, but of single frames:
-the toy is drawn with motion blur, so that one frame shows where the point is and how it moves).
+The model is fitted to rendered frames of the expert and stays frozen (as VIPER, Escontrela et al., 2023, but of single
+frames: the toy is drawn with motion blur, so that one frame shows where the point is and how it moves).
 """
 
 from __future__ import annotations
@@ -74,9 +74,10 @@ def fit_sight(
 class Sight:
     """A `Bonus`: the score in (0, 1] of the frame of s' under a frozen model, to a power.
 
-    The 95 % quantile that scales the score is set by an expert's rarest frames, those of its start, so the score alone may fall too
-    slowly to say where to go on; a power of 6 makes it exp(-6 excess), the scale of SMP (arXiv 2512.03028). A VAE's error is steeper
-    than a PixelCNN's: at 6 its score was 0 wherever a policy began, on two seeds of three. `power` defaults to the `POWERS` of its class.
+    The 95 % quantile that scales the score is set by an expert's rarest frames, those of its start, so the score alone
+    may fall too slowly to say where to go on; a power of 6 makes it exp(-6 excess), the scale of SMP (arXiv
+    2512.03028). A VAE's error is steeper than a PixelCNN's: at 6 its score was 0 wherever a policy began, on two seeds
+    of three. `power` defaults to the `POWERS` of its class.
     """
 
     def __init__(self, model: Any, render: Render = toy_frames, power: float | None = None):

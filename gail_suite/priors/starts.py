@@ -1,9 +1,10 @@
 """Start states from a prior: a share of the environments begins its episodes where the expert could be.
 
-What a learner does not reach it cannot learn about; DeepMimic (Peng et al., 2018) therefore starts episodes in states of the reference
-motion, SMP (Mu et al., 2025) in samples of a generative model of it. Here a model of the expert's states is sampled: the first
-round(share * n_envs) environments begin there, for `rollout` steps, and the others begin as the task does. An episode that is
-cut is truncated, not terminated, so values are bootstrapped through it. Evaluation begins as the task does, always.
+What a learner does not reach it cannot learn about; DeepMimic (Peng et al., 2018) therefore starts episodes in states
+of the reference motion, SMP (Mu et al., 2025) in samples of a generative model of it. Here a model of the expert's
+states is sampled: the first round(share * n_envs) environments begin there, for `rollout` steps, and the others begin
+as the task does. An episode that is cut is truncated, not terminated, so values are bootstrapped through it. Evaluation
+begins as the task does, always.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def fit(
     """A model of the expert's states (positions and velocities), to be sampled.
 
     Args:
-        model: gmm, vae, gan or pixelcnn; `demonstrated`, the demonstrated states themselves, and `constant`, the task's own
+        model: gmm, vae, gan or pixelcnn; `demonstrated`, the demonstrated states themselves, and `constant`, the task's
+        own
             start, are what a model has to beat.
         control: "untrained" or "shuffled", as for typicality.
         settings: of the model's constructor.
@@ -83,7 +85,9 @@ def fit(
 
 
 def sample(prior: Prior, n: int, seed: int = 0) -> np.ndarray:
-    """(n, O) observations whose positions and velocities are drawn from the prior; other columns are the expert's mean."""
+    """(n, O) observations whose positions and velocities are drawn from the prior; other columns are the expert's
+    mean.
+    """
     obs = np.tile(prior.arrays["obs_mean"], (n, 1))
     if prior.kind == "demonstrated":
         states = prior.arrays["states"]
@@ -97,7 +101,9 @@ def sample(prior: Prior, n: int, seed: int = 0) -> np.ndarray:
 
 
 class Starts(VecEnvWrapper, SavableVecEnv):
-    """The first `n_cut` environments begin in one of `states` (N, O), for at most `length` steps; N = 0: as the task does."""
+    """The first `n_cut` environments begin in one of `states` (N, O), for at most `length` steps; N = 0: as the
+    task does.
+    """
 
     def __init__(
         self,
@@ -108,7 +114,9 @@ class Starts(VecEnvWrapper, SavableVecEnv):
         seed: int,
         times: np.ndarray | None = None,
     ):
-        """`times` (N,): the steps of a demonstration at which the states were shown, not known (NaN) where not given."""
+        """`times` (N,): the steps of a demonstration at which the states were shown, not known (NaN) where not
+        given.
+        """
         super().__init__(venv)
         self.inner = venv
         self.times = np.full(len(states), np.nan) if times is None else times
@@ -186,7 +194,8 @@ def starts_of(prior: Prior, config: StartsConfig, seed: int, venv: SavableVecEnv
     count = round(config.share * venv.num_envs)
     if count == 0:
         raise ValueError(
-            f"priors.start.share={config.share} has none of {venv.num_envs} environments: give it at least {1 / venv.num_envs}"
+            f"priors.start.share={config.share} has none of {venv.num_envs} environments: give it at least "
+            f"{1 / venv.num_envs}"
         )
     states = np.zeros((0, 0)) if prior.kind == "constant" else sample(prior, BANK, seed)
     return Starts(venv, states, count, config.rollout, seed)

@@ -1,10 +1,10 @@
 """Typicality as a reward: how typical a frozen model finds transitions, in (0, 1], calibrated on held-out expert data.
 
-typicality = exp(-relu(e - s) / (q - s)): e the model's error on (s, s'), s its median and q its 95 % quantile over expert rows
-that the model was not fitted to. So half of an expert's transitions have 1, and 5 % less than 1/e, whatever the model and
-the environment (after RED, Wang et al., 2019, where the scale is set by hand). A beginner's transitions lie 10 to 400 times
-(q - s) away, where this is 0 and teaches nothing; with `tail` it is (1 + relu(e - s) / (q - s))^-tail, in the same order
-and with a slope out there too. PixelCNN reads a window of two rows instead,
+typicality = exp(-relu(e - s) / (q - s)): e the model's error on (s, s'), s its median and q its 95 % quantile over
+expert rows that the model was not fitted to. So half of an expert's transitions have 1, and 5 % less than 1/e, whatever
+the model and the environment (after RED, Wang et al., 2019, where the scale is set by hand). A beginner's transitions
+lie 10 to 400 times (q - s) away, where this is 0 and teaches nothing; with `tail` it is (1 + relu(e - s) / (q -
+s))^-tail, in the same order and with a slope out there too. PixelCNN reads a window of two rows instead,
 (s, a) above (s', middle), each number quantised: p(s) p(a | s) p(s' | s, a) of a picture.
 """
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from gail_suite.generative import GenerativeModel
 
 FOREIGN = 0.75
-"""A trajectory whose mean typicality is under this share of held-out expert rows' (among others, of their median) is called foreign."""
+"""A trajectory whose mean typicality is under this share of held-out expert rows' (among others, of their median)
+is called foreign.
+"""
 FOLDS = 8
 """Most priors that are fitted to find the odd one among trajectories."""
 
@@ -46,7 +48,8 @@ def fit(
 ) -> Prior:
     """Typicality of the demonstrations' transitions under a model.
 
-    A fourth of the trajectories, at least one, is held out for calibration (every fifth of 50 blocks where there are too few).
+    A fourth of the trajectories, at least one, is held out for calibration (every fifth of 50 blocks where there are
+    too few).
 
     Args:
         model: gmm, vae, ae, gan, pixelcnn, or constant (`value` for every transition).
@@ -63,7 +66,8 @@ def fit(
         raise ValueError(f"tail={tail} must be a number above 0, or typicality would not fall far from the expert")
     if value is not None and model != "constant":
         raise ValueError(
-            f"value={value} is the bonus of a constant prior; {model} finds its own: leave it out, or give --model constant"
+            f"value={value} is the bonus of a constant prior; {model} finds its own: leave it out, or give --model "
+            "constant"
         )
     shown = demonstrations.transitions()
     features = fit_features(shown.obs, state_columns(demonstrations.task))
@@ -107,8 +111,8 @@ def typicality(prior: Prior, transitions: Transitions) -> np.ndarray:
 def error(model: GenerativeModel, x: Tensor, centre: float | None = None) -> Tensor:
     """(N,) the model's error, or its distance from `centre`.
 
-    A critic's logit is trained where its generator draws and goes anywhere beyond, up as often as down; at the expert's it is
-    nearly constant, so what is typical is a logit near the median of the expert's.
+    A critic's logit is trained where its generator draws and goes anywhere beyond, up as often as down; at the expert's
+    it is nearly constant, so what is typical is a logit near the median of the expert's.
     """
     found = model.error(x)
     return found if centre is None else (found - centre).abs()
@@ -156,8 +160,9 @@ def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
 def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, **settings: Any) -> list[Ranked]:
     """The trajectories, the least typical first, each judged by a prior that was fitted to others of them.
 
-    A prior that has seen a trajectory finds it typical, and one that was calibrated on it finds everything typical; so each of up to
-    `FOLDS` groups is judged by a prior of the rest. Foreign is under `FOREIGN` times the median of the other trajectories' means.
+    A prior that has seen a trajectory finds it typical, and one that was calibrated on it finds everything typical; so
+    each of up to `FOLDS` groups is judged by a prior of the rest. Foreign is under `FOREIGN` times the median of the
+    other trajectories' means.
 
     Raises:
         ValueError: fewer than 3 trajectories, of which none is the odd one; or as for `fit`.
@@ -165,7 +170,8 @@ def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0
     n = len(demonstrations)
     if n < 3:
         raise ValueError(
-            f"{n} {'trajectory has' if n == 1 else 'trajectories have'} no odd one among them: give at least 3, or a prior "
+            f"{n} {'trajectory has' if n == 1 else 'trajectories have'} no odd one among them: give at least 3, or a "
+            "prior "
             "of other demonstrations"
         )
     means = np.zeros(n)
@@ -191,7 +197,8 @@ def _ranked(demonstrations: Demonstrations, means: Iterable[float], least: list[
 
 
 class TypicalityBonus:
-    """A prior's typicality of each step, or with `potential` gamma Phi(s') - Phi(s), Phi that of a state, 0 after a termination.
+    """A prior's typicality of each step, or with `potential` gamma Phi(s') - Phi(s), Phi that of a state, 0 after a
+    termination.
 
     Raises:
         ValueError: a potential of a prior that does not judge states by themselves.

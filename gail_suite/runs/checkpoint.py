@@ -84,7 +84,8 @@ def save_checkpoint(directory: str | Path, step: int, tensors: dict[str, np.ndar
 
 
 def load_checkpoint(directory: str | Path, at: int | None = None) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
-    """Read the newest readable checkpoint, or that of step `at`: (step, tensors, state); a damaged newer one is skipped with a warning.
+    """Read the newest readable checkpoint, or that of step `at`: (step, tensors, state); a damaged newer one is skipped
+    with a warning.
 
     Raises CheckpointError, naming what is wrong with each, if there is none.
     """
@@ -128,12 +129,15 @@ def save_parts(directory: str | Path, step: int, parts: Parts, state: dict[str, 
 
 
 def check_finite(step: int, parts: Parts) -> None:
-    """FloatingPointError, naming the first, where an array of what learns holds NaN or Inf: such a state is never saved."""
+    """FloatingPointError, naming the first, where an array of what learns holds NaN or Inf: such a state is never
+    saved.
+    """
     for part, arrays in parts.items():
         for name, value in arrays.items():
             if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
                 raise FloatingPointError(
-                    f"step {step}: {name} of {part} holds NaN or Inf, so this state was not saved: resume from the last checkpoint, "
+                    f"step {step}: {name} of {part} holds NaN or Inf, so this state was not saved: resume from the "
+                    "last checkpoint, "
                     "or start a new run with a lower rate"
                 )
 

@@ -22,9 +22,10 @@ FINAL = {"return": "return_mean", "score": "score", "against demos": "demo_score
 def compare(runs: Sequence[str | Path]) -> list[Summary]:
     """One summary a run: run, algo, env_id, seed, steps, wall_s, best and last evaluation, final score, settings.
 
-    `score`, `demo_score` (against the demonstrations), `return_mean`, their intervals and `n_episodes` are those of eval.json, None
-    before it was written; `best` and `last` are evaluations during training, by score, or against the demonstrations where the task
-    has no reference returns; `settings` holds what is not equal in all runs of the same algorithm.
+    `score`, `demo_score` (against the demonstrations), `return_mean`, their intervals and `n_episodes` are those of
+    eval.json, None before it was written; `best` and `last` are evaluations during training, by score, or against the
+    demonstrations where the task has no reference returns; `settings` holds what is not equal in all runs of the same
+    algorithm.
 
     Raises ValueError if a folder is not a run.
     """
@@ -52,7 +53,8 @@ def table(summaries: Sequence[Summary]) -> str:
 
 
 def draw(runs: Sequence[str | Path], path: str | Path) -> Path:
-    """Writes a picture of score (return, where one lacks it) against environment steps, one line a run that was evaluated.
+    """Writes a picture of score (return, where one lacks it) against environment steps, one line a run that was
+    evaluated.
 
     Raises ValueError where no run was evaluated during its training.
     """

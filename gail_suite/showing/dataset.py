@@ -30,9 +30,11 @@ def draw(d: Demonstrations, path: str | Path) -> Path:
 
 
 def coverage(d: Demonstrations) -> tuple[np.ndarray, np.ndarray, float]:
-    """Shown states in their plane of greatest variance (N, 2), the episode of each (N,), and the variance's share there.
+    """Shown states in their plane of greatest variance (N, 2), the episode of each (N,), and the variance's share
+    there.
 
-    Columns are standardised, cut off at 3 standard deviations, and those that never change left out; at most `MOST_ROWS` states, evenly spaced, are taken.
+    Columns are standardised, cut off at 3 standard deviations, and those that never change left out; at most
+    `MOST_ROWS` states, evenly spaced, are taken.
     """
     obs = np.concatenate([t.obs for t in d]).astype(np.float64)
     episode = np.repeat(np.arange(len(d)), [len(t.obs) for t in d])
@@ -94,7 +96,8 @@ def summary(d: Demonstrations) -> dict[str, Any]:
     return {
         "episodes": len(d),
         "pairs": d.n_pairs,
-        "return": f"{d.returns.mean():.1f} +- {d.returns.std():.1f}, from {d.returns.min():.1f} to {d.returns.max():.1f}",
+        "return": f"{d.returns.mean():.1f} +- {d.returns.std():.1f}, "
+        f"from {d.returns.min():.1f} to {d.returns.max():.1f}",
         "steps": f"{d.lengths.mean():.1f}, from {d.lengths.min()} to {d.lengths.max()}",
         "endings": ", ".join(f"{endings.count(kind)} {kind}" for kind in sorted(set(endings))),
         "observation, action": " and ".join("none" if w is None else str(w) for w in d[0].widths) + " entries",

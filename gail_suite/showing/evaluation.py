@@ -56,7 +56,9 @@ class Evaluation:
 
     @property
     def demo_score(self) -> float | None:
-        """Mean score against the demonstrations, (return - random) / (their mean return - random); None where they are not known."""
+        """Mean score against the demonstrations, (return - random) / (their mean return - random); None where they
+        are not known.
+        """
         return None if self.scale is None else self.scale(self.return_mean)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
@@ -113,7 +115,8 @@ def evaluate(
 ) -> Evaluation:
     """Run complete episodes, episode j from the seed `seed + j`, so the result does not depend on `n_envs`.
 
-    `env_kwargs`, and any further keyword, are arguments of the environment, as `env_id` may name them itself (see `envs.names`).
+    `env_kwargs`, and any further keyword, are arguments of the environment, as `env_id` may name them itself (see
+    `envs.names`).
 
     Raises ValueError for no episodes, an unknown environment, or a policy made for other observations.
 

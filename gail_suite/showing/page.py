@@ -17,7 +17,8 @@ h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}img,video{display:block;
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:.5rem 0}td,th{padding:.25rem .7rem .25rem 0;text-align:left;
 border-bottom:1px solid #dde3ea;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:.5rem 1rem}
-figure{margin:0;max-width:36rem}figcaption,.note{color:#52606d;font-size:.9rem}video{max-width:48rem}pre{background:#f4f6f8;padding:.8rem;overflow:auto}
+figure{margin:0;max-width:36rem}figcaption,.note{color:#52606d;font-size:.9rem}video{max-width:48rem}
+pre{background:#f4f6f8;padding:.8rem;overflow:auto}
 summary{cursor:pointer;font-weight:600;margin-top:1.5rem}
 @media(max-width:30rem){td,th{font-size:.8rem;padding-right:.4rem}}"""
 

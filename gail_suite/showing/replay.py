@@ -30,8 +30,8 @@ def render_episode(
 ) -> Path:
     """Films one recorded episode, or its first `n_frames` frames, into an .mp4, .gif or .npz.
 
-    A MuJoCo task is put into the positions and velocities that its observations show; the place on the plane, which they
-    leave out, is the sum of the root's velocities. Other tasks repeat the recorded actions from the recorded seed.
+    A MuJoCo task is put into the positions and velocities that its observations show; the place on the plane, which
+    they leave out, is the sum of the root's velocities. Other tasks repeat the recorded actions from the recorded seed.
 
     Raises:
         ValueError: no such episode, or a task that can neither be put into a state nor be repeated.

@@ -93,10 +93,11 @@ def write_report(
     out: str | Path | None = None,
     others: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
-    """One page of a run, or of several: results beside expert and random, curves with bands over seeds, films, settings.
+    """One page of a run, or of several: results beside expert and random, curves with bands over seeds, films,
+    settings.
 
-    Runs that differ in nothing but their seed share a line and a band. `others` are evaluations, as eval.json holds them,
-    to stand in the table too. The page is RUN/report.html for one run, unless `out` names another.
+    Runs that differ in nothing but their seed share a line and a band. `others` are evaluations, as eval.json holds
+    them, to stand in the table too. The page is RUN/report.html for one run, unless `out` names another.
 
     Raises:
         ValueError: a folder that is no run, or several runs without `out`.
@@ -262,7 +263,9 @@ def _draw_outcome(axes: Any, groups: Sequence[Sequence[Told]], names: Sequence[s
 
 
 def _band(runs: Sequence[list[dict[str, Any]]], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Steps, and least, mean and greatest value of the runs there; each run is read off its straight lines, and only where all are."""
+    """Steps, and least, mean and greatest value of the runs there; each run is read off its straight lines, and
+    only where all are.
+    """
     curves = [_begun(rows, name) for rows in runs]
     curves = [curve for curve in curves if curve[0]]
     if not curves:

@@ -1,4 +1,6 @@
-"""Watch a policy: mp4 or GIF with an overlay, by EGL or by ray casting, alone or beside another policy; or its frames as data."""
+"""Watch a policy: mp4 or GIF with an overlay, by EGL or by ray casting, alone or beside another policy; or its
+frames as data.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +58,9 @@ def render(
 
     A .npz holds the frames as images x (N, 3, height, width) uint8 for the generative models, without overlay.
     The film runs at the speed of the simulation; tasks that step faster than 40 times a second show every k-th step,
-    and `fps` overrides the playback speed. An episode that ends is followed by the next, seeded seed + 1 and so on. Raises
-    ValueError for an unknown suffix or renderer, a size that is not even, or an environment that cannot be drawn.
+    and `fps` overrides the playback speed. An episode that ends is followed by the next, seeded seed + 1 and so on.
+    Raises ValueError for an unknown suffix or renderer, a size that is not even, or an environment that cannot be
+    drawn.
     """
     path = Path(path)
     check_film(path, n_frames, width, height)
@@ -113,7 +116,9 @@ class Stage:
             step, total, done, start = step + 1, total + float(reward), terminated or truncated, np.zeros(1, bool)
 
     def show(self, states: Iterator[None], totals: np.ndarray, length: int) -> Iterator[np.ndarray]:
-        """Frames of an episode of `length` steps: `states` puts the environment where it is at each step, `totals` are returns."""
+        """Frames of an episode of `length` steps: `states` puts the environment where it is at each step, `totals`
+        are returns.
+        """
         self._limit = length
         for step, _ in enumerate(states):
             if step == 0:
@@ -145,7 +150,9 @@ def speed(env: Any) -> tuple[int, int]:
 
 
 def film_note(path: Path, env_id: str) -> str | None:
-    """Which part of an episode a film of `render` shows, in a sentence; None where the file or the task cannot be read."""
+    """Which part of an episode a film of `render` shows, in a sentence; None where the file or the task cannot be
+    read.
+    """
     import imageio_ffmpeg
 
     try:

@@ -100,7 +100,8 @@ def _need_windows() -> None:
     if not opened:
         shown = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY")
         raise ValueError(
-            f"the display {shown} cannot be opened: set DISPLAY to one that can, or film the policy with gail-suite render"
+            f"the display {shown} cannot be opened: set DISPLAY to one that can, or film the policy with gail-suite "
+            "render"
         )
 
 

@@ -76,7 +76,9 @@ def test_imitation_itself_reads_and_writes_the_same_files(tmp_path, recorded, sa
 
 
 def test_a_folder_that_imitation_wrote_is_read():
-    """By imitation 1.0.1 and datasets 5.2.0, which a fresh installation lacks, of two episodes of the toy's expert, seed 3."""
+    """By imitation 1.0.1 and datasets 5.2.0, which a fresh installation lacks, of two episodes of the toy's expert,
+    seed 3.
+    """
     found = demos.from_imitation(Path(__file__).parent / "written_by_imitation", env_id=envs.TOY_ID)
     shown = demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=2, seed=3)
     for a, b in zip(shown, found, strict=True):

@@ -43,7 +43,9 @@ class Mirrored(HalfCheetahEnv):
 
 
 class Plain(gym.Env[Any, Any]):
-    """A point on a line that goes where it is pushed; it refuses what its spaces do not allow, and to go on past its end."""
+    """A point on a line that goes where it is pushed; it refuses what its spaces do not allow, and to go on past
+    its end.
+    """
 
     def __init__(
         self, low: float = -1.0, high: float = 1.0, dtype: str = "float32", render_mode: str | None = None

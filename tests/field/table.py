@@ -23,7 +23,8 @@ SECTIONS = {
 }
 HEAD = """# What works with other people's tasks, data and agents
 
-Generated from the tests in `tests/field` by `python tests/field/table.py`; each line is a test that passes, named in the last column.
+Generated from the tests in `tests/field` by `python tests/field/table.py`; each line is a test that passes, named in
+the last column.
 Every refusal is one line that says what, the numbers, and what to do.
 """
 

@@ -60,11 +60,14 @@ def test_an_own_policy_class(tmp_path):
 
 @pytest.fixture
 def normalised(tmp_path):
-    """An agent that reads normalised observations: it balances InvertedPendulum-v5 with its statistics, and not without."""
+    """An agent that reads normalised observations: it balances InvertedPendulum-v5 with its statistics, and not
+    without.
+    """
     env = VecNormalize(DummyVecEnv([lambda: gym.make("InvertedPendulum-v5")]), norm_reward=False)
     model = sb3.PPO("MlpPolicy", env, n_steps=8, batch_size=8, device="cpu", policy_kwargs={"net_arch": []}, seed=0)
     model.learn(8)
-    # deviations of a thousandth of the real ones' scale: what the linear law reads is a thousand times larger than the raw angle
+    # deviations of a thousandth of the real ones' scale: what the linear law reads is a thousand times larger than the
+    # raw angle
     env.obs_rms.mean, env.obs_rms.var = np.zeros(4), np.array([1.0, 1e-2, 1.0, 1.0])
     env.clip_obs = 1e6
     with torch.no_grad():

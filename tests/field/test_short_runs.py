@@ -36,7 +36,9 @@ def test_a_run_whose_policy_cannot_move_says_so():
 
 
 def test_the_policy_of_a_short_run_moves():
-    """2,500 steps with the default settings but smaller networks: the learner's actor is not the clone that it began as."""
+    """2,500 steps with the default settings but smaller networks: the learner's actor is not the clone that it
+    began as.
+    """
     shown = demos.record(envs.toy_expert, envs.TOY_ID, 2)
     small = GAILConfig()
     small = replace(small, bc=replace(small.bc, steps=50, hidden=(16, 16)), sac=replace(small.sac, hidden=(16, 16)),

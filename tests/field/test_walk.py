@@ -12,7 +12,8 @@ import pytest
 
 PAGE = Path(__file__).parents[2] / "docs/your-own-environment.md"
 SMALL = {
-    "--steps 4000": "--steps 160 --set loop.n_envs=4 --set loop.warm_up=32 --set loop.eval_episodes=1 --set bc.steps=20 --eval-episodes 2",
+    "--steps 4000": "--steps 160 --set loop.n_envs=4 --set loop.warm_up=32 --set loop.eval_episodes=1 "
+    "--set bc.steps=20 --eval-episodes 2",
     "--steps 6000": "--steps 200 --eval-episodes 2",
     "-n 20": "-n 3",
     "--out cart.mp4": "--out cart.mp4 --frames 5 --width 240 --height 80",

@@ -1,4 +1,6 @@
-"""Models as parts of other programs: gradients, modules, contexts, further training, callbacks, callers' torch settings."""
+"""Models as parts of other programs: gradients, modules, contexts, further training, callbacks, callers' torch
+settings.
+"""
 
 import pytest
 import torch

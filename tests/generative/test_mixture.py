@@ -186,7 +186,9 @@ def test_a_fitted_model_answers_from_eight_threads_and_fits_draw_from_their_own_
 @pytest.mark.parametrize("apart", [1e4, 1e7])
 @pytest.mark.parametrize("kind", ga.KINDS)
 def test_means_of_ten_million_standard_deviations_do_not_cancel(kind, apart):
-    """Two round blobs of sd 1 at -apart and +apart: log p = log(1/2) - d/2 log(2 pi) - |noise|^2 / 2, at the true parameters."""
+    """Two round blobs of sd 1 at -apart and +apart: log p = log(1/2) - d/2 log(2 pi) - |noise|^2 / 2, at the true
+    parameters.
+    """
     noise = np.random.default_rng(0).normal(size=(2000, 3))
     x = noise + apart * np.repeat([[-1.0], [1.0]], 1000, axis=0)
     model = g.GaussianMixture(2, covariance_type=kind, n_factors=1).fit(x)
@@ -262,7 +264,9 @@ def test_a_weight_of_two_is_a_row_given_twice(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_unknown_values_are_expected(kind):
-    """A third of the values gone at random: the fit is near that of whole data, and never less likely from step to step."""
+    """A third of the values gone at random: the fit is near that of whole data, and never less likely from step to
+    step.
+    """
     x = three(900)
     holed = np.where(np.random.default_rng(1).random(x.shape) < 0.3, np.nan, x)
     holed[np.isnan(holed).all(1)] = 0.0

@@ -121,7 +121,9 @@ def test_conditional_models_choose_the_class_where_none_is_given(kind, tmp_path,
 
 
 def test_denoising_counts_an_offset_as_error():
-    """An autoencoder that says 0 for what is 3 with noise of 1: variance 9, so x is kept to 9/10; one column is enough."""
+    """An autoencoder that says 0 for what is 3 with noise of 1: variance 9, so x is kept to 9/10; one column is
+    enough.
+    """
     model = g.AutoEncoder(latent=1, hidden=4).fit(
         torch.randn(50, 1, generator=seed_generator(0)), steps=1, progress=False
     )

@@ -29,7 +29,9 @@ def fit(model: g.VAE, x: torch.Tensor, y: torch.Tensor | None = None, steps: int
 
 
 def linear_gaussian() -> tuple[g.VAE, torch.distributions.MultivariateNormal, torch.Tensor]:
-    """A VAE with linear coders has the exact density N(b, W W^T + diag(sd^2)), in standardised units times the scale."""
+    """A VAE with linear coders has the exact density N(b, W W^T + diag(sd^2)), in standardised units times the
+    scale.
+    """
     x = torch.randn(400, 3, generator=seed_generator(0)) @ torch.tensor(
         [[1.0, 0.5, 0.0], [0.0, 1.0, -0.7], [0.0, 0.0, 0.4]]
     )

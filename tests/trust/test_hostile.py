@@ -1,4 +1,6 @@
-"""Kinds 3, 4, 8, 9 and 10: reading is bounded, writing stays inside its target, equal content has equal bytes, nothing is left."""
+"""Kinds 3, 4, 8, 9 and 10: reading is bounded, writing stays inside its target, equal content has equal bytes,
+nothing is left.
+"""
 
 import gzip
 import os
@@ -157,7 +159,8 @@ def test_values_out_of_their_bounds_in_files_of_ours(tmp_path):
 
 def test_equal_content_has_equal_bytes_in_every_process():
     code = (
-        "import hashlib, numpy as np, torch, tempfile, pathlib; from demos.shard import encode; from demos import Trajectory\n"
+        "import hashlib, numpy as np, torch, tempfile, pathlib\n"
+        "from demos.shard import encode; from demos import Trajectory\n"
         "from generative.tensors import write_tensors\n"
         "t = Trajectory(np.zeros((3, 2)), np.zeros((2, 1)), np.zeros(2), True, False, 5)\n"
         "f = pathlib.Path(tempfile.mkdtemp()) / 'x'\n"

@@ -123,7 +123,8 @@ def fit(
         "samples": len(x),
         "test_typicality": float(fitted.typicality(test).mean()),
     }
-    text = f"{name} fitted to {len(x)} samples of {data}, saved as {out}; mean typicality of test data {values['test_typicality']:.3f}"
+    typical = f"mean typicality of test data {values['test_typicality']:.3f}"
+    text = f"{name} fitted to {len(x)} samples of {data}, saved as {out}; {typical}"
     if fitted.density != "none":
         values["test_nats"] = g.metrics.nats(fitted, test)
         values["density"] = fitted.density

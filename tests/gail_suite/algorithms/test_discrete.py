@@ -1,4 +1,6 @@
-"""Discrete actions: CartPole from one trajectory, by cloning and by GAIL with PPO, through files and the command line's parts."""
+"""Discrete actions: CartPole from one trajectory, by cloning and by GAIL with PPO, through files and the command
+line's parts.
+"""
 
 from dataclasses import replace
 

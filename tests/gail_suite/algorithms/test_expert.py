@@ -45,7 +45,8 @@ SMALL = ExpertConfig(
 def test_features_standardise_drop_constants_and_floor_the_deviation():
     obs = np.array([[0.0, 5.0, 1.0], [2.0, 5.0, 1.01]])
     features = fit_features(obs, np.arange(3))
-    # column 1 is constant; column 0 has mean 1 and deviation 1; column 2 deviates by 0.005, which the floor 0.1 replaces
+    # column 1 is constant; column 0 has mean 1 and deviation 1; column 2 deviates by 0.005, which the floor 0.1
+    # replaces
     assert features.columns.tolist() == [0, 2]
     np.testing.assert_allclose(features(obs), [[-1.0, -0.05], [1.0, 0.05]], atol=1e-6)
     mean, scale = features.policy_inputs(3)

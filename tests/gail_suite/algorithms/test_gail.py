@@ -487,7 +487,8 @@ def test_the_clone_is_left_where_its_states_are_nearer(toy_demos, tmp_path):
 
 
 def test_a_run_ends_when_the_discriminator_tells_nothing(toy_demos, tmp_path):
-    # logits are below 1e6 from the first row on: the tenth row of 200 steps ends the run, at 200 (warm-up) + 10 * 200 at most
+    # logits are below 1e6 from the first row on: the tenth row of 200 steps ends the run, at 200 (warm-up) + 10 * 200
+    # at most
     easy = dataclasses.replace(SMALL, loop=dataclasses.replace(SMALL.loop, indistinct=1e6))
     gail = GAIL(envs.TOY_ID, toy_demos, easy, seed=0, run_dir=tmp_path / "run")
     gail.train(4000, eval_episodes=0)

@@ -21,7 +21,8 @@ from gail_suite.runs.checkpoint import checkpoints, load_checkpoint
 
 TOY = envs.TOY_ID
 AIRL_RUN = Path(__file__).parents[2] / "fixtures/a17ba61/run-airl"
-SMALL = ("--set", "bc.steps=100", "--set", "sac.burn_in=20", "--set", "loop.capacity=4000", "--set", "sac.hidden=[32,32]",
+SMALL = ("--set", "bc.steps=100", "--set", "sac.burn_in=20", "--set", "loop.capacity=4000", "--set",
+         "sac.hidden=[32,32]",
          "--set", "bc.hidden=[32,32]")  # fmt: skip
 Shell = Callable[..., tuple[int, str, str]]
 
@@ -71,7 +72,9 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) ->
 
 
 def cpu_seconds(code: str, *words: str) -> tuple[float, str, str]:
-    """Processor time of a program in a fresh interpreter, the least of three: others may be using the machine; stdout, stderr."""
+    """Processor time of a program in a fresh interpreter, the least of three: others may be using the machine;
+    stdout, stderr.
+    """
     code += "\nimport time; print(time.process_time(), file=sys.stderr)"
     runs = [
         subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
@@ -82,7 +85,10 @@ def cpu_seconds(code: str, *words: str) -> tuple[float, str, str]:
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
     heavy = "{'torch', 'mujoco', 'gymnasium', 'stable_baselines3', 'matplotlib', 'numpy'}"
-    code = f"import sys\nfrom gail_suite.commands.cli import main\nassert main(sys.argv[1:]) == 0\nprint(sorted({heavy} & set(sys.modules)), file=sys.stderr)"
+    code = (
+        "import sys\nfrom gail_suite.commands.cli import main\nassert main(sys.argv[1:]) == 0\n"
+        f"print(sorted({heavy} & set(sys.modules)), file=sys.stderr)"
+    )
     torch = cpu_seconds("import sys, torch")[0]  # measured beside it: seconds alone would be those of the machine
     for words in (["--help"], ["train", "gail", "--help"]):
         taken, out, err = cpu_seconds(code, *words)

@@ -16,7 +16,8 @@ def policy(env_id="Hopper-v5", obs_dim=11, act_dim=3, squash=True, discrete=Fals
     """A random policy of two layers, of which one observation entry is hidden."""
     rng = np.random.default_rng(0)
     wide = act_dim + 2 * decoder
-    shapes = {"hidden.0.weight": (16, obs_dim), "hidden.0.bias": (16,), "hidden.1.weight": (8, 16), "hidden.1.bias": (8,),
+    shapes = {"hidden.0.weight": (16, obs_dim), "hidden.0.bias": (16,),
+              "hidden.1.weight": (8, 16), "hidden.1.bias": (8,),
               "mean.weight": (wide, 8), "mean.bias": (wide,)}  # fmt: skip
     if not discrete:
         shapes |= {"log_std.weight": (wide, 8), "log_std.bias": (wide,)} if squash else {"log_std": (wide,)}

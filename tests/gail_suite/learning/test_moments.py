@@ -24,7 +24,8 @@ def test_every_trajectory_shown_at_that_time_counts():
 
 @pytest.mark.parametrize(("time", "row"), [(9, 0), (24, 0), (26, 0), (70, 1), (71, 2), (500, 2)])
 def test_where_nothing_is_in_reach_the_nearest_moment_counts(time, row):
-    # every 40th pair from the 10th: shown at 10, 50 and 90; by hand |26 - 10| = 16 < |50 - 26| = 24, and 70 lies between two
+    # every 40th pair from the 10th: shown at 10, 50 and 90; by hand |26 - 10| = 16 < |50 - 26| = 24, and 70 lies
+    # between two
     moments = Moments(torch.tensor([10.0, 50.0, 90.0]), 5)
     assert drawn(moments, time, 50)[row] == 1
 

@@ -36,7 +36,8 @@ def test_only_ends_of_the_task_are_absorbing():
 
 @pytest.mark.parametrize(("stride", "absorbing"), [(1, 8), (2, 4)])
 def test_a_demonstrated_end_counts_as_one(stride, absorbing):
-    # shown at 0, k, 2k, ... up to step 1 (k = 1) or 2 (k = 2): by hand, with horizon 10, (9 - 1) / 1 = 8; (9 - 2) / 2 = 3.5, 4 rounded
+    # shown at 0, k, 2k, ... up to step 1 (k = 1) or 2 (k = 2): by hand, with horizon 10, (9 - 1) / 1 = 8; (9 - 2) / 2 =
+    # 3.5, 4 rounded
     times = torch.arange(2.0) * stride
     pairs = Pairs(torch.zeros(2, 2), torch.zeros(2, 1), torch.zeros(2, 2), torch.tensor([0.0, 1.0]))
     assert int((demonstrated(pairs, times, 10)[:, -1] > 0).sum()) == absorbing

@@ -90,7 +90,8 @@ def test_sb3_bootstrap_at_the_time_limit_survives_the_swap() -> None:
 
     with torch.no_grad():
         value = float(model.policy.predict_values(torch.tensor([[3.0, 7.0]]))[0])
-    # learned reward 2 everywhere; the cut episode's last step gains gamma * V(its true last observation), the fallen one's none
+    # learned reward 2 everywhere; the cut episode's last step gains gamma * V(its true last observation), the fallen
+    # one's none
     np.testing.assert_allclose(model.rollout_buffer.rewards, [[2, 2], [2, 2], [2, 2 + 0.9 * value]], rtol=1e-6)
 
 

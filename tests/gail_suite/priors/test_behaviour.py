@@ -196,7 +196,8 @@ def test_other_units_of_the_run_change_nothing():
 
 
 def test_the_term_pulls_the_policy_to_the_prior_and_the_multiplier_holds_the_distance():
-    # the critic knows nothing, so the policy goes where the term sends it; N(0.4, 0.3^2) is within reach of a squashed normal
+    # the critic knows nothing, so the policy goes where the term sends it; N(0.4, 0.3^2) is within reach of a squashed
+    # normal
     torch.manual_seed(0)
     actor, generator, x = Actor(2, 1, (16,)), torch.Generator().manual_seed(0), torch.randn(64, 2)
     optimiser = torch.optim.Adam(actor.parameters(), 1e-2)

@@ -37,7 +37,8 @@ def test_log_probability_of_the_wide_vector_against_monte_carlo():
     v = torch.tanh(mean + log_std.exp() * noise)
     actions, log_prob = actor.sample(x.expand(n, -1), noise)
     torch.testing.assert_close(actions, actor.decoder(v))
-    # what training uses is the density of the v that was drawn, which the integral below checks; at the edges the inverse of tanh is inexact
+    # what training uses is the density of the v that was drawn, which the integral below checks; at the edges the
+    # inverse of tanh is inexact
     inner = (v.abs() < 0.99).all(1)
     torch.testing.assert_close(log_prob[inner], actor.log_prob(x.expand(n, -1), v)[inner], rtol=1e-3, atol=1e-3)
     counted = ((v > box[0]) & (v < box[1])).all(1).double().mean().item()

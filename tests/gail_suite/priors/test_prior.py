@@ -214,7 +214,8 @@ def test_a_bonus_sees_ends_and_not_what_follows_them_and_actions_in_the_environm
     assert done.sum() >= 4
     low, high = envs.make(env_id).action_space.low, envs.make(env_id).action_space.high
     assert (acts >= low).all() and (acts <= high).all() and acts.max() > 0.8 * high.max()
-    # the step into an end is as long as any other; one to where the next episode starts would not be what the simulator did
+    # the step into an end is as long as any other; one to where the next episode starts would not be what the simulator
+    # did
     replay = trainer.replay
     np.testing.assert_allclose(replay.next_features[: replay.written].flatten(0, 1), after, rtol=1e-5, atol=1e-5)
     starts = np.concatenate(

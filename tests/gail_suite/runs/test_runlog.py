@@ -103,7 +103,10 @@ def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
 
 
 def test_a_second_owner_is_refused_and_a_dead_one_is_not_in_the_way(tmp_path: Path) -> None:
-    code = "import sys, time\nfrom gail_suite.runs.runlog import RunLog\nwith RunLog(sys.argv[1]): print('in', flush=True); time.sleep(60)"
+    code = (
+        "import sys, time\nfrom gail_suite.runs.runlog import RunLog\n"
+        "with RunLog(sys.argv[1]): print('in', flush=True); time.sleep(60)"
+    )
     owner = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert owner.stdout is not None and owner.stdout.readline() == b"in\n"
     with (

@@ -50,7 +50,8 @@ def test_the_ball_has_its_size_and_colour_and_stands_before_floor_and_sky() -> N
     model, data = scene()
     frame = RayCaster(model, 200, 160).render(data, VIEW).astype(int)
     red = (frame[..., 0] > 2 * frame[..., 1]) & (frame[..., 0] > 2 * frame[..., 2])
-    # the outline of a sphere of radius r at distance d spans asin(r / d): 80 / tan(fovy / 2) * tan(asin(0.5 / 4)) pixels
+    # the outline of a sphere of radius r at distance d spans asin(r / d): 80 / tan(fovy / 2) * tan(asin(0.5 / 4))
+    # pixels
     radius = 80 / np.tan(np.radians(45 / 2)) * np.tan(np.arcsin(0.125))
     assert red.sum() == pytest.approx(np.pi * radius**2, rel=0.03)
     assert red[80, 100] and not red[10, 100] and not red[150, 10]
