@@ -47,6 +47,7 @@ TABLES: dict[str, tuple[str, str]] = {
 PLAIN = (
     "ant_falls",
     "ant_search",
+    "cartpole",
     "demonstrators",
     "exploration",
     "gmm_speed",
