@@ -36,7 +36,7 @@ class SmallGAIL(GAIL):
             choose=False,
             loop=LoopConfig(capacity=2000, eval_episodes=1, checkpoint_every=80),
         )
-        super().__init__(*args, config=config, **kwargs)
+        super().__init__(*args, **kwargs | {"config": config})
 
 
 @pytest.fixture(autouse=True)
