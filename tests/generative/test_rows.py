@@ -61,5 +61,3 @@ def test_what_cannot_be_read_is_refused():
             g.AutoEncoder().fit(data, steps=1, progress=False)
     with pytest.raises(ValueError, match="the labels of a TensorDataset come from there"):
         g.AutoEncoder().fit(TensorDataset(X), Y, steps=1, progress=False)
-    with pytest.raises(ValueError, match=r"GaussianMixture\.fit takes arrays"):
-        g.GaussianMixture().fit(TensorDataset(X))

@@ -11,7 +11,7 @@ SMALL = {"codes": 4, "code": 2, "hidden": 8, "features": 8, "layers": 1}
 
 @pytest.fixture(scope="module")
 def model() -> g.VQVAE:
-    return g.VQVAE(**SMALL, lr=1e-2).fit(X, steps=120, progress=False)
+    return g.VQVAE(**SMALL, lr=1e-2).fit(X, steps=200, progress=False)
 
 
 def test_two_patterns_take_about_one_bit(model: g.VQVAE):
