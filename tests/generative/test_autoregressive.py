@@ -196,7 +196,7 @@ def test_mistakes_are_answered() -> None:
         (lambda: MODELS["gated"]().sample(1), r"not fitted yet"),
         (lambda: MODELS["gated"](levels=1), r"levels must be at least 2, got 1"),
         (lambda: PixelCNN(batchsize=3), r"PixelCNN has no option 'batchsize': did you mean 'batch_size'\?"),
-        (lambda: PixelCNN(layers=-1), r"layers must be at least 0, got -1"),
+        (lambda: PixelCNN(layers=-1), r"layers must be at least 1, got -1"),
         (lambda: PixelRNN("column"), r"unknown PixelRNN kind 'column': use 'row' \(Row LSTM\) or 'diagonal'"),
         (
             lambda: model.fit(x, [0, 1, 0, 1], val=x),

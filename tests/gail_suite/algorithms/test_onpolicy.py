@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -211,6 +212,8 @@ def pairs(n: int, seed: int = 0) -> Pairs:
 
 class Uniform:
     """A policy whose density is 1/4 everywhere."""
+
+    action_space = gym.spaces.Box(-1, 1, (2,))
 
     def get_distribution(self, features: torch.Tensor) -> Uniform:
         return self
