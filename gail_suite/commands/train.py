@@ -285,10 +285,12 @@ def _check_ending(training: Training, env_id: str | None) -> None:
 
 def _train(trainer: Trainer[Any], training: Training, output: Output) -> None:
     from gail_suite.learning.plan import plan
+    from gail_suite.runs.config import length
     from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
+    total = length(training.steps, trainer.total_steps)
     if hasattr(trainer.config, "sac") and not output.quiet:
-        note(str(plan(trainer.config, training.steps or trainer.total_steps)))
+        note(str(plan(trainer.config, total)))
     with stop_on_signals():
         run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet)
         if stop_requested():

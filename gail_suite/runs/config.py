@@ -185,8 +185,9 @@ def _lines(config: Any, depth: int) -> Iterator[str]:
 def _read(path: Path) -> Mapping[str, Any]:
     import yaml
 
+    data = read_bytes(path, JSON_LIMIT)
     try:
-        text = read_bytes(path, JSON_LIMIT).decode()
+        text = data.decode()
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise ValueError("an alias, of which a few lines can unfold to more than any memory: write its value out")
         content = yaml.safe_load(text)

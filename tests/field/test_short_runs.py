@@ -19,7 +19,9 @@ from gail_suite.learning.plan import fitted, plan
 @pytest.mark.parametrize("defaults", [GAILConfig, few_steps])
 def test_the_schedule_of_a_short_run_leaves_the_policy_most_of_it(defaults, total):
     planned = plan(fitted(defaults(), total), total)
-    assert planned.learns and planned.moves <= (total / 2 if total > 1_000 else 0.6 * total)  # a round of all environments
+    assert planned.learns and planned.moves <= (
+        total / 2 if total > 1_000 else 0.6 * total
+    )  # a round of all environments
     assert f"{total:,} steps, of which {planned.collected:,} are collected" in str(planned)
     assert f"the critic alone learns until step {planned.moves:,}, the policy from there on" in str(planned)
 

@@ -221,7 +221,20 @@ def test_an_on_policy_run_can_be_repeated_from_its_settings(
 
 def test_a_run_without_a_checkpoint_can_be_started_again(recorded: Path, tmp_path: Path, shell: Shell) -> None:
     (tmp_path / "config.json").write_text("{}")  # all that a run killed in its first second leaves
-    words = ("train", "gail", "--demos", recorded, "--out", tmp_path, "--steps", 80, *SMALL, "--eval-episodes", 0, "-q")
+    words = (
+        "train",
+        "gail",
+        "--demos",
+        recorded,
+        "--out",
+        tmp_path,
+        "--steps",
+        320,
+        *SMALL,
+        "--eval-episodes",
+        0,
+        "-q",
+    )
     assert shell(*words)[0] == 0 and checkpoints(tmp_path / "checkpoints")
 
 

@@ -87,7 +87,7 @@ def test_train_takes_a_prior(folder, fitted, capsys):
         "--prior",
         str(fitted),
         "--steps",
-        "80",
+        "320",
         "--out",
         str(run),
         "--eval-episodes",
@@ -96,7 +96,7 @@ def test_train_takes_a_prior(folder, fitted, capsys):
         "--set",
         "warm_start=false",
         "--set",
-        "loop.capacity=400",
+        "loop.capacity=4000",
     ]
     assert main(words) == 0
     config = json.loads((run / "config.json").read_text())["config"]["priors"]["typicality"]
@@ -132,7 +132,7 @@ def test_train_takes_two_priors(folder, fitted, capsys):
         "--out",
         str(run),
         "--steps",
-        "80",
+        "320",
         "--eval-episodes",
         "0",
         "--set",
