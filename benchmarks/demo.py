@@ -37,8 +37,7 @@ def table() -> str:
     s = runs[0]
     return markdown(HEADER, lines) + (
         f"\n`{s['command']}`: {s['env_id']}, {s['n_demos']} demonstrations, {s['steps']:,} steps, {s['n_eval']} "
-        "episodes each; "
-        "timed after installation.\n"
+        "episodes each; timed after installation.\n"
     )
 
 

@@ -154,8 +154,7 @@ def run(
     ):
         raise SystemExit(
             f"{row_name}, {label}, seed {seed} is in {CSV.name} already: choose another --label, or remove its line "
-            "and "
-            f"{WORK / f'{row_name}-{label}-{seed}'}"
+            f"and {WORK / f'{row_name}-{label}-{seed}'}"
         )
     run_dir = WORK / f"{row_name}-{label}-{seed}"
     code = commit()  # of what runs, not of what is there when it ends

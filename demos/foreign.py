@@ -120,8 +120,8 @@ def fitted(
     if any(np.abs(o[:, dropped]).max() > 0 for o in obs):
         raise ValueError(
             f"{width} observation columns of an older {task} hold {len(dropped)} that today's lacks (the world's own "
-            "inertia, velocity "
-            "and force), and here they are not all 0: choose columns with --columns, or record in today's task"
+            "inertia, velocity and force), and here they are not all 0: choose columns with --columns, or record in "
+            "today's task"
         )
     kept = [c for c in range(width) if c not in dropped]
     return (

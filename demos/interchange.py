@@ -100,9 +100,8 @@ def assemble(
     if widths not in (expected, (expected[0], None)):
         raise ValueError(
             f"{source} has (observation, action) widths {widths} but {demonstrations.task} has {expected}: choose "
-            "observation columns "
-            "with --columns where they are the same numbers, name the variant with --env-arg, or record in the "
-            "environment you train in"
+            "observation columns with --columns where they are the same numbers, name the variant with --env-arg, or "
+            "record in the environment you train in"
         )
     demonstrations.meta.update(obs_dim=expected[0], act_dim=expected[1])
     return demonstrations
@@ -200,8 +199,8 @@ def from_minari(dataset_id: str, env_id: str | None = None, columns: Sequence[in
     if type(dataset.observation_space).__name__ != "Box":
         raise ValueError(
             f"{source} has observations of the kind {type(dataset.observation_space).__name__}, not a vector: flatten "
-            "them with "
-            "gymnasium.wrappers.FlattenObservation and record again, or store their parts side by side in an .npz"
+            "them with gymnasium.wrappers.FlattenObservation and record again, or store their parts side by side in an "
+            ".npz"
         )
     seeds = [metadata.get("seed") for metadata in storage.get_episode_metadata(dataset.episode_indices)]
     trajectories = [

@@ -169,8 +169,7 @@ def read_manifest(folder: Path) -> dict[int, dict[str, Any]]:
         if line["file"] != shard_name(episode) or episode in lines:
             raise ValueError(
                 f"{manifest} line {number} is damaged (a wrong file name, or an episode listed twice): restore it from "
-                "a "
-                "copy, or delete the manifest to have it rebuilt from the episodes"
+                "a copy, or delete the manifest to have it rebuilt from the episodes"
             )
         lines[episode] = line
     return lines

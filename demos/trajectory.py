@@ -47,8 +47,7 @@ class Trajectory:
             raise ValueError(
                 f"trajectory has {len(self.obs)} observations, {'no' if acts is None else acts} actions, "
                 f"{'no' if rews is None else rews} rewards: T >= 1 steps need T + 1 observations (the final one "
-                "included), "
-                "T rewards or none, and T actions or none"
+                "included), T rewards or none, and T actions or none"
             )
 
     def __len__(self) -> int:
@@ -149,8 +148,7 @@ class Demonstrations(Sequence[Trajectory]):
             if not 0 <= offset < min(self.stride, len(t)) or offset != int(offset):
                 raise ValueError(
                     f"offset {offset} with stride {self.stride} in a trajectory of {len(t)} steps: an offset is a "
-                    "whole number "
-                    "from 0 to below both"
+                    "whole number from 0 to below both"
                 )
         widths = {t.widths for t in self.trajectories}
         if len(widths) > 1:

@@ -88,8 +88,7 @@ def _checked(env_id: str, space: Space[Any]) -> Space[Any]:
         if isinstance(part, Box) and len(shape) > 1:
             raise ValueError(
                 f"{where} an array of {' x '.join(map(str, shape))}, such as a picture: learners here read vectors; "
-                "wrap it in "
-                "features of the picture, or in gymnasium.wrappers.FlattenObservation where it is no picture"
+                "wrap it in features of the picture, or in gymnasium.wrappers.FlattenObservation where it is no picture"
             )
         if not isinstance(part, Box | Discrete | gym.spaces.MultiBinary | gym.spaces.MultiDiscrete):
             message = f"{where} {part}: learners here read a fixed number of numbers, so give it as a Box"

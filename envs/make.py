@@ -165,8 +165,7 @@ def _require_control(env_id: str, env: gym.Env[Any, Any]) -> None:
     if not isinstance(action, gym.spaces.Box) or len(action.shape) != 1:
         raise ValueError(
             f"{env_id} has an unsupported action space, {action}: choose an environment with a flat Box of continuous "
-            "actions, "
-            "such as Ant-v5, or with a Discrete choice, such as CartPole-v1"
+            "actions, such as Ant-v5, or with a Discrete choice, such as CartPole-v1"
         )
     _require_bounds(env_id, action)
 

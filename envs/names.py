@@ -39,9 +39,9 @@ def named(task: Task, env_kwargs: Mapping[str, Any] | None = None) -> str:
         env_id, known = spec.id, _unlike_registered(spec)
     else:
         raise ValueError(  # noqa: TRY004 (as all errors of names)
-            f"a task is named by its id, such as 'Ant-v5', by a Gymnasium spec, or by an environment that "
-            "gymnasium.make made; "
-            f"got {type(task).__name__}: register its class with gymnasium.register and give the id"
+            "a task is named by its id, such as 'Ant-v5', by a Gymnasium spec, or by an environment that "
+            f"gymnasium.make made; got {type(task).__name__}: register its class with gymnasium.register and give the "
+            "id"
         )
     arguments = {**known, **(env_kwargs or {})}
     arguments.pop("render_mode", None)

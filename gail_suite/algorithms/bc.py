@@ -94,8 +94,7 @@ def clone(
             if not math.isfinite(missed):
                 raise FloatingPointError(
                     f"step {step}: the clone's held-out error is {missed}: lower bc.lr (lr of bc), now {config.lr:g}, "
-                    "or look for "
-                    "values far from all others in the demonstrations"
+                    "or look for values far from all others in the demonstrations"
                 )
             if missed < best:
                 best, best_step = missed, step

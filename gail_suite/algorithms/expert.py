@@ -167,8 +167,7 @@ def load_actor(actor: Actor, policy: MlpPolicy, features: Features) -> None:
     ):
         raise ValueError(
             "the policy is no squashed Gaussian of relu layers whose deviation depends on the state, as this learner's "
-            "is: "
-            "start from an expert or a policy of off-policy GAIL or BC, or from scratch"
+            "is: start from an expert or a policy of off-policy GAIL or BC, or from scratch"
         )
     widths, wanted = (
         [t[name].shape[0] for name in sorted(t) if re.fullmatch(r"hidden\.\d+\.bias", name)],

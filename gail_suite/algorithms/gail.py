@@ -145,8 +145,7 @@ class GAIL(Imitator[GAILConfig]):
         if c.priors.behaviour.warm_start and c.priors.behaviour.active and not c.warm_start:
             raise ValueError(
                 "priors.behaviour.warm_start=true starts from the prior's actions, but warm_start=false starts from "
-                "nothing: "
-                "set one of them"
+                "nothing: set one of them"
             )
         n_features, act_dim = (part.shape[1] for part in (shown.expert.features, shown.expert.actions))
         n_inputs = n_features + (n_features if c.adversary.state_only else act_dim) + c.adversary.absorbing

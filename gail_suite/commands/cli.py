@@ -134,8 +134,7 @@ def _one_line(error: BaseException) -> str:
         return text
     return (
         f"{type(error).__name__}: {text[:200]}: this is a fault of gail-suite; please report it with what the same "
-        "command "
-        f"prints with {DEBUG} added"
+        f"command prints with {DEBUG} added"
     )
 
 

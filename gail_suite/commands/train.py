@@ -205,8 +205,7 @@ def _prior_settings(generator: str, folders: tuple[Path, ...], resume: Path | No
     if generator != "sac":
         raise ValueError(
             f"a prior needs the off-policy learner: leave out --generator {generator} (a bottleneck works there "
-            "without one: "
-            "--set discriminator.bottleneck=0.5)"
+            "without one: --set discriminator.bottleneck=0.5)"
         )
     from gail_suite.priors.attach import group
     from gail_suite.priors.prior import read_about

@@ -62,8 +62,7 @@ def from_sb3(path: str | Path, trust: bool = False, vecnormalize: str | Path | N
     except (ImportError, AttributeError, TypeError, KeyError, RuntimeError) as error:
         raise ValueError(
             f"{path} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())}): where its policy class "
-            "is your own, "
-            "name the module with --import"
+            "is your own, name the module with --import"
         ) from error
     found = Path(vecnormalize) if vecnormalize is not None else beside(path)
     if found is not None:
@@ -71,8 +70,7 @@ def from_sb3(path: str | Path, trust: bool = False, vecnormalize: str | Path | N
     if getattr(model, "_last_original_obs", None) is not None:
         warnings.warn(
             f"{path} was trained behind a VecNormalize, and its statistics are not beside it: unless it normalised "
-            "rewards alone, the "
-            "policy sees other observations than it knows; give them with --vecnormalize FILE",
+            "rewards alone, the policy sees other observations than it knows; give them with --vecnormalize FILE",
             stacklevel=2,
         )
     return model
@@ -105,8 +103,7 @@ def _normalised(model: Any, source: Path, path: Path) -> Any:
     if shape != model.observation_space.shape:
         raise ValueError(
             f"{source} normalises observations of shape {shape}, {path} reads {model.observation_space.shape}: give "
-            "its own statistics "
-            "with --vecnormalize FILE"
+            "its own statistics with --vecnormalize FILE"
         )
     return Normalised(model, statistics, source)
 

@@ -137,8 +137,7 @@ def write_card(policy: MlpPolicy, file: Path, evaluation: Mapping[str, Any], rec
 
 LIMITS = (
     "The policy imitates its demonstrations. Far from the states they show, in another version of the simulator, or on "
-    "a robot, "
-    "nothing is known of what it does. The return is the task's own reward, which training never saw."
+    "a robot, nothing is known of what it does. The return is the task's own reward, which training never saw."
 )
 
 

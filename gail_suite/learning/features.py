@@ -39,8 +39,7 @@ class Features:
         if not fit or (columns < 0).any() or len(np.unique(columns)) < len(columns):
             raise ValueError(
                 f"features have columns of shape {columns.shape} and type {columns.dtype}, means {mean.shape} and "
-                "deviations "
-                f"{std.shape}: columns are different whole numbers from 0, each with a mean and a deviation"
+                f"deviations {std.shape}: columns are different whole numbers from 0, each with a mean and a deviation"
             )
         if not (np.isfinite(mean).all() and (std > 0).all() and np.isfinite(std).all()):
             raise ValueError("features have a mean that is not finite, or a deviation that is not above 0")
@@ -112,8 +111,7 @@ def check_demonstrations(demonstrations: Demonstrations, env_id: str) -> None:
         entries = spec.act_dim * int(demonstrations.lengths.sum())
         warnings.warn(
             f"{outside} of {entries} demonstrated action entries are outside the bounds of {spec.id}, where a policy "
-            "cannot "
-            "follow: import them with gail-suite data import --clip",
+            "cannot follow: import them with gail-suite data import --clip",
             stacklevel=2,
         )
 

@@ -65,8 +65,8 @@ class LearnedReward:
         if columns > obs_dim or len(self.act_low) != act_dim:
             raise ValueError(
                 f"the reward of {self.meta['env_id']} reads {columns} observation and {len(self.act_low)} action "
-                "entries, the "
-                f"environment has {obs_dim} and {act_dim}: use it where it was learned, or in a variant of it"
+                f"entries, the environment has {obs_dim} and {act_dim}: use it where it was learned, or in a variant "
+                "of it"
             )
 
     @torch.no_grad()

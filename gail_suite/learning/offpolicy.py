@@ -169,8 +169,7 @@ class OffPolicyLoop:
         if self.spec.discrete:
             raise ValueError(
                 f"{env_id} has {self.spec.act_dim} discrete actions, and SAC acts by continuous ones: use PPO "
-                "(--generator ppo, "
-                "OnPolicyGAIL)"
+                "(--generator ppo, OnPolicyGAIL)"
             )
         self.low, self.high = self.env.action_space.low, self.env.action_space.high
         self.sac = SAC(len(features.columns), self.spec.act_dim, sac, device, make_actor)
@@ -226,8 +225,7 @@ class OffPolicyLoop:
             i = int(np.flatnonzero(~np.isfinite(rewards))[0])
             warnings.warn(
                 f"step {self.steps}: environment {i} gave the reward {rewards[i]}; imitation never reads it, but "
-                "returns and "
-                "scores of this task mean nothing (said once)",
+                "returns and scores of this task mean nothing (said once)",
                 stacklevel=2,
             )
         self.running += rewards
@@ -345,9 +343,8 @@ class OffPolicyLoop:
             update, name = first
             raise FloatingPointError(
                 f"step {self.steps}: {name} was the first to be no finite number, {len(self.sums[name]) - update} "
-                "updates ago: "
-                f"the {part_of(name)} has diverged; resume from the last checkpoint, or start a new run with a lower "
-                "rate"
+                f"updates ago: the {part_of(name)} has diverged; resume from the last checkpoint, or start a new run "
+                "with a lower rate"
             )
 
     def evaluate(self) -> dict[str, float]:

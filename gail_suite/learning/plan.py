@@ -30,8 +30,7 @@ class Plan:
         if not self.learns:
             return (
                 f"{begin}, and the critic alone learns until step {self.moves:,}, which is never reached: the policy "
-                "stays as it "
-                "begins; give more --steps, or a smaller loop.warm_up and sac.burn_in"
+                "stays as it begins; give more --steps, or a smaller loop.warm_up and sac.burn_in"
             )
         return f"{begin}, the critic alone learns until step {self.moves:,}, the policy from there on"
 

@@ -172,8 +172,7 @@ class Behaviour:
         if config.target_kl is None and config.dual_rate != BehaviourConfig.dual_rate:
             raise ValueError(
                 "priors.behaviour.dual_rate is the step of the multiplier that holds priors.behaviour.target_kl, which "
-                "is "
-                "not set: set both or neither"
+                "is not set: set both or neither"
             )
         if config.target_kl is not None and config.weight_final:
             raise ValueError(

@@ -171,8 +171,7 @@ def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0
     if n < 3:
         raise ValueError(
             f"{n} {'trajectory has' if n == 1 else 'trajectories have'} no odd one among them: give at least 3, or a "
-            "prior "
-            "of other demonstrations"
+            "prior of other demonstrations"
         )
     means = np.zeros(n)
     for fold in range(min(n, FOLDS)):

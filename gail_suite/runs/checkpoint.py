@@ -137,8 +137,7 @@ def check_finite(step: int, parts: Parts) -> None:
             if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
                 raise FloatingPointError(
                     f"step {step}: {name} of {part} holds NaN or Inf, so this state was not saved: resume from the "
-                    "last checkpoint, "
-                    "or start a new run with a lower rate"
+                    "last checkpoint, or start a new run with a lower rate"
                 )
 
 
