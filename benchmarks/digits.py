@@ -22,8 +22,8 @@ import torch
 
 import generative as g
 from benchmarks.records import RESULTS, append_row, commit, markdown, read_rows
-from generative import metrics
-from generative.data import Splits
+from generative.data.sources import Splits
+from generative.measuring import metrics
 
 COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "commit", "command")
 CSV = RESULTS / "digits.csv"

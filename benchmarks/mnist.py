@@ -23,17 +23,17 @@ from benchmarks.records import RESULTS, ROOT, append_row, command, commit, markd
 COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "commit", "command")
 CSV = RESULTS / "generative.csv"
 MODELS: dict[str, tuple[str, dict[str, object]]] = {
-    "pixelcnn": ("pixelcnn", {"gated": False}),
-    "gated": ("pixelcnn", {"gated": True}),
-    "row": ("pixelrnn", {"kind": "row"}),
-    "diagonal": ("pixelrnn", {"kind": "diagonal"}),
-    "gan": ("gan", {}),
-    "dcgan": ("dcgan", {}),
-    "vae": ("vae", {"objective": "elbo"}),
-    "iwae": ("vae", {"objective": "iwae"}),
-    "mfa": ("mixture_recipe", {}),
-    "bayesian-gmm": ("mixture_recipe", {"bayesian": True}),
-    "autoencoder": ("autoencoder", {}),
+    "pixelcnn": ("autoregressive.pixelcnn", {"gated": False}),
+    "gated": ("autoregressive.pixelcnn", {"gated": True}),
+    "row": ("autoregressive.pixelrnn", {"kind": "row"}),
+    "diagonal": ("autoregressive.pixelrnn", {"kind": "diagonal"}),
+    "gan": ("adversarial.gan", {}),
+    "dcgan": ("adversarial.dcgan", {}),
+    "vae": ("latent.vae", {"objective": "elbo"}),
+    "iwae": ("latent.vae", {"objective": "iwae"}),
+    "mfa": ("measuring.mixture_recipe", {}),
+    "bayesian-gmm": ("measuring.mixture_recipe", {"bayesian": True}),
+    "autoencoder": ("latent.autoencoder", {}),
 }
 DATASETS = {
     "gan": "mnist",

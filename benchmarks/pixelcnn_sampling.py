@@ -16,9 +16,9 @@ import time
 import torch
 
 from benchmarks.records import RESULTS, append_row, command, commit, machine
-from generative.causal_sampling import sample_cached, sample_plain
-from generative.pixelcnn import PixelCNN
-from generative.pixelrnn import PixelRNN
+from generative.autoregressive.causal_sampling import sample_cached, sample_plain
+from generative.autoregressive.pixelcnn import PixelCNN
+from generative.autoregressive.pixelrnn import PixelRNN
 
 COLUMNS = ("model", "size", "batch", "threads", "plain_s", "cached_s", "ratio", "equal", "machine", "commit", "command")
 CSV = RESULTS / "pixelcnn_sampling.csv"

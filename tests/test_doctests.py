@@ -15,8 +15,8 @@ MODULES = (
     "gail_suite.priors.prior",
     "gail_suite.showing.evaluation",
     "gail_suite.showing.stats",
-    "generative.gmm",
-    "generative.tasks",
+    "generative.mixtures.gmm",
+    "generative.using.tasks",
 )
 
 

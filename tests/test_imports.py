@@ -107,6 +107,38 @@ def test_rooms_import_only_from_rooms_below(room: str) -> None:
         assert rooms <= ROOMS[room] | {room}, f"{file.relative_to(ROOT)} imports {sorted(rooms)}"
 
 
+MODEL_ROOMS = {
+    "using": {"measuring", "mixtures", "interface", "training", "data", "networks", "core"},
+    "adversarial": {"measuring", "interface", "training", "data", "networks", "core"},
+    "latent": {"autoregressive", "measuring", "mixtures", "interface", "training", "data", "networks", "core"},
+    "autoregressive": {"measuring", "interface", "training", "data", "networks", "core"},
+    "measuring": {"mixtures", "interface", "data", "core"},
+    "mixtures": {"interface", "training", "core"},
+    "interface": {"training", "data", "core"},
+    "training": {"data", "core"},
+    "data": {"core"},
+    "networks": {"core"},
+    "core": set(),
+}
+"""Room of generative -> rooms that it may import from; arrows point down only."""
+
+
+def test_every_module_of_generative_stands_in_a_room_of_at_most_sixteen() -> None:
+    assert {file.name for file in (ROOT / "generative").glob("*.py")} == {"__init__.py"}
+    found = {folder.name: folder for folder in (ROOT / "generative").iterdir() if (folder / "__init__.py").is_file()}
+    assert set(found) == set(MODEL_ROOMS)
+    for folder in found.values():
+        assert len(list(folder.rglob("*.py"))) <= 17, folder.name
+
+
+@pytest.mark.parametrize("room", MODEL_ROOMS)
+def test_rooms_of_generative_import_only_from_rooms_below(room: str) -> None:
+    for file in files(f"generative/{room}"):
+        names = {name for name in imported(file) if name.startswith("gail_suite.generative.")}
+        rooms = {name.split(".")[2] for name in names} & set(MODEL_ROOMS)
+        assert rooms <= MODEL_ROOMS[room] | {room}, f"{file.relative_to(ROOT)} imports {sorted(rooms)}"
+
+
 def test_imitation_is_imported_in_one_place_of_each_package() -> None:
     allowed = {
         ROOT / "gail_suite/algorithms/reference.py",

@@ -21,7 +21,7 @@ import pytest
 import demos.store
 import envs.toy
 import gail_suite
-import generative.gmm
+import generative.mixtures.gmm
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT = ("envs", "demos", "generative")
@@ -98,7 +98,7 @@ def test_a_wheel_has_the_short_names_and_the_files_that_are_no_code(site: Path, 
     assert info.name == f"gail_suite-{gail_suite.__version__}.dist-info" and (info / "licenses" / "LICENSE").is_file()
     script = """
 import envs.toy, gail_suite.envs.toy as toy, demos, generative as g
-from generative.gmm import GaussianMixture
+from generative.mixtures.gmm import GaussianMixture
 assert envs.toy is toy and envs.toy.PointToy is toy.PointToy and g.GaussianMixture is GaussianMixture
 assert envs.spec("Ant-v5").expert_return.mean > 0 and set(demos.experts()) >= {"Ant-v5", "Humanoid-v5"}
 demos.expert("Ant-v5")
@@ -108,15 +108,14 @@ demos.expert("Ant-v5")
 
 def test_short_names_are_the_modules_of_gail_suite() -> None:
     assert envs is gail_suite.envs and envs.toy is sys.modules["gail_suite.envs.toy"]
-    assert (
-        demos.store is sys.modules["gail_suite.demos.store"] and generative.gmm.__name__ == "gail_suite.generative.gmm"
-    )
+    assert demos.store is sys.modules["gail_suite.demos.store"]
+    assert generative.mixtures.gmm is sys.modules["gail_suite.generative.mixtures.gmm"]
     assert envs.toy.__spec__ is not None and envs.toy.__spec__.name == "gail_suite.envs.toy"
     for package in (envs, demos, generative):
         offered = {name: getattr(package, name) for name in package.__all__}
-        for found in pkgutil.iter_modules(package.__path__):
-            short = importlib.import_module(f"{package.__name__.removeprefix('gail_suite.')}.{found.name}")
-            assert short is sys.modules[f"{package.__name__}.{found.name}"]
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            short = importlib.import_module(found.name.removeprefix("gail_suite."))
+            assert short is sys.modules[found.name]
         assert {name: getattr(package, name) for name in offered} == offered  # `demos.record` stays a function
     model = pickle.loads(pickle.dumps(generative.GaussianMixture(2)))
     assert isinstance(model, gail_suite.generative.GaussianMixture)

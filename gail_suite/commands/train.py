@@ -315,7 +315,7 @@ def _settled(training: Training) -> list[str]:
 
 
 def _device(name: str) -> str:
-    from gail_suite.generative.backend import resolve_device
+    from gail_suite.generative.core.backend import resolve_device
 
     return str(resolve_device(name))
 

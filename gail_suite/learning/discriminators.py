@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gail_suite.generative.coders import Encoder
-from gail_suite.generative.vae import MAX_LOG_VAR, MIN_LOG_VAR
+from gail_suite.generative.latent.vae import MAX_LOG_VAR, MIN_LOG_VAR
+from gail_suite.generative.networks.coders import Encoder
 from gail_suite.learning.dual import Dual, gaussian_kl
 from gail_suite.learning.losses import bernoulli_entropy, gail_loss, gradient_penalty
 from gail_suite.learning.networks import Discriminator

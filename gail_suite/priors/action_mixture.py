@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gail_suite.generative.gaussians import LOG_2PI
-from gail_suite.generative.gmm import GaussianMixture
+from gail_suite.generative.mixtures.gaussians import LOG_2PI
+from gail_suite.generative.mixtures.gmm import GaussianMixture
 
 
 class ActionMixture:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gail_suite.generative.autoregressive import CausalNet
-from gail_suite.generative.nn import CausalConv2d, ResidualBlock, mlp
+from gail_suite.generative.autoregressive.model import CausalNet
+from gail_suite.generative.networks.layers import CausalConv2d, ResidualBlock, mlp
 
 UNIFORM = 0.01
 """Probability spread evenly over the levels, so that no action is impossible and log p0 is bounded below."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from gail_suite.envs.savable import SavableVecEnv
-from gail_suite.generative.backend import seeded
+from gail_suite.generative.core.backend import seeded
 from gail_suite.learning.discriminators import BottleneckDiscriminator
 from gail_suite.learning.networks import Actor
 from gail_suite.learning.pairs import Shown

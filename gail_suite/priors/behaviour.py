@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from gail_suite.demos.trajectory import Demonstrations, Transitions
-from gail_suite.generative.backend import seeded
-from gail_suite.generative.fit import Recipe, fit_likelihood
-from gail_suite.generative.gmm import GaussianMixture
-from gail_suite.generative.interface import FitOptions
+from gail_suite.generative.core.backend import seeded
+from gail_suite.generative.mixtures.gmm import GaussianMixture
+from gail_suite.generative.training.fit import Recipe, fit_likelihood
+from gail_suite.generative.training.options import FitOptions
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.dual import Dual
 from gail_suite.learning.features import Features, fit_features, state_columns

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gail_suite.demos.trajectory import Demonstrations
-from gail_suite.generative.vae import VAE
+from gail_suite.generative.latent.vae import VAE
 from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitConfig
 from gail_suite.learning.dual import gaussian_kl
 from gail_suite.learning.features import Features

@@ -137,7 +137,7 @@ def _class(model: str) -> Any:
 
 def checked_settings(model: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The model's settings with ours in place of its defaults; ValueError for one it does not have."""
-    from gail_suite.generative.training import Recipe
+    from gail_suite.generative.training.parts import Recipe
 
     taken = inspect.signature(_class(model)).parameters
     names = [name for name, p in taken.items() if p.kind is not p.VAR_KEYWORD] + ["steps"] * (model != "gmm")

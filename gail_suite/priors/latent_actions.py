@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gail_suite.demos.trajectory import Demonstrations
-from gail_suite.generative.autoencoder import AutoEncoder
-from gail_suite.generative.vae import VAE
+from gail_suite.generative.latent.autoencoder import AutoEncoder
+from gail_suite.generative.latent.vae import VAE
 from gail_suite.learning.networks import Actor
 from gail_suite.learning.pairs import demo_pairs
 from gail_suite.priors.fitting import shuffled

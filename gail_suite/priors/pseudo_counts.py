@@ -57,7 +57,7 @@ class PseudoCounts:
         layers: int = 2,
         seed: int = 0,
     ):
-        from gail_suite.generative.pixelcnn import GatedNet
+        from gail_suite.generative.autoregressive.pixelcnn import GatedNet
 
         self.low, self.high, self.levels, self.c = np.asarray(low), np.asarray(high), levels, c
         with torch.random.fork_rng(devices=[]):
@@ -74,7 +74,7 @@ class PseudoCounts:
 
     def log_prob(self, pictures: Tensor) -> Tensor:
         """log p (N,) of pictures, in nats."""
-        from gail_suite.generative.causal_sampling import log_likelihood
+        from gail_suite.generative.autoregressive.causal_sampling import log_likelihood
 
         return log_likelihood(self.net(pictures, None), pictures).flatten(1).sum(1)
 

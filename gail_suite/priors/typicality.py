@@ -19,7 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from gail_suite.demos.trajectory import Demonstrations, Transitions
-from gail_suite.generative import calibration
+from gail_suite.generative.interface import calibration
 from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
 from gail_suite.priors.fitting import action_range, checked_settings, fitted_model, inputs, split
 from gail_suite.priors.prior import Prior, facts, fit_prior

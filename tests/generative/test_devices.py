@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import generative as g
-from generative import metrics
-from generative.backend import fast_matmul, has_fast_bf16, seeded
-from generative.training import TrainingDiverged, Watch
+from generative.core.backend import fast_matmul, has_fast_bf16, seeded
+from generative.measuring import metrics
+from generative.training.parts import TrainingDiverged, Watch
 from tests.pretend import NAME, Pretend, pretend_device
 
 
@@ -54,7 +54,7 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_and_all_its_tasks_run_on_the_device(pretend: Pretend, name: str, tmp_path, monkeypatch):
     for constant in ("inversion.STEPS", "inversion.STARTS", "tasks.PROJECTIONS"):
-        monkeypatch.setattr(f"generative.{constant}", 1)
+        monkeypatch.setattr(f"generative.using.{constant}", 1)
     model = MODELS[name]()
     y = LABELS if model.conditional else None
     model.fit(IMAGES, y, steps=2, device=NAME, progress=False)
@@ -101,7 +101,7 @@ def test_a_loss_that_is_not_finite_stops_a_device_within_25_steps(pretend: Prete
 
 def test_much_data_stays_with_the_host(pretend: Pretend, monkeypatch):
     here = g.VAE(latent=3, hidden=8, prior_components=2, k_eval=3).fit(IMAGES, steps=3, device=NAME, progress=False)
-    monkeypatch.setattr("generative.interface.ON_DEVICE", 100)
+    monkeypatch.setattr("generative.interface.model.ON_DEVICE", 100)
     away = g.VAE(latent=3, hidden=8, prior_components=2, k_eval=3).fit(IMAGES, steps=3, device=NAME, progress=False)
     assert torch.equal(here.sample(4, seed=0).cpu(), away.sample(4, seed=0).cpu())
 
@@ -138,7 +138,7 @@ def test_seeds_of_the_device_in_use_are_restored_and_others_left_alone(pretend: 
 
 def test_a_processors_arithmetic_does_not_depend_on_a_gpu_beside_it(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("generative.backend.has_amx_bf16", lambda: False)
+    monkeypatch.setattr("generative.core.backend.has_amx_bf16", lambda: False)
     before = torch.backends.mkldnn.matmul.fp32_precision
     with fast_matmul(torch.device("cpu")):
         assert torch.backends.mkldnn.matmul.fp32_precision == before

@@ -10,7 +10,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 import generative as g
-from generative import calibration
+from generative.interface import calibration
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 MODELS = {

@@ -27,7 +27,7 @@ from gail_suite.learning.offpolicy import LoopConfig
 from gail_suite.learning.replay import Replay
 from gail_suite.runs.config import build
 from gail_suite.runs.runlog import RunLog
-from generative.tensors import read_tensors, write_tensors
+from generative.core.tensors import read_tensors, write_tensors
 
 OLD_MODEL = Path(__file__).parents[1] / "fixtures/a17ba61/models/gmm.safetensors"
 
@@ -161,7 +161,7 @@ def test_equal_content_has_equal_bytes_in_every_process():
     code = (
         "import hashlib, numpy as np, torch, tempfile, pathlib\n"
         "from demos.shard import encode; from demos import Trajectory\n"
-        "from generative.tensors import write_tensors\n"
+        "from generative.core.tensors import write_tensors\n"
         "t = Trajectory(np.zeros((3, 2)), np.zeros((2, 1)), np.zeros(2), True, False, 5)\n"
         "f = pathlib.Path(tempfile.mkdtemp()) / 'x'\n"
         "write_tensors(f, {'a': torch.zeros(2)}, {str(i): str(i) for i in range(9)})\n"

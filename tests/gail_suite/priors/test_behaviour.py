@@ -15,7 +15,7 @@ from gail_suite.priors.action_mixture import ActionMixture
 from gail_suite.priors.action_pixelcnn import ActionPixelCNN
 from gail_suite.priors.behaviour import Behaviour, BehaviourConfig, density_of
 from gail_suite.priors.prior import Prior, fit_prior, load_prior
-from generative.gmm import GaussianMixture
+from generative.mixtures.gmm import GaussianMixture
 
 PLAIN = Features(np.arange(2), np.zeros(2, np.float32), np.ones(2, np.float32))
 

@@ -15,7 +15,7 @@ from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.replay import Window
 from gail_suite.priors.bottleneck import bottlenecked, discriminator_from_vae
 from gail_suite.priors.prior import fit_prior
-from generative.vae import VAE
+from generative.latent.vae import VAE
 
 
 def test_kl_of_gaussians_by_hand():

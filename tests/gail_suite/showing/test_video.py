@@ -163,7 +163,7 @@ def test_frames_of_a_gif_take_turns_where_hundredths_do_not_fit(tmp_path: Path) 
 
 
 def test_frames_become_data_for_the_generative_models(tmp_path: Path) -> None:
-    from generative import data
+    from generative.data import sources as data
 
     path = video.render(Still(), "Ant-v5", tmp_path / "ant.npz", n_frames=20, renderer="raycast", width=28, height=21)
     splits = data.load(path)

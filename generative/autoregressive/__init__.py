@@ -1,0 +1,1 @@
+"""PixelCNN and PixelRNN: a likelihood pixel by pixel."""

@@ -1,0 +1,1 @@
+"""What every model is: fit, sample, log_prob, typicality, save and load."""

@@ -1,0 +1,567 @@
+"""The one interface of every generative model: fit, sample, log_prob, typicality, save.
+
+A model is its ``config`` (the constructor's keyword arguments), its ``spec`` (what fit inferred from the data: event
+shape, value type, levels, classes), its tensors, and the scale of its typicality. All four live in one file
+(``files``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gail_suite.generative.core.backend import full_precision, learning, resolve_device, seed_generator, seeded
+from gail_suite.generative.core.checks import as_context, as_labels, as_tensor, check_finite, check_range, is_context
+from gail_suite.generative.core.tensors import locked
+from gail_suite.generative.core.types import ArrayLike
+from gail_suite.generative.core.values import infer_values
+from gail_suite.generative.data.rows import Rows, as_rows, in_memory, part_of
+from gail_suite.generative.interface.calibration import Scale, scale_of, typicality
+from gail_suite.generative.interface.files import MODELS, plain, save_model
+from gail_suite.generative.training.options import FitOptions, OnStep
+from gail_suite.generative.training.parts import Meter, TrainingDiverged
+
+ON_DEVICE = 1 << 30
+"""Bytes of data that fit keeps on the device; more stay with the host and go there batch by batch."""
+CALIBRATED, CALIBRATED_VALUES = 2000, 1 << 28
+"""Held-out samples at most that calibrate a network, and values that it may decode for that; never fewer than 200."""
+UNLABELLED = 1000
+"""Held-out samples, at most, that calibrate a conditional model without labels, which costs a forward pass a class."""
+
+
+class GenerativeModel:
+    """Base of all models; a subclass writes ``_build``, ``_fit``, ``_sample`` and ``_log_prob`` (or ``_error``).
+
+    Inside these methods ``self.net`` is on ``self.device``, tensors too, and outside training it is in eval mode
+    without gradients.
+    """
+
+    density: ClassVar[Literal["exact", "bound", "none"]] = "none"
+    dtype: ClassVar[torch.dtype] = torch.float32
+    images_only: ClassVar[bool] = False
+    in_range: ClassVar[bool] = True
+    """Whether images that the model draws lie in [0, 1], as all have to that it is asked about."""
+    any_shape: ClassVar[bool] = False
+    """Whether samples may have shapes other than vectors' and images'."""
+    conditional: ClassVar[bool] = False
+    """Whether fit learns p(x | y) where it is given labels; other models ignore them in fit and refuse them
+    elsewhere.
+    """
+    holds_out: ClassVar[bool] = True
+    """Whether fit keeps a tenth of the data (when ``val`` is None) for early stopping and calibration."""
+    batch: ClassVar[int] = 512
+    """Samples in one forward pass of log_prob, typicality and the applications."""
+
+    by_batch: ClassVar[bool] = True
+    """Whether fit takes the data a batch at a time, so that they need not be on the device."""
+    how_to_fit: ClassVar[frozenset[str]] = frozenset()
+    """Settings that say how ``fit`` works and not what was fitted."""
+
+    net: nn.Module
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        MODELS[cls.__name__] = cls
+
+    def __init__(self, **config: Any) -> None:
+        self._settings = config
+        """The settings as they were given, which scikit-learn's ``clone`` compares by identity."""
+        self.config: dict[str, Any] = {name: plain(value) for name, value in config.items()}
+        """The settings as a file can hold them: NumPy's and torch's numbers and arrays become Python's."""
+        self.spec: dict[str, Any] = {}
+        self.calibration: Scale | None = None
+        """The scale of ``typicality``; for a model with classes, of p(x | y)."""
+        self.calibration_without_labels: Scale | None = None
+        """For a model with classes, the scale of p(x)."""
+        self.device = torch.device("cpu")
+
+    def __repr__(self) -> str:
+        defaults = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
+        changed = (f"{k}={v!r}" for k, v in self._settings.items() if k in defaults and v is not defaults[k])
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    # ---- what a subclass writes -------------------------------------------------------------------------------------
+    def _build(self) -> None:
+        """Create ``self.net`` from ``self.config`` and ``self.spec``."""
+        raise NotImplementedError
+
+    def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
+        """Train the freshly built model; torch's global generators are already seeded."""
+        raise NotImplementedError
+
+    def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        """``n`` samples of the event shape, drawn from ``generator`` alone."""
+        raise NotImplementedError
+
+    def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Nats per sample of one batch, shape (B,)."""
+        raise NotImplementedError
+
+    def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """What ``score`` calibrates, shape (B,), low for typical data; the negative log-likelihood unless
+        overridden.
+        """
+        return -self._log_prob(x, y)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return self.net.state_dict()
+
+    def _set_tensors(self, tensors: dict[str, Tensor]) -> None:
+        self._build()
+        self.net.load_state_dict(tensors)
+        self.net.eval()
+
+    @classmethod
+    def _config_of_file(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """The constructor's settings from those of a file, which an earlier version may have written."""
+        return config
+
+    # ---- the interface ----------------------------------------------------------------------------------------------
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        device: str | torch.device = "auto",
+        progress: bool = True,
+        val: Any = None,
+        on_step: OnStep | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        fine_tune: bool = False,
+    ) -> Self:
+        """Fit to ``x`` (N, C, H, W) in [0, 1] or (N, D), with optional labels ``y`` (N,) in 0..classes-1.
+
+        A network's ``x`` may also be a torch Dataset of x or (x, label), a DataLoader over one, or a memmap: they are
+        read batch by batch, in the order that the same data in memory would have. ``y`` may also be vectors (N, C) of
+        real numbers, for p(x | y) given them; their columns should be of size 1.
+
+        ``val`` is held-out data, an array or a pair (x, y); without it a tenth of ``x`` is kept out. ``checkpoint`` is
+        a folder without checkpoints; with ``resume`` the same fit continues from those in it, equal to an uninterrupted
+        one, or for more ``steps``. ``fine_tune`` starts from the weights that the model has. Interrupted
+        (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights; a fit that leaves nothing of use
+        leaves the model as it was. Returns self.
+        """
+        if not isinstance(seed, int | np.integer):
+            # every error of ours is a ValueError
+            raise ValueError(f"seed={seed!r} must be a whole number")  # noqa: TRY004
+        previous = self.spec
+        if fine_tune:
+            self._need_fit()
+        with self._fitting(steps, device):
+            seed = int(seed)
+            data, labels = self._training_data(x, y)
+            self.spec = self._infer(in_memory(data), data.some()[1] if isinstance(data, Rows) and labels else labels)
+            if fine_tune:
+                self.spec = _tuned(previous, self.spec)
+            x_val, y_val = val if isinstance(val, tuple) else (val, None)
+            held = None if x_val is None else self._given_val(x_val, y_val, labels)
+            with learning(), seeded(seed, self.device):
+                if held is None:
+                    data, labels, held = self._hold_out(data, labels)
+                run = self._identity(data, labels, held, seed) if checkpoint else {}
+                folder = Path(checkpoint) if checkpoint else None
+                options = FitOptions(steps, seed, self.device, progress, on_step, folder, resume, fine_tune, run)
+                with locked(folder) if folder else contextlib.nullcontext():
+                    self._train(data, labels, held, options)
+        return self
+
+    def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
+        """``n`` samples (n, *event shape); ``y`` is one class for all or one label a sample; the same seed, the
+        same samples.
+        """
+        return self._drawn(self._sample, n, y, seed)
+
+    def log_prob(self, x: ArrayLike, y: ArrayLike | None = None, *, with_grad: bool = False) -> Tensor:
+        """Log-likelihood (``density == "exact"``) or a lower bound on it (``"bound"``), nats per sample, shape (N,).
+
+        ``with_grad`` keeps the graph to ``x`` and to the parameters of ``net``.
+        """
+        if self.density == "none":
+            raise ValueError(f"{type(self).__name__} has no density: use typicality(x)")
+        return self._batched(self._log_prob, x, y, with_grad)
+
+    def typicality(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
+        """How typical ``x`` is, in (0, 1]: 1 for the better half of held-out data, under 1/e for 5 % of them, shape
+        (N,).
+
+        exp(-relu(e - s) / (q - s)), e the ``error``, s its median and q its 95 % quantile on held-out data. A model
+        fitted with labels has two such scales, of p(x | y) and, where ``y`` is left out, of p(x).
+        """
+        self._need_fit()
+        scale = self.calibration
+        if y is None and self.calibration_without_labels is not None:
+            scale = self.calibration_without_labels
+        if scale is None:
+            raise ValueError(f"this {type(self).__name__} has no scale of typicality: fit(x) sets it")
+        return typicality(self.error(x, y), scale)
+
+    def error(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
+        """The uncalibrated error behind ``typicality`` (negative log-likelihood, reconstruction error or critic),
+        shape (N,).
+        """
+        return self._batched(self._error, x, y)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file (temporary file, fsync, rename) that ``load`` reads without pickle."""
+        self._need_fit()
+        return save_model(self, Path(path))
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the fitted model to ``device``."""
+        self._need_fit()
+        self.device = resolve_device(device)
+        self._to_device()
+        return self
+
+    # ---- scikit-learn's tools ---------------------------------------------------------------------------------------
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's settings by name; ``deep`` changes nothing."""
+        return dict(self._settings)
+
+    def set_params(self, **settings: Any) -> Self:
+        """Change settings by name. A fitted model forgets its fit, unless all that changes is how the next one is
+        made.
+        """
+        new = type(self)(**(self._settings | settings))
+        changed = {name for name, value in new.config.items() if value != self.config.get(name)}
+        if changed <= self.how_to_fit:
+            self.config, self._settings = new.config, new._settings
+        else:
+            vars(self).clear()
+            vars(self).update(vars(new))
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return bool(self.spec)
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        kind = "density_estimator" if hasattr(self, "score_samples") else None
+        return Tags(kind, TargetTags(required=False), input_tags=InputTags(allow_nan=self._takes_missing()))
+
+    # ---- helpers ----------------------------------------------------------------------------------------------------
+    @contextlib.contextmanager
+    def _fitting(self, steps: int | None, device: str | torch.device) -> Iterator[None]:
+        """Begin anew on ``device``; a fit that fails before anything of use came of it leaves the model as it was."""
+        if steps is not None and steps < 1:
+            raise ValueError(f"steps={steps} must be at least 1; leave it out for the model's own number")
+        before = dict(vars(self))
+        self.device, self.spec, self.calibration = resolve_device(device), {}, None
+        try:
+            yield
+        except BaseException:
+            if self.calibration is None:
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+
+    def _train(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
+        """Build, fit and calibrate; a network whose training is interrupted is calibrated as it is then."""
+        if not options.fine_tune:
+            self._build()
+        self._to_device()
+        try:
+            self._fit(x, y, val, options)
+        except (KeyboardInterrupt, TrainingDiverged):
+            self._calibrate(self.error(*val), val)
+            raise
+        val = self._some(val)
+        self._calibrate(self._errors(val, options.progress), val)
+
+    def _some(self, val: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+        """As much of the held-out data, from all of it, as calibration can afford."""
+        most = max(200, min(CALIBRATED, CALIBRATED_VALUES // (self._draws() * val[0][0].numel())))
+        step = -(-len(val[0]) // most)  # it may be sorted by class
+        return val[0][::step], None if val[1] is None else val[1][::step]
+
+    def _draws(self) -> int:
+        """Samples that ``error`` decodes for every one that it is given."""
+        return 1
+
+    def _errors(self, val: tuple[Tensor, Tensor | None], progress: bool) -> Tensor:
+        """``error`` of held-out data, with progress where it takes long."""
+        n, parts = len(val[0]), []
+        with Meter(n, 0, progress, unit="calibrating") as meter:
+            for i in range(0, n, self.batch):
+                rows = slice(i, i + self.batch)
+                parts.append(self.error(val[0][rows], None if val[1] is None else val[1][rows]))
+                meter.update(min(n, i + self.batch), {})
+        return torch.cat(parts)
+
+    def _to_device(self) -> None:
+        self.net.to(self.device)
+
+    def _need_fit(self) -> None:
+        if not self.spec:
+            from sklearn.exceptions import NotFittedError  # a ValueError, and slow to import
+
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(x) first")
+
+    def _drawn(self, draw: Callable[..., Tensor], n: int, y: ArrayLike | int | None, seed: int | None) -> Tensor:
+        """``draw(n, labels, generator)``, checked."""
+        self._need_fit()
+        if n < 1:
+            raise ValueError(f"n={n} must be at least 1, the number of samples")
+        return self._quietly(draw, n, self._given_labels(y, n), seed_generator(seed, self.device))
+
+    def _quietly(self, function: Callable[..., Tensor], *args: Any, with_grad: bool = False) -> Tensor:
+        """Call ``function`` in eval mode, in full precision and without gradients unless asked, and leave the mode
+        as it was.
+        """
+        net = getattr(self, "net", None)
+        training = net is not None and net.training
+        exact = contextlib.nullcontext() if self.dtype == torch.float64 else full_precision()  # a switch of all threads
+        with learning(), torch.set_grad_enabled(with_grad), exact:
+            if net is None or not training:
+                return function(*args)
+            net.eval()
+            try:
+                return function(*args)
+            finally:
+                net.train()
+
+    def _batched(
+        self,
+        function: Callable[[Tensor, Tensor | None], Tensor],
+        x: ArrayLike,
+        y: ArrayLike | None,
+        with_grad: bool = False,
+    ) -> Tensor:
+        """``function`` over chunks of checked data, joined."""
+        self._need_fit()
+        data = self._check(x, device=as_tensor(x).device)
+        return self._chunked(function, data, self._given_labels(y, len(data)), with_grad=with_grad)
+
+    def _chunked(self, function: Callable[..., Tensor], *tensors: Tensor | None, with_grad: bool = False) -> Tensor:
+        """``function`` of ``batch`` rows of every tensor at a time, put on the device, joined; None stays None."""
+        n = next(len(t) for t in tensors if t is not None)
+        return torch.cat(
+            [
+                self._quietly(
+                    function,
+                    *(None if t is None else t[i : i + self.batch].to(self.device) for t in tensors),
+                    with_grad=with_grad,
+                )
+                for i in range(0, n, self.batch)
+            ]
+        )
+
+    def _decoded(
+        self,
+        decode: Callable[[Tensor, Tensor | None], Tensor],
+        z: ArrayLike,
+        y: ArrayLike | int | None,
+        with_grad: bool = False,
+    ) -> Tensor:
+        """Samples from codes ``z`` (N, latent) and, for a model with classes, labels; images are clamped to [0, 1]."""
+        self._need_fit()
+        codes, labels = torch.as_tensor(z).to(self.device, self.dtype), self._given_labels(y, len(z))
+        if labels is None and self.spec.get("n_classes"):
+            raise ValueError(
+                f"this {type(self).__name__} was fitted with labels: decode(z, y) needs the class of every code"
+            )
+        x = self._chunked(decode, codes, labels, with_grad=with_grad)
+        return x.clamp(0, 1) if x.ndim == 4 else x
+
+    def _calibrate(self, errors: Tensor, val: tuple[Tensor, Tensor | None]) -> None:
+        """Set the scale of ``typicality`` by the held-out ``errors`` and, where ``val`` has labels, by those
+        without them.
+        """
+        self.calibration, self.calibration_without_labels = self._scale(errors), None
+        if val[1] is not None and not self.spec["context"]:
+            some = val[0][:: -(-len(val[0]) // UNLABELLED)]  # from all of them, which may be sorted by class
+            self.calibration_without_labels = self._scale(self.error(some))
+
+    def _scale(self, errors: Tensor) -> Scale:
+        try:
+            return scale_of(errors)
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
+
+    def _identity(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], seed: int) -> dict[str, Any]:
+        """What makes this fit the one that it is, as JSON values; of the data their shape, types and checksum."""
+        data = 0
+        seen = x.some() if isinstance(x, Rows) else (x, y)
+        for part in (*seen, *val):
+            data = data if part is None else zlib.crc32(part.cpu().numpy().tobytes(), data)
+        return {
+            "model": type(self).__name__,
+            "seed": seed,
+            **self.config,
+            **{f"data's {name}": value for name, value in self.spec.items()},
+            "data's checksum": data,
+        }
+
+    def _given_val(self, x: ArrayLike, y: ArrayLike | None, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Held-out data that ``fit`` was given, checked; ValueError where they have labels and the data have none,
+        or the reverse.
+        """
+        data = self._check(x, device=self._home(x))
+        if not self.conditional:
+            return data, None
+        if (y is None) != (labels is None):
+            one, other = ("val has", "the data have") if labels is None else ("the data have", "val has")
+            raise ValueError(f"{one} labels, but {other} none: give fit(x, y, val=(x, y)), or no labels at all")
+        return data, self._labels(y, len(data), data.device)
+
+    def _training_data(self, x: Any, y: ArrayLike | None) -> tuple[Any, Any]:
+        """The data and labels of fit, checked: tensors, or rows that are read when they are needed."""
+        rows = as_rows(x)
+        if rows is None:
+            data = self._check(x, first=True, device=self._home(x))
+            return data, self._labels(y, len(x), data.device) if self.conditional else None
+        if not self.by_batch:
+            raise ValueError(
+                f"{type(self).__name__}.fit takes arrays, not a {type(x).__name__}: use partial_fit on its batches"
+            )
+        if y is not None:
+            raise ValueError(f"the labels of a {type(x).__name__} come from there: leave y out")
+        self._check(rows[torch.arange(1)], first=True)
+        return rows, rows.labels if self.conditional else None
+
+    def _home(self, x: ArrayLike) -> torch.device:
+        """Where fit keeps ``x``: on the device, or on the host where that is too much for it."""
+        size = as_tensor(x).numel() * torch.finfo(self.dtype).bits // 8
+        return torch.device("cpu") if self.by_batch and size > ON_DEVICE else self.device
+
+    def _hold_out(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor | None]]:
+        if not self.holds_out or len(x) < 20:
+            return x, y, (x, y)
+        order = torch.randperm(len(x), device="cpu").to(x.device)
+        held, kept = order[: len(x) // 10], order[len(x) // 10 :]
+        held_y = None if y is None else y[held]
+        left = part_of(x, kept)
+        if isinstance(left, Rows):
+            return left, None if y is None else left.labels, (x[held], held_y)  # type: ignore[return-value]
+        return left, None if y is None else y[kept], (x[held], held_y)
+
+    def _check(self, x: ArrayLike, first: bool = False, device: torch.device | None = None) -> Tensor:
+        """``_tensor``, or a ValueError for images outside [0, 1]."""
+        data = self._tensor(x, first, device)
+        if first and data.ndim == 4 and data.shape[1] > 4 and data.shape[3] in (1, 3):
+            raise ValueError(
+                f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it"
+            )
+        if data.ndim == 4 and (first or self.in_range):
+            check_range(data)
+        return data
+
+    def _tensor(self, x: ArrayLike, first: bool = False, device: torch.device | None = None) -> Tensor:
+        """``x`` as a tensor of ``self.dtype`` on ``device`` (default the model's), or a ValueError that names what is
+        wrong.
+
+        The ``first`` data are those of fit, which say what shape is right.
+        """
+        data = self._own(x, device or self.device)
+        if self.images_only and data.ndim != 4:
+            raise ValueError(f"{type(self).__name__} takes images (N, C, H, W), got shape {tuple(data.shape)}")
+        if not (data.ndim in (2, 4) or (self.any_shape and data.ndim > 2)) or data.numel() == 0:
+            raise ValueError(f"data must be (N, D) or (N, C, H, W) with N >= 1, got shape {tuple(data.shape)}")
+        if not first and list(data.shape[1:]) != self.spec["event_shape"]:
+            raise ValueError(
+                f"this {type(self).__name__} was fitted on samples of shape {tuple(self.spec['event_shape'])}, "
+                f"got {tuple(data.shape[1:])}"
+            )
+        self._check_values(data)
+        return data
+
+    def _own(self, x: ArrayLike, device: torch.device) -> Tensor:
+        """``x`` as a tensor of ``self.dtype`` on ``device``."""
+        return as_tensor(x).to(device, self.dtype)
+
+    def _check_values(self, x: Tensor) -> None:
+        check_finite(x)
+
+    def _takes_missing(self) -> bool:
+        """Whether NaN stands for a value that is not known."""
+        return False
+
+    def _known(self, x: ArrayLike, mask: ArrayLike) -> tuple[Tensor, Tensor]:
+        """``x`` with zeros where ``mask`` is False, checked, and the mask in its shape."""
+        data, known = as_tensor(x).to(self.device, self.dtype), as_tensor(mask).to(self.device, torch.bool)
+        try:
+            known = known.expand(data.shape)
+        except RuntimeError:
+            raise ValueError(
+                f"mask has shape {tuple(known.shape)}, which does not fit data of shape {tuple(data.shape)}: give "
+                "one value for every value of a sample"
+            ) from None
+        given = torch.where(known, data, 0.0)
+        check_finite(given)
+        return self._check(given), known
+
+    def _given_labels(self, y: ArrayLike | int | None, n: int) -> Tensor | None:
+        """``_labels`` for a fitted model; ValueError where it has learned no classes."""
+        if y is not None and not self.conditional:
+            raise ValueError(
+                f"{type(self).__name__} has no classes: leave y out, or use a VAE, GAN or PixelCNN fitted with labels"
+            )
+        if self.spec.get("context"):
+            if y is None:
+                raise ValueError(
+                    f"this {type(self).__name__} was fitted with context vectors of length {self.spec['context']}: "
+                    "give y, one a sample"
+                )
+            return self._labels(y, n)
+        if y is not None and not self.spec.get("n_classes"):
+            raise ValueError(
+                f"this {type(self).__name__} was fitted without labels, so it has no classes: leave y out, or fit(x, y)"
+            )
+        return self._labels(y, n)
+
+    def _labels(self, y: ArrayLike | int | None, n: int, device: torch.device | None = None) -> Tensor | None:
+        """``y`` as a tensor (n,) on ``device`` (default the model's); a single label is everyone's, and so is a
+        context vector.
+        """
+        if y is None:
+            return None
+        context = self.spec.get("context")
+        if context or (context is None and is_context(y)):
+            return as_context(y, n, device or self.device, context)
+        return as_labels(y, n, device or self.device, self.spec.get("n_classes"))
+
+    def _draw_labels(self, n: int, generator: torch.Generator) -> Tensor | None:
+        """Labels as frequent as in training; None without classes."""
+        if not self.spec["n_classes"]:
+            return None
+        weights = torch.tensor(self.spec["class_weights"], device=self.device)
+        return torch.multinomial(weights, n, replacement=True, generator=generator)
+
+    def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+        value, levels = infer_values(x) if x.ndim == 4 else ("real", 0)
+        context = 0 if y is None or y.ndim == 1 else y.shape[1]
+        counts = [] if y is None or context else torch.bincount(y).tolist()
+        return {
+            "event_shape": list(x.shape[1:]),
+            "value": value,
+            "levels": levels,
+            "n_classes": len(counts),
+            "context": context,
+            "class_weights": [count / len(x) for count in counts],
+        }
+
+
+def _tuned(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The spec of a model that is fitted further; ValueError where its new data are of another kind."""
+    for name, what in (
+        ("event_shape", "samples of shape"),
+        ("n_classes", "classes:"),
+        ("context", "context vectors of length"),
+    ):
+        if before.get(name, 0) != now[name]:
+            raise ValueError(
+                f"fine_tune needs data like those of the first fit: {what} {before.get(name, 0)}, got {now[name]}"
+            )
+    return before | {"class_weights": now["class_weights"]}

@@ -1,0 +1,1 @@
+"""Models with a code: autoencoder, VAE, VQ-VAE."""

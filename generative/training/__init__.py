@@ -1,0 +1,1 @@
+"""How every network is trained: the two loops and their parts."""

@@ -1,0 +1,1 @@
+"""What fitted models are for: tasks by name, pictures, models that are ready."""

@@ -1,0 +1,32 @@
+"""Small models of scikit-learn's digits that ship with the package."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import torch
+
+from gail_suite.generative.interface.files import load
+from gail_suite.generative.interface.model import GenerativeModel
+
+FOLDER = Path(__file__).parents[1] / "pretrained"
+
+
+def names() -> list[str]:
+    """What ``pretrained`` knows."""
+    return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+def pretrained(name: str, device: str | torch.device = "cpu") -> GenerativeModel:
+    """A fitted model by name, such as "pixelcnn-digits"; ValueError with the nearest one for another name.
+
+    ``python -m benchmarks.pretrained`` fits them.
+    """
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1)
+        raise ValueError(
+            f"no pretrained model {name!r}: "
+            + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names())}")
+        )
+    return load(FOLDER / f"{name}.safetensors", device)

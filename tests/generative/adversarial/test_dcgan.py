@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from generative.adversarial.dcgan import DCGAN
+
+
+@pytest.mark.parametrize(
+    ("size", "base"), [((8, 8), (4, 4)), ((9, 13), (5, 7)), ((28, 28), (7, 7)), ((17, 33), (5, 9))]
+)
+def test_images_keep_their_size(size: tuple[int, int], base: tuple[int, int]) -> None:
+    model = DCGAN(latent=4, features=4).fit(torch.rand(12, 3, *size), steps=1, progress=False)
+    x = model.sample(3, seed=0)
+    assert x.shape == (3, 3, *size) and x.min() >= 0 and x.max() <= 1
+    assert model.net.generator.body[1].unflattened_size[1:] == base
+
+
+def test_stripes_are_learned_by_class() -> None:
+    y = torch.arange(200) % 2
+    rows = (torch.arange(8) % 2).float().view(8, 1).expand(8, 8)
+    x = torch.where(y.view(-1, 1, 1, 1) == 1, rows, rows.T)
+    model = DCGAN(latent=4, features=8, batch_size=32, lr=1e-3, ema=0.95).fit(x, y, steps=80, progress=False)
+    along, across = (model.sample(20, seed=0, y=k)[:, 0] for k in (1, 0))
+    assert along.var(1).mean() > 4 * along.var(2).mean() and across.var(2).mean() > 4 * across.var(1).mean()
+
+
+@pytest.mark.parametrize("more", [{}, {"spectral_norm": True, "r1": 1.0}])
+def test_every_parameter_gets_a_gradient(more: dict) -> None:
+    x, y = torch.rand(12, 1, 9, 16), torch.arange(12) % 3
+    model = DCGAN(latent=3, features=4, **more).fit(x, y, steps=1, progress=False)
+    model.net.train()
+    model._critic_loss(x, y).mean().backward()
+    model._generator_loss(x, y).mean().backward()
+    for part in (model.net.generator, model.net.critic):
+        for name, p in part.named_parameters():
+            assert p.grad is not None and p.grad.abs().max() > 0, name
+
+
+def test_spectral_norm_replaces_batch_normalisation_and_bounds_layers() -> None:
+    plain, spectral = (
+        DCGAN(features=4, spectral_norm=s).fit(torch.rand(12, 1, 28, 28), steps=3, progress=False)
+        for s in (False, True)
+    )
+    kinds = [{type(m).__name__ for m in model.net.critic.modules()} for model in (plain, spectral)]
+    assert "BatchNorm2d" in kinds[0] and "BatchNorm2d" not in kinds[1]
+    largest = torch.linalg.matrix_norm(spectral.net.critic.out.weight, ord=2).item()
+    assert largest == pytest.approx(1.0, abs=1e-3)
+
+
+def test_mistakes_are_answered() -> None:
+    for call, message in [
+        (lambda: DCGAN().fit(torch.rand(9, 1, 7, 20)), r"DCGAN needs images of at least 8x8, got 7x20: use GAN"),
+        (lambda: DCGAN().fit(torch.rand(9, 12)), r"DCGAN takes images \(N, C, H, W\), got shape \(9, 12\)"),
+        (lambda: DCGAN(hidden=3), r"DCGAN has no option 'hidden'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()

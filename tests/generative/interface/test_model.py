@@ -1,0 +1,333 @@
+"""The interface: calibration, files, and the answers to users' mistakes."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+import generative as g
+from generative.core.backend import fast_matmul, resolve_device, seed_generator, seeded
+from generative.core.values import infer_values
+
+
+def vectors(n: int = 200, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, 3, generator=seed_generator(seed))
+
+
+def fitted() -> g.GaussianMixture:
+    return g.GaussianMixture(2).fit(vectors())
+
+
+def test_every_public_name_is_importable():
+    for name in g.__all__:
+        assert getattr(g, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Flow'"):
+        g.Flow  # noqa: B018
+
+
+def test_calibration_matches_fresh_data():
+    """About half of fresh data lie above the held-out median, about 5 % above the 95 % quantile."""
+    model = g.GaussianMixture(2).fit(vectors(4000))
+    e = model.error(vectors(4000, seed=5))
+    s, q = model.calibration
+    assert float((e > s).double().mean()) == pytest.approx(0.5, abs=0.06)
+    assert float((e > q).double().mean()) == pytest.approx(0.05, abs=0.03)
+
+
+def saved_beginning_with(byte, folder):
+    """A file whose header is as long as it takes to begin with this byte, and what its spec holds besides."""
+    model = fitted()
+    model.spec["note"] = ""
+    first = model.save(folder / "m.safetensors").read_bytes()[0]
+    model.spec["note"] = "x" * ((byte - first) % 256)
+    path = model.save(folder / "m.safetensors")
+    assert path.read_bytes()[0] == byte
+    return path, model.spec["note"]
+
+
+@pytest.mark.parametrize("byte", [0x00, 0x50, 0x80])
+def test_load_reads_every_header_length(tmp_path, byte):
+    """A safetensors file may begin with any byte, also the ones that pickles and archives begin with."""
+    path, note = saved_beginning_with(byte, tmp_path)
+    assert g.load(path).spec["note"] == note
+
+
+def test_a_header_that_does_not_fit_its_tensors_is_named(tmp_path):
+    from generative.interface.files import read_tensors, write_tensors
+
+    header, tensors = read_tensors(
+        g.VAE(latent=1, hidden=4).fit(vectors(), steps=1, progress=False).save(tmp_path / "m.safetensors")
+    )
+    for name, value in (("spec", "{}"), ("config", '{"latent": 2, "hidden": 4}'), ("calibration", "null")):
+        path = write_tensors(tmp_path / "bad.safetensors", tensors, header | {name: value})
+        with pytest.raises(ValueError, match=r"is a damaged model|is damaged"):
+            g.load(path)
+
+
+def test_a_file_that_was_cut_is_damaged_and_no_pickle(tmp_path):
+    path, _ = saved_beginning_with(0x80, tmp_path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match="so it was damaged"):
+        g.load(path)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("patience", -1, "patience must be 0 or more"),
+        ("clip", 0, "clip is the largest norm of a gradient"),
+        ("ema", 2, r"ema is a decay in \[0, 1\)"),
+        ("precision", "float64", "unknown precision 'float64'"),
+        ("betas", 0.9, "betas are two decays"),
+        ("optimiser", "sgd", "unknown optimiser 'sgd'"),
+        ("steps", 0, "steps must be at least 1"),
+        ("lr", float("nan"), "lr must be 0 or more"),
+    ],
+)
+def test_training_that_cannot_work_is_refused(option, value, message):
+    with pytest.raises(ValueError, match=message):
+        g.VAE(**{option: value})
+
+
+LABELS = np.arange(60) % 2
+STRIPES = np.stack([np.eye(4)[[k] * 4] * 0.5 + 0.25 for k in LABELS])[:, None].astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"val": (STRIPES[:9], LABELS[:9])},
+        {"y": LABELS, "val": STRIPES[:9]},
+    ],
+)
+def test_whatever_fit_refuses_leaves_what_was_fitted(refused):
+    model = g.VAE(latent=2, hidden=8).fit(STRIPES, steps=3, progress=False)
+    before = model.sample(3, seed=0), model.typicality(STRIPES[:5])
+    with pytest.raises(ValueError, match="labels"):
+        model.fit(STRIPES, steps=5, progress=False, **refused)
+    assert torch.equal(model.sample(3, seed=0), before[0]) and torch.equal(model.typicality(STRIPES[:5]), before[1])
+
+
+def test_labels_of_held_out_data_are_refused_before_training_where_the_data_have_none():
+    seen = []
+    with pytest.raises(ValueError, match=r"val has labels, but the data have none: give fit\(x, y, val=\(x, y\)\)"):
+        g.GAN(latent=2, hidden=8).fit(
+            STRIPES, steps=3, progress=False, val=(STRIPES, LABELS), on_step=lambda step, _: seen.append(step)
+        )
+    assert not seen
+
+
+@pytest.mark.parametrize("kind", [g.VAE, g.GAN, g.PixelCNN])
+def test_scores_of_a_conditional_model_have_a_scale_with_labels_and_one_without(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    x = (rng.random((300, 1, 4, 4)) < np.repeat(STRIPES[:2], 150, 0)).astype(
+        np.float32
+    )  # classes side by side, both drawn from anew
+    y, order = np.repeat([0, 1], 150), rng.permutation(300)
+    x, y = (
+        np.concatenate([x[order[:200]], x[np.sort(order[200:])]]),
+        np.concatenate([y[order[:200]], y[np.sort(order[200:])]]),
+    )
+    sizes = {"hidden": 16} if kind is not g.PixelCNN else {"features": 4, "layers": 1}
+    model = kind(**sizes).fit(x[:200], y[:200], steps=30, progress=False, val=(x[200:], y[200:]))
+    for labels in (y[200:], None):
+        score = model.typicality(x[200:], labels)
+        assert (score == 1).float().mean() >= 0.5 and 0.01 <= (score < np.exp(-1) + 1e-6).float().mean() <= 0.12
+    again = g.load(model.save(tmp_path / "model.safetensors"))
+    assert (
+        torch.equal(again.typicality(x[200:]), model.typicality(x[200:]))
+        and again.calibration_without_labels == model.calibration_without_labels
+    )
+
+
+def test_the_scale_without_labels_is_of_all_classes(monkeypatch):
+    monkeypatch.setattr("generative.interface.model.UNLABELLED", 10)
+    order = np.argsort(LABELS, kind="stable")
+    val = STRIPES[order] + 0.1 * np.random.default_rng(0).random(STRIPES.shape).astype(np.float32)
+    model = g.GAN(latent=2, hidden=8).fit(STRIPES, LABELS, steps=20, progress=False, val=(val, LABELS[order]))
+    s, q = torch.quantile(model.error(val[::6]).double(), torch.tensor([0.5, 0.95], dtype=torch.float64)).tolist()
+    assert model.calibration_without_labels == pytest.approx((s, q))
+
+
+def test_seeds_and_settings_may_be_numpys(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    a, b = (g.GaussianMixture(2).fit(x, seed=s) for s in (np.int64(3), 3))
+    assert torch.equal(a.sample(4, seed=np.int64(1)), b.sample(4, seed=1))
+    model = g.BayesianGaussianMixture(
+        2, degrees_of_freedom_prior=np.int64(5), weight_concentration_prior=np.float32(0.5)
+    ).fit(x)
+    assert g.load(model.save(tmp_path / "m.safetensors")).config["degrees_of_freedom_prior"] == 5
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: g.PixelCNN(levels=16, binarize=True), "binarize makes 2 levels, got levels=16"),
+        (lambda: g.GAN(r1=-1), "0 or more, got -1"),
+        (lambda: g.DCGAN(r1=float("nan")), "0 or more, got nan"),
+        (lambda: g.VAE(min_sd=-1), "min_sd must be above 0, got -1"),
+    ],
+)
+def test_settings_that_would_do_nothing_or_harm_are_refused_before_training(make, message):
+    with pytest.raises(ValueError, match=message):
+        make().fit(np.random.default_rng(0).random((20, 1, 8, 8)), steps=1, progress=False)
+
+
+def test_arguments_that_cannot_be_are_refused():
+    x = STRIPES[:30]
+    model = g.VAE(latent=2, hidden=8).fit(x, steps=2, progress=False)
+    with pytest.raises(ValueError, match="k must be at least 1, got -1"):
+        model.log_prob(x, k=-1)
+    with pytest.raises(ValueError, match="a and b must have one shape"):
+        g.tasks.interpolate(model, x[:2], x[:3])
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        g.VAE(binarize=True).fit(np.random.default_rng(0).normal(size=(30, 4)), steps=1, progress=False)
+    with pytest.raises(ValueError, match="particles must be at least 1, got 0"):
+        g.PixelCNN(features=2, layers=1).fit(x, steps=1, progress=False).inpaint(x, x > 0.5, particles=0)
+
+
+def test_a_mixture_of_images_knows_its_own_samples():
+    x = torch.rand(60, 1, 3, 3)
+    for model in (g.GaussianMixture(2, covariance_type="diag").fit(x), g.BayesianGaussianMixture(2).fit(x)):
+        drawn = model.sample(200, seed=0)
+        assert drawn.min() < 0 or drawn.max() > 1
+        assert torch.isfinite(model.log_prob(drawn)).all() and model.typicality(drawn).min() > 0
+
+
+@pytest.mark.parametrize(
+    "labels, message",
+    [(np.arange(60) * 0.5, "numbers with fractions"), (np.array(["a"] * 60), "of <U1"), (np.full(60, -1), "from -1")],
+)
+def test_labels_that_are_no_numbers_of_classes_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        g.VAE(hidden=4).fit(torch.rand(60, 3), labels, steps=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (pickle.dumps({"a": 1}), "is a pickle or torch.save archive"),
+        (b"PK\x03\x04rest", "is a pickle or torch.save archive"),
+        (b"hello", "not a readable safetensors file"),
+    ],
+)
+def test_load_refuses_other_files(tmp_path, content, message):
+    path = tmp_path / "model.bin"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        g.load(path)
+    with pytest.raises(ValueError, match="missing cannot be read"):
+        g.load(tmp_path / "missing")
+
+
+def test_mistakes_are_answered():
+    with pytest.raises(ValueError, match="not fitted yet"):
+        g.GaussianMixture(2).sample(3)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        g.GaussianMixture(2).log_prob(vectors())
+    with pytest.raises(ValueError, match=r"fitted on samples of shape \(3,\), got \(4,\)"):
+        fitted().log_prob(torch.zeros(2, 4))
+    with pytest.raises(ValueError, match="1 values that are NaN or infinite"):
+        g.VAE().fit(torch.tensor([[1.0], [np.nan], [2.0]]))
+    with pytest.raises(ValueError, match=r"images must lie in \[0, 1\], got \[0, 255\]"):
+        g.GaussianMixture(1).fit(torch.tensor([0.0, 255.0]).view(2, 1, 1, 1))
+    with pytest.raises(ValueError, match=r"takes images \(N, C, H, W\), got shape \(200, 3\)"):
+        g.PixelCNN().fit(vectors())
+    with pytest.raises(ValueError, match="AutoEncoder has no density: use typicality"):
+        g.AutoEncoder().log_prob(vectors())
+    with pytest.raises(ValueError, match=r"steps=0 must be at least 1"):
+        g.VAE().fit(vectors(), steps=0)
+    with pytest.raises(ValueError, match=r"data must be \(N, D\) or \(N, C, H, W\) with N >= 1, got shape \(9, 8, 8\)"):
+        g.VAE().fit(torch.zeros(9, 8, 8))
+    with pytest.raises(ValueError, match=r"looks like \(N, H, W, C\): permute it"):
+        g.VAE().fit(torch.zeros(9, 8, 8, 3))
+    with pytest.raises(ValueError, match="a covariance is singular: raise reg_covar"):
+        g.GaussianMixture(5, covariance_type="mfa", reg_covar=0).fit(vectors(6).repeat(10, 1))
+    with pytest.raises(ValueError, match="n=0 must be at least 1"):
+        fitted().sample(0)
+
+
+def test_labels_are_refused_where_they_would_be_ignored():
+    y = torch.zeros(200, dtype=torch.int64)
+    model = g.GaussianMixture(2).fit(vectors(), y)
+    assert model.spec["n_classes"] == 0
+    for call in (
+        lambda: model.sample(2, y=1),
+        lambda: model.log_prob(vectors(), y),
+        lambda: model.typicality(vectors(), y),
+        lambda: g.complete(model, vectors(), torch.ones(3), 0),
+        lambda: g.inpaint(model, vectors(), torch.ones(3), y=y),
+        lambda: g.denoise(model, vectors(), 0.1, y=y),
+    ):
+        with pytest.raises(ValueError, match="GaussianMixture has no classes: leave y out"):
+            call()
+    plain = g.VAE(latent=1, hidden=4).fit(vectors(), steps=1, progress=False)
+    for call in (plain.log_prob, plain.encode, plain.elbo):
+        with pytest.raises(ValueError, match="this VAE was fitted without labels"):
+            call(vectors(), y)
+
+
+def test_a_fit_forgets_the_one_before_and_takes_numpy_numbers(tmp_path):
+    model = g.VAE(latent=np.int64(1), hidden=4, lr=np.float32(1e-3))
+    model.fit(vectors(40), torch.arange(40) % 2, steps=1, progress=False)
+    model.fit(vectors(60), torch.arange(60) % 3, steps=1, progress=False)
+    assert model.spec["n_classes"] == 3
+    copy = g.load(model.save(tmp_path / "vae.safetensors"))
+    for y in (np.int64(2), np.array(2), 2):
+        assert torch.equal(copy.sample(3, y=y, seed=0), model.sample(3, y=torch.full((3,), 2), seed=0))
+    assert g.GaussianMixture(np.int64(3)).fit(vectors()).save(tmp_path / "m.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    "levels, expected", [(2, ("binary", 2)), (17, ("categorical", 17)), (64, ("categorical", 64)), (256, ("grey", 256))]
+)
+def test_value_type_is_inferred(levels, expected):
+    x = (torch.randint(levels, (500, 1, 4, 4), generator=seed_generator(0)) / (levels - 1)).float()
+    assert infer_values(x) == expected
+
+
+def test_continuous_values_are_grey():
+    assert infer_values(torch.rand(3, 1, 2, 2, generator=seed_generator(0))) == ("grey", 256)
+
+
+def test_seeded_restores_the_global_generator():
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    with seeded(7, torch.device("cpu")):
+        inside = torch.rand(3)
+    assert torch.equal(torch.rand(3), expected) and not torch.equal(inside, expected)
+
+
+def test_fast_matmul_restores_precision():
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    with pytest.raises(RuntimeError), fast_matmul(torch.device("cpu"), True):
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+        raise RuntimeError
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_likelihoods_are_computed_in_full_precision():
+    seen, model = [], g.VAE(latent=1, hidden=4).fit(vectors(), steps=1, progress=False)
+    with fast_matmul(torch.device("cpu"), True):
+        model._quietly(lambda: seen.append(torch.backends.mkldnn.conv.fp32_precision))
+    assert seen == ["ieee"]
+
+
+def test_unknown_device_is_refused():
+    assert resolve_device("cpu").type == "cpu"
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="no CUDA device"):
+            resolve_device("cuda")
+    with pytest.raises(ValueError, match="unknown device 'gpu'"):
+        resolve_device("gpu")
+
+
+def test_load_leaves_the_global_generator_and_files_have_the_usual_mode(tmp_path):
+    path = g.VAE(latent=1, hidden=4).fit(vectors(), steps=1, progress=False).save(tmp_path / "vae.safetensors")
+    before = torch.get_rng_state()
+    g.load(path)
+    assert torch.equal(torch.get_rng_state(), before)
+    (tmp_path / "other").touch()
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
