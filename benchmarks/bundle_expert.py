@@ -25,7 +25,7 @@ N, EXPERT_SEED, RANDOM_SEED = 50, 100_000, 200_000
 class UniformPolicy:
     """Uniform random actions."""
 
-    def __init__(self, env_id: str):
+    def __init__(self, env_id: str) -> None:
         env = envs.make(env_id)
         self.low, self.high = env.action_space.low, env.action_space.high
         env.close()

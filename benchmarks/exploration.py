@@ -49,7 +49,7 @@ CAPACITY = 2000
 class Visits:
     """A `Bonus` that also remembers every place that it was asked about, and what it answered."""
 
-    def __init__(self, bonus: Any):
+    def __init__(self, bonus: Any) -> None:
         self.bonus, self.steps, self.paid = bonus, [], []
 
     def __call__(self, transitions: Any, done: np.ndarray | None = None) -> np.ndarray:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from typing_extensions import override
+
 from benchmarks.exploration import LONGER, STEPS, Visits, cells, counts, learner
 from benchmarks.records import RESULTS, append_missing, markdown, read_rows
 
@@ -36,6 +38,7 @@ class GoalFound(Exception):
 class UntilGoal(Visits):
     """A `Bonus` that remembers where it was, until that is the goal."""
 
+    @override
     def __call__(self, transitions: Any, done: Any = None) -> Any:
         from envs.sparse import in_goal
 

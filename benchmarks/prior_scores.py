@@ -51,7 +51,7 @@ COLUMNS = (
 class Disturbed:
     """A policy whose actions are changed by `change(actions, generator)`."""
 
-    def __init__(self, policy: Any, change, seed: int = 0):
+    def __init__(self, policy: Any, change, seed: int = 0) -> None:
         self.policy, self.change, self.generator = policy, change, np.random.default_rng(seed)
 
     def predict(self, obs, state=None, episode_start=None, deterministic=False):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any
 
 from gail_suite.demos.policy import MlpPolicy
-from gail_suite.demos.sealed import read_json
+from gail_suite.demos.sealed import Json, read_json
 
 FOLDER = Path(__file__).parent / "experts"
 
 
-def experts() -> dict[str, dict[str, Any]]:
+def experts() -> dict[str, Json]:
     """The bundled experts: environment id -> record (architecture, training, measured returns)."""
     return {file.parent.name: read_json(file) for file in sorted(FOLDER.glob("*/policy.json"))}
 

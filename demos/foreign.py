@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from gail_suite.demos.sealed import Json
 
 if TYPE_CHECKING:
     from gail_suite.demos.trajectory import Demonstrations
@@ -93,7 +95,7 @@ def cuts(obs: np.ndarray, following: np.ndarray | None, ended: np.ndarray, horiz
 
 def fitted(
     obs: Sequence[np.ndarray], task: str, columns: Sequence[int] | None
-) -> tuple[Callable[[np.ndarray], np.ndarray], dict[str, Any], str | None]:
+) -> tuple[Callable[[np.ndarray], np.ndarray], Json, str | None]:
     """How the observations (T + 1, O) of some episodes are brought to a task's columns, the task's arguments for it,
     and what was done.
 

@@ -19,7 +19,7 @@ from gail_suite.demos.archives import read_npz
 from gail_suite.demos.arrays import require_keys, split
 from gail_suite.demos.files import read_bytes, write_atomic
 from gail_suite.demos.interchange import META_KEY, all_actions, assemble, build, horizon_of, require
-from gail_suite.demos.sealed import JSON_LIMIT, checked, parse_json
+from gail_suite.demos.sealed import JSON_LIMIT, Json, checked, parse_json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 DATA_FILE = "data-00000-of-00001.arrow"
@@ -109,7 +109,7 @@ def _nested(pa: Any, arrays: list[np.ndarray]) -> Any:
     return pa.ListArray.from_arrays(np.cumsum([0, *map(len, arrays)], dtype=np.int32), steps)
 
 
-def _read_folder(folder: Path) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
+def _read_folder(folder: Path) -> tuple[Iterator[Json], Json]:
     pa = require("pyarrow", "reading imitation's files")
     names = _data_files(folder / "state.json")
     try:
@@ -130,7 +130,7 @@ def _data_files(source: Path) -> list[str]:
     return [Path(file.filename).name for file in state._data_files]
 
 
-def _read_npz(path: Path) -> Iterator[dict[str, Any]]:
+def _read_npz(path: Path) -> Iterator[Json]:
     arrays, source = read_npz(path), str(path)
     require_keys(source, arrays, (*COLUMNS, "indices"))
     lengths = np.diff([0, *arrays["indices"].tolist(), len(arrays["acts"])])
@@ -141,7 +141,7 @@ def _read_npz(path: Path) -> Iterator[dict[str, Any]]:
     return ({name: piece[i] for name, piece in pieces.items()} for i in range(len(lengths)))
 
 
-def _trajectories(source: str, rows: Iterator[dict[str, Any]], horizon: int | None) -> Iterator[Trajectory]:
+def _trajectories(source: str, rows: Iterator[Json], horizon: int | None) -> Iterator[Trajectory]:
     for number, row in enumerate(rows):
         steps = len(row["acts"])
         truncated = row["terminal"] and _was_truncated(row.get("infos"), steps == horizon)

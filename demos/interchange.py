@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gail_suite.demos.foreign import fitted
+from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 META_KEY = "gail_suite"  # our own provenance inside foreign formats, so that a round trip keeps it
@@ -57,7 +58,7 @@ def assemble(
     trajectories: Iterable[Trajectory],
     source: str,
     env_id: str | None,
-    meta: dict[str, Any],
+    meta: Json,
     columns: Sequence[int] | None = None,
 ) -> Demonstrations:
     """Imported demonstrations, brought to the environment's columns (see `demos.foreign.fitted`) and checked against

@@ -6,16 +6,34 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Protocol, Self
 
 import msgspec
 import numpy as np
 
 from gail_suite.demos.files import refuse_links, write_atomic
 from gail_suite.demos.layers import ActionDecoder, decoder_depth, layer, linear
-from gail_suite.demos.sealed import one_warning, read_json, read_tensors, tensor_bytes, write_json
+from gail_suite.demos.sealed import Json, one_warning, read_json, read_tensors, tensor_bytes, write_json
 
 LOG_STD_RANGE = (-20.0, 2.0)
+
+
+State = tuple[np.ndarray, ...] | None
+"""What a recurrent policy carries from step to step."""
+
+
+class Policy(Protocol):
+    """What acts: anything with stable-baselines3's `predict`."""
+
+    def predict(
+        self,
+        obs: np.ndarray,
+        /,
+        state: State = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, State]:
+        """Actions (B, A) for observations (B, O), and the state after them."""
 
 
 class PolicyRecord(msgspec.Struct):
@@ -49,7 +67,7 @@ class MlpPolicy:
         ValueError: a tensor is missing, of the wrong shape, or not finite; an unknown activation.
     """
 
-    def __init__(self, tensors: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+    def __init__(self, tensors: dict[str, np.ndarray], meta: Json) -> None:
         self.tensors = {name: np.asarray(value, np.float32) for name, value in tensors.items()}
         self.meta = {"kind": "mlp_policy", "activation": "relu", "squash": True, "discrete": False, **meta}
         self._check()
@@ -100,8 +118,8 @@ class MlpPolicy:
             self._noise = before
 
     def predict(
-        self, obs: np.ndarray, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
+        self, obs: np.ndarray, state: State = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, State]:
         """Actions (B, A) or (A,) for observations (B, O) or (O,), float32; `state` is handed through.
 
         Raises:
@@ -168,7 +186,7 @@ class MlpPolicy:
         return np.clip(log_std, *LOG_STD_RANGE)
 
     def _draw(self, shape: tuple[int, ...], kind: str = "standard_normal") -> np.ndarray:
-        def draw(stream: np.random.Generator, size: Any) -> np.ndarray:
+        def draw(stream: np.random.Generator, size: int | tuple[int, ...]) -> np.ndarray:
             return stream.gumbel(size=size) if kind == "gumbel" else stream.standard_normal(size, np.float32)
 
         if len(self._noise) == 1:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gail_suite.demos.policy import MlpPolicy
+from gail_suite.demos.sealed import Json
 
 PACKAGES = ("mujoco", "gymnasium", "numpy")
 
@@ -21,7 +22,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine(), **packages}
 
 
-def environment(task: str) -> dict[str, Any]:
+def environment(task: str) -> Json:
     """Environment, its widths, versions and physics fingerprint on this machine."""
     from gail_suite import envs  # brings torch with it, so not before it is needed
 
@@ -36,7 +37,7 @@ def environment(task: str) -> dict[str, Any]:
     }
 
 
-def identity(policy: Any) -> dict[str, Any]:
+def identity(policy: Any) -> Json:
     """Class of a policy and SHA-256 of its weights (None where it has none): equal for equal experts."""
     if isinstance(policy, MlpPolicy):
         return {"class": "MlpPolicy", "env_id": policy.meta.get("env_id"), "sha256": _digest(policy.tensors)}
@@ -56,7 +57,7 @@ def _digest(arrays: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def physics_mismatch(meta: dict[str, Any]) -> str | None:
+def physics_mismatch(meta: Json) -> str | None:
     """One line if this machine's physics of meta["env_id"] differs from the recorded one, naming both versions."""
     recorded = meta.get("physics_fingerprint")
     if recorded is None:

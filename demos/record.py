@@ -12,6 +12,7 @@ import numpy as np
 
 from gail_suite.demos.policy import MlpPolicy
 from gail_suite.demos.provenance import environment, identity
+from gail_suite.demos.sealed import Json
 from gail_suite.demos.store import load, open_for_writing
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
@@ -27,7 +28,7 @@ def record(
     n_envs: int = 8,
     deterministic: bool = True,
     out: str | Path | None = None,
-    env_kwargs: dict[str, Any] | None = None,
+    env_kwargs: Json | None = None,
     progress: Callable[[int, Trajectory], None] | None = None,
     actions: bool = True,
 ) -> Demonstrations:
@@ -109,7 +110,7 @@ def _wave(episodes: range, policy: Any, task: str, seed: int, deterministic: boo
                 yield episodes[i], _episode(frames, i, infos[i], seeds[i])
 
 
-def _episode(frames: tuple[list[np.ndarray], ...], i: int, info: dict[str, Any], seed: int) -> Trajectory:
+def _episode(frames: tuple[list[np.ndarray], ...], i: int, info: Json, seed: int) -> Trajectory:
     """What environment i has gone through since its reset; after its end `obs` already shows the next episode."""
     obs, acts, rews = (np.stack([row[i] for row in rows]) for rows in frames)
     obs[-1] = info["terminal_observation"]

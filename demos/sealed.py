@@ -26,11 +26,13 @@ REMEDY = "restore it from a copy or make it again"
 JSON_LIMIT = 16_000_000
 """Bytes of the largest JSON file that is read."""
 UNSEALED = "carries no SHA-256 (written before 2026-11-28, or edited)"
+Json = dict[str, Any]
+"""An object of a JSON file; what it has to hold is told by the schema that it is read with."""
 _ZEROS = b"0" * 64
 _SEAL = re.compile(rb'\A(?:.{8}\{"__metadata__":)?\{\s*"sha256": ?"(.{64})"', re.DOTALL)
 
 
-def checked(value: Any, schema: Any, source: object) -> Any:
+def checked(value: object, schema: object, source: object) -> Any:
     """`value` as `schema` (a type that msgspec knows); ValueError naming `source` and the field that differs."""
     try:
         return msgspec.convert(value, schema)
@@ -40,7 +42,7 @@ def checked(value: Any, schema: Any, source: object) -> Any:
         raise ValueError(f"{source} is damaged{at} ({reason}): {REMEDY}") from None
 
 
-def parse_json(data: bytes, source: object, schema: Any = dict[str, Any]) -> Any:
+def parse_json(data: bytes, source: object, schema: object = Json) -> Any:
     """The JSON value in `data`, checked to be a `schema`; `source` is named in the ValueError for anything else."""
     try:
         value = msgspec.json.decode(data)
@@ -50,17 +52,17 @@ def parse_json(data: bytes, source: object, schema: Any = dict[str, Any]) -> Any
     return value
 
 
-def write_json(target: Path, value: Mapping[str, Any]) -> None:
+def write_json(target: Path, value: Mapping[str, object]) -> None:
     """`value` as an indented, sealed JSON object, atomically; ValueError for NaN and Inf."""
     write_atomic(target, _sealed(_json_bytes({"sha256": _ZEROS.decode(), **value}, target)))
 
 
-def write_results(target: Path, value: Mapping[str, Any]) -> None:
+def write_results(target: Path, value: Mapping[str, object]) -> None:
     """`value` as an indented JSON object without a seal, for people and their scripts; ValueError for NaN and Inf."""
     write_atomic(target, _json_bytes(value, target))
 
 
-def read_json(source: Path, schema: Any = dict[str, Any]) -> dict[str, Any]:
+def read_json(source: Path, schema: object = Json) -> Json:
     """The object in a file of `write_json`, checked against its seal and `schema`; warns where there is no seal.
 
     Raises:
@@ -143,7 +145,7 @@ def _warn_unsealed(source: Path) -> None:
     warnings.warn(f"{source} {UNSEALED}: damage in it cannot be told; save it again to add one", stacklevel=4)
 
 
-def _json_bytes(value: Mapping[str, Any], target: Path) -> bytes:
+def _json_bytes(value: Mapping[str, object], target: Path) -> bytes:
     try:
         return json.dumps(value, indent=1, allow_nan=False).encode() + b"\n"
     except ValueError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
+from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
 
 SAME = ("env_id", "env_kwargs", "physics_fingerprint")
@@ -72,7 +72,7 @@ def _check_alike(one: Demonstrations, other: Demonstrations) -> None:
         raise ValueError(f"every {one.stride}th and every {other.stride}th pair: merge the whole ones, then subsample")
 
 
-def _parts(d: Demonstrations) -> list[dict[str, Any]]:
+def _parts(d: Demonstrations) -> list[Json]:
     """The provenance of each part of a merged set, or of the set that was never merged."""
     if "parts" not in d.meta or "episodes" in d.meta:
         return [{**d.meta, "n_episodes": len(d)}]
@@ -80,7 +80,7 @@ def _parts(d: Demonstrations) -> list[dict[str, Any]]:
     return [{**shared, **part} for part in d.meta["parts"]]
 
 
-def _common(parts: list[dict[str, Any]]) -> dict[str, Any]:
+def _common(parts: list[Json]) -> Json:
     """What all parts agree on, and `parts` with what remains of each."""
     if len(parts) == 1:
         return {key: value for key, value in parts[0].items() if key != "n_episodes"}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from gail_suite.demos.files import read_bytes
-from gail_suite.demos.sealed import parse_header, parse_json, parse_tensors, sha256, tensor_bytes
+from gail_suite.demos.sealed import Json, parse_header, parse_json, parse_tensors, sha256, tensor_bytes
 from gail_suite.demos.trajectory import Trajectory
 
 REMEDY = "restore it from a copy, or delete it and record the episode again"
@@ -54,7 +53,7 @@ def _digest(arrays: dict[str, np.ndarray], ending: dict[str, str]) -> str:
     return digest.hexdigest()
 
 
-def manifest_entry(episode: int, data: bytes, trajectory: Trajectory) -> dict[str, Any]:
+def manifest_entry(episode: int, data: bytes, trajectory: Trajectory) -> Json:
     """The manifest line of an episode whose file holds `data`."""
     return {
         "episode": episode,
@@ -68,7 +67,7 @@ def manifest_entry(episode: int, data: bytes, trajectory: Trajectory) -> dict[st
     }
 
 
-def read_shard(folder: Path, episode: int, line: dict[str, Any] | None = None) -> tuple[Trajectory, dict[str, Any]]:
+def read_shard(folder: Path, episode: int, line: Json | None = None) -> tuple[Trajectory, Json]:
     """An episode and its manifest entry, checked against the manifest's `line` (None: against its own digest alone).
 
     Raises:

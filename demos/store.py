@@ -17,13 +17,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from gail_suite.demos.files import locked, naming, read_bytes, refuse_links, write_atomic
 from gail_suite.demos.provenance import physics_mismatch
-from gail_suite.demos.sealed import checked, one_warning, parse_json, read_json, write_json
+from gail_suite.demos.sealed import Json, checked, one_warning, parse_json, read_json, write_json
 from gail_suite.demos.shard import encode, manifest_entry, read_shard, shard_name
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
@@ -55,12 +55,12 @@ class MetaRecord(msgspec.Struct):
     format: str
     format_version: int
     env_id: str
-    env_kwargs: dict[str, Any] = {}
+    env_kwargs: Json = {}
     obs_dim: Width | msgspec.UnsetType = msgspec.UNSET
     act_dim: Width | msgspec.UnsetType = msgspec.UNSET
     versions: dict[str, str] = {}
     physics_fingerprint: str | None = None
-    expert: dict[str, Any] = {}
+    expert: Json = {}
     deterministic: bool | None = None
     seed: int | None = None
     observations_only: bool | None = None
@@ -110,7 +110,7 @@ def load(path: str | Path, strict: bool = False) -> Demonstrations:
     return assemble(folder, meta, trajectories)
 
 
-def assemble(folder: Path, meta: dict[str, Any], trajectories: Sequence[Trajectory]) -> Demonstrations:
+def assemble(folder: Path, meta: Json, trajectories: Sequence[Trajectory]) -> Demonstrations:
     """The demonstrations of a folder's meta.json and episodes; ValueError where its pairs do not fit the episodes."""
     kept = {key: value for key, value in meta.items() if key not in STORAGE_KEYS}
     pairs = meta.get("pairs", {"stride": 1, "offsets": ()})
@@ -139,7 +139,7 @@ def save(demonstrations: Demonstrations, path: str | Path) -> Path:
     return folder
 
 
-def read_meta(folder: Path) -> dict[str, Any]:
+def read_meta(folder: Path) -> Json:
     """meta.json; ValueError if this is no demonstrations folder, or one of another format version."""
     if not (folder / META).is_file():
         found = f"has no {META}" if folder.is_dir() else "is not a folder"
@@ -156,13 +156,13 @@ def read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
-def read_manifest(folder: Path) -> dict[int, dict[str, Any]]:
+def read_manifest(folder: Path) -> dict[int, Json]:
     """Manifest lines by episode; a torn last line and a missing manifest pass, other damage raises ValueError."""
     manifest = folder / MANIFEST
     if not manifest.exists():
         return {}
     complete = read_bytes(manifest).split(b"\n")[:-1]  # what follows the last newline is torn
-    lines: dict[int, dict[str, Any]] = {}
+    lines: dict[int, Json] = {}
     for number, text in enumerate(complete, start=1):
         line = parse_json(text, f"{manifest} line {number}", ManifestLine)
         episode = line["episode"]
@@ -180,7 +180,7 @@ def stored_episodes(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in map(SHARD.fullmatch, os.listdir(folder)) if match)
 
 
-def width_problem(meta: dict[str, Any], trajectory: Trajectory) -> str | None:
+def width_problem(meta: Json, trajectory: Trajectory) -> str | None:
     """What is wrong with the widths of a trajectory, if anything."""
     found = trajectory.widths
     expected = meta.get("obs_dim", found[0]), meta.get("act_dim", found[1])
@@ -192,7 +192,7 @@ def width_problem(meta: dict[str, Any], trajectory: Trajectory) -> str | None:
     )
 
 
-def count_problem(meta: dict[str, Any], found: int) -> str | None:
+def count_problem(meta: Json, found: int) -> str | None:
     """What is wrong with the number of episodes, if anything."""
     finished = meta.get("summary", {}).get("n_episodes", found)
     return (
@@ -208,7 +208,7 @@ def count_problem(meta: dict[str, Any], found: int) -> str | None:
 class Writer:
     """Adds episodes to an open folder; `done` are the sound ones already there."""
 
-    def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, meta: Json) -> None:
         self.folder, self.meta = folder, meta
         self.done = {episode: read_shard(folder, episode)[1] for episode in stored_episodes(folder)}
         write_atomic(folder / MANIFEST, "".join(map(_line, self.done.values())).encode())
@@ -229,7 +229,7 @@ class Writer:
         """
         n = len(self.done)
         returns, lengths = ([entry[key] for entry in self.done.values()] for key in ("return", "length"))
-        summary: dict[str, Any] = {
+        summary: Json = {
             "n_episodes": n,
             "return_mean": None,
             "return_sd": None,
@@ -242,7 +242,7 @@ class Writer:
 
 
 @contextmanager
-def open_for_writing(folder: Path, meta: dict[str, Any]) -> Iterator[Writer]:
+def open_for_writing(folder: Path, meta: Json) -> Iterator[Writer]:
     """Opens a new folder, or goes on in one with the same environment, expert, seed and physics.
 
     Raises:
@@ -262,7 +262,7 @@ def open_for_writing(folder: Path, meta: dict[str, Any]) -> Iterator[Writer]:
         yield Writer(folder, meta)
 
 
-def _same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+def _same(folder: Path, there: Json, wanted: Json) -> Json:
     for key in IDENTITY_KEYS:
         if there.get(key) != wanted.get(key):
             raise ValueError(
@@ -272,5 +272,5 @@ def _same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> dict[s
     return there
 
 
-def _line(entry: dict[str, Any]) -> str:
+def _line(entry: Json) -> str:
     return json.dumps(entry, allow_nan=False) + "\n"

@@ -9,6 +9,8 @@ from typing import Any, overload
 
 import numpy as np
 
+from gail_suite.demos.sealed import Json
+
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
@@ -128,7 +130,7 @@ class Demonstrations(Sequence[Trajectory]):
     """
 
     trajectories: tuple[Trajectory, ...]
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: Json = field(default_factory=dict)
     stride: int = 1
     offsets: tuple[int, ...] = ()
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gail_suite.demos.provenance import physics_mismatch
+from gail_suite.demos.sealed import Json
 from gail_suite.demos.shard import read_shard, shard_name
 from gail_suite.demos.store import (
     MANIFEST,
@@ -77,7 +78,7 @@ def verify(path: str | Path) -> Report:
     return report
 
 
-def _check_files(folder: Path, meta: dict[str, Any], report: Report) -> None:
+def _check_files(folder: Path, meta: Json, report: Report) -> None:
     stored = stored_episodes(folder)
     try:
         lines = read_manifest(folder)
@@ -105,7 +106,7 @@ def _check_files(folder: Path, meta: dict[str, Any], report: Report) -> None:
         report.problems.append(f"{folder} {problem}")
 
 
-def _check_pairs(folder: Path, meta: dict[str, Any], report: Report) -> None:
+def _check_pairs(folder: Path, meta: Json, report: Report) -> None:
     if report.ok:
         try:
             assemble(folder, meta, list(report.trajectories.values()))
@@ -121,7 +122,7 @@ def _check_duplicates(report: Report) -> None:
             report.problems.append(f"episodes {same} and {episode} are identical: remove one of them")
 
 
-def _check_environment(meta: dict[str, Any], report: Report) -> None:
+def _check_environment(meta: Json, report: Report) -> None:
     from gail_suite import envs
 
     try:

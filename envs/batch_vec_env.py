@@ -15,6 +15,7 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+from typing_extensions import override
 
 from gail_suite.envs.common import broken, check_actions, pack_host, unpack_host
 from gail_suite.envs.savable import SavableVecEnv
@@ -85,6 +86,7 @@ class BatchVecEnv(SavableVecEnv):
             mujoco.mj_step(model, datas[i], nstep=frames)
             mujoco.mj_rnePostConstraint(model, datas[i])
 
+    @override
     def step_wait(self) -> VecEnvStepReturn:
         self._simulate(self._queue)
         for future in self._pending:
@@ -185,11 +187,13 @@ class BatchVecEnv(SavableVecEnv):
 
     # --- the rest of the VecEnv interface ---
 
+    @override
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown()
         self._env.close()
 
+    @override
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         return [self._attribute(i, attr_name) for i in self._get_indices(indices)]
 
@@ -197,16 +201,20 @@ class BatchVecEnv(SavableVecEnv):
         self._select(i)
         return self._env.get_wrapper_attr(name)
 
+    @override
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
         raise NotImplementedError(
             "environments of engine 'batch' share one task: use engine='gymnasium' to set attributes"
         )
 
+    @override
     def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
         return [self._attribute(i, method_name)(*args, **kwargs) for i in self._get_indices(indices)]
 
+    @override
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         return [False for _ in self._get_indices(indices)]
 
+    @override
     def get_images(self) -> Sequence[np.ndarray | None]:
         return [None] * self.num_envs

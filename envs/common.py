@@ -5,7 +5,13 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
+
+Env = gym.Env[Any, Any]
+"""An environment of whatever observations and actions."""
+Info = dict[str, Any]
+"""What an environment tells beside observation and reward, of any type, as Gymnasium has it."""
 
 
 def check_seed(seed: int) -> None:

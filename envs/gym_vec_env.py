@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+from typing_extensions import override
 
 from gail_suite.envs.batch_vec_env import STATE
 from gail_suite.envs.common import broken, check_actions, pack_host, unpack_host
@@ -45,6 +46,7 @@ class GymVecEnv(DummyVecEnv, SavableVecEnv):
         """Observations (n, O) of a new episode everywhere."""
         return np.asarray(super().reset())
 
+    @override
     def step_wait(self) -> VecEnvStepReturn:
         before = self._buffer.copy()
         _, rewards, dones, infos = super().step_wait()

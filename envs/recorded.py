@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from typing_extensions import override
 
 from gail_suite.envs.names import Task, bare, named
 
@@ -22,6 +23,7 @@ class RecordedTask(gym.Env[np.ndarray, np.ndarray]):
             np.asarray(low, np.float32), np.asarray(high, np.float32), (len(low),), np.float32
         )
 
+    @override
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -30,6 +32,7 @@ class RecordedTask(gym.Env[np.ndarray, np.ndarray]):
             "demonstrations; import the module that registers it with --import"
         )
 
+    @override
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         raise ValueError(f"{self.task} is not registered here, so nothing can be run on it")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from typing_extensions import override
 
 SPARSE_ID = "gail_suite/SparseRoom-v0"
 STEP = 0.05  # largest step along an axis
@@ -32,6 +33,7 @@ class SparseRoom(gym.Env[np.ndarray, np.ndarray]):
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.state = np.zeros(2)
 
+    @override
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -39,6 +41,7 @@ class SparseRoom(gym.Env[np.ndarray, np.ndarray]):
         self.state = 0.1 + self.np_random.uniform(-0.05, 0.05, size=2)
         return self.state.copy(), {}
 
+    @override
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         new = np.clip(self.state + STEP * np.clip(np.asarray(action, np.float64), -1.0, 1.0), 0.0, 1.0)
         if (self.state[1] < WALL) != (new[1] < WALL) and min(self.state[0], new[0]) < DOOR:

@@ -10,6 +10,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from typing_extensions import override
 
 Array = np.ndarray
 
@@ -91,9 +92,11 @@ class AntTask(BatchTask):
         skip = 2 * template._exclude_current_positions_from_observation
         self._motion = Columns([[data.qpos[skip:], data.qvel] for data in datas])
 
+    @override
     def positions(self) -> Array:
         return self._torso()
 
+    @override
     def observe(self) -> Array:
         motion = self._motion()
         if not self.template._include_cfrc_ext_in_observation:
@@ -139,10 +142,12 @@ class HumanoidTask(BatchTask):
         )
         return [data.qpos[skip:], data.qvel, *(piece for include, piece in optional if include is True)]
 
+    @override
     def positions(self) -> Array:
         centres = self._centres().reshape(len(self.datas), -1, 3)
         return (np.einsum("b,nbj->nj", self._mass, centres) / self._total_mass)[:, :2]
 
+    @override
     def observe(self) -> Array:
         return self._observation()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from typing_extensions import override
 
 TOY_ID = "gail_suite/PointToy-v0"
 LANE = 1.0  # half width of the lane, metres
@@ -31,6 +32,7 @@ class PointToy(gym.Env[np.ndarray, np.ndarray]):
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.state = np.zeros(4)
 
+    @override
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -38,6 +40,7 @@ class PointToy(gym.Env[np.ndarray, np.ndarray]):
         self.state = np.concatenate(([0.0], self.np_random.uniform(-0.3, 0.3, size=3)))
         return self._observation(), {"x_position": self.state[0]}
 
+    @override
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         thrust = np.clip(np.asarray(action, np.float64), -1.0, 1.0)
         x, y, vx, vy = self.state

@@ -9,6 +9,7 @@ import torch
 from gymnasium.spaces import Discrete
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
+from typing_extensions import override
 
 from gail_suite.algorithms.gail_onpolicy import OnPolicyImitator
 from gail_suite.learning.actions import action_bounds
@@ -90,6 +91,7 @@ class ShapedReward:
 
     @torch.no_grad()
     def rewards(self, pairs: Pairs, policy: ActorCriticPolicy) -> Tensor:
+        """The reward form of the logits, (N,)."""
         return self.reward(self.logits(pairs, policy))
 
     def update(self, agent: Pairs, policy: ActorCriticPolicy) -> dict[str, Tensor]:
@@ -106,10 +108,12 @@ class ShapedReward:
         return pairs[torch.randint(len(pairs), (self.config.batch_size,), generator=self.generator)]
 
     def state(self) -> dict[str, np.ndarray]:
+        """Networks, optimiser and random generator, for a checkpoint."""
         nets = {**module_arrays(self.g, "g"), **module_arrays(self.h, "h")}
         return {**nets, **optimiser_arrays(self.optimiser, "optim"), "rng": self.generator.get_state().numpy().copy()}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
         load_module_arrays(self.g, arrays, "g")
         load_module_arrays(self.h, arrays, "h")
         load_optimiser_arrays(self.optimiser, arrays, "optim")
@@ -125,12 +129,14 @@ class AIRL(OnPolicyImitator[AIRLConfig]):
     objective: ShapedReward
 
     @classmethod
+    @override
     def defaults(cls) -> AIRLConfig:
         return AIRLConfig()
 
     def _objective(self) -> ShapedReward:
         return ShapedReward(self.shown.expert, self.config, self.config.learner.gamma, self.seed)
 
+    @override
     def reward(self) -> LearnedReward:
         c = self.config
         shape = {"hidden": list(c.hidden), "activation": "tanh", "state_only": c.state_only}

@@ -7,15 +7,16 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
 from gail_suite import envs
 from gail_suite.algorithms.trainer import Imitator
+from gail_suite.demos.sealed import Json
 from gail_suite.learning.actions import action_bounds
 from gail_suite.learning.cpu import cpu_settings, keep_freed_memory
 from gail_suite.learning.networks import Actor, policy_tensors
@@ -184,6 +185,7 @@ class BC(Imitator[BCConfig]):
     algo = "bc"
 
     @classmethod
+    @override
     def defaults(cls) -> BCConfig:
         return BCConfig()
 
@@ -191,7 +193,8 @@ class BC(Imitator[BCConfig]):
         self.total_steps = self.config.steps
         return Cloning(self.env_id, self.shown, self.config, self.seed)
 
-    def record(self) -> dict[str, Any]:
+    @override
+    def record(self) -> Json:
         return super().record() | {"config": dataclasses.asdict(self.config) | {"steps": self.total_steps}}
 
     def _scored(self, score: float | None, log: RunLog | None) -> None:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from gail_suite import demos, envs
 from gail_suite.algorithms.trainer import Trainer
 from gail_suite.demos.policy import MlpPolicy
+from gail_suite.demos.sealed import Json
 from gail_suite.learning.features import Features, fit_features, state_columns
 from gail_suite.learning.learned_reward import LearnedReward, load_reward, save_reward
 from gail_suite.learning.networks import Actor
@@ -97,6 +98,7 @@ class ExpertTrainer(Trainer[ExpertConfig]):
             self.loop.sac.restart_average()
 
     @classmethod
+    @override
     def defaults(cls) -> ExpertConfig:
         return ExpertConfig()
 
@@ -122,7 +124,7 @@ class ExpertTrainer(Trainer[ExpertConfig]):
             save_reward(self.given, run_dir / GIVEN)
 
     @classmethod
-    def _of_record(cls, record: Mapping[str, Any], saved: Saved, run_dir: Path, device: str) -> Self:
+    def _of_record(cls, record: Json, saved: Saved, run_dir: Path, device: str) -> Self:
         config = recorded(ExpertConfig(sac=SACConfig(), loop=LoopConfig()), record["config"])
         return cls(record["env_id"], config, record["seed"], run_dir, device, Features.saved(saved.parts))
 

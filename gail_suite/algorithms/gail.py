@@ -7,17 +7,18 @@ rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
+from typing_extensions import override
 
 from gail_suite.algorithms.bc import BCConfig, clone
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
 from gail_suite.algorithms.trainer import Imitator
+from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import can_begin
@@ -125,11 +126,12 @@ class GAIL(Imitator[GAILConfig]):
     loop: OffPolicyLoop
 
     @classmethod
+    @override
     def defaults(cls) -> GAILConfig:
         return GAILConfig()
 
     @classmethod
-    def _recorded(cls, record: Mapping[str, Any], run_dir: Path) -> GAILConfig:
+    def _recorded(cls, record: Json, run_dir: Path) -> GAILConfig:
         # what it lacks is older than the defaults
         return recorded(replace(few_steps(), sac=SACConfig()), translated(record["config"], run_dir))
 
@@ -185,7 +187,8 @@ class GAIL(Imitator[GAILConfig]):
             return venv
         return Starts(venv, states, count, config.length, self.seed, self.shown.times)
 
-    def record(self) -> dict[str, Any]:
+    @override
+    def record(self) -> Json:
         return super().record() | {"begin_in_demonstrated_states": int(getattr(self.loop.env, "n_cut", 0))}
 
     def reward(self) -> LearnedReward:

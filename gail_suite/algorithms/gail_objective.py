@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +12,7 @@ from gail_suite.learning.discriminators import LogitConfig, LogitLearner
 from gail_suite.learning.moments import Moments
 from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.replay import Replay, Window
-from gail_suite.learning.sac import bc_loss
+from gail_suite.learning.sac import ActorPenalty, LearnerInputs, Term, bc_loss
 from gail_suite.learning.schedule import linear
 from gail_suite.priors.attach import Attachments
 from gail_suite.priors.bottleneck import bottlenecked
@@ -22,8 +20,6 @@ from gail_suite.runs.config import Count, Fraction, NonNegative, Positive
 
 AT_BOUND = 0.999
 """Actions from here on are at a bound."""
-Term = tuple[Tensor, dict[str, Tensor]]
-"""A scalar added to a loss, and what to report."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ class Adversary:
         gamma: float,
         attachments: Attachments | None = None,
         times: np.ndarray | None = None,
-    ):
+    ) -> None:
         """`attachments` is what priors do to it, nothing where not given; `times` (N,): when each pair was shown."""
         if config.absorbing and (config.termination_cost or config.termination_cost_final):
             raise ValueError(
@@ -196,9 +192,9 @@ class Adversary:
         rewards = self.learner.rewards(pairs.flatten(0, 1)).view(pairs.shape[:2])
         return self._completed(rewards, window.terminated, window.bonus)
 
-    def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
+    def learner_inputs(self, generator: torch.Generator) -> LearnerInputs:
         """Expert rows for the critic batch, the bound on targets and the terms of the actor."""
-        inputs: dict[str, Any] = {}
+        inputs: LearnerInputs = {}
         n = self._expert_count()
         if n > 0:
             inputs["extra"] = self._expert_rows(n, generator)
@@ -230,9 +226,9 @@ class Adversary:
             low = -high
         return self.shaping.bounds(low - self._termination_cost() * top, high)
 
-    def _actor_terms(self, generator: torch.Generator) -> list[Callable[..., Term]]:
+    def _actor_terms(self, generator: torch.Generator) -> list[ActorPenalty]:
         """What is added to the actor's loss: the BC term, and the divergence from a behaviour prior."""
-        terms: list[Callable[..., Term]] = []
+        terms: list[ActorPenalty] = []
         weight = self._between(self.config.bc_weight, self.config.bc_weight_final)
         expert = self.expert
         if weight > 0:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
+from typing_extensions import override
 
 from gail_suite.algorithms.trainer import NO_END, Imitator
 from gail_suite.learning.discriminators import LogitConfig, LogitLearner
@@ -130,11 +131,13 @@ class OnPolicyGAIL(OnPolicyImitator[OnPolicyGAILConfig]):
     objective: PairDiscriminator
 
     @classmethod
+    @override
     def defaults(cls) -> OnPolicyGAILConfig:
         return OnPolicyGAILConfig()
 
     def _objective(self) -> PairDiscriminator:
         return PairDiscriminator(self.shown.expert, self.config.discriminator, self.seed)
 
+    @override
     def reward(self) -> LearnedReward:
         return discriminator_reward(self.objective.learner, self.shown.features, self.provenance())

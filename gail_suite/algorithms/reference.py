@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gail_suite import demos, envs
+from gail_suite.demos.sealed import Json
 
 N_ENVS = 8
 BC_BATCHES = 32_500  # 5 epochs over 104 trajectories of 1000 steps in batches of 16
@@ -102,7 +103,7 @@ def _transitions(demonstrations: demos.Demonstrations) -> Any:
     return Transitions(shown.obs, shown.actions, infos, shown.next_obs, shown.terminated)
 
 
-def _policy_kwargs() -> dict[str, Any]:
+def _policy_kwargs() -> Json:
     from imitation.policies.base import NormalizeFeaturesExtractor
     from imitation.util.networks import RunningNorm
 

@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+from typing_extensions import override
+
 from gail_suite import envs
-from gail_suite.demos.sealed import one_warning
+from gail_suite.demos.sealed import Json, one_warning
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.common import check_seed
 from gail_suite.learning.learned_reward import LearnedReward, save_reward
@@ -126,7 +128,7 @@ class Trainer(ABC, Generic[C]):
 
     @classmethod
     @abstractmethod
-    def _of_record(cls, record: Mapping[str, Any], saved: Saved, run_dir: Path, device: str) -> Self:
+    def _of_record(cls, record: Json, saved: Saved, run_dir: Path, device: str) -> Self:
         """The trainer as it was begun, from config.json and a checkpoint."""
 
     @classmethod
@@ -204,12 +206,12 @@ class Trainer(ABC, Generic[C]):
         """The learned reward as it is, None where the algorithm learns none."""
         return None
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Json:
         """What config.json holds."""
         facts = {"algo": self.algo, "env_id": self.env_id, "seed": self.seed, "total_steps": self.total_steps}
         return facts | {"config": dataclasses.asdict(self.config)}  # type: ignore[call-overload]
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> Json:
         """What a reward says of where it comes from."""
         return {"env_id": self.env_id, "algo": self.algo, "seed": self.seed, "env_steps": self.loop.steps}
 
@@ -265,7 +267,7 @@ class Imitator(Trainer[C]):
         seed: int = 0,
         run_dir: str | Path | None = None,
         device: str = "cpu",
-        env_kwargs: Mapping[str, Any] | None = None,
+        env_kwargs: Mapping[str, object] | None = None,
     ) -> None:
         if isinstance(demonstrations, Demonstrations):
             env_id = task_of(env_id, env_kwargs, demonstrations)
@@ -286,25 +288,26 @@ class Imitator(Trainer[C]):
         """The loop of a run that imitates `self.shown`."""
 
     @classmethod
-    def _of_record(cls, record: Mapping[str, Any], saved: Saved, run_dir: Path, device: str) -> Self:
+    def _of_record(cls, record: Json, saved: Saved, run_dir: Path, device: str) -> Self:
         shown = Shown.saved(saved.parts, record.get("demos", {}))
         return cls(record["env_id"], shown, cls._recorded(record, run_dir), record["seed"], run_dir, device)
 
     @classmethod
-    def _recorded(cls, record: Mapping[str, Any], run_dir: Path) -> C:
+    def _recorded(cls, record: Json, run_dir: Path) -> C:
         """The config that a run was begun with."""
         return recorded(cls.defaults(), record["config"])
 
     @property
-    def demo_meta(self) -> dict[str, Any]:
+    def demo_meta(self) -> Json:
         """Provenance of the demonstrations."""
         return dict(self.shown.meta)
 
-    def record(self) -> dict[str, Any]:
+    @override
+    def record(self) -> Json:
         return super().record() | {"demos": self.demo_meta, "n_pairs": len(self.shown.expert)}
 
 
-def task_of(env_id: envs.names.Task, env_kwargs: Mapping[str, Any] | None, demonstrations: Demonstrations) -> str:
+def task_of(env_id: envs.names.Task, env_kwargs: Mapping[str, object] | None, demonstrations: Demonstrations) -> str:
     """The full name of the task to train on: the demonstrations' own variant where `env_id` names it without
     arguments.
     """
@@ -312,7 +315,7 @@ def task_of(env_id: envs.names.Task, env_kwargs: Mapping[str, Any] | None, demon
     return demonstrations.task if env_kwargs is None and name == envs.named(demonstrations.env_id) else name
 
 
-def kind_of(record: Mapping[str, Any]) -> type[Trainer[Any]]:
+def kind_of(record: Json) -> type[Trainer[Any]]:
     """The trainer of a run, from what config.json says; ValueError for an algorithm of another version."""
     algo = record["algo"]
     module, name = HOMES.get(

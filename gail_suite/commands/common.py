@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from gail_suite.commands.parameters import Flag, Task
+from gail_suite.demos.sealed import Json
 
 
 @Parameter(name="*")
@@ -31,7 +32,7 @@ class Output:
         if not (self.json or self.quiet):
             print(text, flush=True)
 
-    def result(self, values: dict[str, Any], text: str = "", following: list[str] | None = None) -> None:
+    def result(self, values: Json, text: str = "", following: list[str] | None = None) -> None:
         """The result as JSON, or `text` and the commands that are useful next."""
         if self.json:
             print(json.dumps(_without_nan(values), allow_nan=False))

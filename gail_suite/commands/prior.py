@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, note, set_values
+from gail_suite.demos.sealed import Json
 
 
 def fit(
@@ -157,7 +158,7 @@ def score(
     output.result(values, "\n".join(lines), good)
 
 
-def _settings(pairs: Iterable[str]) -> dict[str, Any]:
+def _settings(pairs: Iterable[str]) -> Json:
     """Settings of a prior by name; ValueError for those that are options of the command."""
     settings = {name.strip(): value for name, value in set_values(pairs)}
     for name in settings:

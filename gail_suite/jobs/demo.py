@@ -14,7 +14,7 @@ from typing import Any
 from gail_suite import demos
 from gail_suite.algorithms.bc import BC
 from gail_suite.algorithms.gail import GAIL, few_steps
-from gail_suite.demos.sealed import write_results
+from gail_suite.demos.sealed import Json, write_results
 from gail_suite.learning.policy import load_policy
 from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.records import config_of, read_results
@@ -41,7 +41,7 @@ def run_demo(
     n_frames: int = 300,
     quiet: bool = False,
     say: Callable[[str], None] = print,
-) -> dict[str, Any]:
+) -> Json:
     """Run or finish the demo in folder `out`; returns what summary.json holds: scores, seconds and files."""
     if min(n_eval, n_frames) < 1:
         raise ValueError(
@@ -68,7 +68,7 @@ def run_demo(
     say("5/5 film and report")
     others = {"expert": rows["expert"], f"BC, {n_demos} demonstrations": rows["bc"]}
     files = {"expert": film} | _pictures(out, env_id, gail, expert, n_frames, f"GAIL, {n_demos} demonstrations", others)
-    summary: dict[str, Any] = {"env_id": env_id, "n_demos": n_demos, "steps": steps, "n_eval": n_eval}
+    summary: Json = {"env_id": env_id, "n_demos": n_demos, "steps": steps, "n_eval": n_eval}
     summary |= {name: {k: row[k] for k in MEASURED} for name, row in rows.items()}
     summary |= {
         "demo_return_mean": float(shown.returns.mean()),
@@ -81,7 +81,7 @@ def run_demo(
     return summary
 
 
-def table(summary: dict[str, Any]) -> str:
+def table(summary: Json) -> str:
     """The result for people: one row a policy."""
     taken = {"expert": "", "bc": f"{summary['bc_wall_s']:.0f} s", "gail": f"{summary['gail_wall_s']:.0f} s"}
     names = {"expert": "expert", "bc": f"BC, {summary['n_demos']} demos", "gail": f"GAIL, {summary['n_demos']} demos"}
@@ -128,7 +128,7 @@ def _check_begun(run_dir: Path, **asked: int) -> None:
             raise ValueError(f"{run_dir} was begun with {name} {begun[name]}, not {value}: choose another --out")
 
 
-def _measure(file: Path, policy: Any, env_id: str, n_episodes: int, stale_after: Path | None = None) -> dict[str, Any]:
+def _measure(file: Path, policy: Any, env_id: str, n_episodes: int, stale_after: Path | None = None) -> Json:
     found = read_results(file)
     fresh = stale_after is None or (file.exists() and file.stat().st_mtime >= stale_after.stat().st_mtime)
     protocol = {"env_id": env_id, "n_episodes": n_episodes, "seed": EVAL_SEED, "deterministic": True}
@@ -140,7 +140,7 @@ def _measure(file: Path, policy: Any, env_id: str, n_episodes: int, stale_after:
 
 
 def _pictures(
-    out: Path, env_id: str, gail: Any, expert: Any, n_frames: int, label: str, others: dict[str, Any]
+    out: Path, env_id: str, gail: Any, expert: Any, n_frames: int, label: str, others: Json
 ) -> dict[str, Path]:
     files = {"video": out / "expert_and_gail.mp4", "curve": out / "learning_curve.png"}
     render(gail, env_id, files["video"], n_frames=n_frames, compare=expert, label=label)

@@ -7,17 +7,17 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
+from gail_suite.demos.sealed import Json
 from gail_suite.runs.versions import versions
 
 TASKS = ("Ant-v5", "Humanoid-v5")
 MIN_FREE_GB = 2.0
 
 
-def diagnose(folder: str | Path = ".") -> dict[str, Any]:
+def diagnose(folder: str | Path = ".") -> Json:
     """Facts by name; "problems" lists what would stop the main job, each with its remedy."""
-    found: dict[str, Any] = {**versions(), **_torch(), **_video(), "imitation": _has("imitation")}
+    found: Json = {**versions(), **_torch(), **_video(), "imitation": _has("imitation")}
     found["envpool"], found["ray"] = _has("envpool"), _has("ray")
     found["disk_free_gb"] = round(shutil.disk_usage(folder).free / 1e9, 1)
     found["physics"] = _physics()
@@ -26,7 +26,7 @@ def diagnose(folder: str | Path = ".") -> dict[str, Any]:
     return found
 
 
-def _torch() -> dict[str, Any]:
+def _torch() -> Json:
     import torch
 
     return {
@@ -38,7 +38,7 @@ def _torch() -> dict[str, Any]:
     }
 
 
-def _video() -> dict[str, Any]:
+def _video() -> Json:
     from gail_suite.showing.egl import egl_probe
     from gail_suite.showing.video import choose_renderer
 
@@ -81,7 +81,7 @@ def _has(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _problems(found: dict[str, Any]) -> list[str]:
+def _problems(found: Json) -> list[str]:
     problems = []
     if found["ffmpeg"] is None:
         problems.append("no ffmpeg: pip install imageio-ffmpeg, or render to .gif")

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from gail_suite.demos.sealed import write_json
+from gail_suite.demos.sealed import Json, write_json
 from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.records import BeginningRecord, evaluation_of, read_if_there
 from gail_suite.runs.runlog import forget_results, stop_requested
@@ -155,7 +155,7 @@ def _result(ray: Any, reference: Any) -> int:
         return 1
 
 
-def summary(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+def summary(jobs: Sequence[Job]) -> list[Json]:
     """One entry a combination of settings: seeds, scores of the finished runs, their IQM and its bootstrap interval."""
     found = []
     for variant, group in itertools.groupby(jobs, key=lambda job: job.variant):

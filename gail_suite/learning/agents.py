@@ -10,9 +10,15 @@ import warnings
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from gail_suite.demos.policy import State
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.vec_env import VecNormalize
 
 MARKS = (
     ("cg_max_steps", "TRPO"),
@@ -30,18 +36,20 @@ MARKS = (
 class Normalised:
     """An SB3 model that is shown observations as the VecNormalize did that it was trained behind."""
 
-    def __init__(self, model: Any, statistics: Any, source: Path) -> None:
+    def __init__(self, model: BaseAlgorithm, statistics: VecNormalize, source: Path) -> None:
         self.policy, self.source = model, source
         self._statistics = statistics
 
     def predict(
-        self, obs: np.ndarray, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
+        self, obs: np.ndarray, state: State = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, State]:
         """As the model's own, on observations as the environment gives them."""
         return self.policy.predict(self._statistics.normalize_obs(np.asarray(obs)), state, episode_start, deterministic)
 
 
-def from_sb3(path: str | Path, trust: bool = False, vecnormalize: str | Path | None = None) -> Any:
+def from_sb3(
+    path: str | Path, trust: bool = False, vecnormalize: str | Path | None = None
+) -> BaseAlgorithm | Normalised:
     """The model in an SB3 (or sb3-contrib) zip, a Policy by its `predict`.
 
     The statistics of a VecNormalize are `vecnormalize`, or those that lie beside the zip as rl-zoo3 and SB3's own
@@ -87,12 +95,12 @@ def beside(path: Path) -> Path | None:
     return next((place for place in (*places, *inner) if place.is_file()), None)
 
 
-def _normalised(model: Any, source: Path, path: Path) -> Any:
+def _normalised(model: BaseAlgorithm, source: Path, path: Path) -> BaseAlgorithm | Normalised:
     from stable_baselines3.common.save_util import load_from_pkl
 
     try:
         with source.open("rb") as file:
-            statistics: Any = load_from_pkl(file)  # trusted as the zip is
+            statistics = load_from_pkl(file)  # trusted as the zip is
         norm_obs, shape = bool(statistics.norm_obs), statistics.obs_rms.mean.shape if statistics.norm_obs else None
     except Exception as error:  # whatever a file that is none raises
         raise ValueError(
@@ -108,7 +116,7 @@ def _normalised(model: Any, source: Path, path: Path) -> Any:
     return Normalised(model, statistics, source)
 
 
-def _algorithm(path: Path) -> Any:
+def _algorithm(path: Path) -> type[BaseAlgorithm]:
     """The class of algorithm in a zip, from what it keeps."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -123,7 +131,7 @@ def _algorithm(path: Path) -> Any:
     return getattr(stable_baselines3, name, None) or getattr(sb3_contrib, name)
 
 
-def _name(keys: Collection[str], policy_class: str, options: dict[str, Any]) -> str:
+def _name(keys: Collection[str], policy_class: str, options: Collection[str]) -> str:
     name = next((name for mark, name in MARKS if mark in keys), None)
     if name is None:
         raise ValueError(f"the zip is of no algorithm that is known here: it keeps {', '.join(sorted(keys))}")

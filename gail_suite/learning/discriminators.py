@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gail_suite.generative.latent.vae import MAX_LOG_VAR, MIN_LOG_VAR
 from gail_suite.generative.networks.coders import Encoder
@@ -68,7 +69,7 @@ class BottleneckDiscriminator(nn.Module):
     E KL(q(z|x) || N(0, I)) <= I_c, and gives rewards from the mean mu(x), as in Peng et al. (2019).
     """
 
-    def __init__(self, n_inputs: int, latent: int = 32, hidden: int = 128, layers: int = 2):
+    def __init__(self, n_inputs: int, latent: int = 32, hidden: int = 128, layers: int = 2) -> None:
         super().__init__()
         self.hidden, self.latent = [hidden] * layers, latent
         self.encoder = Encoder([n_inputs], 2 * latent, hidden, layers, "mlp")
@@ -79,6 +80,7 @@ class BottleneckDiscriminator(nn.Module):
         mean, log_var = self.encoder(inputs).chunk(2, -1)
         return mean, log_var.clamp(MIN_LOG_VAR, MAX_LOG_VAR)
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.posterior(inputs)[0]).squeeze(-1)
 

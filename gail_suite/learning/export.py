@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gail_suite import envs
 from gail_suite.demos.files import write_atomic
 from gail_suite.demos.policy import MlpPolicy
+from gail_suite.demos.sealed import Json
 from gail_suite.runs.versions import versions
 
 OPSET = 17
@@ -97,7 +98,7 @@ def save_onnx(policy: MlpPolicy, path: str | Path) -> Path:
     return path
 
 
-def write_card(policy: MlpPolicy, file: Path, evaluation: Mapping[str, Any], record: Mapping[str, Any]) -> Path:
+def write_card(policy: MlpPolicy, file: Path, evaluation: Mapping[str, Any], record: Json) -> Path:
     """Writes MODEL_CARD.md beside an exported file: task, origin, result, interface, versions, limits.
 
     `evaluation` is what eval.json holds and `record` what config.json does; each may be empty.

@@ -5,14 +5,14 @@ anywhere.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
 import torch
 
 from gail_suite.demos.files import refuse_links, write_atomic
-from gail_suite.demos.sealed import one_warning, read_json, read_tensors, tensor_bytes, write_json
+from gail_suite.demos.sealed import Json, one_warning, read_json, read_tensors, tensor_bytes, write_json
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitLearner, Net, make_discriminator
 from gail_suite.learning.features import Features
@@ -53,7 +53,7 @@ class LearnedReward:
         features: Features,
         act_low: np.ndarray,
         act_high: np.ndarray,
-        meta: dict[str, Any],
+        meta: Json,
     ) -> None:
         self.net, self.features, self.act_low, self.act_high = net, features, act_low, act_high
         self.meta = {"kind": "learned_reward", **meta}
@@ -86,7 +86,7 @@ class LearnedReward:
 def discriminator_reward(
     learner: LogitLearner,
     features: Features,
-    meta: dict[str, Any],
+    meta: Json,
     absorbing: bool = False,
     termination: float = 0.0,
     next_obs: bool = False,
@@ -95,7 +95,7 @@ def discriminator_reward(
     env_id.
     """
     c, net = learner.config, learner.net
-    facts: dict[str, Any] = {"form": c.reward, "clip": c.reward_clip, "state_only": False, "activation": "tanh"}
+    facts: Json = {"form": c.reward, "clip": c.reward_clip, "state_only": False, "activation": "tanh"}
     if isinstance(net, BottleneckDiscriminator):  # a prior's has sizes of its own
         facts |= {"hidden": net.hidden, "bottleneck": c.bottleneck, "latent": net.latent}
     else:

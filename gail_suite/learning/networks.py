@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
@@ -29,11 +30,12 @@ class Actor(nn.Module):
     Takes features (B, F), returns mean and log standard deviation before the squashing, each (B, A).
     """
 
-    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int] = (256, 256)):
+    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int] = (256, 256)) -> None:
         super().__init__()
         self.trunk = mlp([n_features, *hidden], "relu")
         self.head = nn.Linear(hidden[-1], 2 * act_dim)
 
+    @override
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_std = self.head(self.trunk(features)).chunk(2, dim=-1)
         return mean, log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
@@ -80,7 +82,9 @@ class TwinCritic(nn.Module):
     Takes features (B, F) and actions (B, A) in [-1, 1], returns (2, B).
     """
 
-    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int] = (256, 256), layer_norm: bool = True):
+    def __init__(
+        self, n_features: int, act_dim: int, hidden: Sequence[int] = (256, 256), layer_norm: bool = True
+    ) -> None:
         super().__init__()
         self.layer_norm = layer_norm
         sizes = [n_features + act_dim, *hidden, 1]
@@ -91,6 +95,7 @@ class TwinCritic(nn.Module):
             self.weights.append(nn.Parameter(torch.empty(2, n_in, n_out).uniform_(-bound, bound)))
             self.biases.append(nn.Parameter(torch.empty(2, 1, n_out).uniform_(-bound, bound)))
 
+    @override
     def forward(self, features: Tensor, actions: Tensor) -> Tensor:
         h = torch.cat([features, actions], -1).expand(2, -1, -1)
         last = len(self.weights) - 1
@@ -110,12 +115,13 @@ class Discriminator(nn.Module):
 
     def __init__(
         self, n_inputs: int, hidden: Sequence[int] = (128, 128), activation: str = "tanh", dropout: float = 0.0
-    ):
+    ) -> None:
         super().__init__()
         self.dropout = dropout
         self.trunk = mlp([n_inputs, *hidden], activation)
         self.head = nn.Linear(hidden[-1], 1)
 
+    @override
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.trunk(inputs)).squeeze(-1)
 

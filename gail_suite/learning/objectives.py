@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,6 +9,7 @@ from torch import Tensor
 from gail_suite.demos.trajectory import Transitions
 from gail_suite.learning.replay import Replay, Window
 from gail_suite.learning.reward_env import RewardFn
+from gail_suite.learning.sac import LearnerInputs
 
 
 class TaskReward:
@@ -18,7 +17,7 @@ class TaskReward:
     and scaled.
     """
 
-    def __init__(self, scale: float, cap: float | None = None):
+    def __init__(self, scale: float, cap: float | None = None) -> None:
         self.scale, self.cap = scale, float("inf") if cap is None else cap
 
     def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
@@ -32,7 +31,7 @@ class TaskReward:
     def _folded(self, rewards: Tensor) -> Tensor:
         return self.scale * torch.minimum(rewards, 2 * self.cap - rewards)
 
-    def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
+    def learner_inputs(self, generator: torch.Generator) -> LearnerInputs:
         """No further arguments."""
         return {}
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gail_suite import envs
 from gail_suite.demos.trajectory import Transitions
+from gail_suite.envs.common import Info
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.learning.actions import from_unit
 from gail_suite.learning.cpu import MATMUL, cpu_settings, keep_freed_memory
@@ -28,13 +29,15 @@ from gail_suite.learning.networks import Actor, policy_tensors
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.learning.replay import Replay, Window
 from gail_suite.learning.reward_env import true_next_obs
-from gail_suite.learning.sac import SAC, SACConfig
+from gail_suite.learning.sac import SAC, LearnerInputs, SACConfig
 from gail_suite.runs.checkpoint import Saved, check_finite, save_parts
 from gail_suite.runs.config import Count, Environments, NonNegative, Positive, Settings, Unit
 from gail_suite.runs.runlog import RunLog, stop_requested
 
 INDISTINCT_ROWS = 10
 """Rows of metrics.jsonl over which a discriminator has to tell nothing before a run ends."""
+Outcome = tuple[np.ndarray, np.ndarray, np.ndarray, list[Info]]
+"""Observations, rewards, ends and infos of one step of every environment."""
 SHOWN = ("score", "return_mean", "train_return", "logit_gap")
 """What the progress line shows of a row of metrics."""
 
@@ -88,7 +91,7 @@ class ReplayObjective(Protocol):
     def rewards(self, window: Window) -> Tensor:
         """(B, n) rewards of a window."""
 
-    def learner_inputs(self, generator: torch.Generator) -> dict[str, Any]:
+    def learner_inputs(self, generator: torch.Generator) -> LearnerInputs:
         """Further arguments for `SAC.update`."""
 
     def set_progress(self, fraction: float) -> None:
@@ -151,7 +154,7 @@ class OffPolicyLoop:
         wrap_env: Callable[[SavableVecEnv], SavableVecEnv] | None = None,
         constants: Mapping[str, np.ndarray] | None = None,
         companions: Mapping[str, Companion] | None = None,
-    ):
+    ) -> None:
         """`constants` go into every checkpoint as they are, under that name, and so do the states of `companions`,
         by theirs.
         """
@@ -201,10 +204,12 @@ class OffPolicyLoop:
     def _unscaled(self, actions: np.ndarray) -> np.ndarray:
         return from_unit(actions, self.low, self.high)
 
-    def _step(self, actions: np.ndarray) -> tuple:
-        return self.env.step(self._unscaled(actions))
+    def _step(self, actions: np.ndarray) -> Outcome:
+        obs, rewards, done, infos = self.env.step(self._unscaled(actions))
+        return np.asarray(obs), rewards, done, infos
 
-    def _store(self, actions: np.ndarray, outcome: tuple) -> None:
+    def _store(self, actions: np.ndarray, outcome: Outcome) -> None:
+        assert self.current is not None
         obs, rewards, done, infos = outcome
         features = self.features(obs)
         next_obs, terminated = true_next_obs(obs, done, infos)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.spaces import Discrete
@@ -12,7 +13,11 @@ from torch import nn
 
 from gail_suite import envs
 from gail_suite.demos.policy import MlpPolicy
-from gail_suite.learning.agents import from_sb3
+from gail_suite.learning.agents import Normalised, from_sb3
+
+if TYPE_CHECKING:
+    from stable_baselines3 import PPO, SAC
+    from stable_baselines3.common.base_class import BaseAlgorithm
 
 
 class LearnedPolicy(MlpPolicy):
@@ -49,28 +54,26 @@ class LearnedPolicy(MlpPolicy):
         layers[0] = (scaled, bias - scaled @ t["obs_mean"])
         return layers
 
-    def _policy_kwargs(self) -> dict[str, Any]:
+    def _policy_kwargs(self) -> dict[str, object]:
         widths = [len(bias) for _, bias in self._folded()]
         return {"net_arch": widths, "activation_fn": {"relu": nn.ReLU, "tanh": nn.Tanh}[self.meta["activation"]]}
 
-    def _sb3_sac(self):
+    def _sb3_sac(self) -> SAC:
         from stable_baselines3 import SAC
 
         env = envs.make(self.env_id)
         model = SAC("MlpPolicy", env, policy_kwargs=self._policy_kwargs(), buffer_size=1, device="cpu")
         self._copy(model.actor.latent_pi, model.actor.mu)
-        head: Any = model.actor.log_std
-        with torch.no_grad():
-            head.weight.copy_(torch.from_numpy(self.tensors["log_std.weight"]))
-            head.bias.copy_(torch.from_numpy(self.tensors["log_std.bias"]))
+        assert isinstance(model.actor.log_std, nn.Linear)
+        _fill(model.actor.log_std, self.tensors["log_std.weight"], self.tensors["log_std.bias"])
         env.close()
         return model
 
-    def _sb3_ppo(self):
+    def _sb3_ppo(self) -> PPO:
         from stable_baselines3 import PPO
 
-        env: Any = envs.make(self.env_id)
-        while self.meta["discrete"] and not isinstance(env.action_space, Discrete):
+        env = envs.make(self.env_id)
+        while self.meta["discrete"] and not isinstance(env.action_space, Discrete) and isinstance(env, gym.Wrapper):
             env = env.env  # SB3 chooses by number
         model = PPO("MlpPolicy", env, policy_kwargs=self._policy_kwargs(), n_steps=64, batch_size=64, device="cpu")
         self._copy(model.policy.mlp_extractor.policy_net, model.policy.action_net)
@@ -81,16 +84,21 @@ class LearnedPolicy(MlpPolicy):
         return model
 
     def _copy(self, trunk: nn.Module, mean: nn.Module) -> None:
-        linears = [m for m in trunk.modules() if isinstance(m, nn.Linear)] + [mean]
+        linears = [m for part in (trunk, mean) for m in part.modules() if isinstance(m, nn.Linear)]
         layers = [*self._folded(), (self.tensors["mean.weight"], self.tensors["mean.bias"])]
-        linear: Any
-        with torch.no_grad():
-            for linear, (weight, bias) in zip(linears, layers, strict=True):
-                linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
-                linear.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))
+        for linear, (weight, bias) in zip(linears, layers, strict=True):
+            _fill(linear, weight, bias)
 
 
-def load_policy(path: str | Path, trust: bool = False, vecnormalize: str | Path | None = None):
+@torch.no_grad()
+def _fill(linear: nn.Linear, weight: np.ndarray, bias: np.ndarray) -> None:
+    linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
+    linear.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))
+
+
+def load_policy(
+    path: str | Path, trust: bool = False, vecnormalize: str | Path | None = None
+) -> LearnedPolicy | Normalised | BaseAlgorithm:
     """The policy of a run directory, of a policy folder, or of an SB3 zip (`trust` needed; see `from_sb3` for
     `vecnormalize`).
 

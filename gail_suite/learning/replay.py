@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from gail_suite.demos.files import check_memory
@@ -65,7 +66,7 @@ class Replay:
 
     FIELDS = ("features", "actions", "next_features", "rewards", "terminated", "done", "time")
 
-    def __init__(self, capacity: int, n_envs: int, n_features: int, act_dim: int, with_bonus: bool = False):
+    def __init__(self, capacity: int, n_envs: int, n_features: int, act_dim: int, with_bonus: bool = False) -> None:
         self.rows, self.n_envs = max(1, capacity // n_envs), n_envs
         self.fields = (*self.FIELDS, "bonus") if with_bonus else self.FIELDS
         numbers = self.rows * n_envs * (2 * n_features + act_dim + 4)
@@ -85,7 +86,17 @@ class Replay:
     def __len__(self) -> int:
         return min(self.written, self.rows) * self.n_envs
 
-    def add(self, features, actions, next_features, rewards, terminated, done, *bonus, time=0.0) -> None:
+    def add(
+        self,
+        features: ArrayLike,
+        actions: ArrayLike,
+        next_features: ArrayLike,
+        rewards: ArrayLike,
+        terminated: ArrayLike,
+        done: ArrayLike,
+        *bonus: ArrayLike,
+        time: ArrayLike = 0.0,
+    ) -> None:
         """One step of every environment; arrays (n_envs, ...), the last one only where a bonus is kept."""
         row = self.written % self.rows
         values = (features, actions, next_features, rewards, terminated, done, time, *bonus)

@@ -5,13 +5,15 @@ actions.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Protocol
+from typing import Protocol
 
 import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+from typing_extensions import override
 
+from gail_suite.envs.common import Info
 from gail_suite.envs.flat import one_hot
 from gail_suite.learning.actions import from_unit
 from gail_suite.learning.features import Features
@@ -30,7 +32,7 @@ class RewardFn(Protocol):
         """Rewards (B,) of obs (B, O), acts (B, A), next_obs (B, O), terminated (B,) bool."""
 
 
-def true_next_obs(obs: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+def true_next_obs(obs: np.ndarray, dones: np.ndarray, infos: list[Info]) -> tuple[np.ndarray, np.ndarray]:
     """The observations (B, O) that the actions led to, and which of them ended the task (B,).
 
     At the end of an episode a VecEnv returns the next episode's first observation; the true one is in the info. An
@@ -59,15 +61,18 @@ class RewardVecEnv(VecEnvWrapper):
         self.true_returns: deque[float] = deque(maxlen=20)
         self._running = np.zeros(venv.num_envs)
 
+    @override
     def reset(self) -> np.ndarray:
         self._last_obs = np.asarray(self.venv.reset())
         self._running[:] = 0
         return self._last_obs
 
+    @override
     def step_async(self, actions: np.ndarray) -> None:
         self._acts = actions
         super().step_async(actions)
 
+    @override
     def step_wait(self) -> VecEnvStepReturn:
         obs, true_rewards, dones, infos = self.venv.step_wait()
         next_obs, terminated = true_next_obs(obs, dones, infos)  # type: ignore[arg-type]
@@ -123,9 +128,11 @@ class FeatureVecEnv(VecEnvWrapper):
             else gym.spaces.Box(-1.0, 1.0, space.shape, np.float32),
         )
 
+    @override
     def reset(self) -> np.ndarray:
         return self.features(self.venv.reset())  # type: ignore[arg-type]
 
+    @override
     def step_async(self, actions: np.ndarray) -> None:
         super().step_async(from_unit(self.in_units(actions), self._low, self._high))
 
@@ -135,6 +142,7 @@ class FeatureVecEnv(VecEnvWrapper):
         """
         return 2 * one_hot(actions, self.n_choices) - 1 if self.n_choices else actions
 
+    @override
     def step_wait(self) -> VecEnvStepReturn:
         obs, rewards, dones, infos = self.venv.step_wait()
         for i in np.flatnonzero(dones):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -17,6 +18,22 @@ from torch import Tensor, nn
 from gail_suite.learning.networks import Actor, TwinCritic
 from gail_suite.learning.replay import Window
 from gail_suite.runs.config import Count, Layers, NonNegative, Positive, Settings, Unit
+
+Sample = tuple[Tensor, Tensor, Tensor]
+"""What the actor draws at present: features (B, F), actions (B, A) and their log-probabilities (B,)."""
+Term = tuple[Tensor, dict[str, Tensor]]
+"""A scalar added to a loss, and what to report."""
+ActorPenalty = Callable[[Actor, Sample], Term]
+"""A term of the actor's loss."""
+
+
+class LearnerInputs(TypedDict, total=False):
+    """What an objective may give to `SAC.update` beside the window and its rewards."""
+
+    target_bounds: tuple[float, float]
+    actor_penalty: ActorPenalty
+    extra: tuple[Tensor, ...]
+    entropy_offset: float
 
 
 @dataclass(frozen=True)
@@ -79,7 +96,7 @@ class SAC:
         config: SACConfig,
         device: str = "cpu",
         make_actor: Callable[..., Actor] = Actor,
-    ):
+    ) -> None:
         self.config = config
         self.device = torch.device(device)
         self.actor = make_actor(n_features, act_dim, config.hidden).to(self.device)
@@ -119,7 +136,7 @@ class SAC:
         rewards: Tensor,
         generator: torch.Generator,
         target_bounds: tuple[float, float] | None = None,
-        actor_penalty=None,
+        actor_penalty: ActorPenalty | None = None,
         extra: tuple[Tensor, ...] | None = None,
         entropy_offset: float = 0.0,
     ) -> dict[str, Tensor]:
@@ -130,9 +147,7 @@ class SAC:
             rewards: (B, n) rewards to learn from.
             generator: source of the action noise.
             target_bounds: smallest and largest attainable return; critic targets are clipped to it.
-            actor_penalty: function of the actor and of its present sample (features, actions, log-probabilities),
-            giving a
-                scalar added to its loss (a BC term, a KL to a prior) and scalars to report, or None.
+            actor_penalty: added to the actor's loss (a BC term, a KL to a prior), see `ActorPenalty`, or None.
             extra: (features, actions, returns, discount, bootstrap features) of further rows for the critic batch.
             entropy_offset: added to the target entropy per dimension.
         """
@@ -155,7 +170,16 @@ class SAC:
     def _noise(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.randn(n, self.actor.width, generator=generator).to(self.device)
 
-    def _critic_step(self, features, actions, returns, discount, bootstrap, generator, bounds) -> dict[str, Tensor]:
+    def _critic_step(
+        self,
+        features: Tensor,
+        actions: Tensor,
+        returns: Tensor,
+        discount: Tensor,
+        bootstrap: Tensor,
+        generator: torch.Generator,
+        bounds: tuple[float, float] | None,
+    ) -> dict[str, Tensor]:
         with torch.no_grad():
             next_actions, next_log_prob = self.actor.sample(bootstrap, self._noise(len(bootstrap), generator))
             value = self.target(bootstrap, next_actions).amin(0) - self.log_alpha.exp() * next_log_prob
@@ -168,7 +192,9 @@ class SAC:
             torch._foreach_lerp_(list(self.target.parameters()), list(self.critic.parameters()), self.config.tau)
         return {"critic_loss": loss.detach(), "target_mean": target.mean()}
 
-    def _actor_step(self, features, generator, penalty, entropy_offset=0.0) -> dict[str, Tensor]:
+    def _actor_step(
+        self, features: Tensor, generator: torch.Generator, penalty: ActorPenalty | None, entropy_offset: float = 0.0
+    ) -> dict[str, Tensor]:
         c = self.config
         self.critic.requires_grad_(False)
         actions, log_prob = self.actor.sample(features, self._noise(len(features), generator))

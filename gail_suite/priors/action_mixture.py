@@ -31,7 +31,7 @@ class ActionMixture:
         dof: degrees of freedom of the joint components, infinite for Gaussian ones.
     """
 
-    def __init__(self, mixture: GaussianMixture, n_features: int, dof: float = math.inf):
+    def __init__(self, mixture: GaussianMixture, n_features: int, dof: float = math.inf) -> None:
         self.conditional, self.dof, self.n_features = mixture.condition(torch.arange(n_features)), dof, n_features
         scale = self.conditional.scale
         identity = torch.eye(scale.shape[-1], dtype=scale.dtype).expand_as(scale)

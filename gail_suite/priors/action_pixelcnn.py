@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gail_suite.generative.autoregressive.model import CausalNet
 from gail_suite.generative.networks.layers import CausalConv2d, ResidualBlock, mlp
@@ -30,7 +31,7 @@ class ActionPixelCNN(CausalNet):
 
     def __init__(
         self, n_features: int, n_actions: int, levels: int = 11, width: int = 32, depth: int = 2, hidden: int = 128
-    ):
+    ) -> None:
         stem = CausalConv2d(1, width, 2 * n_actions - 1 + 2 * (n_actions == 1), "A", height=1)
         blocks: list[nn.Module] = [ResidualBlock(width, 3, 1) for _ in range(depth)]
         super().__init__((1, 1, n_actions), levels, 0, width, blocks, stem)
@@ -45,6 +46,7 @@ class ActionPixelCNN(CausalNet):
         assert y is not None
         return self.conditioner(y).view(batch, self.depth + 1, 1, self.shape[2], self.width).transpose(0, 1)
 
+    @override
     def features(self, x: Tensor, condition: Tensor) -> Tensor:
         h = self.stem(x) + condition[0]
         for layer, said in zip(self.layers, condition[1:], strict=True):

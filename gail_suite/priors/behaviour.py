@@ -168,7 +168,7 @@ class Behaviour:
         ValueError: settings of the multiplier without a target, or a final weight beside one.
     """
 
-    def __init__(self, prior: Prior, config: BehaviourConfig, features: Features):
+    def __init__(self, prior: Prior, config: BehaviourConfig, features: Features) -> None:
         if config.target_kl is None and config.dual_rate != BehaviourConfig.dual_rate:
             raise ValueError(
                 "priors.behaviour.dual_rate is the step of the multiplier that holds priors.behaviour.target_kl, which "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gail_suite.demos.sealed import Json
 from gail_suite.priors.attach import EARLIER
 from gail_suite.priors.prior import read_about
 
@@ -19,10 +20,10 @@ NAMES = {
 """Use -> the earlier settings that it followed and what they are called now."""
 
 
-def translated(config: Mapping[str, Any], run_dir: Path) -> dict[str, Any]:
+def translated(config: Mapping[str, Any], run_dir: Path) -> Json:
     """The config of a run as this version writes it; `run_dir` holds the copies, which say what each prior was for."""
     now = {name: value for name, value in config.items() if name not in EARLIER}
-    priors: dict[str, Any] = {}
+    priors: Json = {}
     for name in EARLIER:
         given = config.get(name, {})
         if given.get("path") is None or not (given["weight"] or given.get("weight_final")):

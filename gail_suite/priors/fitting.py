@@ -93,6 +93,7 @@ def action_range(env_id: str) -> dict[str, np.ndarray]:
 def fitted_model(
     model: str, train: Tensor, held: Tensor, seed: int, control: str | None, settings: dict[str, Any]
 ) -> Any:
+    """A model fitted to rows (N, D) or pictures; its calibration is left to the use."""
     if control == "shuffled":
         train, held = shuffled(train, seed), shuffled(held, seed)
     options: dict[str, Any] = {"seed": seed, "progress": False, "device": "cpu"}

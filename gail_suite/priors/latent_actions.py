@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.generative.latent.autoencoder import AutoEncoder
@@ -56,7 +57,7 @@ class ActionDecoder(nn.Module):
     beyond the bound it stops the gradient, as the squashing of a policy does.
     """
 
-    def __init__(self, layers: Sequence[tuple[Tensor, Tensor]], share: float):
+    def __init__(self, layers: Sequence[tuple[Tensor, Tensor]], share: float) -> None:
         super().__init__()
         self.depth, self.latent, self.share = len(layers), layers[0][0].shape[1], share
         for i, (weight, bias) in enumerate(layers):
@@ -74,6 +75,7 @@ class ActionDecoder(nn.Module):
             h = F.linear(F.relu(h) if i else h, weight, bias)
         return h.clamp(-1, 1)
 
+    @override
     def forward(self, wide: Tensor) -> Tensor:
         return self.share * self.decode(wide[:, : self.latent]) + (1 - self.share) * wide[:, self.latent :]
 
@@ -91,10 +93,11 @@ class LatentActor(Actor):
     `log_prob` is that of given v, exact; the density of a itself would need an integral over all v that decode to it.
     """
 
-    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int], decoder: ActionDecoder):
+    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int], decoder: ActionDecoder) -> None:
         super().__init__(n_features, decoder.latent + act_dim, hidden)
         self.decoder = decoder
 
+    @override
     def mode(self, features: Tensor) -> Tensor:
         return self.decoder(super().mode(features))
 
@@ -103,6 +106,7 @@ class LatentActor(Actor):
         wide, log_prob = super().sample(features, noise)
         return self.decoder(wide), log_prob
 
+    @override
     def policy_extras(self) -> dict[str, np.ndarray]:
         return self.decoder.arrays()
 

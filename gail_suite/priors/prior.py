@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from gail_suite.demos.files import write_atomic
-from gail_suite.demos.sealed import checked, one_warning, read_json, read_tensors, tensor_bytes, write_json
+from gail_suite.demos.sealed import Json, checked, one_warning, read_json, read_tensors, tensor_bytes, write_json
 from gail_suite.runs.config import Settings, converted
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class PriorRecord(msgspec.Struct):
     model: str
     env_id: str
     control: str | None
-    settings: dict[str, Any]
-    provenance: dict[str, Any]
+    settings: Json
+    provenance: Json
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ class Prior:
     """The generative model; None where the prior is arrays and settings alone."""
     control: str | None = None
     """None for the prior itself, else one of `CONTROLS`."""
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Json = field(default_factory=dict)
     """What `fit` was told, and what it found (JSON values)."""
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     """Whatever else the use has to keep."""
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: Json = field(default_factory=dict)
     """Demonstrations, seed and versions (JSON values)."""
 
     def save(self, path: str | Path) -> Path:
@@ -176,7 +176,7 @@ def fit_prior(
     return module.fit(demonstrations, model=model, seed=seed, control=control, **settings)
 
 
-def settings_of(function: Any) -> dict[str, Any]:
+def settings_of(function: Any) -> Json:
     """The keyword-only parameters of a function and the types that they are annotated with."""
     hints = typing.get_type_hints(function)
     return {name: hints[name] for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
@@ -225,7 +225,7 @@ def load_prior(path: str | Path) -> Prior:
     )
 
 
-def read_about(folder: str | Path) -> dict[str, Any]:
+def read_about(folder: str | Path) -> Json:
     """prior.json of a prior's folder; ValueError where there is none."""
     file = Path(folder) / "prior.json"
     if not file.exists():
@@ -241,13 +241,13 @@ def read_about(folder: str | Path) -> dict[str, Any]:
 
 def facts(
     use: str, model: str, demonstrations: Demonstrations, features: Features, control: str | None, seed: int
-) -> dict[str, Any]:
+) -> Json:
     """What every prior says of itself, as arguments of `Prior`."""
     made = {"use": use, "kind": model, "env_id": demonstrations.task, "features": features, "control": control}
     return {**made, "provenance": provenance(demonstrations, seed)}
 
 
-def provenance(demonstrations: Demonstrations, seed: int) -> dict[str, Any]:
+def provenance(demonstrations: Demonstrations, seed: int) -> Json:
     """What a prior remembers of its making."""
     from gail_suite.runs.versions import versions
 

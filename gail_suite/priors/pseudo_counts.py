@@ -56,7 +56,7 @@ class PseudoCounts:
         features: int = 16,
         layers: int = 2,
         seed: int = 0,
-    ):
+    ) -> None:
         from gail_suite.generative.autoregressive.pixelcnn import GatedNet
 
         self.low, self.high, self.levels, self.c = np.asarray(low), np.asarray(high), levels, c
@@ -108,7 +108,7 @@ class PseudoCounts:
 class Constant:
     """A `Bonus` that is the same everywhere: the control of those that are not."""
 
-    def __init__(self, value: float):
+    def __init__(self, value: float) -> None:
         self.value = value
 
     def __call__(self, transitions: Transitions, done: np.ndarray | None = None) -> np.ndarray:
@@ -128,7 +128,7 @@ class ExploringReward(TaskReward):
     is given.
     """
 
-    def __init__(self, scale: float, weight: float, weight_final: float | None = None):
+    def __init__(self, scale: float, weight: float, weight_final: float | None = None) -> None:
         super().__init__(scale)
         self.start, self.end = weight, weight if weight_final is None else weight_final
         self.weight = weight

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
+from typing_extensions import override
 
 from gail_suite.learning.schedule import linear
 from gail_suite.priors.prior import UseConfig
@@ -72,7 +73,7 @@ class Shaping(Unshaped):
 
     greatest = 1.0
 
-    def __init__(self, config: TypicalityConfig, expert: Tensor):
+    def __init__(self, config: TypicalityConfig, expert: Tensor) -> None:
         if not config.potential and max(config.weight, config.weight_final or 0.0) > 1:
             raise ValueError(
                 f"priors.typicality.weight is a share of the reward in [0, 1], got weight={config.weight}, "
@@ -89,6 +90,7 @@ class Shaping(Unshaped):
         """Bonus (n,) of the expert's pairs at `rows` (n,)."""
         return self.expert[rows]
 
+    @override
     def __call__(self, rewards: Tensor, bonus: Tensor | None) -> Tensor:
         assert bonus is not None
         kept = 1.0 if self.config.potential else 1 - self.weight

@@ -80,7 +80,7 @@ class Sight:
     of three. `power` defaults to the `POWERS` of its class.
     """
 
-    def __init__(self, model: Any, render: Render = toy_frames, power: float | None = None):
+    def __init__(self, model: Any, render: Render = toy_frames, power: float | None = None) -> None:
         self.model, self.render = model, render
         self.power = POWERS[type(model).__name__.lower()] if power is None else power
 

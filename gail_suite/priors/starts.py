@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+from typing_extensions import override
 
 from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.envs.common import pack_host, unpack_host
@@ -113,7 +114,7 @@ class Starts(VecEnvWrapper, SavableVecEnv):
         length: int,
         seed: int,
         times: np.ndarray | None = None,
-    ):
+    ) -> None:
         """`times` (N,): the steps of a demonstration at which the states were shown, not known (NaN) where not
         given.
         """
@@ -125,6 +126,7 @@ class Starts(VecEnvWrapper, SavableVecEnv):
         self.generator = np.random.Generator(np.random.PCG64(seed))
         self.elapsed = np.zeros(venv.num_envs, np.int64)
 
+    @override
     def reset(self) -> np.ndarray:
         obs = np.asarray(self.venv.reset())
         self.elapsed[:] = 0
@@ -132,6 +134,7 @@ class Starts(VecEnvWrapper, SavableVecEnv):
             self._begin(i, obs)
         return obs
 
+    @override
     def step_wait(self) -> VecEnvStepReturn:
         obs, rewards, dones, infos = self.venv.step_wait()
         obs, dones = np.array(obs), np.array(dones)

@@ -203,7 +203,7 @@ class TypicalityBonus:
         ValueError: a potential of a prior that does not judge states by themselves.
     """
 
-    def __init__(self, prior: Prior, gamma: float, potential: bool = False):
+    def __init__(self, prior: Prior, gamma: float, potential: bool = False) -> None:
         if potential and not prior.settings["states"]:
             raise ValueError(
                 "a potential is typicality of states, but this prior judges transitions: fit it with --set states=true"

@@ -19,7 +19,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from gail_suite.demos.files import open_regular, read_bytes, sync_folder
-from gail_suite.demos.sealed import JSON_LIMIT, parse_json
+from gail_suite.demos.sealed import JSON_LIMIT, Json, parse_json
 
 FORMAT = 1
 KEEP = 2
@@ -39,7 +39,7 @@ class CheckpointRecord(msgspec.Struct):
 
     format: int
     step: int
-    state: dict[str, Any]
+    state: Json
     tensors: str
     sha256: str
 
@@ -48,7 +48,7 @@ class CheckpointError(ValueError):
     """No checkpoint could be written or read; the message names the file and the reason."""
 
 
-def save_checkpoint(directory: str | Path, step: int, tensors: dict[str, np.ndarray], state: dict[str, Any]) -> Path:
+def save_checkpoint(directory: str | Path, step: int, tensors: dict[str, np.ndarray], state: Json) -> Path:
     """Write one checkpoint and return its folder; the newest older one stays beside it, everything else is removed.
 
     Checkpoints of a later step belong to a future that this run has left (it went back to an older checkpoint), so
@@ -83,7 +83,7 @@ def save_checkpoint(directory: str | Path, step: int, tensors: dict[str, np.ndar
     return target
 
 
-def load_checkpoint(directory: str | Path, at: int | None = None) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
+def load_checkpoint(directory: str | Path, at: int | None = None) -> tuple[int, dict[str, np.ndarray], Json]:
     """Read the newest readable checkpoint, or that of step `at`: (step, tensors, state); a damaged newer one is skipped
     with a warning.
 
@@ -119,10 +119,10 @@ class Saved(NamedTuple):
 
     step: int
     parts: dict[str, dict[str, np.ndarray]]
-    state: dict[str, Any]
+    state: Json
 
 
-def save_parts(directory: str | Path, step: int, parts: Parts, state: dict[str, Any]) -> Path:
+def save_parts(directory: str | Path, step: int, parts: Parts, state: Json) -> Path:
     """`save_checkpoint` of the arrays of several parts, each under PART/NAME."""
     tensors = {f"{part}/{k}": np.asarray(v) for part, arrays in parts.items() for k, v in arrays.items()}
     return save_checkpoint(directory, step, tensors, state)
@@ -158,7 +158,7 @@ def checkpoints(directory: str | Path) -> list[Path]:
     return sorted((p for p in Path(directory).iterdir() if _NAME.fullmatch(p.name)), key=_order)
 
 
-def _read(folder: Path) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
+def _read(folder: Path) -> tuple[int, dict[str, np.ndarray], Json]:
     try:
         content = _read_record(folder)
         if _sha256(folder / "tensors.safetensors") != content["tensors"]:
@@ -174,7 +174,7 @@ def _read(folder: Path) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
         raise CheckpointError(f"{folder.name}/tensors.safetensors is damaged ({error})") from error
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
+def _read_record(folder: Path) -> Json:
     """state.json, checked; its step, state and the digest of the tensors."""
     recorded = read_bytes(folder / "state.json", JSON_LIMIT)
     content = parse_json(recorded, folder / "state.json", CheckpointRecord)
@@ -229,11 +229,11 @@ def _write_bytes(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _canonical(content: dict[str, Any]) -> bytes:
+def _canonical(content: Json) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _digest(content: dict[str, Any]) -> str:
+def _digest(content: Json) -> str:
     return hashlib.sha256(_canonical(content)).hexdigest()
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
 from gail_suite.demos.files import read_bytes
-from gail_suite.demos.sealed import JSON_LIMIT, parse_json, read_json
+from gail_suite.demos.sealed import JSON_LIMIT, Json, parse_json, read_json
 
 
 class RunRecord(Struct):
@@ -17,10 +16,10 @@ class RunRecord(Struct):
     algo: str
     env_id: str
     seed: int | UnsetType = UNSET
-    config: dict[str, Any] | UnsetType = UNSET
+    config: Json | UnsetType = UNSET
     total_steps: int | UnsetType = UNSET
     n_pairs: int | UnsetType = UNSET
-    demos: dict[str, Any] | UnsetType = UNSET
+    demos: Json | UnsetType = UNSET
 
 
 class EvaluationRecord(Struct):
@@ -58,26 +57,26 @@ class BeginningRecord(Struct):
     words: list[str]
 
 
-def config_of(run_dir: str | Path) -> dict[str, Any]:
+def config_of(run_dir: str | Path) -> Json:
     """config.json of a run, empty where there is none; errors as for `read_json`."""
     return read_if_there(Path(run_dir) / "config.json", RunRecord)
 
 
-def evaluation_of(run_dir: str | Path) -> dict[str, Any]:
+def evaluation_of(run_dir: str | Path) -> Json:
     """eval.json of a run, empty where there is none; errors as for `read_json`."""
     return read_results(Path(run_dir) / "eval.json")
 
 
-def read_results(file: Path) -> dict[str, Any]:
+def read_results(file: Path) -> Json:
     """An evaluation's file, empty where there is none; ValueError for a damaged one."""
     return parse_json(read_bytes(file, JSON_LIMIT), file, EvaluationRecord) if file.exists() else {}
 
 
-def versions_of(run_dir: str | Path) -> dict[str, Any]:
+def versions_of(run_dir: str | Path) -> Json:
     """versions.json of a run, empty where there is none; errors as for `read_json`."""
-    return read_if_there(Path(run_dir) / "versions.json", dict[str, Any])
+    return read_if_there(Path(run_dir) / "versions.json", Json)
 
 
-def read_if_there(file: Path, schema: Any) -> dict[str, Any]:
+def read_if_there(file: Path, schema: object) -> Json:
     """The object in a file, empty where there is none; errors as for `read_json`."""
     return read_json(file, schema) if file.exists() else {}

@@ -25,7 +25,7 @@ from typing import Any, Self
 import msgspec
 
 from gail_suite.demos.files import naming, read_bytes, refuse_links, write_atomic
-from gail_suite.demos.sealed import write_json
+from gail_suite.demos.sealed import Json, write_json
 from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.records import config_of
 from gail_suite.runs.versions import versions
@@ -144,7 +144,7 @@ class RunLog:
         self._purge_step = step + 1
         self._restart_clock(kept[-1] if kept else {}, step)
 
-    def _restart_clock(self, last: dict[str, Any], step: int) -> None:
+    def _restart_clock(self, last: Json, step: int) -> None:
         self._start = time.monotonic()
         self._log_speed, self._shown_speed = _Speed(0.0, step), _Speed(1.0, step)
         self._wall_before: float = last.get("wall_s", 0.0)
@@ -203,7 +203,7 @@ class _Speed:
         return self.rate
 
 
-def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
+def read_metrics(run_dir: str | Path) -> list[Json]:
     """The records of metrics.jsonl in order; a line torn by a crash is left out."""
     path = Path(run_dir) / "metrics.jsonl"
     if not path.exists():
@@ -219,7 +219,7 @@ def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
     return records
 
 
-def write_run_files(run_dir: str | Path, config: dict[str, Any]) -> None:
+def write_run_files(run_dir: str | Path, config: Json) -> None:
     """Write config.json (all that is needed to rebuild the run) and versions.json (what it runs on)."""
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -245,7 +245,7 @@ def forget_results(run_dir: str | Path) -> None:
         shutil.rmtree(Path(run_dir) / name, ignore_errors=True)
 
 
-def read_run(run_dir: str | Path) -> dict[str, Any]:
+def read_run(run_dir: str | Path) -> Json:
     """What config.json says of a run; ValueError where there is none, or no record of a run."""
     record = config_of(run_dir)
     if not record:

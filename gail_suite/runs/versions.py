@@ -7,10 +7,11 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+
+from gail_suite.demos.sealed import Json
 
 
-def versions() -> dict[str, Any]:
+def versions() -> Json:
     """Versions of Python and the packages that decide the numbers, the git commit if any, and the machine."""
     packages = ("torch", "mujoco", "gymnasium", "stable-baselines3", "numpy", "safetensors", "gail-suite")
     machine = {"system": platform.platform(), "processor": _processor(), "cpus": os.cpu_count()}

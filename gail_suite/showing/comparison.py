@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from gail_suite.demos.files import write_atomic
-from gail_suite.demos.sealed import one_warning
+from gail_suite.demos.sealed import Json, one_warning
 from gail_suite.runs.records import config_of, evaluation_of
 from gail_suite.runs.runlog import read_metrics
 from gail_suite.showing.page import png
 from gail_suite.showing.report import series
 
-Summary = dict[str, Any]
+Summary = Json
 FINAL = {"return": "return_mean", "score": "score", "against demos": "demo_score"}
 """Results of the final evaluation, by column; each with its 95 % interval."""
 
@@ -80,14 +79,14 @@ def draw(runs: Sequence[str | Path], path: str | Path) -> Path:
     return Path(path)
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path) -> Json:
     config = config_of(folder)
     if not config:
         raise ValueError(f"{folder} is not a run directory (it has no readable config.json)")
     return config
 
 
-def _summary(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> Summary:
+def _summary(folder: Path, config: Json, settings: Json) -> Summary:
     rows, final = read_metrics(folder), evaluation_of(folder)
     scores = series(rows, "score")[1]
     low, high = final.get("random_return"), final.get("demo_return")
@@ -106,9 +105,9 @@ def _summary(folder: Path, config: dict[str, Any], settings: dict[str, Any]) -> 
     }
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(values: Json, prefix: str = "") -> Json:
     """Nested settings by their dotted names."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for key, value in values.items():
         if isinstance(value, dict):
             found |= _flat(value, f"{prefix}{key}.")
@@ -117,7 +116,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _unlike(own: dict[str, Any], settings: list[dict[str, Any]]) -> dict[str, Any]:
+def _unlike(own: Json, settings: list[Json]) -> Json:
     """The entries of `own` that not all of the others have alike."""
     return {name: value for name, value in own.items() if any(other.get(name) != value for other in settings)}
 

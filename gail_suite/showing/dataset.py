@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gail_suite.demos.files import write_atomic
+from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.showing.page import axes_of, facts_table, figures, folded, png, rows_table, write_page
 
@@ -90,7 +91,7 @@ def _page(d: Demonstrations, path: Path) -> Path:
     return write_page(path, f"Demonstrations of {d.env_id}", parts)
 
 
-def summary(d: Demonstrations) -> dict[str, Any]:
+def summary(d: Demonstrations) -> Json:
     """Episodes, pairs, returns, lengths and endings in words."""
     endings = [ending(t) for t in d]
     return {

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from gail_suite import demos, envs
+from gail_suite.demos.policy import Policy
+from gail_suite.demos.sealed import Json
 from gail_suite.envs.names import Task
 from gail_suite.showing.scale import Scale
 from gail_suite.showing.stats import bootstrap_interval
@@ -65,7 +67,7 @@ class Evaluation:
         """Bootstrap interval of the mean return."""
         return bootstrap_interval(self.returns, level=level)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """What eval.json and `eval --json` hold; scores are null where there is nothing to compare with."""
         low, high = self.interval()
         demo_interval = None if self.scale is None else [self.scale(low), self.scale(high)]
@@ -103,13 +105,13 @@ def said(found: Mapping[str, Any]) -> str:
 
 
 def evaluate(
-    policy: Any,
+    policy: Policy,
     env_id: Task,
     n_episodes: int = 50,
     seed: int = EVAL_SEED,
     n_envs: int = 10,
     deterministic: bool = True,
-    env_kwargs: Mapping[str, Any] | None = None,
+    env_kwargs: Mapping[str, object] | None = None,
     scale: Scale | None = None,
     **more: Any,
 ) -> Evaluation:

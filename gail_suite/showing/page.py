@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gail_suite.demos.files import write_atomic
+from gail_suite.demos.sealed import Json
 
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:1.5rem auto;padding:0 1rem;color:#1c2733}
@@ -42,7 +43,7 @@ def rows_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return f'<div class="wide"><table>{_row("th", header)}{"".join(body)}</table></div>'
 
 
-def facts_table(values: dict[str, Any]) -> str:
+def facts_table(values: Json) -> str:
     """Names and values, a line each."""
     lines = (
         f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(cell(value))}</td></tr>"

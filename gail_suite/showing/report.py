@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gail_suite.demos.files import write_atomic
-from gail_suite.demos.sealed import one_warning
+from gail_suite.demos.sealed import Json, one_warning
 from gail_suite.runs.records import config_of, evaluation_of, versions_of
 from gail_suite.runs.runlog import read_metrics
 from gail_suite.showing.page import (
@@ -39,9 +39,9 @@ class Told:
     """A run as its directory tells it."""
 
     folder: Path
-    config: dict[str, Any]
-    rows: list[dict[str, Any]]
-    evaluation: dict[str, Any]
+    config: Json
+    rows: list[Json]
+    evaluation: Json
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -262,7 +262,7 @@ def _draw_outcome(axes: Any, groups: Sequence[Sequence[Told]], names: Sequence[s
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize=8, frameon=False)
 
 
-def _band(runs: Sequence[list[dict[str, Any]]], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _band(runs: Sequence[list[Json]], name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Steps, and least, mean and greatest value of the runs there; each run is read off its straight lines, and
     only where all are.
     """
@@ -276,19 +276,19 @@ def _band(runs: Sequence[list[dict[str, Any]]], name: str) -> tuple[np.ndarray, 
     return steps, values.min(0), values.mean(0), values.max(0)
 
 
-def _begun(rows: list[dict[str, Any]], name: str) -> tuple[list[float], list[float]]:
+def _begun(rows: list[Json], name: str) -> tuple[list[float], list[float]]:
     """A record's steps and values; training that went on from behaviour cloning begins with its value."""
     steps, values = series(rows, name)
     start = [(row["step"], row[f"bc_{name}"]) for row in rows if row.get(f"bc_{name}") is not None][:1]
     return [*(s for s, _ in start), *steps], [*(v for _, v in start), *values]
 
 
-def _draw_health(axes: Any, rows: list[dict[str, Any]], name: str) -> None:
+def _draw_health(axes: Any, rows: list[Json], name: str) -> None:
     axes.plot(*series(rows, name), lw=1, color="#52606d")
     axes.tick_params(labelsize=8)
 
 
-def _health(rows: list[dict[str, Any]]) -> list[str]:
+def _health(rows: list[Json]) -> list[str]:
     """Records that are drawn below the outcome: those of losses and rewards first."""
     names = {k for row in rows for k, v in row.items() if isinstance(v, int | float)}
     names -= {"step", "wall_s", "sps", *OUTCOMES, *(n for n in names if n.startswith("bc_"))}

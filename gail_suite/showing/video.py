@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gail_suite import envs
+from gail_suite.demos.policy import Policy
 from gail_suite.envs.common import check_seed
 from gail_suite.showing.egl import EglRenderer, egl_probe
 from gail_suite.showing.raycast import RayCaster, View
@@ -40,13 +41,13 @@ class Renderer(Protocol):
 
 
 def render(
-    policy: Any,
+    policy: Policy,
     env_id: str,
     path: str | Path,
     n_frames: int = N_FRAMES,
     renderer: Literal["auto", "egl", "raycast"] = "auto",
     seed: int = 0,
-    compare: Any = None,
+    compare: Policy | None = None,
     width: int = 480,
     height: int = 360,
     fps: int | None = None,
@@ -85,7 +86,7 @@ class Stage:
     def __init__(
         self,
         env_id: str,
-        policy: Any,
+        policy: Policy | None,
         label: str,
         renderer: str,
         seed: int,
@@ -101,7 +102,8 @@ class Stage:
         self._stride, self.fps = speed(self.env)
 
     def frames(self, n_frames: int) -> Iterator[np.ndarray]:
-        """Frames (height, width, 3) of episode after episode."""
+        """Frames (height, width, 3) of episode after episode of its policy."""
+        assert self._policy is not None
         step, total, done, state, start, obs = 0, 0.0, True, None, np.ones(1, bool), np.zeros(0)
         for frame in range(n_frames * self._stride):
             if done:

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from gail_suite.demos.policy import Policy
 from gail_suite.envs.common import check_seed
 
 
 def play(
-    policy: Any,
+    policy: Policy,
     env_id: str,
     episodes: int | None = None,
     seed: int = 1000,
@@ -55,7 +56,7 @@ class _Closed(Exception):
     """Someone closed the window."""
 
 
-def _episode(env: Any, policy: Any, seed: int, deterministic: bool) -> tuple[float, int]:
+def _episode(env: Any, policy: Policy, seed: int, deterministic: bool) -> tuple[float, int]:
     obs, _ = env.reset(seed=seed)
     _follow(env)
     value, steps, over, state = 0.0, 0, False, None

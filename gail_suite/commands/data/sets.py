@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command
 from gail_suite.commands.parameters import Flag
+from gail_suite.demos.sealed import Json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +126,7 @@ def split(path: Path, *, out: Path, fraction: float = 0.8, seed: int = 0, output
     )
 
 
-def _within(d: Demonstrations, conditions: dict[str, Any]) -> np.ndarray:
+def _within(d: Demonstrations, conditions: Json) -> np.ndarray:
     """(n,) bool: return and length between the bounds."""
     infinite = float("inf")
     returns = (d.returns >= conditions.get("min_return", -infinite)) & (
@@ -147,7 +148,7 @@ def _best(d: Demonstrations, best: int | None) -> np.ndarray:
     return ranks < (len(d) if best is None else best)
 
 
-def _typical(d: Demonstrations, conditions: dict[str, Any], prior: Path | None) -> np.ndarray:
+def _typical(d: Demonstrations, conditions: Json, prior: Path | None) -> np.ndarray:
     """(n,) bool: as typical as was asked for; no prior is fitted where nothing was."""
     import numpy as np
 
@@ -169,7 +170,7 @@ def _said(d: Demonstrations) -> str:
     return f"{len(d)} episodes of {d.env_id}"
 
 
-def _values(d: Demonstrations, path: Path) -> dict[str, Any]:
+def _values(d: Demonstrations, path: Path) -> Json:
     return {
         "path": str(path),
         "env_id": d.env_id,

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from gail_suite.commands.common import DEFAULT, Output, command, set_values
 from gail_suite.commands.gen.shared import Device, Root, nearest, prepare
 from gail_suite.commands.parameters import Flag
+from gail_suite.demos.sealed import Json
 
 MODELS = (
     "GaussianMixture",
@@ -100,7 +101,7 @@ def fit(
     if by_class and splits.y_train is None:
         raise ValueError(f"{data} has no labels: leave out --by-class")
     y, y_val = (splits.y_train, splits.y_val) if by_class else (None, None)
-    arguments: dict[str, Any] = {
+    arguments: Json = {
         "seed": seed,
         "device": device,
         "progress": not (output.quiet or output.json),
@@ -117,7 +118,7 @@ def fit(
     fitted.save(out)
     if gif is not None:
         g.pictures.animate(shots, gif)
-    values: dict[str, Any] = {
+    values: Json = {
         "model": name,
         "file": str(out),
         "samples": len(x),
@@ -146,7 +147,7 @@ def _started(name: str, start: Path | None, pairs: list[str]) -> Any:
     return model
 
 
-def options(model: type, pairs: list[str]) -> dict[str, Any]:
+def options(model: type, pairs: list[str]) -> Json:
     """Constructor arguments from name=value texts; values are read as YAML and must have the annotated type."""
     from gail_suite.generative.training.fit import Recipe
 
