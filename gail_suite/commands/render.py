@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -39,9 +39,11 @@ def render(
     frames
         Number of frames; by default 300 of a policy, the whole of a recorded episode.
     compare
-        Another policy, filmed on the left: "bundled", a run directory, a policy folder or an SB3 zip.
+        Another policy, filmed on the left: "bundled", a run directory, a policy folder or an SB3 zip; or a folder of
+        demonstrations, one of whose episodes is shown there from its recorded states.
     episode
-        Film this episode of a folder of demonstrations, given in the place of the policy, from its recorded states.
+        Film this episode of a folder of demonstrations, given in the place of the policy or to --compare, from its
+        recorded states.
     renderer
         auto takes EGL where it works on a GPU, and casts rays elsewhere (no OpenGL needed).
     seed
@@ -55,7 +57,8 @@ def render(
     overlay
         Write task, policy, step and return into the picture.
     """
-    if episode is not None:
+    beside = compare is not None and (Path(compare) / "meta.json").is_file()
+    if episode is not None and not beside:
         if compare is not None or task.env is not None:
             raise ValueError("a recorded episode knows its environment and stands alone: leave out --env and --compare")
         task.name("")  # its imports
@@ -66,9 +69,19 @@ def render(
 
     frames = N_FRAMES if frames is None else frames
     actor, env_id = find_policy(policy, task, trust, vecnormalize)
-    other = find_policy(compare, env_id, trust, vecnormalize)[0] if compare else None
     is_run = (Path(policy) / "config.json").is_file()
     target = out or (Path(policy) / "video.mp4" if is_run else Path("video.mp4"))
+    overlay = overlay and target.suffix.lower() != ".npz"
+    other: Any = None
+    if beside:
+        from gail_suite import demos
+        from gail_suite.showing.replay import Recorded
+        from gail_suite.showing.video import rate
+
+        shown = demos.load(Path(str(compare)))
+        other = Recorded(shown, episode or 0, renderer, width, height, overlay, "demonstrated", rate(target))
+    elif compare:
+        other = find_policy(compare, env_id, trust, vecnormalize)[0]
     film(
         actor,
         env_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import mujoco
 import numpy as np
 
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
-from gail_suite.showing.video import Stage, check_film, write_film
+from gail_suite.showing.video import MAX_FPS, Stage, check_film, rate, write_film
 
 TOLERANCE = 1e-3
 """How far a replayed observation may lie from the recorded one."""
@@ -37,18 +38,43 @@ def render_episode(
         ValueError: no such episode, or a task that can neither be put into a state nor be repeated.
     """
     path = Path(path)
-    if not -len(demonstrations) <= episode < len(demonstrations):
-        raise ValueError(f"there is no episode {episode}: choose 0 to {len(demonstrations) - 1}")
-    t = demonstrations[episode]
     check_film(path, n_frames or 1, width, height)
-    label = f"episode {episode % len(demonstrations)}"
-    stage = Stage(demonstrations.task, None, label, renderer, t.seed or 0, width, height, overlay)
-    with closing(stage):
-        pictures = stage.show(
-            _states(stage.env, t), np.cumsum([0.0, *(np.zeros(len(t)) if t.rews is None else t.rews)]), len(t)
-        )
-        write_film(path, (p for p, _ in zip(pictures, range(n_frames or len(t.obs)), strict=False)), fps or stage.fps)
+    with closing(Recorded(demonstrations, episode, renderer, width, height, overlay, max_fps=rate(path))) as stage:
+        frames = stage.frames(n_frames or len(demonstrations[episode].obs))
+        write_film(path, frames, fps or stage.fps)
     return path
+
+
+class Recorded(Stage):
+    """A recorded episode where a policy could act: `render` takes it for `compare`.
+
+    Raises:
+        ValueError: no such episode.
+    """
+
+    def __init__(
+        self,
+        demonstrations: Demonstrations,
+        episode: int = 0,
+        renderer: str = "auto",
+        width: int = 480,
+        height: int = 360,
+        overlay: bool = True,
+        label: str = "",
+        max_fps: int = MAX_FPS,
+    ) -> None:
+        if not -len(demonstrations) <= episode < len(demonstrations):
+            raise ValueError(f"there is no episode {episode}: choose 0 to {len(demonstrations) - 1}")
+        self.shown = demonstrations[episode]
+        label = label or f"episode {episode % len(demonstrations)}"
+        seed = self.shown.seed or 0
+        super().__init__(demonstrations.task, None, label, renderer, seed, width, height, overlay, max_fps)
+
+    def frames(self, n_frames: int) -> Iterator[np.ndarray]:
+        """Frames (height, width, 3) of the episode, `n_frames` of them at most."""
+        t = self.shown
+        totals = np.cumsum([0.0, *(np.zeros(len(t)) if t.rews is None else t.rews)])
+        return islice(self.show(_states(self.env, t), totals, len(t)), n_frames)
 
 
 def _states(env: Any, t: Trajectory) -> Iterator[None]:

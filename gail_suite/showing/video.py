@@ -23,6 +23,8 @@ from gail_suite.showing.egl import EglRenderer, egl_probe
 from gail_suite.showing.raycast import RayCaster, View
 
 MAX_FPS = 40
+GIF_FPS = 20
+"""Frames a second of a GIF at most, since it stores each of them nearly whole."""
 N_FRAMES = 300
 """Frames of a film of a policy, unless another number is asked for."""
 AZIMUTH, ELEVATION = 110.0, -20.0
@@ -57,6 +59,7 @@ def render(
 ) -> Path:
     """Film `n_frames` frames of a policy into an .mp4 or .gif; `compare` is filmed on its left, from the same seed.
 
+    `compare` is a policy, or a `Stage` of the same size such as a recorded episode, which ends the film where it ends.
     A .npz holds the frames as images x (N, 3, height, width) uint8 for the generative models, without overlay.
     The film runs at the speed of the simulation; tasks that step faster than 40 times a second show every k-th step,
     and `fps` overrides the playback speed. An episode that ends is followed by the next, seeded seed + 1 and so on.
@@ -73,9 +76,10 @@ def render(
     with ExitStack() as stack:
         stages = []
         for actor, name in [*filmed, (policy, label)]:
-            stage = Stage(env_id, actor, name, renderer, seed, width, height, overlay)
+            ready = isinstance(actor, Stage)
+            stage = actor if ready else Stage(env_id, actor, name, renderer, seed, width, height, overlay, rate(path))
             stages.append(stack.enter_context(closing(stage)))
-        frames = (np.concatenate(row, axis=1) for row in zip(*(s.frames(n_frames) for s in stages), strict=True))
+        frames = (np.concatenate(row, axis=1) for row in zip(*(s.frames(n_frames) for s in stages), strict=False))
         write_film(path, frames, fps or stages[0].fps)
     return path
 
@@ -93,13 +97,14 @@ class Stage:
         width: int,
         height: int,
         overlay: bool,
+        max_fps: int = MAX_FPS,
     ) -> None:
         self._policy, self._seed = policy, seed
         self._label = f"{env_id}   {label}" if overlay else None
         self._size = width, height
         self.env, self._draw = _open(env_id, renderer, width, height)
         self._limit = getattr(self.env.spec, "max_episode_steps", None)
-        self._stride, self.fps = speed(self.env)
+        self._stride, self.fps = speed(self.env, max_fps)
 
     def frames(self, n_frames: int) -> Iterator[np.ndarray]:
         """Frames (height, width, 3) of episode after episode of its policy."""
@@ -144,11 +149,16 @@ class Stage:
         self.env.close()
 
 
-def speed(env: Any) -> tuple[int, int]:
+def rate(path: Path) -> int:
+    """Frames a second at most in a film of this name."""
+    return GIF_FPS if path.suffix.lower() == ".gif" else MAX_FPS
+
+
+def speed(env: Any, max_fps: int = MAX_FPS) -> tuple[int, int]:
     """Steps from one frame to the next, and frames a second, at the speed of the simulation."""
-    rate = int(env.metadata.get("render_fps", 30))
-    stride = -(-rate // MAX_FPS)
-    return stride, max(1, round(rate / stride))
+    steps = int(env.metadata.get("render_fps", 30))
+    stride = -(-steps // max_fps)
+    return stride, max(1, round(steps / stride))
 
 
 def film_note(path: Path, env_id: str) -> str | None:
@@ -160,7 +170,7 @@ def film_note(path: Path, env_id: str) -> str | None:
     try:
         n_frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(path))
         with closing(envs.make(env_id)) as env:
-            (stride, _), limit = speed(env), getattr(env.spec, "max_episode_steps", None)
+            (stride, _), limit = speed(env, rate(path)), getattr(env.spec, "max_episode_steps", None)
     except (ValueError, RuntimeError, OSError):
         return None
     steps = n_frames * stride
@@ -254,14 +264,16 @@ def check_film(path: Path, n_frames: int, width: int, height: int) -> None:
 
 
 def _caption(image: Image.Image, left: str, right: str) -> None:
-    """A translucent band with text along the upper edge."""
+    """A translucent band with text along the upper edge: one line, or two where the picture is narrow."""
     size = max(11, image.height // 24)
     font = ImageFont.load_default(size)
-    band = Image.new("RGB", (image.width, 2 * size), (16, 20, 28))
+    lines = 1 if font.getlength(left + right) + 2 * size < image.width else 2
+    band = Image.new("RGB", (image.width, 2 * size * lines), (16, 20, 28))
     image.paste(Image.blend(image.crop((0, 0, *band.size)), band, 0.65))
     draw = ImageDraw.Draw(image)
     draw.text((size // 2, size), left, (255, 255, 255), font, anchor="lm")
-    draw.text((image.width - size // 2, size), right, (255, 255, 255), font, anchor="rm")
+    where, anchor = ((image.width - size // 2, size), "rm") if lines == 1 else ((size // 2, 3 * size), "lm")
+    draw.text(where, right, (255, 255, 255), font, anchor=anchor)
 
 
 def write_film(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from PIL import Image
 
 import demos
 from demos import Demonstrations, Trajectory
-from gail_suite.showing.replay import _states, render_episode
+from gail_suite.showing.replay import Recorded, _states, render_episode
+from gail_suite.showing.video import render
 
 
 def recorded(env_id: str, steps: int, seed: int = 3) -> tuple[Demonstrations, np.ndarray]:
@@ -73,3 +75,25 @@ def test_observations_only_are_enough_for_a_film(tmp_path: Path) -> None:
     shown, _ = recorded("Hopper-v5", 2)
     seen = demos.load(shown.observations_only().save(tmp_path / "seen"))
     assert render_episode(seen, 0, tmp_path / "x.gif", width=64, height=64, renderer="raycast").stat().st_size > 100
+
+
+def test_a_recorded_episode_beside_a_policy(tmp_path: Path) -> None:
+    class Still:
+        def predict(self, obs, state=None, episode_start=None, deterministic=False):
+            return np.zeros((len(obs), 8), np.float32), state
+
+    shown, _ = recorded("Ant-v5", 12)
+    path = tmp_path / "beside.npz"
+    left = Recorded(shown, 0, "raycast", 64, 48, overlay=False, max_fps=20)
+    render(Still(), "Ant-v5", path, 300, "raycast", 3, compare=left, width=64, height=48)
+    frames = np.load(path)["x"]
+    assert frames.shape == (13, 3, 48, 128)  # as long as the episode
+    apart = np.abs(frames[:, :, :, :64].astype(int) - frames[:, :, :, 64:]).mean((1, 2, 3))
+    assert apart[0] < apart[-1]  # the same seed, so nearly the same start; then one of them stands still
+
+
+def test_a_gif_has_fewer_frames_a_second(tmp_path: Path) -> None:
+    shown, _ = recorded("Hopper-v5", 13)
+    path = render_episode(shown, 0, tmp_path / "hop.gif", renderer="raycast", width=96, height=64)
+    with Image.open(path) as film:
+        assert film.n_frames == 2 and film.info["duration"] in (50, 60)  # 125 steps a second, every 7th is shown

@@ -200,7 +200,7 @@ def test_the_overlay_can_be_left_out() -> None:
         frames.append(next(stage.frames(1)).astype(int))
         stage.close()
     different = np.nonzero((frames[0] != frames[1]).any(axis=(1, 2)))[0]
-    assert different.min() == 0 and different.max() < 24
+    assert different.min() == 0 and different.max() < 44  # two lines in a picture as narrow as this
 
 
 def test_films_need_no_opengl_at_all(tmp_path: Path) -> None:
