@@ -7,11 +7,15 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from types import ModuleType
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from gail_suite.demos.files import check_memory, open_regular
+
+if TYPE_CHECKING:
+    from h5py import Dataset, Group
 
 LARGE, TIGHTEST = 1_000_000_000, 200
 """An archive that unpacks to more bytes than LARGE is refused where it packs tighter than TIGHTEST : 1, as no
@@ -70,7 +74,7 @@ def read_hdf5(path: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray
         raise ValueError(f"{path} cannot be read as HDF5 ({error}): download it again") from None
 
 
-def own_datasets(h5py: Any, group: Any, path: Path, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def own_datasets(h5py: ModuleType, group: Group, path: Path, prefix: str = "") -> Iterator[tuple[str, Dataset]]:
     """Every data set below a group by its name; ValueError for one whose content lies in another file, or a soft
     link.
     """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import msgspec
 import numpy as np
@@ -102,7 +102,7 @@ def from_imitation(path: str | Path, env_id: str | None = None, columns: Sequenc
     return assemble(list(_trajectories(str(path), rows, horizon_of(env_id))), str(path), env_id, meta, columns)
 
 
-def _nested(pa: Any, arrays: list[np.ndarray]) -> Any:
+def _nested(pa: ModuleType, arrays: list[np.ndarray]) -> object:
     """list<list<float>>: trajectory, step, entry."""
     flat, width = np.concatenate(arrays), arrays[0].shape[1]
     steps = pa.ListArray.from_arrays(np.arange(len(flat) + 1, dtype=np.int32) * width, flat.ravel())
@@ -134,7 +134,7 @@ def _read_npz(path: Path) -> Iterator[Json]:
     arrays, source = read_npz(path), str(path)
     require_keys(source, arrays, (*COLUMNS, "indices"))
     lengths = np.diff([0, *arrays["indices"].tolist(), len(arrays["acts"])])
-    pieces: dict[str, list[Any]] = {}
+    pieces: dict[str, list[np.ndarray] | list[bool]] = {}
     for name in {"obs", "acts", "rews"}.intersection(arrays):
         pieces[name] = split(source, name, arrays[name], lengths + (name == "obs"))
     pieces["terminal"] = np.broadcast_to(arrays["terminal"], lengths.shape).tolist()

@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,10 +19,14 @@ from gail_suite.demos.foreign import fitted
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
+if TYPE_CHECKING:
+    from gymnasium.spaces import Space
+    from minari import MinariDataset
+
 META_KEY = "gail_suite"  # our own provenance inside foreign formats, so that a round trip keeps it
 
 
-def require(module: str, purpose: str) -> Any:
+def require(module: str, purpose: str) -> ModuleType:
     """The module, imported when it is needed; ValueError naming the remedy when it is missing."""
     try:
         return importlib.import_module(module)
@@ -125,7 +130,7 @@ def _choices_as_rows(trajectories: Iterable[Trajectory], n: int) -> tuple[Trajec
     )
 
 
-def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: Any) -> Any:
+def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: object) -> MinariDataset:
     """Writes the whole trajectories as a local Minari dataset and returns it.
 
     `dataset_id` is Minari's `(namespace/)name-vN`; `metadata` (author, description, ...) goes to
@@ -222,12 +227,12 @@ def from_minari(dataset_id: str, env_id: str | None = None, columns: Sequence[in
     return assemble(trajectories, source, env_id or named, json.loads(storage.metadata.get(META_KEY, "{}")), columns)
 
 
-def _minari() -> Any:
+def _minari() -> ModuleType:
     require("h5py", "exchanging Minari datasets")
     return require("minari", "exchanging Minari datasets")
 
 
-def _box(width: int) -> Any:
+def _box(width: int) -> Space:
     """The exported arrays are float32 whatever the environment's own spaces are."""
     return importlib.import_module("gymnasium.spaces").Box(-np.inf, np.inf, (width,), np.float32)
 

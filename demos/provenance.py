@@ -6,11 +6,10 @@ import hashlib
 import platform
 import re
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 
-from gail_suite.demos.policy import MlpPolicy
+from gail_suite.demos.policy import MlpPolicy, Policy
 from gail_suite.demos.sealed import Json
 
 PACKAGES = ("mujoco", "gymnasium", "numpy")
@@ -37,11 +36,11 @@ def environment(task: str) -> Json:
     }
 
 
-def identity(policy: Any) -> Json:
+def identity(policy: Policy) -> Json:
     """Class of a policy and SHA-256 of its weights (None where it has none): equal for equal experts."""
     if isinstance(policy, MlpPolicy):
         return {"class": "MlpPolicy", "env_id": policy.meta.get("env_id"), "sha256": _digest(policy.tensors)}
-    inner = getattr(policy, "policy", policy)  # an SB3 algorithm holds its policy
+    inner = getattr(policy, "policy", None) or policy  # an SB3 algorithm holds its policy
     weights = inner.state_dict() if hasattr(inner, "state_dict") else {}
     arrays = {name: np.asarray(value.cpu()) for name, value in weights.items()}
     kind = type(policy)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gail_suite.demos.policy import MlpPolicy
+from gail_suite.demos.policy import MlpPolicy, Policy
 from gail_suite.demos.provenance import environment, identity
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.store import load, open_for_writing
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def record(
-    policy: Any,
+    policy: Policy,
     env_id: Task,
     n_episodes: int = 10,
     seed: int = 0,
@@ -88,7 +88,9 @@ def record(
     return load(out)[:n_episodes]
 
 
-def _wave(episodes: range, policy: Any, task: str, seed: int, deterministic: bool) -> Iterator[tuple[int, Trajectory]]:
+def _wave(
+    episodes: range, policy: Policy, task: str, seed: int, deterministic: bool
+) -> Iterator[tuple[int, Trajectory]]:
     """The first episode of each environment, as it ends; environments that are through idle until all are."""
     from gail_suite import envs
     from gail_suite.envs.flat import as_rows
@@ -96,13 +98,14 @@ def _wave(episodes: range, policy: Any, task: str, seed: int, deterministic: boo
     seeds = [seed + episode for episode in episodes]
     n = len(episodes)
     with closing(envs.make_vec(task, n, seeds[0])) as venv, _seeded_noise(policy, seeds, deterministic):
-        obs: Any = venv.reset()
+        obs = np.asarray(venv.reset())
         state, starts, running = None, np.ones(n, bool), set(range(n))
         frames: tuple[list[np.ndarray], ...] = [obs.astype(np.float32)], [], []
         while running:
             actions, state = policy.predict(obs, state=state, episode_start=starts, deterministic=deterministic)
             actions = as_rows(actions, (venv.action_space.shape or (0,))[0])
-            obs, rewards, starts, infos = venv.step(actions)
+            observed, rewards, starts, infos = venv.step(actions)
+            obs = np.asarray(observed)
             for rows, value in zip(frames, (obs, actions, rewards), strict=True):
                 rows.append(value.astype(np.float32))
             for i in sorted(i for i in running if starts[i]):
@@ -119,7 +122,7 @@ def _episode(frames: tuple[list[np.ndarray], ...], i: int, info: Json, seed: int
 
 
 @contextmanager
-def _seeded_noise(policy: Any, seeds: list[int], deterministic: bool) -> Iterator[None]:
+def _seeded_noise(policy: Policy, seeds: list[int], deterministic: bool) -> Iterator[None]:
     """Within the block the noise of stochastic actions comes from `seeds`; a policy of ours goes on with its own
     afterwards.
     """

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gail_suite.demos.sealed import Json
 
@@ -67,7 +68,7 @@ class Trajectory:
         return float("nan") if self.rews is None else float(self.rews.sum(dtype=np.float64))
 
 
-def _checked(name: str, value: Any, ndim: int) -> np.ndarray:
+def _checked(name: str, value: ArrayLike, ndim: int) -> np.ndarray:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors with gradients
@@ -286,7 +287,7 @@ class Demonstrations(Sequence[Trajectory]):
 
         return save(self, path)
 
-    def where(self, keep: Sequence[bool] | np.ndarray, **why: Any) -> Demonstrations:
+    def where(self, keep: Sequence[bool] | np.ndarray, **why: object) -> Demonstrations:
         """The trajectories for which `keep` (n,) is true; `why` goes to meta["filter"].
 
         Raises:
@@ -311,7 +312,7 @@ class Demonstrations(Sequence[Trajectory]):
 
         return merge([self, other]) if isinstance(other, Demonstrations) else NotImplemented
 
-    def chosen(self, indices: Sequence[int], **meta: Any) -> Demonstrations:
+    def chosen(self, indices: Sequence[int], **meta: object) -> Demonstrations:
         """The trajectories of these numbers, in this order, subsampled as they are; `meta` is added to theirs.
 
         meta["episodes"] are their numbers in the data that was recorded or loaded first.

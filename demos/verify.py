@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -123,6 +122,8 @@ def _check_duplicates(report: Report) -> None:
 
 
 def _check_environment(meta: Json, report: Report) -> None:
+    from gymnasium.spaces import Box
+
     from gail_suite import envs
 
     try:
@@ -131,7 +132,8 @@ def _check_environment(meta: Json, report: Report) -> None:
         report.problems.append(f"the environment cannot be made here: {error}")
         return
     with closing(env):
-        space: Any = env.action_space
+        space = env.action_space
+        assert isinstance(space, Box)
         if problem := physics_mismatch(meta):
             report.problems.append(problem)
         here = (env.observation_space.shape or ())[0], space.shape[0]

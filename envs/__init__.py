@@ -2,7 +2,7 @@
 fingerprint.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gail_suite.envs.make import is_registered, make, make_vec
 from gail_suite.envs.names import import_tasks, named, parts
@@ -31,7 +31,7 @@ register_toy()
 register_sparse()
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import the vector engines on first use: they need SB3, which needs torch and a second or two."""
     if name == "BatchVecEnv":
         from gail_suite.envs.batch_vec_env import BatchVecEnv

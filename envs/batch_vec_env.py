@@ -14,10 +14,11 @@ from typing import Any, Literal
 import gymnasium as gym
 import mujoco
 import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 from typing_extensions import override
 
-from gail_suite.envs.common import broken, check_actions, pack_host, unpack_host
+from gail_suite.envs.common import Env, Info, broken, check_actions, pack_host, unpack_host
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import put
 from gail_suite.envs.tasks import BATCH_TASKS
@@ -46,9 +47,10 @@ class BatchVecEnv(SavableVecEnv):
             raise ValueError(f"engine 'batch' steps {' and '.join(BATCH_TASKS)}, not {env_id}: use engine='gymnasium'")
         if infos not in ("full", "minimal"):
             raise ValueError(f"infos is {infos!r}; choose 'full' or 'minimal'")
-        self._env: gym.Env[Any, Any] = gym.make(env_id, **kwargs)
+        self._env: Env = gym.make(env_id, **kwargs)
         # one Gymnasium environment serves every simulation: its data and generator are swapped in for resets
-        template: Any = self._env.unwrapped
+        template = self._env.unwrapped
+        assert isinstance(template, MujocoEnv)
         self._template, self._model = template, template.model
         self._datas = [mujoco.MjData(self._model) for _ in range(n_envs)]
         self._generators: list[np.random.Generator | None] = [None] * n_envs
@@ -108,7 +110,7 @@ class BatchVecEnv(SavableVecEnv):
         self._obs = obs
         return obs.copy(), rewards.astype(np.float32), dones, infos
 
-    def _infos(self, columns: dict[str, np.ndarray], truncated: np.ndarray) -> list[dict[str, Any]]:
+    def _infos(self, columns: dict[str, np.ndarray], truncated: np.ndarray) -> list[Info]:
         flags = truncated.tolist()
         if not self._full_infos:
             return [{"TimeLimit.truncated": flag} for flag in flags]
@@ -149,7 +151,7 @@ class BatchVecEnv(SavableVecEnv):
         self._positions[i] = self._task.positions()[i]
         return self._obs[i].copy()
 
-    def _select(self, i: int) -> Any:
+    def _select(self, i: int) -> MujocoEnv:
         """The template, standing for environment i."""
         self._template.data = self._datas[i]
         self._template._np_random = self._generators[i]
@@ -194,7 +196,7 @@ class BatchVecEnv(SavableVecEnv):
         self._env.close()
 
     @override
-    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[object]:
         return [self._attribute(i, attr_name) for i in self._get_indices(indices)]
 
     def _attribute(self, i: int, name: str) -> Any:
@@ -202,13 +204,15 @@ class BatchVecEnv(SavableVecEnv):
         return self._env.get_wrapper_attr(name)
 
     @override
-    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+    def set_attr(self, attr_name: str, value: object, indices: VecEnvIndices = None) -> None:
         raise NotImplementedError(
             "environments of engine 'batch' share one task: use engine='gymnasium' to set attributes"
         )
 
     @override
-    def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
+    def env_method(
+        self, method_name: str, *args: object, indices: VecEnvIndices = None, **kwargs: object
+    ) -> list[object]:
         return [self._attribute(i, method_name)(*args, **kwargs) for i in self._get_indices(indices)]
 
     @override

@@ -10,6 +10,8 @@ import numpy as np
 
 Env = gym.Env[Any, Any]
 """An environment of whatever observations and actions."""
+Layer = gym.Wrapper[Any, Any, Any, Any]
+"""Such an environment around another."""
 Info = dict[str, Any]
 """What an environment tells beside observation and reward, of any type, as Gymnasium has it."""
 

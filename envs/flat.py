@@ -6,26 +6,29 @@ A discrete action is a row of the unit matrix wherever it is stored or learned f
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.core import ObsType
 from gymnasium.spaces import Box, Discrete, Space
 from gymnasium.wrappers import FlattenObservation
 
+from gail_suite.envs.common import Env
 
-class OneHotActions(gym.ActionWrapper[Any, Any, Any]):
+
+class OneHotActions(gym.ActionWrapper[ObsType, np.ndarray, int]):
     """A task with n discrete actions as one with n numbers in [0, 1], of which the largest is taken; plain numbers
     pass too.
     """
 
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
+    def __init__(self, env: gym.Env[ObsType, int]) -> None:
         super().__init__(env)
-        choices: Any = env.action_space
+        choices = env.action_space
+        assert isinstance(choices, Discrete)
         self.start = int(choices.start)
         self.action_space = Box(0.0, 1.0, (int(choices.n),), np.float32)
 
-    def action(self, action: Any) -> int:
+    def action(self, action: np.ndarray | int) -> int:
         """The number of an action that is given as a row (n,) or as its number."""
         row = np.asarray(action)
         return self.start + int(np.argmax(row)) if row.ndim else int(row)
@@ -49,7 +52,7 @@ def as_rows(actions: np.ndarray, n: int) -> np.ndarray:
     return one_hot(actions, n) if actions.ndim == 1 and actions.dtype.kind in "iu" else actions
 
 
-def flat(env_id: str, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+def flat(env_id: str, env: Env) -> Env:
     """The task with flat observations and actions, as it is where it is flat already.
 
     Raises:
@@ -61,9 +64,9 @@ def flat(env_id: str, env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
     return env if isinstance(env.observation_space, Box) else FlattenObservation(env)
 
 
-def is_discrete(env: gym.Env[Any, Any]) -> bool:
+def is_discrete(env: Env) -> bool:
     """The task's actions are discrete."""
-    layer: Any = env
+    layer: Env = env
     while isinstance(layer, gym.Wrapper):
         if isinstance(layer, OneHotActions):
             return True
@@ -71,9 +74,9 @@ def is_discrete(env: gym.Env[Any, Any]) -> bool:
     return False
 
 
-def observation_names(env: gym.Env[Any, Any]) -> tuple[str, ...]:
+def observation_names(env: Env) -> tuple[str, ...]:
     """A name for each entry of a flattened observation, such as goal[0]; none for a task whose observation is a Box."""
-    layer: Any = env
+    layer: Env = env
     while isinstance(layer, gym.Wrapper):
         if isinstance(layer, FlattenObservation):
             return tuple(_names("", layer.env.observation_space))
@@ -81,7 +84,7 @@ def observation_names(env: gym.Env[Any, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _checked(env_id: str, space: Space[Any]) -> Space[Any]:
+def _checked(env_id: str, space: Space[object]) -> Space[object]:
     for name, part in _leaves("", space):
         shape = getattr(part, "shape", None) or ()
         where = f"{env_id} shows" + (f" in {name}" if name else "")
@@ -96,7 +99,7 @@ def _checked(env_id: str, space: Space[Any]) -> Space[Any]:
     return space
 
 
-def _leaves(name: str, space: Space[Any]) -> list[tuple[str, Space[Any]]]:
+def _leaves(name: str, space: Space[object]) -> list[tuple[str, Space[object]]]:
     """The parts of a space with their names, in the order in which Gymnasium flattens them."""
     if isinstance(space, gym.spaces.Dict):
         parts = [(f"{name}.{key}".lstrip("."), part) for key, part in space.spaces.items()]
@@ -107,5 +110,5 @@ def _leaves(name: str, space: Space[Any]) -> list[tuple[str, Space[Any]]]:
     return list(itertools.chain.from_iterable(_leaves(*part) for part in parts))
 
 
-def _names(name: str, space: Space[Any]) -> list[str]:
+def _names(name: str, space: Space[object]) -> list[str]:
     return [f"{leaf}[{i}]" for leaf, part in _leaves(name, space) for i in range(gym.spaces.flatdim(part))]

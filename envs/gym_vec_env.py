@@ -10,12 +10,13 @@ from typing import Any
 import gymnasium as gym
 import mujoco
 import numpy as np
+from gymnasium.spaces import Box
 from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from typing_extensions import override
 
 from gail_suite.envs.batch_vec_env import STATE
-from gail_suite.envs.common import broken, check_actions, pack_host, unpack_host
+from gail_suite.envs.common import Env, broken, check_actions, pack_host, unpack_host
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.sparse import SparseRoom
 from gail_suite.envs.starts import put
@@ -113,7 +114,7 @@ class GymVecEnv(DummyVecEnv, SavableVecEnv):
         self._buffer[:] = state["obs"]
 
 
-def _read(env: gym.Env[Any, Any]) -> np.ndarray:
+def _read(env: Env) -> np.ndarray:
     """The simulation of env as one float64 row."""
     inner: Any = env.unwrapped
     if isinstance(inner, (PointToy, SparseRoom)):
@@ -123,7 +124,7 @@ def _read(env: gym.Env[Any, Any]) -> np.ndarray:
     return np.concatenate((row, *(getattr(inner.data, name).reshape(-1) for name in CARRIED)))
 
 
-def _write(env: gym.Env[Any, Any], row: np.ndarray) -> None:
+def _write(env: Env, row: np.ndarray) -> None:
     """The inverse of `_read`."""
     inner: Any = env.unwrapped
     expected = _read(env).shape
@@ -141,12 +142,12 @@ def _write(env: gym.Env[Any, Any], row: np.ndarray) -> None:
         field[:] = values
 
 
-def _time_limit(env: gym.Env[Any, Any]) -> Any:
+def _time_limit(env: Env) -> Any:
     """The TimeLimit wrapper of env, or a stand-in for environments without a limit."""
     return next((layer for layer in layers(env) if isinstance(layer, gym.wrappers.TimeLimit)), env)
 
 
-def _at_bounds(actions: np.ndarray, space: Any) -> np.ndarray:
+def _at_bounds(actions: np.ndarray, space: Box) -> np.ndarray:
     """Actions whose bounds were rounded to float32 brought back to a float64 space's own; all others as they are."""
     if space.dtype == actions.dtype:
         return actions

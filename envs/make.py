@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import gymnasium as gym
 import numpy as np
 
+from gail_suite.envs.common import Env, Layer
 from gail_suite.envs.flat import flat
 from gail_suite.envs.names import Task, find, named, parts
 
@@ -33,7 +34,7 @@ def _quiet_simulator() -> None:
     """
     import mujoco
 
-    def hear(text: Any) -> None:
+    def hear(text: object) -> None:
         line = " ".join((text.decode(errors="replace") if isinstance(text, bytes) else str(text)).split())
         if "deprecated" not in line and line not in _said:
             _said.add(line)
@@ -42,7 +43,7 @@ def _quiet_simulator() -> None:
     mujoco.set_mju_user_warning(hear)
 
 
-def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> gym.Env[Any, Any]:
+def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> Env:
     """The Gymnasium environment that `env_id` names (see `envs.names`), with further arguments.
 
     Raises:
@@ -146,7 +147,7 @@ def _registered(env_id: str) -> str:
     return known
 
 
-def _wrapper(entry_point: str) -> type[gym.Wrapper[Any, Any, Any, Any]]:
+def _wrapper(entry_point: str) -> type[Layer]:
     module, _, name = entry_point.partition(":")
     try:
         kind = getattr(import_module(module), name)
@@ -158,7 +159,7 @@ def _wrapper(entry_point: str) -> type[gym.Wrapper[Any, Any, Any, Any]]:
     return kind
 
 
-def _require_control(env_id: str, env: gym.Env[Any, Any]) -> None:
+def _require_control(env_id: str, env: Env) -> None:
     action = env.action_space
     if isinstance(action, gym.spaces.Discrete):
         return

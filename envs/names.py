@@ -20,14 +20,18 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 
-Task = str | EnvSpec | gym.Env[Any, Any]
+from gail_suite.envs.common import Env
+
+Task = str | EnvSpec | Env
 """What a task may be given as: a name, a Gymnasium spec, or an environment that has one."""
+Arguments = dict[str, Any]
+"""Of an environment, by name."""
 LARGEST = 3.4028234663852886e38  # of float32, since spaces may be made of it
 _registered: dict[str, str] = {}
 """Ids by the module whose import by `import_tasks` registered them."""
 
 
-def named(task: Task, env_kwargs: Mapping[str, Any] | None = None) -> str:
+def named(task: Task, env_kwargs: Mapping[str, object] | None = None) -> str:
     """The full name of a task, with further arguments.
 
     Raises:
@@ -51,7 +55,7 @@ def named(task: Task, env_kwargs: Mapping[str, Any] | None = None) -> str:
     return f"{_with_module(env_id)}({written})"
 
 
-def parts(name: str) -> tuple[str, dict[str, Any]]:
+def parts(name: str) -> tuple[str, Arguments]:
     """The id, with its module, and the arguments of a task's name; ValueError if it is malformed."""
     env_id, opened, rest = name.partition("(")
     if not opened:
@@ -110,7 +114,7 @@ def _with_module(env_id: str) -> str:
     return f"{module}:{env_id}" if module else env_id
 
 
-def _unlike_registered(spec: EnvSpec) -> dict[str, Any]:
+def _unlike_registered(spec: EnvSpec) -> Arguments:
     """What a spec says beyond the registered one of its id."""
     registered = gym.registry.get(spec.id)
     usual = {} if registered is None else registered.kwargs
@@ -127,7 +131,7 @@ def _unlike_registered(spec: EnvSpec) -> dict[str, Any]:
     return found
 
 
-def _plain(key: str, value: Any) -> Any:
+def _plain(key: str, value: object) -> object:
     """The value as JSON has it; infinities become the largest number."""
     if hasattr(value, "tolist"):  # NumPy's arrays and numbers
         value = value.tolist()

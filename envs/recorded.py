@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 from typing_extensions import override
 
+from gail_suite.envs.common import Info
 from gail_suite.envs.names import Task, bare, named
 
 
@@ -16,7 +17,7 @@ class RecordedTask(gym.Env[np.ndarray, np.ndarray]):
 
     metadata = {"render_modes": []}  # noqa: RUF012
 
-    def __init__(self, task: str, obs_dim: int, low: list[float], high: list[float], **unread: Any) -> None:
+    def __init__(self, task: str, obs_dim: int, low: list[float], high: list[float], **unread: object) -> None:
         self.task, self.render_mode = task, None
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (obs_dim,), np.float32)
         self.action_space = gym.spaces.Box(
@@ -24,16 +25,14 @@ class RecordedTask(gym.Env[np.ndarray, np.ndarray]):
         )
 
     @override
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         raise ValueError(
             f"{self.task} is not registered here, so nothing can be run on it: behaviour cloning alone learns from its "
             "demonstrations; import the module that registers it with --import"
         )
 
     @override
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         raise ValueError(f"{self.task} is not registered here, so nothing can be run on it")
 
 

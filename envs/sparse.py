@@ -5,11 +5,11 @@ and is paid 1 for every step in the corner above it (x < 0.3, y > 0.7). The way 
 random steps get 0.3 far.
 """
 
-from typing import Any
-
 import gymnasium as gym
 import numpy as np
 from typing_extensions import override
+
+from gail_suite.envs.common import Info
 
 SPARSE_ID = "gail_suite/SparseRoom-v0"
 STEP = 0.05  # largest step along an axis
@@ -34,15 +34,13 @@ class SparseRoom(gym.Env[np.ndarray, np.ndarray]):
         self.state = np.zeros(2)
 
     @override
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         super().reset(seed=seed)
         self.state = 0.1 + self.np_random.uniform(-0.05, 0.05, size=2)
         return self.state.copy(), {}
 
     @override
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         new = np.clip(self.state + STEP * np.clip(np.asarray(action, np.float64), -1.0, 1.0), 0.0, 1.0)
         if (self.state[1] < WALL) != (new[1] < WALL) and min(self.state[0], new[0]) < DOOR:
             new[1] = self.state[1]  # the wall stops the part of the step that would cross it

@@ -7,11 +7,14 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import overload
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.spaces import Space
+from numpy.typing import ArrayLike
 
+from gail_suite.envs.common import Env
 from gail_suite.envs.flat import is_discrete, observation_names
 from gail_suite.envs.make import make
 from gail_suite.envs.names import Task, named
@@ -44,7 +47,7 @@ class EnvSpec:
     """Names of the entries of a flattened Dict observation, such as goal[0]."""
 
 
-def spec(env_id: Task, **kwargs: Any) -> EnvSpec:
+def spec(env_id: Task, **kwargs: object) -> EnvSpec:
     """The EnvSpec of a task, with the returns of `envs/reference_returns.json` or of `register_reference`."""
     return _spec(named(env_id, kwargs))
 
@@ -59,8 +62,8 @@ def _spec(name: str) -> EnvSpec:
             obs_dim=env.observation_space.shape[0],  # type: ignore[index]
             act_dim=env.action_space.shape[0],  # type: ignore[index]
             horizon=time_limit(env),
-            random_return=ReferenceReturn(**returns["random"]) if "random" in returns else None,
-            expert_return=ReferenceReturn(**returns["expert"]) if "expert" in returns else None,
+            random_return=returns.get("random"),
+            expert_return=returns.get("expert"),
             discrete=is_discrete(env),
             obs_names=observation_names(env),
         )
@@ -69,8 +72,10 @@ def _spec(name: str) -> EnvSpec:
 
 
 @cache
-def _reference_returns() -> dict[str, dict[str, Any]]:
-    return json.loads(resources.files("gail_suite.envs").joinpath("reference_returns.json").read_text())
+def _reference_returns() -> dict[str, dict[str, ReferenceReturn]]:
+    """By task, of random actions and of the expert."""
+    recorded = json.loads(resources.files("gail_suite.envs").joinpath("reference_returns.json").read_text())
+    return {task: {kind: ReferenceReturn(**r) for kind, r in known.items()} for task, known in recorded.items()}
 
 
 def register_reference(env_id: Task, random: float, expert: float, source: str = "register_reference") -> None:
@@ -83,13 +88,21 @@ def register_reference(env_id: Task, random: float, expert: float, source: str =
         raise ValueError(f"reference returns are finite and the expert's is the larger, got {random} and {expert}")
     name = named(env_id)
     _reference_returns()[name] = {
-        kind: {"mean": float(value), "sd": 0.0, "episodes": 0, "source": source}
+        kind: ReferenceReturn(float(value), sd=0.0, episodes=0, source=source)
         for kind, value in (("random", random), ("expert", expert))
     }
     _spec.cache_clear()
 
 
-def normalized_score(env_id: Task, returns: Any) -> Any:
+@overload
+def normalized_score(env_id: Task, returns: float) -> float: ...
+
+
+@overload
+def normalized_score(env_id: Task, returns: ArrayLike) -> np.ndarray | float: ...
+
+
+def normalized_score(env_id: Task, returns: ArrayLike) -> np.ndarray | float:
     """(return - random) / (expert - random), of the shape of `returns`: 0 for random actions, 1 for the reference
     expert.
 
@@ -111,7 +124,7 @@ def normalized_score(env_id: Task, returns: Any) -> Any:
     return float(score) if score.ndim == 0 else score
 
 
-def physics_fingerprint(env_id: Task, **kwargs: Any) -> str:
+def physics_fingerprint(env_id: Task, **kwargs: object) -> str:
     """SHA-256 of a fixed rollout of 50 steps: two machines with the same hex string simulate alike to the last bit.
 
     The hash covers the float64 bytes of qpos and qvel (observations where the task is not MuJoCo's) at reset and after
@@ -124,7 +137,7 @@ def physics_fingerprint(env_id: Task, **kwargs: Any) -> str:
 @cache
 def _fingerprint(name: str) -> str:
     env = make(name)
-    inner: Any = env.unwrapped
+    inner = env.unwrapped
     space = inner.action_space
     digest = hashlib.sha256()
     obs, _ = inner.reset(seed=0)
@@ -138,10 +151,11 @@ def _fingerprint(name: str) -> str:
     return digest.hexdigest()
 
 
-def _action(space: Any, t: int) -> Any:
+def _action(space: Space[object], t: int) -> np.ndarray | int:
     """The t-th of the fixed actions: rationals spread over the box, or one choice after the other."""
     if isinstance(space, gym.spaces.Discrete):
         return int(space.start) + 7 * t % 17 % int(space.n)
+    assert isinstance(space, gym.spaces.Box)
     low, high = _modest(space)
     fractions = (7 * t + 13 * np.arange(low.size)) % 17 / 16
     return (low + (high - low) * fractions).astype(space.dtype).reshape(space.shape)
@@ -155,8 +169,10 @@ def _modest(space: gym.spaces.Box) -> tuple[np.ndarray, np.ndarray]:
     return least, np.where(low > 1.0, np.minimum(high, low + 2.0), most)
 
 
-def _physics(env: gym.Env[Any, Any], obs: Any) -> bytes:
-    data: Any = getattr(env, "data", None)
-    known = hasattr(data, "qpos") and hasattr(data, "qvel")
-    values = np.concatenate((data.qpos, data.qvel)) if known else gym.spaces.flatten(env.observation_space, obs)
+def _physics(env: Env, obs: object) -> bytes:
+    data = getattr(env, "data", None)
+    if data is not None and hasattr(data, "qpos") and hasattr(data, "qvel"):
+        values = np.concatenate((data.qpos, data.qvel))
+    else:
+        values = np.asarray(gym.spaces.flatten(env.observation_space, obs))
     return np.ascontiguousarray(values, dtype="<f8").tobytes()

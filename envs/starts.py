@@ -1,15 +1,22 @@
 """Episodes that begin in a given state: a simulation put where an observation's positions and velocities say."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
 
+from gail_suite.envs.common import Env
 from gail_suite.envs.structure import opaque, state_parts
 from gail_suite.envs.toy import PointToy
 
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
 
-def put(env: Any, obs: np.ndarray) -> np.ndarray | None:
+
+def put(env: Env, obs: np.ndarray) -> np.ndarray | None:
     """Puts a task into the state that `obs` (O,) shows; the observation there, None where the task would end at once.
 
     Of a MuJoCo task the observation begins with positions and velocities (Gymnasium's `observation_structure`). What it
@@ -29,6 +36,7 @@ def put(env: Any, obs: np.ndarray) -> np.ndarray | None:
             f"{type(inner).__name__}{between} does not say what of an observation is its state, "
             "so no episode can begin in a given one: leave out priors for start"
         )
+    assert isinstance(inner, MujocoEnv)
     qpos, qvel = inner.init_qpos.copy(), inner.init_qvel.copy()
     skipped = len(qpos) - parts[0]
     qpos[:skipped] = 0.0
@@ -39,11 +47,11 @@ def put(env: Any, obs: np.ndarray) -> np.ndarray | None:
     return _shown(inner, np.concatenate((qpos[skipped:], qvel))) if getattr(inner, "is_healthy", True) else None
 
 
-def _shown(inner: Any, state: np.ndarray) -> np.ndarray:
+def _shown(inner: MujocoEnv, state: np.ndarray) -> np.ndarray:
     """The observation of a task that was put into `state`; ValueError where it shows another, as a class of one's
     own may.
     """
-    found = inner._get_obs()
+    found = inner._get_obs()  # type: ignore[attr-defined]
     # Hopper and Walker2d clip velocities at 10
     gap = np.abs(np.clip(found[: len(state)], -10, 10) - np.clip(state, -10, 10)).max()
     if not gap <= 1e-6:
@@ -54,7 +62,7 @@ def _shown(inner: Any, state: np.ndarray) -> np.ndarray:
     return found
 
 
-def can_begin(venv: Any, obs: np.ndarray) -> bool:
+def can_begin(venv: VecEnv, obs: np.ndarray) -> bool:
     """Whether episodes of vector environments can begin in a given state; tried on the first with one that `obs` (O,)
     shows.
 

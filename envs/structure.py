@@ -5,7 +5,6 @@ state.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.mujoco import MujocoEnv
@@ -20,6 +19,7 @@ from gymnasium.wrappers import (
     TimeLimit,
 )
 
+from gail_suite.envs.common import Env, Layer
 from gail_suite.envs.flat import OneHotActions
 from gail_suite.envs.sparse import SparseRoom
 from gail_suite.envs.toy import PointToy
@@ -32,20 +32,20 @@ FUNCTIONS_OF_STATE = {"cfrc_ext", "cinert", "cvel", "qfrc_actuator", "ten_length
 """Parts of Gymnasium's observations that follow from positions, velocities and the last controls."""
 
 
-def layers(env: gym.Env[Any, Any]) -> Iterator[gym.Wrapper[Any, Any, Any, Any]]:
+def layers(env: Env) -> Iterator[Layer]:
     """The wrappers of an environment, the outermost first."""
-    layer: Any = env
+    layer: Env = env
     while isinstance(layer, gym.Wrapper):
         yield layer
         layer = layer.env
 
 
-def opaque(env: gym.Env[Any, Any]) -> list[str]:
+def opaque(env: Env) -> list[str]:
     """Names of the wrappers that may show something else than the task does."""
     return [type(layer).__name__ for layer in layers(env) if type(layer) not in SEEN_THROUGH]
 
 
-def is_known(inner: Any) -> bool:
+def is_known(inner: Env) -> bool:
     """Whether the whole state of an unwrapped task is its simulation: Gymnasium's MuJoCo tasks themselves and the toys.
 
     A class derived from them may keep a goal or a counter in Python.
@@ -54,7 +54,7 @@ def is_known(inner: Any) -> bool:
     return own or type(inner) in (PointToy, SparseRoom)
 
 
-def unreadable(env: gym.Env[Any, Any]) -> str | None:
+def unreadable(env: Env) -> str | None:
     """Why the state of an environment cannot be saved exactly, None where it can."""
     if not is_known(env.unwrapped):
         return f"{type(env.unwrapped).__name__} may keep state that cannot be read"
@@ -65,19 +65,19 @@ def unreadable(env: gym.Env[Any, Any]) -> str | None:
     return None
 
 
-def time_limit(env: gym.Env[Any, Any]) -> int | None:
+def time_limit(env: Env) -> int | None:
     """Steps after which an episode is cut off, None where nothing does."""
     limits = [layer._max_episode_steps for layer in layers(env) if isinstance(layer, TimeLimit)]
     return min(limits, default=None)
 
 
-def state_parts(env: gym.Env[Any, Any]) -> tuple[int, int] | None:
+def state_parts(env: Env) -> tuple[int, int] | None:
     """How many leading columns of an observation are positions and how many velocities; None where that is not certain.
 
     The task has to say so (Gymnasium's `observation_structure`), its parts have to add up to the observation's width,
     which a subclass that appends a goal breaks, and nothing between task and learner may change observations.
     """
-    inner: Any = env.unwrapped
+    inner = env.unwrapped
     said = getattr(inner, "observation_structure", None) if isinstance(inner, MujocoEnv) else None
     if not isinstance(said, dict) or not {"qpos", "qvel"} <= set(said) or opaque(env):
         return None
@@ -85,7 +85,7 @@ def state_parts(env: gym.Env[Any, Any]) -> tuple[int, int] | None:
     return (int(said["qpos"]), int(said["qvel"])) if (width,) == env.observation_space.shape else None
 
 
-def state_width(env: gym.Env[Any, Any]) -> int | None:
+def state_width(env: Env) -> int | None:
     """Columns 0 to n - 1 that tell all of an observation, as the others follow from them; None where that is not
     certain.
 
@@ -97,6 +97,6 @@ def state_width(env: gym.Env[Any, Any]) -> int | None:
         not getattr(inner, method).__module__.startswith("gymnasium.") for method in ("_get_obs", "step", "reset_model")
     ):
         return None
-    structure = env.unwrapped.observation_structure  # type: ignore[attr-defined]
-    rest: Any = set(structure) - {"skipped_qpos", "qpos", "qvel"}
+    structure: dict[str, int] = env.unwrapped.observation_structure  # type: ignore[attr-defined]
+    rest = set(structure) - {"skipped_qpos", "qpos", "qvel"}
     return sum(parts) if rest <= FUNCTIONS_OF_STATE else None

@@ -6,11 +6,11 @@ does not steer leaves the lane, which terminates the episode as a fall does for 
 |a|^2 a step.
 """
 
-from typing import Any
-
 import gymnasium as gym
 import numpy as np
 from typing_extensions import override
+
+from gail_suite.envs.common import Info
 
 TOY_ID = "gail_suite/PointToy-v0"
 LANE = 1.0  # half width of the lane, metres
@@ -33,15 +33,13 @@ class PointToy(gym.Env[np.ndarray, np.ndarray]):
         self.state = np.zeros(4)
 
     @override
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
         super().reset(seed=seed)
         self.state = np.concatenate(([0.0], self.np_random.uniform(-0.3, 0.3, size=3)))
         return self._observation(), {"x_position": self.state[0]}
 
     @override
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Info]:
         thrust = np.clip(np.asarray(action, np.float64), -1.0, 1.0)
         x, y, vx, vy = self.state
         vx = vx + TIME_STEP * (THRUST * thrust[0] - DRAG * vx)

@@ -10,7 +10,6 @@ import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
 
 __version__ = "0.1.0"
 
@@ -45,7 +44,7 @@ _PACKAGES = ("demos", "envs", "generative", "priors")
 __all__ = sorted((*_HOMES, *_PACKAGES))  # noqa: PLE0605
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _PACKAGES:
         return importlib.import_module(f"gail_suite.{name}")
     if name not in _HOMES:

@@ -11,7 +11,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 from typing_extensions import override
 
-from gail_suite.algorithms.gail_onpolicy import OnPolicyImitator
+from gail_suite.algorithms.gail_onpolicy import OnPolicyImitator, OnPolicyRunConfig
 from gail_suite.learning.actions import action_bounds
 from gail_suite.learning.learned_reward import LearnedReward
 from gail_suite.learning.losses import gail_loss
@@ -21,13 +21,13 @@ from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.rewards import reward_fn
 from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 from gail_suite.learning.sb3 import OnPolicyConfig
-from gail_suite.runs.config import Layers, NonNegative, Positive, Settings
+from gail_suite.runs.config import Layers, NonNegative, Positive
 
 __all__ = ["AIRL", "AIRLConfig", "ShapedReward"]
 
 
 @dataclass(frozen=True)
-class AIRLConfig(Settings):
+class AIRLConfig(OnPolicyRunConfig):
     """AIRL; the learner's constants are those of on-policy GAIL."""
 
     learner: OnPolicyConfig = field(default_factory=OnPolicyConfig)

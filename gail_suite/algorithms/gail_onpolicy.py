@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -35,8 +35,15 @@ class DiscriminatorConfig(LogitConfig):
     """Gradient norm that the penalty asks for (Gulrajani et al., 2017)."""
 
 
+class OnPolicyRunConfig(Settings):
+    """What the configs of on-policy runs share."""
+
+    learner: OnPolicyConfig
+    cadence: Cadence
+
+
 @dataclass(frozen=True)
-class OnPolicyGAILConfig(Settings):
+class OnPolicyGAILConfig(OnPolicyRunConfig):
     """GAIL with an on-policy generator."""
 
     learner: OnPolicyConfig = field(default_factory=OnPolicyConfig)
@@ -91,10 +98,10 @@ class PairDiscriminator:
         self.generator.set_state(torch.from_numpy(np.array(arrays["rng"])))
 
 
-C = TypeVar("C", bound=Any)
+C_co = TypeVar("C_co", bound=OnPolicyRunConfig, covariant=True)
 
 
-class OnPolicyImitator(Imitator[C]):
+class OnPolicyImitator(Imitator[C_co]):
     """What on-policy GAIL and AIRL share: an objective that learns from each batch of PPO or TRPO, on the processor."""
 
     loop: OnPolicyLoop

@@ -13,12 +13,18 @@ import time
 import warnings
 import weakref
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gail_suite import demos, envs
 from gail_suite.demos.sealed import Json
+
+if TYPE_CHECKING:
+    from imitation.algorithms.adversarial.common import AdversarialTrainer
+    from imitation.data.types import Transitions
+    from imitation.util.logger import HierarchicalLogger
+    from stable_baselines3.common.policies import BasePolicy
 
 N_ENVS = 8
 BC_BATCHES = 32_500  # 5 epochs over 104 trajectories of 1000 steps in batches of 16
@@ -48,7 +54,7 @@ def train(
     seed: int = 0,
     budget_s: float | None = None,
     total_steps: int = 10_000_000,
-) -> tuple[Any, int]:
+) -> tuple[BasePolicy, int]:
     """The final policy of imitation's `gail`, `airl` or `bc`, and the environment steps it took.
 
     Adversarial training ends after `total_steps`, or after the round in which `budget_s` seconds are over.
@@ -73,7 +79,7 @@ def train(
     return policy, steps
 
 
-def _round(trainer: Any) -> None:
+def _round(trainer: AdversarialTrainer) -> None:
     """One round of imitation's own `train`, without its progress bar."""
     from imitation.util.networks import training
 
@@ -95,7 +101,7 @@ def require_imitation() -> None:
         ) from error
 
 
-def _transitions(demonstrations: demos.Demonstrations) -> Any:
+def _transitions(demonstrations: demos.Demonstrations) -> Transitions:
     from imitation.data.types import Transitions
 
     shown = demonstrations.transitions()
@@ -113,17 +119,17 @@ def _policy_kwargs() -> Json:
     }
 
 
-def _silent_logger() -> Any:
+def _silent_logger() -> HierarchicalLogger:
     """Imitation's logger; the folder that it insists on goes with it."""
     from imitation.util import logger
 
     folder = tempfile.mkdtemp(prefix="imitation-")
-    made: Any = logger.configure(folder, [])
+    made = logger.configure(folder, [])
     weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
     return made
 
 
-def _adversarial(algo: str, env_id: str, pairs: Any, seed: int) -> Any:
+def _adversarial(algo: str, env_id: str, pairs: Transitions, seed: int) -> AdversarialTrainer:
     import torch
     from imitation.algorithms.adversarial.airl import AIRL
     from imitation.algorithms.adversarial.gail import GAIL
@@ -168,7 +174,7 @@ def _adversarial(algo: str, env_id: str, pairs: Any, seed: int) -> Any:
     )
 
 
-def _behaviour_cloning(env_id: str, pairs: Any, seed: int) -> Any:
+def _behaviour_cloning(env_id: str, pairs: Transitions, seed: int) -> BasePolicy:
     import torch
     from imitation.algorithms.bc import BC
     from imitation.policies.base import FeedForward32Policy

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 from typing_extensions import override
 
@@ -31,7 +31,7 @@ from gail_suite.learning.learned_reward import LearnedReward, save_reward
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.runs.checkpoint import Saved, load_parts
-from gail_suite.runs.config import length, recorded
+from gail_suite.runs.config import Settings, length, recorded
 from gail_suite.runs.runlog import (
     RunLog,
     forget_results,
@@ -51,7 +51,7 @@ HOMES = {
 """Kind of run -> module and class of its trainer."""
 NO_END = 10**12
 """Steps of a run that only the clock ends; earlier versions noted them in config.json."""
-C = TypeVar("C")
+C_co = TypeVar("C_co", bound=Settings, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Loop(Protocol):
         """Continue from a checkpoint."""
 
 
-class Trainer(ABC, Generic[C]):
+class Trainer(ABC, Generic[C_co]):
     """A run of an algorithm.
 
     Args:
@@ -110,7 +110,9 @@ class Trainer(ABC, Generic[C]):
     default_steps: ClassVar[int] = 1_000_000
     loop: Loop
 
-    def __init__(self, env_id: envs.names.Task, config: C, seed: int, run_dir: str | Path | None, device: str) -> None:
+    def __init__(
+        self, env_id: envs.names.Task, config: C_co, seed: int, run_dir: str | Path | None, device: str
+    ) -> None:
         check_seed(seed)
         if not isinstance(config, type(self.defaults())):
             raise ValueError(  # noqa: TRY004 (every error of ours is a ValueError)
@@ -123,7 +125,7 @@ class Trainer(ABC, Generic[C]):
 
     @classmethod
     @abstractmethod
-    def defaults(cls) -> C:
+    def defaults(cls) -> C_co:
         """The config of a run that is told none."""
 
     @classmethod
@@ -133,7 +135,7 @@ class Trainer(ABC, Generic[C]):
 
     @classmethod
     @one_warning()
-    def resume(cls, run_dir: str | Path, device: str = "cpu", at: int | None = None) -> Trainer[Any]:
+    def resume(cls, run_dir: str | Path, device: str = "cpu", at: int | None = None) -> Trainer[Settings]:
         """The run in `run_dir` at its newest checkpoint, or that of step `at`, by the trainer that it was begun with;
         needs nothing else.
 
@@ -209,7 +211,7 @@ class Trainer(ABC, Generic[C]):
     def record(self) -> Json:
         """What config.json holds."""
         facts = {"algo": self.algo, "env_id": self.env_id, "seed": self.seed, "total_steps": self.total_steps}
-        return facts | {"config": dataclasses.asdict(self.config)}  # type: ignore[call-overload]
+        return facts | {"config": dataclasses.asdict(self.config)}
 
     def provenance(self) -> Json:
         """What a reward says of where it comes from."""
@@ -249,7 +251,7 @@ class Trainer(ABC, Generic[C]):
         """What follows the evaluation of the final policy."""
 
 
-class Imitator(Trainer[C]):
+class Imitator(Trainer[C_co]):
     """A run that imitates demonstrations.
 
     Args:
@@ -263,7 +265,7 @@ class Imitator(Trainer[C]):
         self,
         env_id: envs.names.Task,
         demonstrations: Demonstrations | Shown,
-        config: C | None = None,
+        config: C_co | None = None,
         seed: int = 0,
         run_dir: str | Path | None = None,
         device: str = "cpu",
@@ -293,7 +295,7 @@ class Imitator(Trainer[C]):
         return cls(record["env_id"], shown, cls._recorded(record, run_dir), record["seed"], run_dir, device)
 
     @classmethod
-    def _recorded(cls, record: Json, run_dir: Path) -> C:
+    def _recorded(cls, record: Json, run_dir: Path) -> C_co:
         """The config that a run was begun with."""
         return recorded(cls.defaults(), record["config"])
 
@@ -315,7 +317,7 @@ def task_of(env_id: envs.names.Task, env_kwargs: Mapping[str, object] | None, de
     return demonstrations.task if env_kwargs is None and name == envs.named(demonstrations.env_id) else name
 
 
-def kind_of(record: Json) -> type[Trainer[Any]]:
+def kind_of(record: Json) -> type[Trainer[Settings]]:
     """The trainer of a run, from what config.json says; ValueError for an algorithm of another version."""
     algo = record["algo"]
     module, name = HOMES.get(
@@ -326,7 +328,7 @@ def kind_of(record: Json) -> type[Trainer[Any]]:
     return getattr(importlib.import_module(f"gail_suite.algorithms.{module}"), name)
 
 
-def resume(run_dir: str | Path, device: str = "cpu", at: int | None = None) -> Trainer[Any]:
+def resume(run_dir: str | Path, device: str = "cpu", at: int | None = None) -> Trainer[Settings]:
     """The run in `run_dir`, whatever it trains, at its newest checkpoint, or that of step `at`; errors as for
     `Trainer.resume`.
     """

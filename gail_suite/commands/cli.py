@@ -11,9 +11,10 @@ import os
 import re
 import sys
 import warnings
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import TextIO, get_args
 
-from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, convert
+from cyclopts import App, CycloptsError, Parameter, Token, UnknownCommandError, convert
 
 VERBS = {
     "demo": ("demo:demo", "Record an expert on Ant, imitate it by BC and GAIL, compare, film: the main job."),
@@ -107,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _converted(kind: Any, tokens: Any) -> Any:
+def _converted(kind: type, tokens: Sequence[Token]) -> object:
     """What cyclopts makes of the words, but for whole numbers, which it rounds."""
     kinds = {kind, *get_args(kind)}
     if int in kinds and float not in kinds:
@@ -151,7 +152,14 @@ def _usage_error(error: CycloptsError, argv: list[str]) -> str:
     return f"unknown command {group + unknown!r}: {hint}"
 
 
-def _warn(message: Any, category: Any, filename: Any, lineno: Any, file: Any = None, line: Any = None) -> None:
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(message))  # Gymnasium's colours
     print(f"gail-suite: warning: {' '.join(text.split()).removeprefix('WARN: ')}", file=sys.stderr)
 

@@ -9,12 +9,15 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from gail_suite.commands.parameters import Flag, Task
-from gail_suite.demos.sealed import Json
+
+if TYPE_CHECKING:
+    from gail_suite.demos.policy import Policy
+    from gail_suite.demos.sealed import Json
 
 
 @Parameter(name="*")
@@ -40,7 +43,7 @@ class Output:
             print("\n".join([text] * bool(text) + [f"next: {command}" for command in following or []]), flush=True)
 
 
-def _without_nan(value: Any) -> Any:
+def _without_nan(value: object) -> object:
     """The value with null where a number is not known, such as the returns of demonstrations without rewards."""
     if isinstance(value, dict):
         return {key: _without_nan(v) for key, v in value.items()}
@@ -69,7 +72,7 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def set_values(pairs: Iterable[str], option: str = "--set") -> Iterator[tuple[str, Any]]:
+def set_values(pairs: Iterable[str], option: str = "--set") -> Iterator[tuple[str, object]]:
     """Names and values, read as YAML, of name=value texts; ValueError for any other text."""
     from gail_suite.runs.config import parsed
 
@@ -82,7 +85,7 @@ def set_values(pairs: Iterable[str], option: str = "--set") -> Iterator[tuple[st
 
 def find_policy(
     source: str, task: Task | str | None, trust: bool = False, vecnormalize: Path | None = None
-) -> tuple[Any, str]:
+) -> tuple[Policy, str]:
     """The policy that `source` names, and its environment: "bundled", a run, a policy folder or an SB3 zip.
 
     Raises ValueError when nothing there is a policy, or no environment is known for it.

@@ -32,13 +32,16 @@ def export(
     out
         The file; by default policy.zip, .pt or .onnx in RUN/export or ./export.
     """
+    from gail_suite.demos import MlpPolicy
     from gail_suite.learning.export import save_onnx, save_torchscript, write_card
     from gail_suite.learning.policy import LearnedPolicy
     from gail_suite.runs.records import config_of, evaluation_of
 
     found, env_id = find_policy(policy, env)
-    if not hasattr(found, "tensors"):
-        raise ValueError(f"{policy} is no policy of this suite, so it is exported by the library that made it")
+    if not isinstance(found, MlpPolicy):
+        raise ValueError(  # noqa: TRY004 (every error of ours is a ValueError)
+            f"{policy} is no policy of this suite, so it is exported by the library that made it"
+        )
     learned, run = LearnedPolicy(found.tensors, found.meta | {"env_id": env_id}), Path(policy)
     is_run = (run / "config.json").is_file()
     target = out or (run if is_run else Path()) / "export" / f"policy{SUFFIX[format]}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, note, set_values
-from gail_suite.demos.sealed import Json
+
+if TYPE_CHECKING:
+    from gail_suite.demos.sealed import Json
 
 
 def fit(

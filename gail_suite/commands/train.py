@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -24,6 +24,7 @@ from gail_suite.commands.parameters import TASK, Flag, Task
 if TYPE_CHECKING:
     from gail_suite.algorithms.trainer import Imitator, Run, Trainer
     from gail_suite.demos.trajectory import Demonstrations
+    from gail_suite.runs.config import Settings
 
 
 @Parameter(name="*")
@@ -168,8 +169,8 @@ class Recipe:
     """An algorithm, the settings of a run that is told none, and what its options set."""
 
     algo: str
-    kind: type[Imitator[Any]]
-    defaults: object
+    kind: type[Imitator[Settings]]
+    defaults: Settings
     n_envs_setting: str = ""
     settings: tuple[str, ...] = ()
     device: str = "cpu"
@@ -178,7 +179,7 @@ class Recipe:
 
 def _adversarial(recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output) -> None:
     if resume is not None:
-        trainer: Trainer[Any] | None = _resumed(recipe, resume, num_envs, training)
+        trainer: Trainer[Settings] | None = _resumed(recipe, resume, num_envs, training)
     else:
         pairs = () if num_envs is None else (f"{recipe.n_envs_setting}={num_envs}",)
         trainer = _fresh(recipe, replace(training, set=(*recipe.settings, *pairs, *training.set)), output)
@@ -186,7 +187,7 @@ def _adversarial(recipe: Recipe, num_envs: int | None, resume: Path | None, trai
         _train(trainer, training, output)
 
 
-def _resumed(recipe: Recipe, run_dir: Path, num_envs: int | None, training: Training) -> Trainer[Any]:
+def _resumed(recipe: Recipe, run_dir: Path, num_envs: int | None, training: Training) -> Trainer[Settings]:
     from gail_suite.runs.records import config_of
 
     given = [*_settled(training), *["num-envs"] * (num_envs is not None), *["generator"] * bool(recipe.settings)]
@@ -237,7 +238,7 @@ def _own_settings(
     return settings
 
 
-def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Any] | None:
+def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settings] | None:
     """The trainer of a new run, or None where its settings were shown instead."""
     from gail_suite.learning.plan import fitted
     from gail_suite.runs.config import build, describe
@@ -282,13 +283,13 @@ def _check_ending(training: Training, env_id: str | None) -> None:
         check_filmable(env_id)
 
 
-def _train(trainer: Trainer[Any], training: Training, output: Output) -> None:
-    from gail_suite.learning.plan import plan
+def _train(trainer: Trainer[Settings], training: Training, output: Output) -> None:
+    from gail_suite.learning.plan import OffPolicyConfig, plan
     from gail_suite.runs.config import length
     from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
     total = length(training.steps, trainer.total_steps)
-    if hasattr(trainer.config, "sac") and not output.quiet:
+    if isinstance(trainer.config, OffPolicyConfig) and not output.quiet:
         note(str(plan(trainer.config, total)))
     with stop_on_signals():
         run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet)
@@ -298,7 +299,7 @@ def _train(trainer: Trainer[Any], training: Training, output: Output) -> None:
     _finish(trainer, run, training, output)
 
 
-def _finish(trainer: Trainer[Any], run: Run, training: Training, output: Output) -> None:
+def _finish(trainer: Trainer[Settings], run: Run, training: Training, output: Output) -> None:
     from gail_suite.jobs.finish import finish_run
 
     assert run.dir is not None
@@ -320,7 +321,7 @@ def _device(name: str) -> str:
     return str(resolve_device(name))
 
 
-def settings_of(algo: str, generator: str | None) -> Any:
+def settings_of(algo: str, generator: str | None) -> Settings:
     """The default settings of bc, gail or airl with a learner, None for its own."""
     if algo == "bc":
         from gail_suite.algorithms.bc import BCConfig

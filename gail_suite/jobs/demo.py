@@ -9,11 +9,11 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from gail_suite import demos
 from gail_suite.algorithms.bc import BC
 from gail_suite.algorithms.gail import GAIL, few_steps
+from gail_suite.demos.policy import Policy
 from gail_suite.demos.sealed import Json, write_results
 from gail_suite.learning.policy import load_policy
 from gail_suite.runs.checkpoint import checkpoints
@@ -98,14 +98,14 @@ def table(summary: Json) -> str:
     return "\n".join([*lines, *(f"{name:<8} {path}" for name, path in summary["files"].items())])
 
 
-def _bc(run_dir: Path, env_id: str, shown: demos.Demonstrations, seed: int, quiet: bool) -> Any:
+def _bc(run_dir: Path, env_id: str, shown: demos.Demonstrations, seed: int, quiet: bool) -> Policy:
     _check_begun(run_dir, n_pairs=shown.n_pairs)
     if (run_dir / "policy/policy.json").is_file():
         return load_policy(run_dir)
     return BC(env_id, shown, seed=seed, run_dir=run_dir).train(eval_episodes=0, quiet=quiet).policy
 
 
-def _gail(run_dir: Path, env_id: str, shown: demos.Demonstrations, steps: int, seed: int, quiet: bool) -> Any:
+def _gail(run_dir: Path, env_id: str, shown: demos.Demonstrations, steps: int, seed: int, quiet: bool) -> Policy:
     _check_begun(run_dir, n_pairs=shown.n_pairs, total_steps=steps)
     if (run_dir / "policy/policy.json").is_file():
         return load_policy(run_dir)
@@ -128,7 +128,7 @@ def _check_begun(run_dir: Path, **asked: int) -> None:
             raise ValueError(f"{run_dir} was begun with {name} {begun[name]}, not {value}: choose another --out")
 
 
-def _measure(file: Path, policy: Any, env_id: str, n_episodes: int, stale_after: Path | None = None) -> Json:
+def _measure(file: Path, policy: Policy, env_id: str, n_episodes: int, stale_after: Path | None = None) -> Json:
     found = read_results(file)
     fresh = stale_after is None or (file.exists() and file.stat().st_mtime >= stale_after.stat().st_mtime)
     protocol = {"env_id": env_id, "n_episodes": n_episodes, "seed": EVAL_SEED, "deterministic": True}
@@ -140,7 +140,7 @@ def _measure(file: Path, policy: Any, env_id: str, n_episodes: int, stale_after:
 
 
 def _pictures(
-    out: Path, env_id: str, gail: Any, expert: Any, n_frames: int, label: str, others: Json
+    out: Path, env_id: str, gail: Policy, expert: Policy, n_frames: int, label: str, others: Json
 ) -> dict[str, Path]:
     files = {"video": out / "expert_and_gail.mp4", "curve": out / "learning_curve.png"}
     render(gail, env_id, files["video"], n_frames=n_frames, compare=expert, label=label)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from gail_suite import demos, envs
+from gail_suite.demos.policy import Policy
 from gail_suite.demos.sealed import Json, write_results
 from gail_suite.showing.evaluation import evaluate, said
 from gail_suite.showing.report import write_report
 from gail_suite.showing.scale import scale_of
 
 
-def finish_run(run_dir: Path, policy: Any, env_id: str, n_episodes: int, video: bool) -> tuple[Json, str]:
+def finish_run(run_dir: Path, policy: Policy, env_id: str, n_episodes: int, video: bool) -> tuple[Json, str]:
     """Write eval.json, video.mp4, learning_curve.png and report.html; the values for --json and a line for people."""
     values: Json = {"run_dir": str(run_dir), "env_id": env_id, "score": None}
     text = f"{env_id} run in {run_dir}"

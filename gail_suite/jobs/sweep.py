@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -146,7 +146,7 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[Outcome]:
         ray.shutdown()
 
 
-def _result(ray: Any, reference: Any) -> int:
+def _result(ray: ModuleType, reference: object) -> int:
     """The status of a task, 1 where it raised or its worker was lost more often than it is tried again."""
     try:
         return ray.get(reference)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import closing
 
 import numpy as np
+from gymnasium.spaces import Box
 
 from gail_suite import envs
 
 
 def action_bounds(env_id: str) -> tuple[np.ndarray, np.ndarray]:
     """The smallest and largest action, (A,) each."""
-    env: Any = envs.make(env_id)
-    low, high = env.action_space.low, env.action_space.high
-    env.close()
-    return low, high
+    with closing(envs.make(env_id)) as env:
+        assert isinstance(env.action_space, Box)
+        return env.action_space.low, env.action_space.high
 
 
 def to_unit(actions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 
@@ -20,7 +19,7 @@ def cpu_settings(matmul: str = "auto") -> Iterator[None]:
     Layers of 256 units are too small to share between threads. Sums stay float32. `matmul` is one of `MATMUL`, auto
     is bfloat16 where the processor has tiles for it.
     """
-    backend: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    backend = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before, threads = backend.fp32_precision, torch.get_num_threads()
     fast = matmul == "bfloat16" or (matmul == "auto" and torch.cpu._is_amx_tile_supported())
     backend.fp32_precision = "bf16" if fast else before

@@ -5,9 +5,7 @@ what it is.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +96,7 @@ def save_onnx(policy: MlpPolicy, path: str | Path) -> Path:
     return path
 
 
-def write_card(policy: MlpPolicy, file: Path, evaluation: Mapping[str, Any], record: Json) -> Path:
+def write_card(policy: MlpPolicy, file: Path, evaluation: Json, record: Json) -> Path:
     """Writes MODEL_CARD.md beside an exported file: task, origin, result, interface, versions, limits.
 
     `evaluation` is what eval.json holds and `record` what config.json does; each may be empty.
@@ -142,7 +140,7 @@ LIMITS = (
 )
 
 
-def _result(evaluation: Mapping[str, Any]) -> str:
+def _result(evaluation: Json) -> str:
     if evaluation.get("return_mean") is None:
         return "not measured: gail-suite eval RUN"
     low, high = evaluation.get("return_interval", (None, None))

@@ -8,13 +8,13 @@ absorbing state.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gail_suite import demos, envs
+from gail_suite.demos.policy import Policy
 from gail_suite.demos.trajectory import Trajectory
 from gail_suite.learning.features import Features
 from gail_suite.learning.pairs import Pairs
@@ -66,7 +66,7 @@ def demonstrated(expert: Pairs, times: Tensor, horizon: int) -> Tensor:
 
 
 def distances(
-    policies: Mapping[str, Any], env_id: str, features: Features, expert: Pairs, times: Tensor, seed: int
+    policies: Mapping[str, Policy], env_id: str, features: Features, expert: Pairs, times: Tensor, seed: int
 ) -> dict[str, float]:
     """The energy distance of each policy's deterministic episodes from the demonstrations, on the same seeds."""
     horizon = envs.spec(env_id).horizon or int(times.max()) + 1

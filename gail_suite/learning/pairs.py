@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.features import Features, check_demonstrations, fit_features, state_columns
@@ -65,7 +64,7 @@ class Shown:
 
     features: Features
     expert: Pairs
-    meta: Mapping[str, Any]
+    meta: Json
     """Provenance of the demonstrations."""
     demonstrations: Demonstrations | None = None
     """The demonstrations themselves; None in a resumed run, which needs no file but its own."""
@@ -94,7 +93,7 @@ class Shown:
         )
 
     @classmethod
-    def saved(cls, parts: Parts, meta: Mapping[str, Any]) -> Shown:
+    def saved(cls, parts: Parts, meta: Json) -> Shown:
         """Inverse of `arrays`, from the parts of a checkpoint."""
         kept = {
             **parts.get("objective", {}),

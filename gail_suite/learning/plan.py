@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
+
+from gail_suite.learning.offpolicy import LoopConfig
+from gail_suite.learning.sac import SACConfig
 
 C = TypeVar("C")
 ROWS = 8
@@ -35,8 +38,21 @@ class Plan:
         return f"{begin}, the critic alone learns until step {self.moves:,}, the policy from there on"
 
 
-def plan(config: Any, total: int) -> Plan:
-    """The plan of a config with `loop` and `sac` for a run of `total` steps."""
+@runtime_checkable
+class OffPolicyConfig(Protocol):
+    """The config of a run of the off-policy loop."""
+
+    @property
+    def loop(self) -> LoopConfig:
+        """Its loop's."""
+
+    @property
+    def sac(self) -> SACConfig:
+        """Its learner's."""
+
+
+def plan(config: OffPolicyConfig, total: int) -> Plan:
+    """The plan of a config for a run of `total` steps."""
     warm_up, rate = config.loop.warm_up, config.loop.updates_per_step
     moves = warm_up + round(config.sac.burn_in / rate) if rate else total
     return Plan(warm_up, moves, total)
@@ -46,10 +62,9 @@ def fitted(config: C, total: int | None) -> C:
     """The config with less warm-up and burn-in where they would leave the policy under half of `total` steps; any
     other as it is.
     """
-    loop, sac = getattr(config, "loop", None), getattr(config, "sac", None)
-    if total is None or loop is None or sac is None or 2 * plan(config, total).moves <= total:
+    if total is None or not isinstance(config, OffPolicyConfig) or 2 * plan(config, total).moves <= total:
         return config
+    loop, sac = config.loop, config.sac
     warm_up = min(loop.warm_up, max(ROWS * loop.n_envs, int(COLLECTING * total)), total // 2)
     burn_in = min(sac.burn_in, int(BURN_IN * (total - warm_up) * loop.updates_per_step))
-    changes: Any = {"loop": replace(loop, warm_up=warm_up), "sac": replace(sac, burn_in=burn_in)}
-    return replace(config, **changes)  # type: ignore[type-var]
+    return replace(config, loop=replace(loop, warm_up=warm_up), sac=replace(sac, burn_in=burn_in))  # type: ignore[type-var]

@@ -7,7 +7,7 @@ ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -15,10 +15,12 @@ from msgspec import Meta
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from gail_suite import envs
+from gail_suite.demos.sealed import Json
 from gail_suite.learning.actions import action_bounds
 from gail_suite.learning.features import Features
 from gail_suite.learning.networks import ACTIVATIONS
@@ -95,7 +97,7 @@ def make_learner(config: OnPolicyConfig, env: VecEnv, seed: int) -> OnPolicyAlgo
             f"batch_steps {config.batch_steps} is not a multiple of n_envs {config.n_envs}: choose for example "
             f"{max(1, config.batch_steps // config.n_envs) * config.n_envs}"
         )
-    common: dict[str, Any] = {
+    common: Json = {
         "learning_rate": config.lr,
         "n_steps": config.batch_steps // config.n_envs,
         "batch_size": config.minibatch,
@@ -114,8 +116,15 @@ def make_learner(config: OnPolicyConfig, env: VecEnv, seed: int) -> OnPolicyAlgo
     else:
         from sb3_contrib import TRPO
 
-        trust_region: dict[str, Any] = {"target_kl": config.max_kl, "cg_damping": config.cg_damping, "cg_max_steps": 10}
-        model = TRPO("MlpPolicy", env, n_critic_updates=config.epochs, **trust_region, **common)
+        model = TRPO(
+            "MlpPolicy",
+            env,
+            n_critic_updates=config.epochs,
+            target_kl=config.max_kl,
+            cg_damping=config.cg_damping,
+            cg_max_steps=10,
+            **common,
+        )
     model.set_logger(Logger(None, []))
     return model
 
@@ -130,14 +139,15 @@ def health(model: OnPolicyAlgorithm) -> dict[str, float]:
 
 
 def learned_policy(
-    model: OnPolicyAlgorithm, config: OnPolicyConfig, features: Features, env_id: str, **meta: Any
+    model: OnPolicyAlgorithm, config: OnPolicyConfig, features: Features, env_id: str, **meta: object
 ) -> LearnedPolicy:
     """The learner's policy on raw observations and actions: u = centre + half width * (W h + b), clipped to the
     bounds.
     """
     spec, (low, high) = envs.spec(env_id), action_bounds(env_id)
     half, centre = (high - low) / 2, (high + low) / 2
-    policy: Any = model.policy
+    policy = model.policy
+    assert isinstance(policy, ActorCriticPolicy) and isinstance(policy.action_net, nn.Linear)
     linears = [m for m in policy.mlp_extractor.policy_net if isinstance(m, nn.Linear)]
     first = np.zeros((linears[0].out_features, spec.obs_dim), np.float32)
     first[:, features.columns] = _array(linears[0].weight)
@@ -153,6 +163,7 @@ def learned_policy(
     else:
         tensors["mean.weight"] *= half[:, None]
         tensors["mean.bias"] = tensors["mean.bias"] * half + centre
+        assert isinstance(policy.log_std, torch.Tensor)
         tensors["log_std"] = _array(policy.log_std) + np.log(half)
     return LearnedPolicy({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, {**kind, **meta})
 

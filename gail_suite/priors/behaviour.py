@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.generative.core.backend import seeded
 from gail_suite.generative.mixtures.gmm import GaussianMixture
@@ -142,7 +143,7 @@ def _check(sizes: Mapping[str, int | None], noise: float | None, dof: float | No
         raise ValueError(f"dof={dof} must be degrees of freedom above 0, or inf for Gaussian components")
 
 
-def _mixture_parts(found: tuple[GaussianMixture, float]) -> dict[str, Any]:
+def _mixture_parts(found: tuple[GaussianMixture, float]) -> Json:
     """A mixture and its degrees of freedom as arguments of `Prior`; JSON has no infinity."""
     mixture, dof = found
     sizes = {"components": mixture.config["n_components"], "noise": mixture.config["reg_covar"] ** 0.5}
@@ -243,7 +244,7 @@ def _mixture(
     )
 
 
-def _network(train: Tensor, held: Tensor, n: int, steps: int, seed: int, settings: dict[str, Any]) -> ActionPixelCNN:
+def _network(train: Tensor, held: Tensor, n: int, steps: int, seed: int, settings: dict[str, int]) -> ActionPixelCNN:
     def loss(actions: Tensor, features: Tensor | None) -> Tensor:
         assert features is not None
         # evaluation sees the states as they are, training their neighbourhood

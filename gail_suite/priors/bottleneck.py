@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitCon
 from gail_suite.learning.dual import gaussian_kl
 from gail_suite.learning.features import Features
 from gail_suite.learning.pairs import demo_pairs
-from gail_suite.priors.fitting import shuffled
+from gail_suite.priors.fitting import rate, shuffled
 from gail_suite.priors.prior import Prior, UseConfig, facts
 from gail_suite.runs.config import NonNegative, finite
 
@@ -61,9 +61,9 @@ def fit(
     pairs = shown.together()
     if control == "shuffled":
         pairs = shuffled(pairs, seed)
-    trained: dict[str, Any] = {"lr": 0.0} if control == "untrained" else {}
-    vae = VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.05, batch_size=128, **trained)
-    vae.fit(pairs, steps=1 if trained else steps, seed=seed, progress=False, device="cpu")
+    own = rate(control)
+    vae = VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.05, batch_size=128, **own)
+    vae.fit(pairs, steps=1 if own else steps, seed=seed, progress=False, device="cpu")
     settings = {
         "latent": latent,
         "hidden": hidden,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gail_suite.demos.sealed import Json
 from gail_suite.priors.attach import EARLIER
@@ -20,7 +18,7 @@ NAMES = {
 """Use -> the earlier settings that it followed and what they are called now."""
 
 
-def translated(config: Mapping[str, Any], run_dir: Path) -> Json:
+def translated(config: Json, run_dir: Path) -> Json:
     """The config of a run as this version writes it; `run_dir` holds the copies, which say what each prior was for."""
     now = {name: value for name, value in config.items() if name not in EARLIER}
     priors: Json = {}

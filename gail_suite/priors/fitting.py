@@ -6,16 +6,20 @@ from __future__ import annotations
 
 import inspect
 import typing
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.learning.actions import action_bounds, to_unit
-from gail_suite.priors.prior import Prior, known
+from gail_suite.priors.prior import Prior, Setting, known
 from gail_suite.runs.config import converted
+
+if TYPE_CHECKING:
+    from gail_suite.generative import GenerativeModel
 
 NOISE = 0.03
 """Standard deviation of the noise, in that of each column, under which the mixture is fitted."""
@@ -25,7 +29,7 @@ REACH, LEVELS = 3.0, 16
 """PixelCNN's pictures cover this many standard deviations on both sides, in so many levels of grey."""
 LEAST = 20
 """Rows on each side of a split by trajectories."""
-SIZES: dict[str, dict[str, Any]] = {
+SIZES: dict[str, dict[str, Setting]] = {
     "gmm": {"reg_covar": NOISE**2, "max_iter": 50},
     "ae": {"latent": 8, "hidden": 128, "noise": 0.1, "mixture": 0, "batch_size": 128, "steps": 1000},
     "vae": {"latent": 8, "hidden": 128, "min_sd": 0.05, "k_eval": 16, "batch_size": 128, "steps": 1000},
@@ -33,6 +37,17 @@ SIZES: dict[str, dict[str, Any]] = {
     "pixelcnn": {"features": 24, "layers": 3, "levels": LEVELS, "steps": 400},
 }
 """Model settings, and steps of training, for a few hundred to some thousand rows."""
+
+
+class Rate(TypedDict, total=False):
+    """The learning rate among the settings of a model; left out for the model's own."""
+
+    lr: float
+
+
+def rate(control: str | None) -> Rate:
+    """That of the `untrained` control is 0."""
+    return {"lr": 0.0} if control == "untrained" else {}
 
 
 def inputs(prior: Prior, t: Transitions) -> Tensor:
@@ -91,12 +106,12 @@ def action_range(env_id: str) -> dict[str, np.ndarray]:
 
 
 def fitted_model(
-    model: str, train: Tensor, held: Tensor, seed: int, control: str | None, settings: dict[str, Any]
-) -> Any:
+    model: str, train: Tensor, held: Tensor, seed: int, control: str | None, settings: Json
+) -> GenerativeModel:
     """A model fitted to rows (N, D) or pictures; its calibration is left to the use."""
     if control == "shuffled":
         train, held = shuffled(train, seed), shuffled(held, seed)
-    options: dict[str, Any] = {"seed": seed, "progress": False, "device": "cpu"}
+    options: Json = {"seed": seed, "progress": False, "device": "cpu"}
     if model == "gmm":
         if control == "untrained":
             generator = torch.Generator().manual_seed(seed)
@@ -109,7 +124,7 @@ def fitted_model(
     return _class(model)(**settings).fit(train, val=held, **options)
 
 
-def _mixture(train: Tensor, held: Tensor, settings: dict[str, Any], options: dict[str, Any]) -> Any:
+def _mixture(train: Tensor, held: Tensor, settings: Json, options: Json) -> GenerativeModel:
     """The mixture of the size asked for, or the one that gives held-out rows the largest likelihood."""
     tried = (
         [settings["n_components"]]
@@ -129,14 +144,14 @@ def shuffled(x: Tensor, seed: int) -> Tensor:
     return flat.gather(0, order).view_as(x)
 
 
-def _class(model: str) -> Any:
+def _class(model: str) -> type[GenerativeModel]:
     from gail_suite import generative
 
     names = {"gmm": "GaussianMixture", "vae": "VAE", "ae": "AutoEncoder", "gan": "GAN", "pixelcnn": "PixelCNN"}
     return getattr(generative, names[model])
 
 
-def checked_settings(model: str, settings: dict[str, Any]) -> dict[str, Any]:
+def checked_settings(model: str, settings: Json) -> Json:
     """The model's settings with ours in place of its defaults; ValueError for one it does not have."""
     from gail_suite.generative.training.parts import Recipe
 

@@ -23,7 +23,7 @@ from gail_suite.generative.latent.autoencoder import AutoEncoder
 from gail_suite.generative.latent.vae import VAE
 from gail_suite.learning.networks import Actor
 from gail_suite.learning.pairs import demo_pairs
-from gail_suite.priors.fitting import shuffled
+from gail_suite.priors.fitting import rate, shuffled
 from gail_suite.priors.prior import Prior, UseConfig, facts
 from gail_suite.runs.config import shares
 
@@ -142,14 +142,14 @@ def fit(
     actions = shown.actions
     latent = max(1, round(actions.shape[1] / 2)) if latent is None else latent
     seen = shuffled(actions, seed) if control == "shuffled" else actions
-    trained: dict[str, Any] = {"lr": 0.0} if control == "untrained" else {}
-    coder: Any = (
-        AutoEncoder(latent, hidden, layers, "mlp", bounded=True, mixture=0, **trained)
+    own = rate(control)
+    coder = (
+        AutoEncoder(latent, hidden, layers, "mlp", bounded=True, mixture=0, **own)
         if model == "ae"
-        else VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.02, **trained)
+        else VAE(latent, hidden, layers, "mlp", beta=beta, min_sd=0.02, **own)
     )
-    coder.fit(seen, steps=1 if trained else steps, seed=seed, progress=False, device="cpu")
-    if trained:
+    coder.fit(seen, steps=1 if own else steps, seed=seed, progress=False, device="cpu")
+    if own:
         spread(coder.net.decoder, latent, VAE_REACH if model == "vae" else 1.0, seed)
     error = (coder.reconstruct(actions) - actions).square().mean() / actions.var(0, correction=0).mean().clamp_min(
         1e-12
@@ -177,7 +177,7 @@ def spread(decoder: nn.Module, latent: int, reach: float, seed: int) -> None:
     """
     codes = reach * (2 * torch.rand(2000, latent, generator=torch.Generator().manual_seed(seed)) - 1)
     out = decoder(codes).squeeze(-1)
-    last: Any = [m for m in decoder.modules() if isinstance(m, nn.Linear)][-1]
+    last = [m for m in decoder.modules() if isinstance(m, nn.Linear)][-1]
     sd = out.std(0).clamp_min(1e-6)
     last.weight.div_(sd[:, None])
     last.bias.sub_(out.mean(0)).div_(sd)

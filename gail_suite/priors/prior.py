@@ -16,10 +16,10 @@ import inspect
 import secrets
 import shutil
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from gail_suite.learning.features import Features
 
 FORMAT = 1
+Setting = float | bool | str | None
+"""A constant of a model or of a use, int included."""
 USES: dict[str, tuple[str, tuple[str, ...]]] = {
     "typicality": ("gail_suite.priors.typicality", ("gmm", "vae", "ae", "pixelcnn", "gan", "constant")),
     "behaviour": ("gail_suite.priors.behaviour", ("gmm", "pixelcnn")),
@@ -148,7 +150,7 @@ def fit_prior(
     use: str = "typicality",
     seed: int = 0,
     control: str | None = None,
-    **settings: Any,
+    **settings: Setting,
 ) -> Prior:
     """A prior of `demonstrations` for a use; `settings` are the model's own constants.
 
@@ -176,7 +178,7 @@ def fit_prior(
     return module.fit(demonstrations, model=model, seed=seed, control=control, **settings)
 
 
-def settings_of(function: Any) -> Json:
+def settings_of(function: Callable[..., Prior]) -> dict[str, object]:
     """The keyword-only parameters of a function and the types that they are annotated with."""
     hints = typing.get_type_hints(function)
     return {name: hints[name] for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}

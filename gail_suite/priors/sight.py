@@ -7,11 +7,14 @@ frames: the toy is drawn with motion blur, so that one frame shows where the poi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gail_suite.demos.trajectory import Demonstrations, Transitions
+
+if TYPE_CHECKING:
+    from gail_suite.generative import GenerativeModel
 
 Render = Callable[[np.ndarray], np.ndarray]
 """Observations (N, O) to frames (N, 1, H, W) in [0, 1]."""
@@ -20,7 +23,7 @@ SHUTTER = 0.4
 """Seconds that a frame exposes: a point at 2 m/s leaves a streak of 0.8 m."""
 STREAK, WIDTH = 8, 0.1
 """Points that draw a streak, and their standard deviation in metres."""
-SETTINGS: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, float]] = {
     "vae": {"latent": 4, "hidden": 128, "min_sd": 0.02, "k_eval": 4, "batch_size": 128},
     "pixelcnn": {"features": 16, "layers": 2, "levels": 4},
 }
@@ -50,7 +53,7 @@ def fit_sight(
     seed: int = 0,
     steps: int = 600,
     untrained: bool = False,
-) -> Any:
+) -> GenerativeModel:
     """A generative model of the expert's frames, calibrated on those of the last trajectories (a fourth, at least one).
 
     Raises:
@@ -80,7 +83,7 @@ class Sight:
     of three. `power` defaults to the `POWERS` of its class.
     """
 
-    def __init__(self, model: Any, render: Render = toy_frames, power: float | None = None) -> None:
+    def __init__(self, model: GenerativeModel, render: Render = toy_frames, power: float | None = None) -> None:
         self.model, self.render = model, render
         self.power = POWERS[type(model).__name__.lower()] if power is None else power
 

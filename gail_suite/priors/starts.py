@@ -10,7 +10,7 @@ begins as the task does, always.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnvWrapper
@@ -22,7 +22,7 @@ from gail_suite.envs.common import pack_host, unpack_host
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.learning.features import fit_features, state_columns
 from gail_suite.priors.fitting import checked_settings, fitted_model, inputs, picture_values, split
-from gail_suite.priors.prior import Prior, UseConfig, facts
+from gail_suite.priors.prior import Prior, Setting, UseConfig, facts
 from gail_suite.runs.config import Positive, shares
 
 
@@ -49,7 +49,7 @@ TRIES = 20
 
 
 def fit(
-    demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, control: str | None = None, **settings: Any
+    demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, control: str | None = None, **settings: Setting
 ) -> Prior:
     """A model of the expert's states (positions and velocities), to be sampled.
 

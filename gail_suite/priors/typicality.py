@@ -13,16 +13,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
+from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.generative.interface import calibration
 from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
 from gail_suite.priors.fitting import action_range, checked_settings, fitted_model, inputs, split
-from gail_suite.priors.prior import Prior, facts, fit_prior
+from gail_suite.priors.prior import Prior, Setting, facts, fit_prior
 
 if TYPE_CHECKING:
     from gail_suite.generative import GenerativeModel
@@ -44,7 +45,7 @@ def fit(
     value: float | None = None,
     states: bool = False,
     tail: float | None = None,
-    **settings: Any,
+    **settings: Setting,
 ) -> Prior:
     """Typicality of the demonstrations' transitions under a model.
 
@@ -71,7 +72,7 @@ def fit(
         )
     shown = demonstrations.transitions()
     features = fit_features(shown.obs, state_columns(demonstrations.task))
-    kept: dict[str, Any] = {"states": states} | {k: v for k, v in (("value", value), ("tail", tail)) if v is not None}
+    kept: Json = {"states": states} | {k: v for k, v in (("value", value), ("tail", tail)) if v is not None}
     made = facts("typicality", model, demonstrations, features, control, seed)
     if model == "constant":
         _check_constant(value, control, [*["tail"] * (tail is not None), *settings])
@@ -157,7 +158,7 @@ def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
     return _ranked(demonstrations, means, [least] * len(means))
 
 
-def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, **settings: Any) -> list[Ranked]:
+def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0, **settings: Setting) -> list[Ranked]:
     """The trajectories, the least typical first, each judged by a prior that was fitted to others of them.
 
     A prior that has seen a trajectory finds it typical, and one that was calibrated on it finds everything typical; so
@@ -175,9 +176,8 @@ def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0
         )
     means = np.zeros(n)
     for fold in range(min(n, FOLDS)):
-        prior = fit_prior(
-            demonstrations.chosen([i for i in range(n) if i % FOLDS != fold]), model, "typicality", seed, **settings
-        )
+        others = demonstrations.chosen([i for i in range(n) if i % FOLDS != fold])
+        prior = fit_prior(others, model, "typicality", seed, None, **settings)
         for i in range(fold, n, FOLDS):
             means[i] = _mean_typicality(prior, demonstrations[i : i + 1])
     return _ranked(demonstrations, means, [FOREIGN * float(np.median(np.delete(means, i))) for i in range(n)])

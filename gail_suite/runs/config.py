@@ -22,7 +22,7 @@ from msgspec import Meta
 from gail_suite.demos.files import read_bytes
 from gail_suite.demos.sealed import JSON_LIMIT
 
-T = TypeVar("T")
+T = TypeVar("T", bound="Settings")
 NonNegative = Annotated[float, Meta(ge=0)]
 Above0 = Annotated[float, Meta(gt=0)]
 Unit = Annotated[float, Meta(ge=0, le=1)]
@@ -34,13 +34,14 @@ Layers = Annotated[tuple[Positive, ...], Meta(min_length=1)]
 """Bounds that a field of settings may have; they hold whichever way its value came in."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """Base of a frozen dataclass of settings: every field is of its type and within its bounds, else ValueError."""
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self), include_extras=True)
         plain = typing.get_type_hints(type(self))
-        for f in dataclasses.fields(typing.cast(Any, self)):
+        for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             if dataclasses.is_dataclass(plain[f.name]):
                 if not isinstance(value, plain[f.name]):  # type: ignore[arg-type]
@@ -52,7 +53,7 @@ class Settings:
                 check_bounds(getattr(self, f.name), hints[f.name], f.name)
 
 
-def check_bounds(value: Any, hint: Any, name: str) -> None:
+def check_bounds(value: Any, hint: object, name: str) -> None:
     """ValueError where `value` is outside the bounds of its annotation; None and what is not annotated passes."""
     if value is None:
         return
@@ -86,17 +87,18 @@ def build(defaults: T, file: str | Path | None = None, settings: Sequence[str] =
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
             raise ValueError(f"setting {setting!r} is not of the form key=value, such as sac.gamma=0.99")
-        value: Any = parsed(text)
-        for part in reversed(key.strip().split(".")):
-            value = {part: value}
-        defaults = merge(defaults, value)
+        *groups, name = key.strip().split(".")
+        values = {name: parsed(text)}
+        for group in reversed(groups):
+            values = {group: values}
+        defaults = merge(defaults, values)
     return defaults
 
 
-def merge(config: T, values: Mapping[str, Any], prefix: str = "") -> T:
+def merge(config: T, values: Mapping[str, object], prefix: str = "") -> T:
     """A copy of a dataclass with the given values; nested dataclasses take nested mappings. Errors as for `build`."""
     hints = typing.get_type_hints(type(config))
-    known = {f.name: getattr(config, f.name) for f in dataclasses.fields(typing.cast(Any, config))}
+    known = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
     changes = {}
     for key, value in values.items():
         if key not in known:
@@ -107,10 +109,10 @@ def merge(config: T, values: Mapping[str, Any], prefix: str = "") -> T:
             changes[key] = merge(known[key], value, f"{prefix}{key}.")
         else:
             changes[key] = converted(value, hints[key], f"{prefix}{key}")
-    return dataclasses.replace(typing.cast(Any, config), **changes)
+    return dataclasses.replace(config, **changes)
 
 
-def recorded(defaults: T, values: Mapping[str, Any]) -> T:
+def recorded(defaults: T, values: Mapping[str, object]) -> T:
     """The config that a run wrote down; what it lacks is as in `defaults`.
 
     Raises ValueError where it has settings that this version does not know.
@@ -121,7 +123,7 @@ def recorded(defaults: T, values: Mapping[str, Any]) -> T:
         raise ValueError(f"the run was begun by another version of gail-suite: {error}") from error
 
 
-def finite(config: Any, *names: str) -> None:
+def finite(config: object, *names: str) -> None:
     """ValueError for a setting of `config` that is no number, or infinite; None passes."""
     for name in names:
         value = getattr(config, name)
@@ -129,7 +131,7 @@ def finite(config: Any, *names: str) -> None:
             raise ValueError(f"setting {name} must be a finite number, got {value}")
 
 
-def shares(config: Any, *names: str) -> None:
+def shares(config: object, *names: str) -> None:
     """ValueError for a setting of `config` outside [0, 1]; None passes."""
     for name in names:
         value = getattr(config, name)
@@ -146,7 +148,7 @@ def length(asked: int | None, default: int) -> int:
     return default if asked is None else asked
 
 
-def describe(config: Any) -> str:
+def describe(config: Settings) -> str:
     """The settings as a YAML file with the help text of each: a template for --config."""
     return "\n".join(_lines(config, 0)) + "\n"
 
@@ -164,25 +166,29 @@ def _own_field_help(cls: type) -> dict[str, str]:
     assert isinstance(body, ast.ClassDef)
     found = {}
     for statement, following in zip(body.body, body.body[1:], strict=False):
-        is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and is_text:
-            found[statement.target.id] = " ".join(str(typing.cast(Any, following).value.value).split())
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            found[statement.target.id] = " ".join(str(following.value.value).split())
     return found
 
 
-def _lines(config: Any, depth: int) -> Iterator[str]:
+def _lines(config: Settings, depth: int) -> Iterator[str]:
     pad, texts = "  " * depth, field_help(type(config))
     for name in (f.name for f in dataclasses.fields(config)):
         value = getattr(config, name)
         yield from (f"{pad}# {line}" for line in textwrap.wrap(texts.get(name, ""), 110 - len(pad)))
-        if dataclasses.is_dataclass(value):
+        if isinstance(value, Settings):
             yield f"{pad}{name}:"
             yield from _lines(value, depth + 1)
         else:
             yield f"{pad}{name}: {json.dumps(value)}"
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> Mapping[str, object]:
     import yaml
 
     data = read_bytes(path, JSON_LIMIT)
@@ -200,7 +206,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def parsed(text: str) -> Any:
+def parsed(text: str) -> object:
     """The text read as YAML, or itself where it is none."""
     import yaml
 
@@ -210,7 +216,7 @@ def parsed(text: str) -> Any:
         return text
 
 
-def converted(value: Any, hint: Any, name: str) -> Any:
+def converted(value: object, hint: object, name: str) -> Any:
     """The value as the annotated type; only conversions that lose nothing are made. ValueError for any other value."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
@@ -235,7 +241,7 @@ def converted(value: Any, hint: Any, name: str) -> Any:
     raise ValueError(f"setting '{name}' is {value!r}, expected {expected}")
 
 
-def _scalar(value: Any, kind: type) -> Any:
+def _scalar(value: Any, kind: type) -> object:
     if kind is float and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-4 as text
@@ -248,15 +254,15 @@ def _scalar(value: Any, kind: type) -> Any:
     return value if isinstance(value, kind) else None
 
 
-def _names(config: Any, prefix: str = "") -> list[str]:
+def _names(config: Settings, prefix: str = "") -> list[str]:
     names = []
     for f in dataclasses.fields(config):
         value, name = getattr(config, f.name), f"{prefix}.{f.name}" if prefix else f.name
-        names += _names(value, name) if dataclasses.is_dataclass(value) else [name]
+        names += _names(value, name) if isinstance(value, Settings) else [name]
     return names
 
 
-def _nearest(key: str, prefix: str, config: Any) -> str:
+def _nearest(key: str, prefix: str, config: Settings) -> str:
     options = _names(config)
     close = difflib.get_close_matches(key, options, n=1, cutoff=0.5)
     close = close or [name for name in options if name.split(".")[-1] == key][:1]

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -29,6 +29,10 @@ from gail_suite.demos.sealed import Json, write_json
 from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.records import config_of
 from gail_suite.runs.versions import versions
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+    from torch.utils.tensorboard import SummaryWriter
 
 PLAIN_INTERVAL_S = 5.0
 _signal_seen: int | None = None
@@ -86,8 +90,8 @@ class RunLog:
         self._plain = not sys.stderr.isatty()
         self._lock: int | None = None
         self._purge_step: int | None = None
-        self._writer: Any = None
-        self._bar: Any = None
+        self._writer: SummaryWriter | None = None
+        self._bar: Progress | None = None
         self._shown = -math.inf
         self._latest_score: float | None = None
         self._restart_clock({}, 0)

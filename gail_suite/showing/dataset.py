@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from gail_suite.demos.files import write_atomic
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.showing.page import axes_of, facts_table, figures, folded, png, rows_table, write_page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MOST_ROWS = 5000
 """States that the picture of coverage is made of."""
@@ -110,7 +113,7 @@ def ending(t: Trajectory) -> str:
     return "terminated" if t.terminated else "truncated" if t.truncated else "fragment"
 
 
-def _panels(d: Demonstrations) -> list[tuple[str, Callable[[Any], None]]]:
+def _panels(d: Demonstrations) -> list[tuple[str, Callable[[Axes], None]]]:
     """A caption and what paints it on axes, for each picture."""
     points, episode, share = coverage(d)
     total, one = cells(points, episode)
@@ -128,15 +131,15 @@ def _panels(d: Demonstrations) -> list[tuple[str, Callable[[Any], None]]]:
     ]
 
 
-def _bars(axes: Any, d: Demonstrations, heights: np.ndarray) -> None:
+def _bars(axes: Axes, d: Demonstrations, heights: np.ndarray) -> None:
     colours = {"terminated": FALL, "truncated": WHOLE, "fragment": FRAGMENT}
     axes.bar(range(len(d)), heights, color=[colours[ending(t)] for t in d], width=0.8)
     axes.set_xlabel("episode")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.25, axis="y")
 
 
-def _ranges(axes: Any, arrays: list[np.ndarray], bent: bool = False) -> None:
+def _ranges(axes: Axes, arrays: list[np.ndarray], bent: bool = False) -> None:
     low, fifth, high_fifth, high = np.quantile(np.concatenate(arrays), [0, 0.05, 0.95, 1], axis=0)
     columns = np.arange(len(low))
     axes.vlines(columns, low, high, color="#9db7e0", lw=1)
@@ -144,10 +147,10 @@ def _ranges(axes: Any, arrays: list[np.ndarray], bent: bool = False) -> None:
     if bent:
         axes.set_yscale("symlog", linthresh=1.0)
     axes.set_xlabel("entry")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.grid(alpha=0.25, axis="y")
 
 
-def _scatter(axes: Any, points: np.ndarray, episode: np.ndarray) -> None:
+def _scatter(axes: Axes, points: np.ndarray, episode: np.ndarray) -> None:
     axes.scatter(points[:, 0], points[:, 1], c=episode % 10, cmap="tab10", vmin=0, vmax=9, s=4, alpha=0.5, lw=0)
     axes.set(xticks=[], yticks=[])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -92,7 +91,7 @@ class Evaluation:
         }
 
 
-def said(found: Mapping[str, Any]) -> str:
+def said(found: Json) -> str:
     """An evaluation, as `as_dict` holds it, in words: scores and return with their intervals, steps and episodes."""
     parts = []
     for name, key in (("score against the demonstrations", "demo_score"), ("normalised score", "score")):
@@ -113,7 +112,7 @@ def evaluate(
     deterministic: bool = True,
     env_kwargs: Mapping[str, object] | None = None,
     scale: Scale | None = None,
-    **more: Any,
+    **more: object,
 ) -> Evaluation:
     """Run complete episodes, episode j from the seed `seed + j`, so the result does not depend on `n_envs`.
 

@@ -7,10 +7,14 @@ import html
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gail_suite.demos.files import write_atomic
 from gail_suite.demos.sealed import Json
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:1.5rem auto;padding:0 1rem;color:#1c2733}
@@ -37,7 +41,7 @@ def write_page(path: Path, title: str, parts: Iterable[str]) -> Path:
     return path
 
 
-def rows_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def rows_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table with a heading line; numbers stand at the right."""
     body = [_row("td", row) for row in rows]
     return f'<div class="wide"><table>{_row("th", header)}{"".join(body)}</table></div>'
@@ -72,7 +76,7 @@ def note(text: str) -> str:
     return f'<p class="note">{html.escape(text)}</p>'
 
 
-def cell(value: Any) -> str:
+def cell(value: object) -> str:
     """A value as short text."""
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -82,7 +86,7 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def axes_of(width: float, height: float) -> tuple[Any, Any]:
+def axes_of(width: float, height: float) -> tuple[Figure, Axes]:
     """A new figure in inches that no window system has to draw, and its axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -92,15 +96,15 @@ def axes_of(width: float, height: float) -> tuple[Any, Any]:
     return figure, figure.add_subplot()
 
 
-def png(figure: Any) -> bytes:
+def png(figure: Figure) -> bytes:
     """A figure as a picture file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()
 
 
-def _row(tag: str, cells: Sequence[Any]) -> str:
-    def one(value: Any) -> str:
+def _row(tag: str, cells: Sequence[object]) -> str:
+    def one(value: object) -> str:
         number = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
         return f"<{tag}{' class=n' * number}>{html.escape(cell(value))}</{tag}>"
 

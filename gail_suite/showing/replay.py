@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import mujoco
 import numpy as np
 
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
+from gail_suite.envs.common import Env
 from gail_suite.showing.video import MAX_FPS, Stage, check_film, rate, write_film
+
+if TYPE_CHECKING:
+    from gymnasium.envs.mujoco import MujocoEnv
 
 TOLERANCE = 1e-3
 """How far a replayed observation may lie from the recorded one."""
@@ -77,7 +81,7 @@ class Recorded(Stage):
         return islice(self.show(_states(self.env, t), totals, len(t)), n_frames)
 
 
-def _states(env: Any, t: Trajectory) -> Iterator[None]:
+def _states(env: Env, t: Trajectory) -> Iterator[None]:
     """The environment in one recorded state after the other."""
     inner = env.unwrapped
     parts = getattr(inner, "observation_structure", None) or {}
@@ -85,8 +89,8 @@ def _states(env: Any, t: Trajectory) -> Iterator[None]:
     return _put(env, t, parts) if known else _repeat(env, t)
 
 
-def _put(env: Any, t: Trajectory, parts: dict[str, int]) -> Iterator[None]:
-    inner = env.unwrapped
+def _put(env: Env, t: Trajectory, parts: dict[str, int]) -> Iterator[None]:
+    inner = cast("MujocoEnv", env.unwrapped)
     env.reset(seed=t.seed or 0)
     skipped = len(inner.init_qpos) - parts["qpos"]
     qpos, qvel = np.split(t.obs[:, : parts["qpos"] + parts["qvel"]].astype(np.float64), [parts["qpos"]], axis=1)
@@ -98,7 +102,7 @@ def _put(env: Any, t: Trajectory, parts: dict[str, int]) -> Iterator[None]:
         yield
 
 
-def _repeat(env: Any, t: Trajectory) -> Iterator[None]:
+def _repeat(env: Env, t: Trajectory) -> Iterator[None]:
     if t.acts is None or t.seed is None:
         raise ValueError(
             "this task cannot be put into a recorded state, and to repeat the episode its actions and its seed are "

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from gail_suite.showing.page import (
 )
 from gail_suite.showing.stats import t_interval
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 OUTCOMES = ("score", "return_mean", "train_return", "length_mean")
 MAX_HEALTH = 6
 COLOURS = ("#1f6feb", "#c4622d", "#2e8540", "#8250df", "#bf3989", "#57606a")
@@ -44,7 +47,7 @@ class Told:
     evaluation: Json
 
     @property
-    def kind(self) -> tuple[Any, ...]:
+    def kind(self) -> tuple[object, ...]:
         """What runs that differ in nothing but their seed have in common."""
         return self.config.get("algo"), self.config.get("env_id"), json.dumps(self.config.get("config"), sort_keys=True)
 
@@ -91,7 +94,7 @@ def learning_curve(run_dir: str | Path, path: str | Path | None = None) -> Path 
 def write_report(
     runs: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
-    others: Mapping[str, Mapping[str, Any]] | None = None,
+    others: Mapping[str, Json] | None = None,
 ) -> Path:
     """One page of a run, or of several: results beside expert and random, curves with bands over seeds, films,
     settings.
@@ -135,9 +138,7 @@ def _names(groups: Sequence[Sequence[Told]]) -> list[str]:
     return [name if plain.count(name) == 1 else group[0].folder.name for name, group in zip(plain, groups, strict=True)]
 
 
-def _results(
-    groups: Sequence[Sequence[Told]], names: Sequence[str], others: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
+def _results(groups: Sequence[Sequence[Told]], names: Sequence[str], others: Mapping[str, Json]) -> list[str]:
     rows = [row for name, group in zip(names, groups, strict=True) for row in _group_rows(name, group)]
     rows += [_evaluated(name, found) for name, found in others.items()]
     for env_id in dict.fromkeys(str(group[0].config.get("env_id")) for group in groups):
@@ -152,7 +153,7 @@ def _results(
     return parts
 
 
-def _group_rows(name: str, group: Sequence[Told]) -> list[tuple[Any, ...]]:
+def _group_rows(name: str, group: Sequence[Told]) -> list[tuple[object, ...]]:
     """The final policy, over seeds where there are several, and what behaviour cloning began with."""
     measured = [run.evaluation for run in group if run.evaluation.get("return_mean") is not None]
     if len(group) == 1 or len(measured) < 2:
@@ -170,7 +171,7 @@ def _group_rows(name: str, group: Sequence[Told]) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _evaluated(name: str, found: Mapping[str, Any]) -> tuple[Any, ...]:
+def _evaluated(name: str, found: Json) -> tuple[object, ...]:
     """A line of the table from what eval.json holds."""
     over = f"{found['n_episodes']} episodes" if "n_episodes" in found else "not measured"
     interval = found.get("return_interval")
@@ -185,7 +186,7 @@ def _evaluated(name: str, found: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _references(env_id: str) -> list[tuple[Any, ...]]:
+def _references(env_id: str) -> list[tuple[object, ...]]:
     """Expert and random actions, where the environment's reference returns are known."""
     from gail_suite import envs
 
@@ -193,7 +194,7 @@ def _references(env_id: str) -> list[tuple[Any, ...]]:
         spec = envs.spec(env_id)
     except ValueError:  # a run of a task that is not installed here
         return []
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for name, known, score in (("expert", spec.expert_return, 1.0), ("random actions", spec.random_return, 0.0)):
         if known is not None:
             half = 1.96 * known.sd / max(known.episodes, 1) ** 0.5
@@ -206,7 +207,7 @@ def _interval(bounds: Sequence[float]) -> str | None:
     return f"{bounds[0]:.0f} to {bounds[1]:.0f}" if np.isfinite(bounds).all() else None
 
 
-def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
+def _mean(rows: Sequence[Json], name: str) -> float | None:
     values = [row[name] for row in rows if row.get(name) is not None]
     return float(np.mean(values)) if values else None
 
@@ -242,7 +243,7 @@ def _film(run: Told, name: str) -> list[str]:
     return [f"<h2>Film of {escape(name)}</h2>", film, *([note(said)] if said else [])]
 
 
-def _draw_outcome(axes: Any, groups: Sequence[Sequence[Told]], names: Sequence[str] = ("learner",)) -> None:
+def _draw_outcome(axes: Axes, groups: Sequence[Sequence[Told]], names: Sequence[str] = ("learner",)) -> None:
     known = [row for group in groups for run in group for row in run.rows]
     name = next((n for n in OUTCOMES[:2] if series(known, n)[0]), OUTCOMES[2])
     levels = []
@@ -283,7 +284,7 @@ def _begun(rows: list[Json], name: str) -> tuple[list[float], list[float]]:
     return [*(s for s, _ in start), *steps], [*(v for _, v in start), *values]
 
 
-def _draw_health(axes: Any, rows: list[Json], name: str) -> None:
+def _draw_health(axes: Axes, rows: list[Json], name: str) -> None:
     axes.plot(*series(rows, name), lw=1, color="#52606d")
     axes.tick_params(labelsize=8)
 
@@ -298,7 +299,7 @@ def _health(rows: list[Json]) -> list[str]:
     ]
 
 
-def series(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:
+def series(rows: Sequence[Json], name: str) -> tuple[list[float], list[float]]:
     """Steps and values of one record, where it was made."""
     points = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
     return [p[0] for p in points], [p[1] for p in points]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from gymnasium.spaces import Box
 
 from gail_suite import envs
+from gail_suite.demos.policy import State
 from gail_suite.demos.sealed import write_json
 from gail_suite.runs.records import ReferenceRecord, config_of, read_if_there
 
@@ -37,13 +38,14 @@ class Uniform:
 
     def __init__(self, task: str, seed: int) -> None:
         env = envs.make(task)
-        self.space: Any = env.action_space
+        assert isinstance(env.action_space, Box)
+        self.space = env.action_space
         self.rng = np.random.default_rng(seed)
         env.close()
 
     def predict(
-        self, obs: np.ndarray, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]:
+        self, obs: np.ndarray, state: State = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, State]:
         """Actions (B, A) drawn between the bounds, whatever the observations (B, O)."""
         size = (len(obs), *self.space.shape)
         return self.rng.uniform(self.space.low, self.space.high, size).astype(np.float32), state

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import mujoco
 import numpy as np
@@ -18,9 +18,12 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gail_suite import envs
 from gail_suite.demos.policy import Policy
-from gail_suite.envs.common import check_seed
+from gail_suite.envs.common import Env, check_seed
 from gail_suite.showing.egl import EglRenderer, egl_probe
 from gail_suite.showing.raycast import RayCaster, View
+
+if TYPE_CHECKING:
+    from gymnasium.envs.mujoco import MujocoEnv
 
 MAX_FPS = 40
 GIF_FPS = 20
@@ -135,9 +138,10 @@ class Stage:
 
     def _frame(self, step: int, total: float) -> np.ndarray:
         if self._draw is None:
-            image = ImageOps.pad(Image.fromarray(self.env.render()).convert("RGB"), self._size)  # nothing is stretched
+            picture = Image.fromarray(np.asarray(self.env.render())).convert("RGB")
+            image = ImageOps.pad(picture, self._size)  # nothing is stretched
         else:
-            image = Image.fromarray(self._draw.render(self.env.unwrapped.data, self._camera.view()))
+            image = Image.fromarray(self._draw.render(cast("MujocoEnv", self.env.unwrapped).data, self._camera.view()))
         if self._label is not None:
             _caption(image, self._label, f"step {step}{f'/{self._limit}' if self._limit else ''}   return {total:.0f}")
         return np.asarray(image)
@@ -154,7 +158,7 @@ def rate(path: Path) -> int:
     return GIF_FPS if path.suffix.lower() == ".gif" else MAX_FPS
 
 
-def speed(env: Any, max_fps: int = MAX_FPS) -> tuple[int, int]:
+def speed(env: Env, max_fps: int = MAX_FPS) -> tuple[int, int]:
     """Steps from one frame to the next, and frames a second, at the speed of the simulation."""
     steps = int(env.metadata.get("render_fps", 30))
     stride = -(-steps // max_fps)
@@ -185,8 +189,8 @@ def film_note(path: Path, env_id: str) -> str | None:
 class Camera:
     """Follows the first moving body across the ground, not up and down, about as far off as Gymnasium's camera."""
 
-    def __init__(self, env: Any) -> None:
-        inner = env.unwrapped
+    def __init__(self, env: Env) -> None:
+        inner = cast("MujocoEnv", env.unwrapped)
         if not hasattr(inner, "model"):
             return
         self._data, model = inner.data, inner.model
@@ -218,13 +222,13 @@ def choose_renderer(renderer: str) -> str:
     return "egl" if renderer == "egl" or (probe.problem is None and not probe.software) else "raycast"
 
 
-def _open(env_id: str, renderer: str, width: int, height: int) -> tuple[Any, Renderer | None]:
+def _open(env_id: str, renderer: str, width: int, height: int) -> tuple[Env, Renderer | None]:
     """The environment and what draws it; None if it draws itself."""
     check_filmable(env_id)
     env = envs.make(env_id)
     model = getattr(env.unwrapped, "model", None)
     if isinstance(model, mujoco.MjModel):
-        kind: Any = {"egl": EglRenderer, "raycast": RayCaster}[choose_renderer(renderer)]
+        kind = EglRenderer if choose_renderer(renderer) == "egl" else RayCaster
         return env, kind(model, width, height)
     env.close()
     return envs.make(env_id, render_mode="rgb_array"), None
@@ -240,8 +244,7 @@ def check_filmable(env_id: str) -> None:
     with closing(envs.make(env_id, render_mode="rgb_array")) as env:
         try:
             env.reset(seed=0)
-            picture: Any = env.render()
-            shape = np.shape(picture)
+            shape = np.asarray(env.render()).shape
         except (
             Exception
         ) as error:  # whatever a task of one's own raises, or a library that it draws with and that is missing

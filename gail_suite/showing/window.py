@@ -7,12 +7,15 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gail_suite.demos.policy import Policy
-from gail_suite.envs.common import check_seed
+from gail_suite.envs.common import Env, check_seed
+
+if TYPE_CHECKING:
+    from gymnasium.envs.mujoco.mujoco_rendering import WindowViewer
 
 
 def play(
@@ -56,7 +59,7 @@ class _Closed(Exception):
     """Someone closed the window."""
 
 
-def _episode(env: Any, policy: Policy, seed: int, deterministic: bool) -> tuple[float, int]:
+def _episode(env: Env, policy: Policy, seed: int, deterministic: bool) -> tuple[float, int]:
     obs, _ = env.reset(seed=seed)
     _follow(env)
     value, steps, over, state = 0.0, 0, False, None
@@ -71,11 +74,11 @@ def _episode(env: Any, policy: Policy, seed: int, deterministic: bool) -> tuple[
     return value, steps
 
 
-def _viewer(env: Any) -> Any:
+def _viewer(env: Env) -> WindowViewer | None:
     return getattr(getattr(env.unwrapped, "mujoco_renderer", None), "viewer", None)
 
 
-def _follow(env: Any) -> None:
+def _follow(env: Env) -> None:
     """Lets the camera go along with the first body of the model."""
     import mujoco
 
@@ -84,7 +87,7 @@ def _follow(env: Any) -> None:
         viewer.cam.type, viewer.cam.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, 1
 
 
-def _is_closed(env: Any) -> bool:
+def _is_closed(env: Env) -> bool:
     import glfw
 
     viewer = _viewer(env)

@@ -9,12 +9,12 @@ from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command
 from gail_suite.commands.parameters import Flag
-from gail_suite.demos.sealed import Json
 
 if TYPE_CHECKING:
     import numpy as np
 
     from gail_suite.demos import Demonstrations
+    from gail_suite.demos.sealed import Json
 
 
 def merge(*paths: Path, out: Path, output: Output = DEFAULT) -> None:

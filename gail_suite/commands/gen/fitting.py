@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, get_args, get_type_hints
 
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, set_values
 from gail_suite.commands.gen.shared import Device, Root, nearest, prepare
 from gail_suite.commands.parameters import Flag
-from gail_suite.demos.sealed import Json
+
+if TYPE_CHECKING:
+    from gail_suite.demos.sealed import Json
+    from gail_suite.generative import GenerativeModel
 
 MODELS = (
     "GaussianMixture",
@@ -133,7 +136,7 @@ def fit(
     output.result(values, text, [command("gen", "sample", out, "--out", "samples.png")])
 
 
-def _started(name: str, start: Path | None, pairs: list[str]) -> Any:
+def _started(name: str, start: Path | None, pairs: list[str]) -> GenerativeModel:
     """A model of the class ``name``, new or the one in the file ``start``."""
     from gail_suite import generative as g
 
@@ -161,7 +164,7 @@ def options(model: type, pairs: list[str]) -> Json:
     return found
 
 
-def _of_type(value: Any, hint: Any, name: str) -> Any:
+def _of_type(value: object, hint: object, name: str) -> object:
     """``value`` if ``hint`` is no plain type or names the value's; numbers become float where that is wanted."""
     kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if float in kinds and isinstance(value, int | str) and not isinstance(value, bool):
