@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, find_policy
 from gail_suite.commands.parameters import TASK, PolicyName, Task, Trust, VecNormalize
+
+if TYPE_CHECKING:
+    from gail_suite.demos.policy import Policy
+    from gail_suite.showing.video import Stage
 
 
 def render(
@@ -72,7 +76,7 @@ def render(
     is_run = (Path(policy) / "config.json").is_file()
     target = out or (Path(policy) / "video.mp4" if is_run else Path("video.mp4"))
     overlay = overlay and target.suffix.lower() != ".npz"
-    other: Any = None
+    other: Policy | Stage | None = None
     if beside:
         from gail_suite import demos
         from gail_suite.showing.replay import Recorded

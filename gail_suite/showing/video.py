@@ -52,7 +52,7 @@ def render(
     n_frames: int = N_FRAMES,
     renderer: Literal["auto", "egl", "raycast"] = "auto",
     seed: int = 0,
-    compare: Policy | None = None,
+    compare: Policy | Stage | None = None,
     width: int = 480,
     height: int = 360,
     fps: int | None = None,
@@ -75,13 +75,15 @@ def render(
     if fps is not None and fps < 1:
         raise ValueError(f"fps is {fps}; at least one frame a second is needed")
     overlay = overlay and path.suffix.lower() != ".npz"
-    filmed = [(compare, compare_label)] if compare is not None else []
+    filmed: list[tuple[Policy | Stage, str]] = [(policy, label)]
+    if compare is not None:
+        filmed.insert(0, (compare, compare_label))
     with ExitStack() as stack:
         stages = []
-        for actor, name in [*filmed, (policy, label)]:
-            ready = isinstance(actor, Stage)
-            stage = actor if ready else Stage(env_id, actor, name, renderer, seed, width, height, overlay, rate(path))
-            stages.append(stack.enter_context(closing(stage)))
+        for actor, name in filmed:
+            if not isinstance(actor, Stage):
+                actor = Stage(env_id, actor, name, renderer, seed, width, height, overlay, rate(path))
+            stages.append(stack.enter_context(closing(actor)))
         frames = (np.concatenate(row, axis=1) for row in zip(*(s.frames(n_frames) for s in stages), strict=False))
         write_film(path, frames, fps or stages[0].fps)
     return path
