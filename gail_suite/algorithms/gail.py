@@ -24,7 +24,7 @@ from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import can_begin
 from gail_suite.learning.inverse import InverseConfig, InverseModel
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
-from gail_suite.learning.occupancy import distances
+from gail_suite.learning.occupancy import Candidates, Likeness
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
@@ -35,8 +35,9 @@ from gail_suite.priors.starts import Starts
 from gail_suite.runs.config import Positive, Settings, recorded, shares
 from gail_suite.runs.runlog import RunLog, stop_requested
 
-CHOICE_SEED = 70_000
-"""Seed of the episodes by which the final policy is chosen; neither training nor any evaluation begins there."""
+CHOICE_SEED, FINAL_SEED, FINAL_EPISODES = 70_000, 90_000, 20
+"""Seeds of the episodes by which candidates are found and the final policy is chosen, and how many decide; neither
+training nor any evaluation begins there."""
 WARM_COPIES = 4
 """States around each demonstrated one in a warm start from a behaviour prior."""
 
@@ -78,8 +79,8 @@ class GAILConfig(Settings):
     starts: DemonstratedStarts = field(default_factory=DemonstratedStarts)
     """Where episodes begin; a prior for starts goes before."""
     choose: bool = True
-    """Leave the clone instead of the learned policy where the states that it visits are nearer to the demonstrated
-    ones.
+    """Leave, of the last policy, the nearest of those evaluated on the way and the clone, the one that visits the
+    states nearest to the demonstrated ones (the task's reward is not read); off, the last.
     """
     sac: SACConfig = field(
         default_factory=lambda: SACConfig(
@@ -163,6 +164,10 @@ class GAIL(Imitator[GAILConfig]):
             Adversary(shown.expert, c.adversary, c.sac.batch_size, c.sac.gamma, a, shown.times),
         )
         self.inverse = InverseModel(n_features, act_dim, c.inverse) if c.adversary.state_only else None
+        self.likeness: Likeness | None = None
+        self.candidates = Candidates()
+        if c.choose and shown.times is not None:
+            self.likeness = Likeness(self.env_id, shown.features, shown.expert, torch.as_tensor(shown.times))
         return OffPolicyLoop(
             self.env_id,
             shown.features,
@@ -176,7 +181,8 @@ class GAIL(Imitator[GAILConfig]):
             a.make_actor,
             a.wrap_env or self._begun,
             shown.arrays() | a.constants(),
-            {} if self.inverse is None else {"inverse": self.inverse},
+            ({} if self.inverse is None else {"inverse": self.inverse})
+            | ({} if self.likeness is None else {"candidates": self.candidates}),
         )
 
     def _begun(self, venv: SavableVecEnv) -> SavableVecEnv:
@@ -207,6 +213,8 @@ class GAIL(Imitator[GAILConfig]):
         keep_copies(self.attachments.priors, run_dir)
 
     def _begin(self, log: RunLog | None) -> None:
+        if self.likeness is not None:
+            self.loop.on_evaluate = self._offer
         if self.inverse is not None:
             if self.inverse.fits:
                 self._take(self.inverse)
@@ -243,14 +251,28 @@ class GAIL(Imitator[GAILConfig]):
         if log is not None:
             log.log(self.loop.steps, **row)
 
+    def _offer(self) -> dict[str, float]:
+        """How far the policy is from the demonstrations; among the nearest it is kept for the end."""
+        assert self.likeness is not None
+        policy = self.policy()
+        distance = self.likeness.distance(policy, CHOICE_SEED + self.seed)
+        self.candidates.offer(distance, self.loop.steps, self.loop.sac.updates, policy.tensors)
+        return {"distance": distance}
+
     def _final(self, log: RunLog | None) -> LearnedPolicy:
-        learned = self.policy()
-        tensors = {k.removeprefix("clone."): v for k, v in self.loop.constants.items() if k.startswith("clone.")}
-        if not (self.config.choose and tensors and self.shown.times is not None) or stop_requested():
-            return learned
-        policies = {"learned": learned, "clone": LearnedPolicy(tensors, learned.meta | {"updates": 0})}
-        times = torch.as_tensor(self.shown.times)
-        found = distances(policies, self.env_id, self.shown.features, self.shown.expert, times, CHOICE_SEED + self.seed)
+        policies = {"last": self.policy()}
+        if self.likeness is None or stop_requested():
+            return policies["last"]
+        meta, constants = policies["last"].meta, self.loop.constants
+        tensors = {k.removeprefix("clone."): v for k, v in constants.items() if k.startswith("clone.")}
+        if tensors:
+            policies["clone"] = LearnedPolicy(tensors, meta | {"env_steps": 0, "updates": 0})
+        for rank, one in enumerate(self.candidates.found):
+            facts = {"env_steps": one.steps, "updates": one.updates}
+            policies[f"candidate_{rank}"] = LearnedPolicy(one.tensors, meta | facts)
+        found = {k: self.likeness.distance(p, FINAL_SEED + self.seed, FINAL_EPISODES) for k, p in policies.items()}
+        chosen = policies[min(found, key=found.__getitem__)]
         if log is not None:
-            log.log(self.loop.steps, **{f"{name}_distance": value for name, value in found.items()})
-        return policies[min(found, key=found.__getitem__)]
+            row = {f"{name}_distance": value for name, value in found.items()}
+            log.log(self.loop.steps, **row, chosen_step=float(chosen.meta["env_steps"]))
+        return chosen

@@ -8,6 +8,7 @@ absorbing state.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,8 +20,10 @@ from gail_suite.demos.trajectory import Trajectory
 from gail_suite.learning.features import Features
 from gail_suite.learning.pairs import Pairs
 
-EPISODES = 10
-"""Episodes that a policy is judged by."""
+EPISODES = 5
+"""Episodes that a policy is judged by on the way."""
+KEEP = 3
+"""Policies of a run among which the final one is chosen, beside the last and the clone."""
 MOST = 3000
 """States that are compared at most, of each of the two."""
 
@@ -65,14 +68,61 @@ def demonstrated(expert: Pairs, times: Tensor, horizon: int) -> Tensor:
     return with_absorbing(expert.features, float(ended))
 
 
-def distances(
-    policies: Mapping[str, Policy], env_id: str, features: Features, expert: Pairs, times: Tensor, seed: int
-) -> dict[str, float]:
-    """The energy distance of each policy's deterministic episodes from the demonstrations, on the same seeds."""
-    horizon = envs.spec(env_id).horizon or int(times.max()) + 1
-    shown = thinned(demonstrated(expert, times, horizon))
-    found = {}
-    for name, policy in policies.items():
-        episodes = demos.record(policy, env_id, EPISODES, seed, EPISODES, deterministic=True)
-        found[name] = energy_distance(thinned(visited(list(episodes), features, horizon)), shown)
-    return found
+class Likeness:
+    """How far policies are from the demonstrations on a task, by the states that their deterministic episodes visit."""
+
+    def __init__(self, env_id: str, features: Features, expert: Pairs, times: Tensor) -> None:
+        """`times` (N,): the step of its episode at which each of the expert's pairs was shown."""
+        self.env_id, self.features = env_id, features
+        self.horizon = envs.spec(env_id).horizon or int(times.max()) + 1
+        self.shown = thinned(demonstrated(expert, times, self.horizon))
+
+    def distance(self, policy: Policy, seed: int, episodes: int = EPISODES) -> float:
+        """The energy distance of that many episodes, the first seeded `seed`, from the demonstrations."""
+        shown = demos.record(policy, self.env_id, episodes, seed, episodes, deterministic=True)
+        return energy_distance(thinned(visited(list(shown), self.features, self.horizon)), self.shown)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A policy of a run, as it was."""
+
+    distance: float
+    steps: int
+    """Environment steps after which it was so."""
+    updates: int
+    tensors: dict[str, np.ndarray]
+
+
+class Candidates:
+    """The policies of a run that behaved most like the demonstrations, for the final one to be chosen from.
+
+    What a run leaves should not hang on where it happened to stop: between two evaluations a gait can be lost and
+    found again.
+    """
+
+    def __init__(self, keep: int = KEEP) -> None:
+        self.keep = keep
+        self.found: list[Candidate] = []
+        """The nearest first."""
+
+    def offer(self, distance: float, steps: int, updates: int, tensors: Mapping[str, np.ndarray]) -> None:
+        """Keeps a policy if it is among the nearest."""
+        new = Candidate(distance, steps, updates, {name: np.array(value) for name, value in tensors.items()})
+        self.found = sorted([*self.found, new], key=lambda one: (one.distance, one.steps))[: self.keep]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+        arrays = {f"{i}.{name}": value for i, one in enumerate(self.found) for name, value in one.tensors.items()}
+        facts = np.array([(one.distance, one.steps, one.updates) for one in self.found], np.float64)
+        return arrays | {"facts": facts.reshape(-1, 3)}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
+        tensors: list[dict[str, np.ndarray]] = [{} for _ in arrays["facts"]]
+        for key, value in arrays.items():
+            if key != "facts":
+                index, name = key.split(".", 1)
+                tensors[int(index)][name] = np.array(value)
+        rows = zip(arrays["facts"].tolist(), tensors, strict=True)
+        self.found = [Candidate(distance, int(steps), int(updates), t) for (distance, steps, updates), t in rows]

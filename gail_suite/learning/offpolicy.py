@@ -164,6 +164,8 @@ class OffPolicyLoop:
         self.companions = dict(companions or {})
         self.on_step: Callable[[], None] = lambda: None
         """Called before every step of the environments."""
+        self.on_evaluate: Callable[[], dict[str, float]] = dict
+        """Called at every evaluation, for what else there is to say of the policy."""
         self.run_dir = Path(run_dir) if run_dir is not None else None
         torch.manual_seed(seed)
         venv = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal", mends=True)
@@ -321,7 +323,7 @@ class OffPolicyLoop:
             self.sums.clear()
             self._watch(row)
         if last or self._due(self.config.eval_every):
-            row |= self.evaluate()
+            row |= self.evaluate() | self.on_evaluate()
         if log is not None:
             if row:
                 log.log(self.steps, **row)
@@ -423,7 +425,8 @@ class OffPolicyLoop:
         self.replay.load_state(parts["replay"])
         self.objective.load_state(parts["objective"])
         for name, companion in self.companions.items():
-            companion.load_state(parts[name])
+            if name in parts:  # older checkpoints lack some
+                companion.load_state(parts[name])
         self.features = Features(**parts["features"])
         self.env.reset()
         self.env.set_state(parts["env"])

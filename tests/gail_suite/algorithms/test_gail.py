@@ -473,9 +473,27 @@ def test_the_clone_is_left_where_its_states_are_nearer(toy_demos, tmp_path):
     gail = GAIL(envs.TOY_ID, toy_demos, spoilt, seed=0, run_dir=tmp_path / "run")
     policy = gail.train(800, eval_episodes=0).policy
     row = read_metrics(tmp_path / "run")[-1]
-    assert row["clone_distance"] < row["learned_distance"] and policy.meta["updates"] == 0
+    assert row["clone_distance"] < row["last_distance"] and row["chosen_step"] == 0 == policy.meta["updates"]
     kept = dataclasses.replace(spoilt, choose=False)
     assert GAIL(envs.TOY_ID, toy_demos, kept, seed=0).train(800, eval_episodes=0).policy.meta["updates"] > 0
+
+
+def test_the_nearest_policy_of_the_way_is_left_also_after_a_kill(toy_demos, tmp_path, killed):
+    evaluated = dataclasses.replace(SMALL.loop, eval_every=200, checkpoint_every=200)
+    choosing = dataclasses.replace(SMALL, choose=True, loop=evaluated)
+    whole = GAIL(envs.TOY_ID, toy_demos, choosing, seed=1, run_dir=tmp_path / "whole")
+    run = whole.train(1000, eval_episodes=0)
+    rows = read_metrics(tmp_path / "whole")
+    offered = [row["distance"] for row in rows if "distance" in row]
+    assert len(offered) == 5 and [one.distance for one in whole.candidates.found] == sorted(offered)[:3]
+    found = {k: v for k, v in rows[-1].items() if k.endswith("_distance")}
+    assert rows[-1]["chosen_step"] == run.policy.meta["env_steps"]
+    assert found.keys() == {"last_distance", *(f"candidate_{i}_distance" for i in range(3))}
+    killed(GAIL(envs.TOY_ID, toy_demos, choosing, seed=1, run_dir=tmp_path / "cut"), 1000, 600, eval_episodes=0)
+    again = GAIL.resume(tmp_path / "cut").train(1000, eval_episodes=0)
+    assert again.policy.meta == run.policy.meta
+    for name, tensor in run.policy.tensors.items():
+        np.testing.assert_array_equal(again.policy.tensors[name], tensor)
 
 
 def test_a_run_ends_when_the_discriminator_tells_nothing(toy_demos, tmp_path):
