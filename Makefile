@@ -34,7 +34,7 @@ type: $(STAMP)
 	$(BIN)/mypy
 
 unit: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 quick: $(STAMP)
 	$(BIN)/ruff check .

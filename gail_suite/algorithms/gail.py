@@ -32,7 +32,7 @@ from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.attach import PriorsConfig, attach, keep_copies
 from gail_suite.priors.earlier import translated
 from gail_suite.priors.starts import Starts
-from gail_suite.runs.config import Positive, Settings, recorded, shares
+from gail_suite.runs.config import Count, Positive, Settings, recorded, shares
 from gail_suite.runs.runlog import RunLog, stop_requested
 
 CHOICE_SEED, FINAL_SEED, FINAL_EPISODES = 70_000, 90_000, 20
@@ -82,6 +82,10 @@ class GAILConfig(Settings):
     """Leave, of the last policy, the nearest of those evaluated on the way and the clone, the one that visits the
     states nearest to the demonstrated ones (the task's reward is not read); off, the last.
     """
+    patience: Count = 5
+    """End in the second half of a run after so many evaluations in a row none of which was nearer to the demonstrations
+    than the nearest before; 0: never. Where `choose` is on.
+    """
     sac: SACConfig = field(
         default_factory=lambda: SACConfig(
             burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, decay_start=0.5, average_rate=0.005
@@ -113,6 +117,7 @@ def few_steps() -> GAILConfig:
         starts=DemonstratedStarts(share=0.0),
         loop=LoopConfig(),
         choose=False,
+        patience=0,
     )
 
 
@@ -215,6 +220,7 @@ class GAIL(Imitator[GAILConfig]):
     def _begin(self, log: RunLog | None) -> None:
         if self.likeness is not None:
             self.loop.on_evaluate = self._offer
+            self.loop.settled = self._settled()
         if self.inverse is not None:
             if self.inverse.fits:
                 self._take(self.inverse)
@@ -257,7 +263,15 @@ class GAIL(Imitator[GAILConfig]):
         policy = self.policy()
         distance = self.likeness.distance(policy, CHOICE_SEED + self.seed)
         self.candidates.offer(distance, self.loop.steps, self.loop.sac.updates, policy.tensors)
+        self.loop.settled = self._settled()
         return {"distance": distance}
+
+    def _settled(self) -> bool:
+        """The second half has come, and the nearest policy is older than `patience` evaluations."""
+        loop, patience = self.loop, self.config.patience
+        if not (patience and self.candidates.found) or loop.steps < max(self.total_steps, loop.config.horizon) / 2:
+            return False
+        return loop.steps - self.candidates.found[0].steps >= patience * loop.config.eval_every > 0
 
     def _final(self, log: RunLog | None) -> LearnedPolicy:
         policies = {"last": self.policy()}

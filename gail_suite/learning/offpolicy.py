@@ -188,6 +188,8 @@ class OffPolicyLoop:
         self.running = np.zeros(loop.n_envs)
         self.time = np.zeros(loop.n_envs)
         self.indistinct = 0
+        self.settled = False
+        """Set from outside where the policy is as good as it gets."""
         self.whole = np.arange(loop.n_envs) >= getattr(
             self.env, "n_cut", 0
         )  # whose episodes tell what the task returns
@@ -279,7 +281,7 @@ class OffPolicyLoop:
         if self.current is None:
             self._begin()
         with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
-            while self.steps < total_steps and not spent and not stop_requested() and not self._cannot_tell():
+            while self.steps < total_steps and not spent and not stop_requested() and not self.finished():
                 fraction = self.steps / max(total_steps, self.config.horizon)
                 self.sac.set_progress(fraction)
                 self.objective.set_progress(fraction)
@@ -290,8 +292,8 @@ class OffPolicyLoop:
                 self._store(actions, pending.result())
                 spent = time.monotonic() >= end
                 self._periodic(self.steps >= total_steps or spent, log)
-            if self._cannot_tell() and log is not None:
-                log.log(self.steps, ended_indistinct=1.0)
+            if self.finished() and log is not None:
+                log.log(self.steps, ended_early=1.0)
         if self.run_dir is not None and self.saved_at != self.steps:
             self.save()
 
@@ -308,8 +310,9 @@ class OffPolicyLoop:
         """
         return np.array(getattr(self.env, "first_times", np.zeros(self.config.n_envs)), np.float64)
 
-    def _cannot_tell(self) -> bool:
-        return self.indistinct >= INDISTINCT_ROWS
+    def finished(self) -> bool:
+        """Nothing more is to be learned: a discriminator that can no longer tell, or a policy that comes no nearer."""
+        return self.settled or self.indistinct >= INDISTINCT_ROWS
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.steps // every > (self.steps - self.config.n_envs) // every

@@ -502,7 +502,7 @@ def test_a_run_ends_when_the_discriminator_tells_nothing(toy_demos, tmp_path):
     easy = dataclasses.replace(SMALL, loop=dataclasses.replace(SMALL.loop, indistinct=1e6))
     gail = GAIL(envs.TOY_ID, toy_demos, easy, seed=0, run_dir=tmp_path / "run")
     gail.train(4000, eval_episodes=0)
-    assert 2000 <= gail.loop.steps <= 2200 and read_metrics(tmp_path / "run")[-1]["ended_indistinct"] == 1
+    assert 2000 <= gail.loop.steps <= 2200 and read_metrics(tmp_path / "run")[-1]["ended_early"] == 1
 
 
 def test_presets_and_what_older_runs_lack(toy_demos, tmp_path):
@@ -516,3 +516,14 @@ def test_presets_and_what_older_runs_lack(toy_demos, tmp_path):
     for name in ("reach", "state_only", "entropy_at_bounds"):
         del written["adversary"][name]
     assert GAIL._recorded({"config": written}, tmp_path) == few
+
+
+@pytest.mark.parametrize(("patience", "end"), [(2, 1000), (5, 1200), (0, 1600)])
+def test_a_run_ends_in_its_second_half_where_nothing_comes_nearer(toy_demos, patience, end):
+    # an actor that never moves is nearest at its first evaluation, step 200
+    loop = dataclasses.replace(SMALL.loop, eval_every=200, updates_per_step=0.05)
+    still = dataclasses.replace(SMALL.sac, actor_lr=0.0, tune_alpha=False)
+    config = dataclasses.replace(SMALL, choose=True, patience=patience, loop=loop, sac=still)
+    gail = GAIL(envs.TOY_ID, toy_demos, config, seed=0)
+    gail.train(1600 if patience == 0 else 2000, eval_episodes=0)
+    assert gail.loop.steps == end and gail.candidates.found[0].steps == 200
