@@ -1,6 +1,7 @@
-"""Pages: every link to a file or a heading of this repository leads somewhere."""
+"""Pages: every link to a file or a heading of this repository leads somewhere, and sentences are short."""
 
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,30 @@ def test_links_lead_somewhere(page: Path) -> None:
         target = (page.parent / path) if path else page
         assert target.exists(), f"{page.name} links to {path}"
         assert not anchor or anchor in anchors(target), f"{page.name} links to {path}#{anchor}"
+
+
+def sentences(text: str) -> list[int]:
+    """Words of each sentence of a page, without its tables, headings, code blocks and pictures; a list item ends one."""
+    text = re.sub(r"```.*?```|<!--.*?-->", "\n\n", text, flags=re.DOTALL)
+    lines = [line for line in text.split("\n") if not re.match(r"\s*(\||#|!\[)", line)]
+    found = []
+    for paragraph in re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )", "\n".join(lines)):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"`[^`]*`", "Code", paragraph))
+        parts = re.split(r"(?<=[.!?])\s+(?=[A-Z(*\"'])|:\s*\n", " ".join(plain.split()))
+        found += [len(part.split()) for part in parts if len(part.split()) >= 3]
+    return found
+
+
+PROSE = [page for page in PAGES if page.parent.name != "results"]
+
+
+def test_sentences_are_counted() -> None:
+    text = "Eins zwei drei. Vier `fünf sechs` sieben.\n\n| a table is not read |\n* acht neun zehn elf\n"
+    assert sentences(text) == [3, 3, 5]
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_sentences_are_short(page: Path) -> None:
+    lengths = sentences(page.read_text())
+    assert max(lengths) <= 45, f"{page.name} has a sentence of {max(lengths)} words: two thoughts are two sentences"
+    assert statistics.median(lengths) < 20

@@ -146,13 +146,14 @@ def modules(requirements: list[str]) -> set[str]:
 
 
 def imports(node: ast.AST, lazy: bool = False) -> Iterator[tuple[str, bool]]:
-    """(top-level module, whether inside a function) of every import of a file."""
+    """(top-level module, whether inside a function or for types alone) of every import of a file."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             yield from ((alias.name.split(".")[0], lazy) for alias in child.names)
         elif isinstance(child, ast.ImportFrom) and not child.level:
             yield (child.module or "").split(".")[0], lazy
-        yield from imports(child, lazy or isinstance(child, ast.FunctionDef))
+        types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        yield from imports(child, lazy or types or isinstance(child, ast.FunctionDef))
 
 
 def test_what_is_imported_is_declared_and_extras_only_where_they_are_used() -> None:

@@ -16,6 +16,7 @@ from cyclopts import Parameter
 from gail_suite.commands.parameters import Flag, Task
 
 if TYPE_CHECKING:
+    from gail_suite.demos import Demonstrations
     from gail_suite.demos.policy import Policy
     from gail_suite.demos.sealed import Json
 
@@ -111,6 +112,12 @@ def find_policy(
     if not known:
         raise ValueError(f"{source} does not say for which environment it is: give --env")
     return policy, known
+
+
+def some_of(shown: Demonstrations, take: int | None, subsample: int | None, seed: int) -> Demonstrations:
+    """What --take and --subsample choose of demonstrations; all where they are not given."""
+    taken = shown if take is None else shown.take(take, seed=seed)
+    return taken if subsample is None else taken.subsample(subsample, seed=seed)
 
 
 def two_numbers(text: str) -> tuple[float, float]:

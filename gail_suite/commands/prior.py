@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, command, note, set_values
+from gail_suite.commands.common import DEFAULT, Output, command, note, set_values, some_of
 
 if TYPE_CHECKING:
+    from gail_suite.demos import Demonstrations
     from gail_suite.demos.sealed import Json
+    from gail_suite.priors.prior import Prior
+    from gail_suite.priors.typicality import Ranked
 
 
 def fit(
@@ -59,11 +62,7 @@ def fit(
     model = model or USES[known("use", use, USES)][1][0]
     check(use, model, control)
     settings = _settings(set_)
-    shown = demonstrations.load(demos)
-    if take is not None:
-        shown = shown.take(take, seed=seed)
-    if subsample is not None:
-        shown = shown.subsample(subsample, seed=seed)
+    shown = some_of(demonstrations.load(demos), take, subsample, seed)
     if out.exists():
         raise ValueError(f"{out} is there already: choose another --out")
     prior = fit_prior(shown, model, use, seed, control, **settings)
@@ -78,18 +77,18 @@ def fit(
         "settings": prior.settings,
     }
     text = f"{model} for {use} fitted to {shown.n_pairs} pairs of {prior.env_id}, saved as {out}"
-    chosen = [
-        word
-        for name, value in (("--take", take), ("--subsample", subsample))
-        if value is not None
-        for word in (name, value)
-    ]
-    seeded = ["--seed", seed] if chosen or seed else []
-    is_potential = use == "typicality" and prior.settings.get("states")
-    form = ["--set", "priors.typicality.potential=true"] if is_potential else []
-    training = command("train", "gail", "--demos", demos, *chosen, *seeded, "--prior", out, *form)
+    training = _training(prior, demos, out, {"--take": take, "--subsample": subsample}, seed)
     scoring = [command("prior", "score", "--prior", out, "--demos", "OTHER-DEMOS")] if use == "typicality" else []
     output.result(values, text, [training, *scoring])
+
+
+def _training(prior: Prior, demos: Path, out: Path, options: Mapping[str, int | None], seed: int) -> str:
+    """The command that trains with a prior on the demonstrations that it was fitted to."""
+    chosen = [word for name, value in options.items() if value is not None for word in (name, value)]
+    seeded = ["--seed", seed] if chosen or seed else []
+    is_potential = prior.use == "typicality" and prior.settings.get("states")
+    form = ["--set", "priors.typicality.potential=true"] if is_potential else []
+    return command("train", "gail", "--demos", demos, *chosen, *seeded, "--prior", out, *form)
 
 
 def score(
@@ -120,32 +119,16 @@ def score(
         Without --prior: one setting of the model, such as --set n_components=4; may be given several times.
     """
     from gail_suite import demos as demonstrations
-    from gail_suite.priors.prior import check, load_prior, provenance
-    from gail_suite.priors.typicality import rank, rank_among
+    from gail_suite.priors.prior import check
+    from gail_suite.priors.typicality import rank_among
 
     shown = demonstrations.load(demos)
     if prior is None:
         check("typicality", model := model or "gmm", None)
         ranked = rank_among(shown, model, seed or 0, **_settings(set_))
     else:
-        given = [
-            f"--{name}"
-            for name, value in (("model", model), ("seed", seed), ("set", set_ or None))
-            if value is not None
-        ]
-        if given:
-            raise ValueError(f"{prior} is fitted already: leave out {', '.join(given)}, or --prior to fit one here")
-        loaded = load_prior(prior)
-        if loaded.use != "typicality":
-            raise ValueError(
-                f"{prior} is a prior for {loaded.use}, which scores nothing: fit one with --use typicality"
-            )
-        ranked = rank(loaded, shown)
-        if loaded.provenance.get("demos") == provenance(shown, 0)["demos"]:
-            note(
-                f"{prior} was fitted to {demos} itself, so it finds even a foreign trajectory in there typical: leave "
-                "out --prior"
-            )
+        given = {"--model": model, "--seed": seed, "--set": set_ or None}
+        ranked = _ranked(prior, demos, shown, [name for name, value in given.items() if value is not None])
     values = {
         "prior": None if prior is None else str(prior),
         "demos": str(demos),
@@ -158,6 +141,25 @@ def score(
     ]
     good = [] if any(r.foreign for r in ranked) else [command("train", "gail", "--demos", demos)]
     output.result(values, "\n".join(lines), good)
+
+
+def _ranked(prior: Path, demos: Path, shown: Demonstrations, given: list[str]) -> list[Ranked]:
+    """The trajectories as a saved prior finds them; ValueError for options `given` that it cannot follow."""
+    from gail_suite.priors.prior import load_prior, provenance
+    from gail_suite.priors.typicality import rank
+
+    if given:
+        raise ValueError(f"{prior} is fitted already: leave out {', '.join(given)}, or --prior to fit one here")
+    loaded = load_prior(prior)
+    if loaded.use != "typicality":
+        raise ValueError(f"{prior} is a prior for {loaded.use}, which scores nothing: fit one with --use typicality")
+    ranked = rank(loaded, shown)
+    if loaded.provenance.get("demos") == provenance(shown, 0)["demos"]:
+        note(
+            f"{prior} was fitted to {demos} itself, so it finds even a foreign trajectory in there typical: leave "
+            "out --prior"
+        )
+    return ranked
 
 
 def _settings(pairs: Iterable[str]) -> Json:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, note
 from gail_suite.commands.parameters import TASK, Task
+
+if TYPE_CHECKING:
+    from gail_suite.demos.sealed import Json
+    from gail_suite.jobs.sweep import Job
 
 
 def sweep(
@@ -66,11 +71,48 @@ def sweep(
     ray
         Run on a Ray cluster instead: its address, or "local".
     """
-    from gail_suite.commands.train import settings_of
+    from gail_suite.jobs.sweep import plan, summary
+
+    _check(algo, demos, seeds, config, generator, eval_episodes, jobs)
+    values = _values(grid)
+    _check_settings(algo, generator, config, set, values)
+    given = {
+        "--config": config and config.absolute(),
+        "--generator": generator,
+        "--take": take,
+        "--subsample": subsample,
+        "--steps": steps,
+    }
+    options = [
+        *("--demos", str(demos.absolute())),
+        *task.words(),
+        *(word for s in set for word in ("--set", s)),
+        *(word for name, value in given.items() if value is not None for word in (name, str(value))),
+    ]
+    planned = plan(algo, out, seeds, values, options, eval_episodes)
+    failed = _run(planned, jobs or os.cpu_count() or 1, ray, output)
+    found = summary(planned)
+    finished = [job.folder for job in planned if job.is_finished()]
+    following = [command("compare", *finished)] if finished else []
+    output.result({"sweep": found, "out": str(out)}, "\n".join(_told(algo, s) for s in found), following)
+    if failed:
+        raise ValueError(
+            f"{len(failed)} of {len(planned)} runs failed: look at {failed[0].folder}.log, then give the same command "
+            "again"
+        )
+
+
+def _check(
+    algo: str,
+    demos: Path,
+    seeds: tuple[int, ...],
+    config: Path | None,
+    generator: str | None,
+    eval_episodes: int,
+    jobs: int | None,
+) -> None:
+    """ValueError for what no sweep can begin with."""
     from gail_suite.envs.common import check_seed
-    from gail_suite.jobs.sweep import plan, run_here, run_on_ray, summary
-    from gail_suite.runs.config import build
-    from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
     if jobs is not None and jobs < 1:
         raise ValueError(f"--jobs is {jobs}; at least one run at a time is needed")
@@ -86,51 +128,43 @@ def sweep(
         raise ValueError(f"behaviour cloning has no generator: leave out --generator {generator}")
     if config is not None and not config.is_file():
         raise ValueError(f"{config} is not a file of settings; gail-suite train {algo} --show-config prints one")
-    given = {
-        "--config": config and config.absolute(),
-        "--generator": generator,
-        "--take": take,
-        "--subsample": subsample,
-        "--steps": steps,
-    }
-    options = [
-        "--demos",
-        str(demos.absolute()),
-        *task.words(),
-        *(word for s in set for word in ("--set", s)),
-        *(word for name, value in given.items() if value is not None for word in (name, str(value))),
-    ]
-    values = _values(grid)
+
+
+def _check_settings(
+    algo: str, generator: str | None, config: Path | None, given: Sequence[str], values: Mapping[str, Sequence[str]]
+) -> None:
+    """ValueError for a combination of settings that a run would refuse."""
+    from gail_suite.commands.train import settings_of
+    from gail_suite.runs.config import build
+
     for chosen in itertools.product(*values.values()):
         build(
             settings_of(algo, generator),
             config,
-            (*set, *(f"{name}={v}" for name, v in zip(values, chosen, strict=True))),
+            (*given, *(f"{name}={value}" for name, value in zip(values, chosen, strict=True))),
         )
-    planned = plan(algo, out, seeds, values, options, eval_episodes)
+
+
+def _run(planned: Sequence[Job], at_once: int, ray: str | None, output: Output) -> list[Job]:
+    """Runs the jobs and tells how each ended; those that failed. StopRequested after a signal."""
+    from gail_suite.jobs.sweep import run_here, run_on_ray
+    from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
+
     failed = []
     with stop_on_signals():
-        for job, status in run_on_ray(planned, ray) if ray else run_here(planned, jobs or os.cpu_count() or 1):
+        for job, status in run_on_ray(planned, ray) if ray else run_here(planned, at_once):
             output.say(f"{job.folder.name}: {'done' if status == 0 else f'exit {status}, see {job.folder}.log'}")
             failed += [job] if status else []
         if stop_requested():
             note("stopped; the same command goes on")
             raise StopRequested
-    found = summary(planned)
-    lines = [
-        f"{s['settings'] or algo}: "
-        + (f"IQM {s['iqm']:.3f} of {len(s['scores'])} runs" if s["scores"] else "no scores")
-        for s in found
-    ]
-    finished = [job.folder for job in planned if job.is_finished()]
-    output.result(
-        {"sweep": found, "out": str(out)}, "\n".join(lines), [command("compare", *finished)] if finished else []
-    )
-    if failed:
-        raise ValueError(
-            f"{len(failed)} of {len(planned)} runs failed: look at {failed[0].folder}.log, then give the same command "
-            "again"
-        )
+    return failed
+
+
+def _told(algo: str, found: Json) -> str:
+    """A combination of settings in a line."""
+    name, scores = found["settings"] or algo, found["scores"]
+    return f"{name}: IQM {found['iqm']:.3f} of {len(scores)} runs" if scores else f"{name}: no scores"
 
 
 def _values(grid: tuple[str, ...]) -> dict[str, list[str]]:

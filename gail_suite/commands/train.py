@@ -18,6 +18,7 @@ from gail_suite.commands.common import (
     filming,
     note,
     run_folder,
+    some_of,
 )
 from gail_suite.commands.parameters import TASK, Flag, Task
 
@@ -266,11 +267,7 @@ def _shown(training: Training) -> tuple[Demonstrations, str]:
     env_id = training.task.name(shown.task) or shown.task
     if envs.names.bare(env_id) != envs.names.bare(shown.task):
         raise ValueError(f"{training.demos} was recorded on {shown.env_id}, not on {env_id}: leave out --env")
-    if training.take is not None:
-        shown = shown.take(training.take, seed=training.seed)
-    if training.subsample is not None:
-        shown = shown.subsample(training.subsample, seed=training.seed)
-    return shown, env_id
+    return some_of(shown, training.take, training.subsample, training.seed), env_id
 
 
 def _check_ending(training: Training, env_id: str | None) -> None:

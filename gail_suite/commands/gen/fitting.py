@@ -14,6 +14,8 @@ from gail_suite.commands.gen.shared import Device, Root, nearest, prepare
 from gail_suite.commands.parameters import Flag
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gail_suite.demos.sealed import Json
     from gail_suite.generative import GenerativeModel
 
@@ -83,17 +85,8 @@ def fit(
     from gail_suite import generative as g
 
     name = nearest(model, MODELS, "model")
-    if by_class and not getattr(g, name).conditional:
-        raise ValueError(f"{name} has no classes: leave out --by-class, or fit a VAE, GAN, DCGAN, PixelCNN or PixelRNN")
-    if gif is not None and tensorboard is not None:
-        raise ValueError("--gif and --tensorboard both follow the training: leave one of them out")
-    if gif is not None and (checkpoint is not None or resume):
-        raise ValueError(
-            "--gif trains in parts and keeps no checkpoints: leave out --checkpoint and --resume, or --gif"
-        )
+    _check(name, data, by_class, root, gif, tensorboard, kept=checkpoint is not None or resume)
     fitted = _started(name, start, set_ or [])
-    if root is not None and data != "mnist":
-        raise ValueError(f"--root is the folder of mnist's files, but the data are {data}: leave it out")
     prepare(out)
     if gif is not None:
         prepare(gif, ".gif")
@@ -121,19 +114,42 @@ def fit(
     fitted.save(out)
     if gif is not None:
         g.pictures.animate(shots, gif)
-    values: Json = {
-        "model": name,
-        "file": str(out),
-        "samples": len(x),
-        "test_typicality": float(fitted.typicality(test).mean()),
-    }
-    typical = f"mean typicality of test data {values['test_typicality']:.3f}"
-    text = f"{name} fitted to {len(x)} samples of {data}, saved as {out}; {typical}"
+    measured, told = _measured(fitted, test)
+    output.result(
+        {"model": name, "file": str(out), "samples": len(x), **measured},
+        f"{name} fitted to {len(x)} samples of {data}, saved as {out}; {told}",
+        [command("gen", "sample", out, "--out", "samples.png")],
+    )
+
+
+def _check(
+    name: str, data: str, by_class: bool, root: Path | None, gif: Path | None, tensorboard: Path | None, kept: bool
+) -> None:
+    """ValueError for options that do not go together."""
+    from gail_suite import generative as g
+
+    if by_class and not getattr(g, name).conditional:
+        raise ValueError(f"{name} has no classes: leave out --by-class, or fit a VAE, GAN, DCGAN, PixelCNN or PixelRNN")
+    if gif is not None and tensorboard is not None:
+        raise ValueError("--gif and --tensorboard both follow the training: leave one of them out")
+    if gif is not None and kept:
+        raise ValueError(
+            "--gif trains in parts and keeps no checkpoints: leave out --checkpoint and --resume, or --gif"
+        )
+    if root is not None and data != "mnist":
+        raise ValueError(f"--root is the folder of mnist's files, but the data are {data}: leave it out")
+
+
+def _measured(fitted: GenerativeModel, test: Tensor) -> tuple[Json, str]:
+    """How a model does on test data, as values and in words."""
+    from gail_suite import generative as g
+
+    values: Json = {"test_typicality": float(fitted.typicality(test).mean())}
+    told = f"mean typicality of test data {values['test_typicality']:.3f}"
     if fitted.density != "none":
-        values["test_nats"] = g.metrics.nats(fitted, test)
-        values["density"] = fitted.density
-        text += f", {values['test_nats']:.2f} nats a sample ({fitted.density})"
-    output.result(values, text, [command("gen", "sample", out, "--out", "samples.png")])
+        values |= {"test_nats": g.metrics.nats(fitted, test), "density": fitted.density}
+        told += f", {values['test_nats']:.2f} nats a sample ({fitted.density})"
+    return values, told
 
 
 def _started(name: str, start: Path | None, pairs: list[str]) -> GenerativeModel:
