@@ -26,7 +26,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def sentences(text: str) -> list[int]:
-    """Words of each sentence of a page, without its tables, headings, code blocks and pictures; a list item ends one."""
+    """Words of each sentence of a page without tables, headings, code and pictures; a list item ends a sentence."""
     text = re.sub(r"```.*?```|<!--.*?-->", "\n\n", text, flags=re.DOTALL)
     lines = [line for line in text.split("\n") if not re.match(r"\s*(\||#|!\[)", line)]
     found = []
