@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.few_demos import EVAL_SEED, N_EVAL
-from benchmarks.records import RESULTS, append_row, command, commit, machine, read_rows
+from benchmarks.records import RESULTS, append_measured, read_rows
 
 CSV = RESULTS / "ant_falls.csv"
 COLUMNS = (
@@ -69,14 +69,7 @@ def main() -> None:
         for row in read_rows(CSV):
             print(*(row[c] for c in COLUMNS[:8]), sep="\t")
         return
-    for name in sys.argv[1:]:
-        row = measure(name) | {
-            "machine": machine(),
-            "commit": commit(),
-            "command": command(name),
-        }
-        print(row, flush=True)
-        append_row(CSV, COLUMNS, row)
+    append_measured(CSV, COLUMNS, measure)
 
 
 if __name__ == "__main__":

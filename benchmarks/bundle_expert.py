@@ -11,32 +11,21 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 import envs
 from benchmarks.records import ROOT, machine
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.showing.evaluation import evaluate
+from gail_suite.showing.scale import Uniform
+
+if TYPE_CHECKING:
+    from gail_suite.demos.policy import Policy
 
 N, EXPERT_SEED, RANDOM_SEED = 50, 100_000, 200_000
 
 
-class UniformPolicy:
-    """Uniform random actions."""
-
-    def __init__(self, env_id: str) -> None:
-        env = envs.make(env_id)
-        self.low, self.high = env.action_space.low, env.action_space.high
-        env.close()
-        self.rng = np.random.default_rng(RANDOM_SEED)
-
-    def predict(self, obs, state=None, episode_start=None, deterministic=False):
-        """Actions (B, A)."""
-        return self.rng.uniform(self.low, self.high, (len(obs), len(self.low))).astype(np.float32), state
-
-
-def measured(policy, env_id: str, seed: int, deterministic: bool = True) -> dict:
+def measured(policy: Policy, env_id: str, seed: int, deterministic: bool = True) -> dict:
     """Returns and lengths over N episodes."""
     e = evaluate(policy, env_id, n_episodes=N, seed=seed, deterministic=deterministic)
     return {
@@ -65,7 +54,7 @@ def main() -> None:
     policy = LearnedPolicy.load(args.run / "policy")
     expert, random = (
         measured(policy, env_id, EXPERT_SEED),
-        measured(UniformPolicy(env_id), env_id, RANDOM_SEED, deterministic=False),
+        measured(Uniform(env_id, RANDOM_SEED), env_id, RANDOM_SEED, deterministic=False),
     )
     config = {k: v for k, v in run["config"].items() if k != "warm_start"}
     policy.meta |= {

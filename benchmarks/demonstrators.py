@@ -19,11 +19,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.few_demos import DEMO_SEED, EVAL_SEED, N_EVAL, NO_EXPERT, metrics, new_or_resumed, wall_seconds
+from benchmarks.few_demos import (
+    DEMO_SEED,
+    EVAL_SEED,
+    N_EVAL,
+    NO_EXPERT,
+    cloned,
+    metrics,
+    new_or_resumed,
+    rival,
+    wall_seconds,
+)
 from benchmarks.records import (
     RESULTS,
     ROOT,
@@ -38,6 +48,9 @@ from benchmarks.records import (
 )
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.showing.stats import bootstrap_interval, iqm
+
+if TYPE_CHECKING:
+    from gail_suite.demos.policy import Policy
 
 CSV = RESULTS / "demonstrators.csv"
 WORK = Path("runs") / "demonstrators"
@@ -135,31 +148,18 @@ PUBLISHED = {
 five evaluations of the curves in its repository."""
 
 
-class Uniform:
-    """Uniform random actions."""
-
-    def __init__(self, env_id: str, seed: int = 0) -> None:
-        from gail_suite.learning.actions import action_bounds
-
-        self.low, self.high = action_bounds(env_id)
-        self.rng = np.random.default_rng(seed)
-
-    def predict(self, obs: np.ndarray, state: Any = None, episode_start: Any = None, deterministic: bool = False):
-        """Actions (B, A)."""
-        return self.rng.uniform(self.low, self.high, (len(obs), len(self.low))).astype(np.float32), state
-
-
 @cache
 def random_return(env_id: str) -> float:
     """Mean return of uniform actions: the reference where there is one, else of 50 episodes."""
     import envs
     import gail_suite as gs
+    from gail_suite.showing.scale import Uniform
 
     known = envs.spec(env_id).random_return
-    return known.mean if known else gs.evaluate(Uniform(env_id), env_id, N_EVAL, seed=EVAL_SEED).return_mean
+    return known.mean if known else gs.evaluate(Uniform(env_id, 0), env_id, N_EVAL, seed=EVAL_SEED).return_mean
 
 
-def former_expert() -> Any:
+def former_expert() -> Policy:
     """The Ant expert of commit d9cb25d, from this repository's history."""
     import demos
 
@@ -204,21 +204,18 @@ def done() -> set[tuple[str, ...]]:
     return {tuple(r[name] for name in names) for r in read_rows(CSV)}
 
 
-def train(row: Row, algo: str, shown: Demonstrations, seed: int, run_dir: Path, budget_s: float | None):
+def train(
+    row: Row, algo: str, shown: Demonstrations, seed: int, run_dir: Path, budget_s: float | None
+) -> tuple[Policy, int, int | str]:
     """The final policy, the environment steps and the updates it took."""
     import gail_suite as gs
     from gail_suite.algorithms.gail import few_steps
     from gail_suite.runs.config import build
-    from gail_suite.runs.runlog import forget_results
 
     if algo.startswith("imitation-"):
-        from gail_suite.algorithms import reference
-
-        policy, steps = reference.train(algo.removeprefix("imitation-"), row.env, shown, seed, budget_s)
-        return policy, steps, ""
+        return *rival(algo, row.env, shown, seed, budget_s), ""
     if algo == "bc":
-        forget_results(run_dir)  # of a run that was killed in its evaluation
-        return gs.BC(row.env, shown, gs.BCConfig(), seed, run_dir).train(eval_episodes=0).policy, 0, ""
+        return cloned(row.env, shown, seed, run_dir), 0, ""
     observing = ("adversary.state_only=true",) if row.observations else ()
     base = few_steps() if algo == "gail-few-steps" else gs.GAILConfig()
     config = build(base, settings=[*VARIANTS[algo], *observing])

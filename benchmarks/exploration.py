@@ -6,13 +6,13 @@ python -m benchmarks.exploration             # what the CSV lacks
 
 from __future__ import annotations
 
-import argparse
 import time
 from typing import Any
 
 import numpy as np
 
-from benchmarks.records import RESULTS, append_missing, markdown, mean_bonus, read_rows
+from benchmarks.records import RESULTS, markdown, mean_bonus, measure_arms, read_rows
+from gail_suite.demos.trajectory import Transitions
 
 CSV = RESULTS / "exploration.csv"
 COLUMNS = (
@@ -52,7 +52,8 @@ class Visits:
     def __init__(self, bonus: Any) -> None:
         self.bonus, self.steps, self.paid = bonus, [], []
 
-    def __call__(self, transitions: Any, done: np.ndarray | None = None) -> np.ndarray:
+    def __call__(self, transitions: Transitions, done: np.ndarray | None = None) -> np.ndarray:
+        """(N,) what the bonus answers."""
         self.steps.append(np.array(transitions.next_obs))
         self.paid.append(self.bonus(transitions, done))
         return self.paid[-1]
@@ -178,11 +179,7 @@ def table() -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    a = parser.parse_args()
-    append_missing(CSV, COLUMNS, a.arms, range(a.seeds), explore)
+    measure_arms(__doc__, CSV, COLUMNS, tuple(ARMS), explore, seeds=5)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ import dataclasses
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -37,6 +38,13 @@ from benchmarks.records import (
 )
 from gail_suite.showing.stats import bootstrap_interval, iqm
 
+if TYPE_CHECKING:
+    from demos import Demonstrations
+    from gail_suite.algorithms.trainer import Imitator
+    from gail_suite.demos.policy import Policy
+    from gail_suite.showing.evaluation import Evaluation
+
+C = TypeVar("C")
 CSV = RESULTS / "few_demos.csv"
 WORK = Path("runs") / "few_demos"
 N_EVAL, EVAL_SEED, DEMO_SEED = 50, 1_000_000, 10_000
@@ -113,7 +121,7 @@ NO_EXPERT = (
 )
 
 
-def pool(env_id: str, n: int):
+def pool(env_id: str, n: int) -> Demonstrations:
     """The recorded demonstrations of a task: the first n of a resumable recording with fixed seeds."""
     import demos
 
@@ -127,7 +135,7 @@ def pool(env_id: str, n: int):
     )
 
 
-def demonstrations(row: Row, seed: int):
+def demonstrations(row: Row, seed: int) -> Demonstrations:
     """The demonstrations of one run."""
     chosen = pool(row.env, row.recorded).take(row.n_demos, seed=seed)
     return chosen if row.subsample == 1 else chosen.subsample(row.subsample, seed=seed)
@@ -180,11 +188,7 @@ def run(
             "wall_s": round(wall, 1),
             "wall_s_to_0.9": reached[0],
             "steps_to_0.9": reached[1],
-            "score": round(float(result.score), 4),
-            "return_mean": round(float(result.returns.mean()), 1),
-            "return_sd": round(float(result.returns.std(ddof=1)), 1),
-            "length_mean": round(float(result.lengths.mean()), 1),
-            "n_eval": N_EVAL,
+            **evaluated(result),
             "expert_return": round(spec.expert_return.mean, 1),
             "random_return": round(spec.random_return.mean, 1),
             "machine": machine(),
@@ -194,7 +198,38 @@ def run(
     )
 
 
-def new_or_resumed(kind, row: Row, demos_used, config, seed: int, run_dir: Path):
+def evaluated(found: Evaluation) -> dict[str, float | int]:
+    """The columns that tell of an evaluation."""
+    assert found.score is not None
+    return {
+        "score": round(found.score, 4),
+        "return_mean": round(found.return_mean, 1),
+        "return_sd": round(float(found.returns.std(ddof=1)), 1),
+        "length_mean": round(found.length_mean, 1),
+        "n_eval": found.n_episodes,
+    }
+
+
+def rival(algo: str, env: str, shown: Demonstrations, seed: int, budget_s: float | None) -> tuple[Policy, int]:
+    """The final policy of one of imitation's algorithms, and its environment steps."""
+    from gail_suite.algorithms import reference
+
+    return reference.train(algo.removeprefix("imitation-"), env, shown, seed, budget_s)
+
+
+def cloned(env: str, shown: Demonstrations, seed: int, run_dir: Path, overrides: Sequence[str] = ()) -> Policy:
+    """The policy of behaviour cloning."""
+    import gail_suite as gs
+    from gail_suite.runs.config import build
+    from gail_suite.runs.runlog import forget_results
+
+    forget_results(run_dir)  # of a run that was killed in its evaluation
+    return gs.BC(env, shown, build(gs.BCConfig(), settings=overrides), seed, run_dir).train(eval_episodes=0).policy
+
+
+def new_or_resumed(
+    kind: type[Imitator[C]], row: Row, demos_used: Demonstrations, config: C, seed: int, run_dir: Path
+) -> Imitator[C]:
     """A trainer, from the newest checkpoint of `run_dir` if there is one, which must be of the same settings and
     demonstrations.
     """
@@ -217,20 +252,23 @@ def new_or_resumed(kind, row: Row, demos_used, config, seed: int, run_dir: Path)
     return trainer
 
 
-def train(row: Row, algo: str, demos_used, seed: int, run_dir: Path, overrides: list[str], budget_s: float | None):
+def train(
+    row: Row,
+    algo: str,
+    demos_used: Demonstrations,
+    seed: int,
+    run_dir: Path,
+    overrides: list[str],
+    budget_s: float | None,
+) -> tuple[Policy, int]:
     """The final policy of one algorithm and the environment steps it took."""
     import gail_suite as gs
     from gail_suite.runs.config import build
-    from gail_suite.runs.runlog import forget_results
 
     if algo.startswith("imitation-"):
-        from gail_suite.algorithms import reference
-
-        return reference.train(algo.removeprefix("imitation-"), row.env, demos_used, seed, budget_s)
+        return rival(algo, row.env, demos_used, seed, budget_s)
     if algo == "bc":
-        forget_results(run_dir)  # of a run that was killed in its evaluation
-        config = build(gs.BCConfig(), settings=overrides)
-        return gs.BC(row.env, demos_used, config, seed, run_dir).train(eval_episodes=0).policy, 0
+        return cloned(row.env, demos_used, seed, run_dir, overrides), 0
     if algo in ("gail", "no-expert"):
         kind, config, length = gs.GAIL, gs.few_steps(), {"total_steps": row.steps}
         overrides = [*NO_EXPERT, *overrides] if algo == "no-expert" else [*(overrides or row.settings)]

@@ -90,6 +90,7 @@ def kernels() -> str:
 
 
 def timed(model: Any, x: np.ndarray, clock: Callable[[], float]) -> tuple[float, Any]:
+    """Seconds of a fit, and the fitted model."""
     began = clock()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -129,6 +130,7 @@ def pair(
 
 
 def main() -> None:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=20)

@@ -9,13 +9,12 @@ steps.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import few_demos
-from benchmarks.records import RESULTS, append_row, command, commit, machine
+from benchmarks.records import RESULTS, append_measured
 
 CSV = RESULTS / "memorisation.csv"
 COLUMNS = (
@@ -77,14 +76,7 @@ def measure(run_dir: Path) -> dict[str, object]:
 
 def main() -> None:
     """Command line."""
-    for name in sys.argv[1:]:
-        row = measure(Path(name)) | {
-            "machine": machine(),
-            "commit": commit(),
-            "command": command(name),
-        }
-        print(row, flush=True)
-        append_row(CSV, COLUMNS, row)
+    append_measured(CSV, COLUMNS, lambda name: measure(Path(name)))
 
 
 if __name__ == "__main__":

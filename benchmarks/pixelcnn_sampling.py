@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -30,7 +31,7 @@ MODELS = {
 }
 
 
-def seconds(sampler, *args) -> tuple[float, torch.Tensor]:
+def seconds(sampler: Callable[..., torch.Tensor], *args: object) -> tuple[float, torch.Tensor]:
     """Wall-clock of one call, and its result."""
     began = time.perf_counter()
     x = sampler(*args)

@@ -9,12 +9,11 @@ episodes.
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import numpy as np
 
-from benchmarks.records import RESULTS, append_missing, mean_bonus
+from benchmarks.records import RESULTS, mean_bonus, measure_arms
 
 CSV = RESULTS / "pixels.csv"
 COLUMNS = (
@@ -99,11 +98,7 @@ def imitate(arm: str, seed: int, steps: int = STEPS) -> dict:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    a = parser.parse_args()
-    append_missing(CSV, COLUMNS, a.arms, range(a.seeds), imitate)
+    measure_arms(__doc__, CSV, COLUMNS, ARMS, imitate, seeds=3)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -17,6 +18,13 @@ from benchmarks.records import ROOT
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from gail_suite.priors.action_mixture import ActionMixture
+    from gail_suite.priors.action_pixelcnn import ActionPixelCNN
 
 IMAGES = ROOT / "docs" / "images"
 
@@ -234,7 +242,7 @@ def curves() -> None:
     _save(figure, "prior_curves")
 
 
-def first_action(p0, x, levels: np.ndarray) -> np.ndarray:
+def first_action(p0: ActionMixture | ActionPixelCNN, x: Tensor, levels: np.ndarray) -> np.ndarray:
     """Marginal density of the first action (steps, levels); of the autoregressive model it is the first factor."""
     import torch
     from scipy.stats import norm, t
@@ -253,7 +261,7 @@ def first_action(p0, x, levels: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(levels, at, row) for row in knots.numpy()])
 
 
-def _save(figure, name: str) -> None:
+def _save(figure: Figure, name: str) -> None:
     figure.tight_layout()
     figure.savefig(IMAGES / f"{name}.png", dpi=80)
 

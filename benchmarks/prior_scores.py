@@ -13,12 +13,19 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.records import RESULTS, append_row, command, commit, machine, markdown, read_rows
+from gail_suite.demos.policy import State
+from gail_suite.demos.trajectory import Transitions
+
+if TYPE_CHECKING:
+    from demos import Demonstrations
+    from gail_suite.demos.policy import Policy
 
 CSV = RESULTS / "prior_scores.csv"
 TASKS = ("Ant-v5", "Humanoid-v5")
@@ -47,28 +54,31 @@ COLUMNS = (
     "command",
 )
 
+Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+"""Actions and a generator to other actions."""
+
 
 class Disturbed:
     """A policy whose actions are changed by `change(actions, generator)`."""
 
-    def __init__(self, policy: Any, change, seed: int = 0) -> None:
+    def __init__(self, policy: Policy, change: Change, seed: int = 0) -> None:
         self.policy, self.change, self.generator = policy, change, np.random.default_rng(seed)
 
-    def predict(self, obs, state=None, episode_start=None, deterministic=False):
+    def predict(
+        self, obs: np.ndarray, state: State = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, State]:
         """As the policy's, with the change."""
         actions, state = self.policy.predict(obs, state, episode_start, deterministic=True)
         return self.change(actions, self.generator).astype(np.float32), state
 
 
 @cache
-def recorded(env_id: str, kind: str):
+def recorded(env_id: str, kind: str) -> Demonstrations:
     """Demonstrations of one kind of behaviour, recorded once."""
     import demos
-    import envs
+    from gail_suite.learning.actions import action_bounds
 
-    env: Any = envs.make(env_id)
-    low, high = env.action_space.low, env.action_space.high
-    env.close()
+    low, high = action_bounds(env_id)
     changes = {
         "random": lambda a, rng: rng.uniform(low, high, a.shape),
         "noise": lambda a, rng: np.clip(a + NOISE * (high - low) / 2 * rng.standard_normal(a.shape), low, high),
@@ -111,7 +121,7 @@ def measure(env_id: str, model: str, control: str, seed: int = 0) -> dict[str, A
     return row
 
 
-def _eight(t):
+def _eight(t: Transitions) -> Transitions:
     """The first 8 transitions: one step of as many environments."""
     return type(t)(t.obs[:8], t.acts[:8], t.next_obs[:8], t.terminated[:8])
 

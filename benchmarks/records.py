@@ -120,6 +120,31 @@ def run_jobs(module: str, jobs: Iterable[tuple[str, list[str]]], at_once: int, l
         return sum(executor.map(one, jobs))
 
 
+def append_measured(path: Path, columns: Sequence[str], measure: Callable[[str], dict[str, Any]]) -> None:
+    """Command line of a benchmark of runs that are there: a line for each that is named."""
+    for name in sys.argv[1:]:
+        row = measure(name) | {"machine": machine(), "commit": commit(), "command": command(name)}
+        print(row, flush=True)
+        append_row(path, columns, row)
+
+
+def measure_arms(
+    about: str | None,
+    path: Path,
+    columns: Sequence[str],
+    arms: Sequence[str],
+    measure: Callable[[str, int], dict[str, Any]],
+    seeds: int,
+    first: int = 0,
+) -> None:
+    """Command line of a benchmark of several arms: what the CSV lacks of --arms on --seeds seeds from `first` on."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--arms", nargs="+", choices=arms, default=list(arms))
+    a = parser.parse_args()
+    append_missing(path, columns, a.arms, range(first, first + a.seeds), measure)
+
+
 def append_missing(
     path: Path,
     columns: Sequence[str],

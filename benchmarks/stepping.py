@@ -68,6 +68,7 @@ class VecEnvEngine:
         return self._actions.shape[0] * self._actions.shape[1] / (time.perf_counter() - begin)
 
     def close(self) -> None:
+        """Close the environments."""
         self._venv.close()
 
 
@@ -95,6 +96,7 @@ class EnvPoolEngine:
         return line
 
     def close(self) -> None:
+        """End the interpreter."""
         self._process.communicate()
 
 
@@ -181,6 +183,7 @@ def table() -> str:
 
 
 def main() -> None:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--envpool-python", help=f"interpreter that has EnvPool: {INSTALL}")
     parser.add_argument("--threads", type=int, default=2, help="threads of BatchVecEnv and EnvPool")
