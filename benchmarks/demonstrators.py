@@ -128,12 +128,13 @@ ROWS = {
 }
 """The most important first."""
 
+UNINFORMED = (*NO_EXPERT, "adversary.entropy_at_bounds=0", "choose=false", "patience=0")
 VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
     "gail-few-steps": (),
-    "no-expert": (*NO_EXPERT, "adversary.entropy_at_bounds=0", "starts.share=0"),
-    "reset-only": (*NO_EXPERT, "adversary.entropy_at_bounds=0"),
+    "no-expert": (*UNINFORMED, "starts.share=0"),
+    "reset-only": UNINFORMED,
 }
 """Off-policy GAIL by name, with what each sets beside its defaults. The last two know no expert: a discriminator that
 never learns, without and with episodes that begin in demonstrated states."""
