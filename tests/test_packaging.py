@@ -88,7 +88,12 @@ def test_packages_of_the_user_hide_nothing_of_a_wheel(site: Path, own: Path) -> 
 
 
 def test_packages_of_the_user_hide_nothing_of_a_checkout(own: Path) -> None:
-    run(USED, own, ROOT)
+    run(USED + SWEPT, own, ROOT)
+
+
+def test_packages_of_the_user_hide_nothing_of_a_worker_of_ray(own: Path) -> None:
+    pytest.importorskip("ray")  # the extra `cluster`; some 20 s, most of them Ray's
+    run(USED + SWEPT.replace('"--quiet"', '"--quiet", "--ray", "local"'), own, ROOT)
 
 
 def test_a_wheel_has_the_short_names_and_the_files_that_are_no_code(site: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
-"""Objectives of the off-policy loop that need no demonstrations: the task's reward, and a given one."""
+"""What an off-policy learner maximises, and two objectives without demonstrations: the task's reward, or a given one."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,6 +12,44 @@ from gail_suite.demos.trajectory import Transitions
 from gail_suite.learning.replay import Replay, Window
 from gail_suite.learning.reward_env import RewardFn
 from gail_suite.learning.sac import LearnerInputs
+
+
+class ReplayObjective(Protocol):
+    """What an off-policy learner maximises: rewards of windows of the replay, and what has to be trained alongside."""
+
+    def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
+        """One step of the objective's own networks, before a policy update."""
+
+    def rewards(self, window: Window) -> Tensor:
+        """(B, n) rewards of a window."""
+
+    def learner_inputs(self, generator: torch.Generator) -> LearnerInputs:
+        """Further arguments for `SAC.update`."""
+
+    def set_progress(self, fraction: float) -> None:
+        """The run is `fraction` in [0, 1] done."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
+
+
+class Bonus(Protocol):
+    """A reward that does not change once it is given: computed when a step is collected, and kept in the replay.
+
+    Anything with a memory (visits, a model that learns) lives here and goes into checkpoints.
+    """
+
+    def __call__(self, transitions: Transitions, done: np.ndarray) -> np.ndarray:
+        """(n_envs,) for one step of every environment, in the environment's units; `done` where an episode ends."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """For a checkpoint."""
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Inverse of `state`."""
 
 
 class TaskReward:

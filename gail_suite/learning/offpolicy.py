@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from gail_suite import envs
 from gail_suite.demos.trajectory import Transitions
@@ -26,10 +25,12 @@ from gail_suite.learning.actions import from_unit
 from gail_suite.learning.cpu import MATMUL, cpu_settings, keep_freed_memory
 from gail_suite.learning.features import Features
 from gail_suite.learning.networks import Actor, policy_tensors
+from gail_suite.learning.objectives import Bonus, ReplayObjective
 from gail_suite.learning.policy import LearnedPolicy
-from gail_suite.learning.replay import Replay, Window
+from gail_suite.learning.replay import Replay
 from gail_suite.learning.reward_env import true_next_obs
-from gail_suite.learning.sac import SAC, LearnerInputs, SACConfig
+from gail_suite.learning.sac import SAC, SACConfig
+from gail_suite.learning.sums import Sums
 from gail_suite.runs.checkpoint import Saved, check_finite, save_parts
 from gail_suite.runs.config import Count, Environments, NonNegative, Positive, Settings, Unit
 from gail_suite.runs.runlog import RunLog, stop_requested
@@ -82,44 +83,6 @@ class LoopConfig(Settings):
             raise ValueError(f"setting matmul is {self.matmul!r}: choose one of {', '.join(MATMUL)}")
 
 
-class ReplayObjective(Protocol):
-    """What an off-policy learner maximises: rewards of windows of the replay, and what has to be trained alongside."""
-
-    def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
-        """One step of the objective's own networks, before a policy update."""
-
-    def rewards(self, window: Window) -> Tensor:
-        """(B, n) rewards of a window."""
-
-    def learner_inputs(self, generator: torch.Generator) -> LearnerInputs:
-        """Further arguments for `SAC.update`."""
-
-    def set_progress(self, fraction: float) -> None:
-        """The run is `fraction` in [0, 1] done."""
-
-    def state(self) -> dict[str, np.ndarray]:
-        """For a checkpoint."""
-
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Inverse of `state`."""
-
-
-class Bonus(Protocol):
-    """A reward that does not change once it is given: computed when a step is collected, and kept in the replay.
-
-    Anything with a memory (visits, a model that learns) lives here and goes into checkpoints.
-    """
-
-    def __call__(self, transitions: Transitions, done: np.ndarray) -> np.ndarray:
-        """(n_envs,) for one step of every environment, in the environment's units; `done` where an episode ends."""
-
-    def state(self) -> dict[str, np.ndarray]:
-        """For a checkpoint."""
-
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Inverse of `state`."""
-
-
 class Companion(Protocol):
     """What learns beside the loop and has to be in its checkpoints."""
 
@@ -128,12 +91,6 @@ class Companion(Protocol):
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Inverse of `state`."""
-
-
-def part_of(name: str) -> str:
-    """The part of a run that a number of its metrics belongs to, in words."""
-    prefixes = {"critic": "critic", "target": "critic", "actor": "actor", "entropy": "actor", "alpha": "temperature"}
-    return next((part for prefix, part in prefixes.items() if name.startswith(prefix)), "discriminator or its prior")
 
 
 class OffPolicyLoop:
@@ -193,7 +150,7 @@ class OffPolicyLoop:
         self.whole = np.arange(loop.n_envs) >= getattr(
             self.env, "n_cut", 0
         )  # whose episodes tell what the task returns
-        self.sums: dict[str, list[Tensor]] = defaultdict(list)
+        self.sums = Sums()
         self._told = False
 
     # collecting
@@ -268,8 +225,7 @@ class OffPolicyLoop:
             )
             if window.bonus is not None:
                 info["bonus"] = window.bonus[:, 0].mean()
-            for name, value in info.items():
-                self.sums[name].append(value)
+            self.sums.add(info)
 
     def train(self, total_steps: int, log: RunLog | None = None, budget_s: float | None = None) -> None:
         """Runs until `total_steps`, a signal, or `budget_s` seconds; the environments step in a second thread while the
@@ -320,9 +276,9 @@ class OffPolicyLoop:
     def _periodic(self, last: bool, log: RunLog | None) -> None:
         row: dict[str, float] = {}
         if self._due(self.config.log_every) and self.sums:
-            row = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}
+            row = self.sums.means()
             row |= {"train_return": float(np.mean(self.returns)) if self.returns else float("nan")}
-            self._check_learning()
+            self.sums.check(self.steps)
             self.sums.clear()
             self._watch(row)
         if last or self._due(self.config.eval_every):
@@ -341,21 +297,6 @@ class OffPolicyLoop:
         row["logit_gap"] = (row["disc_logit_expert"] - row["disc_logit_agent"]) / 2
         largest = max(abs(row["disc_logit_expert"]), abs(row["disc_logit_agent"]))
         self.indistinct = self.indistinct + 1 if largest < self.config.indistinct else 0
-
-    def _check_learning(self) -> None:
-        """FloatingPointError that names what stopped being finite first since the last row of metrics."""
-        first = None
-        for name, values in self.sums.items():
-            bad = torch.nonzero(~torch.isfinite(torch.stack(values).float().reshape(len(values), -1).sum(1)))
-            if len(bad) and (first is None or int(bad[0]) < first[0]):
-                first = int(bad[0]), name
-        if first is not None:
-            update, name = first
-            raise FloatingPointError(
-                f"step {self.steps}: {name} was the first to be no finite number, {len(self.sums[name]) - update} "
-                f"updates ago: the {part_of(name)} has diverged; resume from the last checkpoint, or start a new run "
-                "with a lower rate"
-            )
 
     def evaluate(self) -> dict[str, float]:
         """Return, length and (where references exist) score of the averaged actor, on the environment's own reward."""
@@ -393,7 +334,7 @@ class OffPolicyLoop:
 
     def save(self) -> Path:
         """Writes a checkpoint of everything under run_dir/checkpoints."""
-        self._check_learning()
+        self.sums.check(self.steps)
         check_finite(self.steps, {"sac": self.sac.state(), "objective": self.objective.state()})
         policy = self.policy()
         parts: dict[str, dict[str, np.ndarray]] = {
@@ -412,7 +353,7 @@ class OffPolicyLoop:
             },
             "policy": policy.tensors,
             "constants": self.constants,
-            "sums": {name: torch.stack(values).cpu().numpy() for name, values in self.sums.items()},
+            "sums": self.sums.state(),
         }
         parts |= {name: companion.state() for name, companion in self.companions.items()}
         if self.bonus is not None:
@@ -440,8 +381,7 @@ class OffPolicyLoop:
         self.indistinct = int(loop.get("indistinct", 0))
         self.constants |= parts.get("constants", {})
         self.generator.set_state(torch.from_numpy(np.array(loop["generator"])))
-        for name, values in parts.get("sums", {}).items():  # none before 2026-11-28
-            self.sums[name] = list(torch.from_numpy(np.array(values)))
+        self.sums.load_state(parts.get("sums", {}))  # none before 2026-11-28
         if self.bonus is not None:
             self.obs = np.array(parts["bonus"].pop("obs"))
             self.bonus.load_state(parts["bonus"])

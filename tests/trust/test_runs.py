@@ -75,11 +75,11 @@ def test_check_finite_names_the_first_part():
 def test_a_stop_names_what_failed_first(toy_demos):
     loop = gs.GAIL(envs.TOY_ID, toy_demos, small()).loop
     nan, one = torch.tensor(float("nan")), torch.tensor(1.0)
-    loop.sums |= {"critic_loss": [one, nan], "actor_loss": [one, one], "disc_loss": [nan, nan]}
+    loop.sums.values |= {"critic_loss": [one, nan], "actor_loss": [one, one], "disc_loss": [nan, nan]}
     with pytest.raises(
         FloatingPointError, match=r"step 0: disc_loss was the first .* 2 updates ago: the discriminator"
     ):
-        loop._check_learning()
+        loop.sums.check(loop.steps)
 
 
 def poison(venv, i, column):
