@@ -1,4 +1,4 @@
-"""What an off-policy learner maximises, and two objectives without demonstrations: the task's reward, or a given one."""
+"""What an off-policy learner maximises; two objectives need no demonstrations: the task's reward, and a given one."""
 
 from __future__ import annotations
 
