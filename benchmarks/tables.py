@@ -40,6 +40,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "priors_summary": ("prior_verdicts", "summary"),
     "priors_variants": ("prior_verdicts", "variants"),
     "priors_whole": ("prior_verdicts", "whole_runs"),
+    "soak": ("soak.__main__", "table"),
     "stepping": ("stepping", "table"),
     "variants": ("few_demos", "variants"),
 }

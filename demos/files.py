@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
@@ -28,14 +30,27 @@ def write_atomic(target: Path, data: bytes) -> None:
 
     What killed writers of the same file left behind is removed. An OSError names `target`.
     """
+    with _temporary(target, "") as file:
+        file.write(data)
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A path beside `target`, with the same suffix, for what another program writes; as `write_atomic` otherwise."""
+    with _temporary(target, target.suffix) as file:
+        yield Path(file.name)
+
+
+@contextmanager
+def _temporary(target: Path, suffix: str) -> Iterator[BinaryIO]:
     with naming(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(target)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp{suffix}")
         try:
             with temporary.open("wb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)  # until it is renamed, others see that its writer lives
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
                 os.replace(temporary, target)
@@ -46,7 +61,7 @@ def write_atomic(target: Path, data: bytes) -> None:
 
 def remove_leftovers(target: Path) -> None:
     """Removes the temporary files of writers of `target` that are dead: nobody holds their lock."""
-    for leftover in target.parent.glob(f".{_literal(target.name)}.*.tmp"):
+    for leftover in target.parent.glob(f".{_literal(target.name)}.*.tmp*"):
         with leftover.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,6 +136,13 @@ def read_bytes(source: Path, most: int | None = None) -> bytes:
     """The content of a file; errors as for `open_regular`."""
     with open_regular(source, most) as file:
         return file.read()
+
+
+def remove_dead_folders(target: Path) -> None:
+    """Removes the folders .NAME.tmp-* beside `target` that killed writers of it left: nobody has them `locked`."""
+    for leftover in target.parent.glob(f".{_literal(target.name)}.tmp-*"):
+        with suppress(ValueError), locked(leftover):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def check_memory(n_bytes: float, what: str) -> None:

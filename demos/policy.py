@@ -150,10 +150,11 @@ class MlpPolicy:
         return (actions[0] if obs.ndim == 1 else actions), state
 
     def save(self, folder: str | Path) -> Path:
-        """Writes `policy.safetensors` and `policy.json` into `folder`, each whole or not at all."""
+        """Writes `policy.safetensors` and `policy.json` into `folder`; the second stands only beside its first."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         refuse_links(folder)
+        (folder / "policy.json").unlink(missing_ok=True)
         write_atomic(folder / "policy.safetensors", tensor_bytes(self.tensors))
         write_json(folder / "policy.json", self.meta)
         return folder

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 import demos
 import envs
@@ -142,6 +143,10 @@ def _foreign(folder: Path) -> list[Sample]:
         file["timeouts"] = np.arange(len(shown)) == len(shown) - 1
     np.save(images, np.zeros((3, 1, 4, 4), np.float32))
     idx.write_bytes(gzip.compress(b"\0\0\x08\x03" + b"\0\0\0\2" * 3 + bytes(8), mtime=0))
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for k in range(12):
+        Image.new("L", (4, 4), 20 * k).save(pictures / f"{k:02}.png")
     imitation = folder / "imitation"
     demos.to_imitation(_recorded(), imitation)
     arrow = imitation / "data-00000-of-00001.arrow"
@@ -150,6 +155,7 @@ def _foreign(folder: Path) -> list[Sample]:
         Sample("D4RL .hdf5", d4rl, lambda: demos.from_d4rl(d4rl, envs.TOY_ID), sealed=False),
         Sample("imitation .arrow", arrow, lambda: demos.from_imitation(imitation), sealed=False),
         Sample("images .npy", images, lambda: generative.data.load(images), sealed=False),
+        Sample("images .png", pictures / "00.png", lambda: generative.data.load(pictures), sealed=False),
         Sample("images IDX", idx, lambda: generative.data.read_idx(idx), sealed=False),
     ]
 

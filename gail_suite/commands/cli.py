@@ -127,7 +127,7 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"out of memory ({error}): make the data, the model or the replay buffer smaller"
     if isinstance(error, OSError) and error.strerror:
-        where = f": {error.filename}" if error.filename else ""
+        where = f": {os.fsdecode(error.filename)}" if error.filename else ""
         remedy = "; free some space and try again" if error.errno in (27, 28, 122) else ""
         return f"{error.strerror}{where}{remedy}"
     text = " ".join(str(error).split())

@@ -63,7 +63,7 @@ def run_demo(
     rows = {
         "expert": _measure(out / "expert.json", expert, env_id, n_eval),
         "bc": _measure(out / "bc/eval.json", bc, env_id, n_eval),
-        "gail": _measure(out / "gail/eval.json", gail, env_id, n_eval, out / "gail/policy/policy.safetensors"),
+        "gail": _measure(out / "gail/eval.json", gail, env_id, n_eval, out / "gail/policy/policy.json"),
     }
     say("5/5 film and report")
     others = {"expert": rows["expert"], f"BC, {n_demos} demonstrations": rows["bc"]}

@@ -51,7 +51,7 @@ class Job:
 
     def is_finished(self) -> bool:
         """Whether the final policy and the report are there, which every training writes last."""
-        return all((self.folder / name).is_file() for name in ("policy/policy.safetensors", "report.html"))
+        return all((self.folder / name).is_file() for name in ("policy/policy.json", "report.html"))
 
     def words(self) -> list[str]:
         """The command that starts this run, or goes on with it where it has a checkpoint."""

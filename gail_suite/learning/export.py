@@ -4,6 +4,7 @@ what it is.
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gail_suite import envs
-from gail_suite.demos.files import write_atomic
+from gail_suite.demos.files import whole, write_atomic
 from gail_suite.demos.policy import MlpPolicy
 from gail_suite.demos.sealed import Json
 from gail_suite.runs.versions import versions
@@ -64,12 +65,12 @@ class Deterministic(nn.Module):
 
 def save_torchscript(policy: MlpPolicy, path: str | Path) -> Path:
     """Writes a module that `torch.jit.load` runs without this package: obs (B, O) float32 -> actions."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path, packed = Path(path), io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch prefers torch.export, whose files only torch reads
         traced = torch.jit.trace(Deterministic(policy).eval(), torch.zeros(2, policy.obs_dim))
-        torch.jit.save(traced, str(path))
+        torch.jit.save(traced, packed)
+    write_atomic(path, packed.getvalue())
     return path
 
 
@@ -80,13 +81,12 @@ def save_onnx(policy: MlpPolicy, path: str | Path) -> Path:
     except ImportError as error:
         raise ValueError(f"ONNX needs the package onnx ({error}): pip install 'gail-suite[onnx]'") from None
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), whole(path) as temporary:
         warnings.simplefilter("ignore")  # the newer exporter needs onnxscript for the same few operations
         torch.onnx.export(
             Deterministic(policy).eval(),
             (torch.zeros(2, policy.obs_dim),),
-            str(path),
+            str(temporary),
             input_names=["obs"],
             output_names=["action"],
             dynamic_axes={"obs": {0: "batch"}, "action": {0: "batch"}},

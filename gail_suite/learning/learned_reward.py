@@ -28,7 +28,7 @@ class RewardRecord(msgspec.Struct):
     env_id: str
     form: str
     clip: Annotated[float, msgspec.Meta(gt=0)]
-    hidden: list[Annotated[int, msgspec.Meta(ge=1, le=65536)]]
+    hidden: Annotated[list[Annotated[int, msgspec.Meta(ge=1, le=65536)]], msgspec.Meta(min_length=1)]
     activation: Literal["relu", "tanh"]
     state_only: bool
     bottleneck: Annotated[float, msgspec.Meta(ge=0)] = 0
@@ -108,10 +108,11 @@ def discriminator_reward(
 
 
 def save_reward(reward: LearnedReward, folder: str | Path) -> Path:
-    """Write `reward.safetensors` and `reward.json` into a folder, each whole or not at all."""
+    """Write `reward.safetensors` and `reward.json` into a folder; the second is there only beside its own first."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     refuse_links(folder)
+    (folder / "reward.json").unlink(missing_ok=True)
     arrays = {**module_arrays(reward.net, "net"), "act_low": reward.act_low, "act_high": reward.act_high}
     arrays |= {f"features.{name}": np.ascontiguousarray(value) for name, value in reward.features.state().items()}
     write_atomic(folder / "reward.safetensors", tensor_bytes(arrays))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from gymnasium.spaces import Discrete
 from torch import nn
 
 from gail_suite import envs
+from gail_suite.demos.files import write_atomic
 from gail_suite.demos.policy import MlpPolicy
 from gail_suite.learning.agents import Normalised, from_sb3
 
@@ -38,9 +40,9 @@ class LearnedPolicy(MlpPolicy):
                 "no decoder behind it; keep policy.safetensors, which demos.MlpPolicy runs with NumPy alone"
             )
         model = self._sb3_sac() if self.meta["squash"] and not self.meta["discrete"] else self._sb3_ppo()
-        path = Path(path).with_suffix(".zip")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        model.save(path)
+        path, packed = Path(path).with_suffix(".zip"), io.BytesIO()
+        model.save(packed)
+        write_atomic(path, packed.getvalue())
         return path
 
     def _folded(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -109,13 +111,11 @@ def load_policy(
     if path.suffix == ".zip" and path.is_file():
         return from_sb3(path, trust, vecnormalize)
     for folder in (path / "policy", path):
-        if (folder / "policy.safetensors").is_file():
+        if (folder / "policy.json").is_file():
             return LearnedPolicy.load(folder)
     if (path / "checkpoints").is_dir():
         return policy_from_checkpoint(path)
-    raise ValueError(
-        f"{path} holds no policy: expected a run directory, a folder with policy.safetensors, or an SB3 .zip"
-    )
+    raise ValueError(f"{path} holds no policy: expected a run directory, a folder with policy.json, or an SB3 .zip")
 
 
 def policy_from_checkpoint(run_dir: Path) -> LearnedPolicy:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from gail_suite.demos.files import write_atomic
+from gail_suite.demos.files import locked, remove_dead_folders, write_atomic
 from gail_suite.demos.sealed import Json, checked, one_warning, read_json, read_tensors, tensor_bytes, write_json
 from gail_suite.runs.config import Settings, converted
 
@@ -118,26 +118,28 @@ class Prior:
         if target.exists():
             raise ValueError(f"{target} is there already: choose another folder for the prior")
         target.parent.mkdir(parents=True, exist_ok=True)
+        remove_dead_folders(target)
         folder = target.with_name(f".{target.name}.tmp-{secrets.token_hex(4)}")
         folder.mkdir()
         try:
-            arrays = {f"features.{k}": v for k, v in self.features.state().items()} | self.arrays
-            write_atomic(folder / "arrays.safetensors", tensor_bytes(arrays))
-            if self.model is not None:
-                self.model.save(folder / "model.safetensors")
-            write_json(
-                folder / "prior.json",
-                {
-                    "format": FORMAT,
-                    "use": self.use,
-                    "model": self.kind,
-                    "env_id": self.env_id,
-                    "control": self.control,
-                    "settings": self.settings,
-                    "provenance": self.provenance,
-                },
-            )
-            folder.rename(target)
+            with locked(folder):
+                arrays = {f"features.{k}": v for k, v in self.features.state().items()} | self.arrays
+                write_atomic(folder / "arrays.safetensors", tensor_bytes(arrays))
+                if self.model is not None:
+                    self.model.save(folder / "model.safetensors")
+                write_json(
+                    folder / "prior.json",
+                    {
+                        "format": FORMAT,
+                        "use": self.use,
+                        "model": self.kind,
+                        "env_id": self.env_id,
+                        "control": self.control,
+                        "settings": self.settings,
+                        "provenance": self.provenance,
+                    },
+                )
+                folder.rename(target)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -23,6 +23,8 @@ from gail_suite.demos.files import read_bytes
 from gail_suite.demos.sealed import JSON_LIMIT
 
 T = TypeVar("T", bound="Settings")
+DEEPEST = 20
+"""Levels of lists and mappings in a file of settings."""
 NonNegative = Annotated[float, Meta(ge=0)]
 Above0 = Annotated[float, Meta(gt=0)]
 Unit = Annotated[float, Meta(ge=0, le=1)]
@@ -193,10 +195,7 @@ def _read(path: Path) -> Mapping[str, object]:
 
     data = read_bytes(path, JSON_LIMIT)
     try:
-        text = data.decode()
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ValueError("an alias, of which a few lines can unfold to more than any memory: write its value out")
-        content = yaml.safe_load(text)
+        content = _bounded_yaml(data.decode())
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):
@@ -211,9 +210,25 @@ def parsed(text: str) -> object:
     import yaml
 
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return _bounded_yaml(text)
+    except (yaml.YAMLError, ValueError):
         return text
+
+
+def _bounded_yaml(text: str) -> object:
+    """The value of a YAML text; ValueError where it is deeper than settings are, or could unfold without bounds."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(  # noqa: TRY004 (a mistake in a file, not in a call)
+                "an alias, of which a few lines can unfold to more than any memory: write its value out"
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:  # the time that PyYAML needs grows with the square of it
+            raise ValueError(f"more than {DEEPEST} levels of lists and mappings, which no setting has")
+    return yaml.safe_load(text)
 
 
 def converted(value: object, hint: object, name: str) -> Any:

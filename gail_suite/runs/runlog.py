@@ -27,14 +27,16 @@ import msgspec
 from gail_suite.demos.files import naming, read_bytes, refuse_links, write_atomic
 from gail_suite.demos.sealed import Json, write_json
 from gail_suite.runs.checkpoint import checkpoints
+from gail_suite.runs.events import EventFile
 from gail_suite.runs.records import config_of
 from gail_suite.runs.versions import versions
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-    from torch.utils.tensorboard import SummaryWriter
 
 PLAIN_INTERVAL_S = 5.0
+CLOCK = ("sps", "wall_s")
+"""Fields of a record that differ from run to run."""
 _signal_seen: int | None = None
 
 
@@ -90,7 +92,8 @@ class RunLog:
         self._plain = not sys.stderr.isatty()
         self._lock: int | None = None
         self._purge_step: int | None = None
-        self._writer: SummaryWriter | None = None
+        self._there: list[Json] = []
+        self._events: EventFile | None = None
         self._bar: Progress | None = None
         self._shown = -math.inf
         self._latest_score: float | None = None
@@ -109,18 +112,21 @@ class RunLog:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        if self._writer is not None:
-            self._writer.close()
         if self._lock is not None:
             os.close(self._lock)
-        self._bar = self._writer = self._lock = None
+        self._bar = self._events = self._lock = None
 
     def log(self, step: int, **scalars: float) -> None:
-        """Append one record to metrics.jsonl and TensorBoard; values that are not finite are written as null."""
+        """Append one record to metrics.jsonl and TensorBoard; values that are not finite are written as null.
+
+        A record that the step resumed from has left already is not written again.
+        """
         now = time.monotonic()
         if "score" in scalars:
             self._latest_score = scalars["score"]
         record = {"step": step, **{k: _number(v) for k, v in scalars.items()}}
+        if record in self._there:
+            return
         clock = {"sps": round(self._log_speed(step, now), 2), "wall_s": round(self._wall_before + now - self._start, 3)}
         line = json.dumps({**dict(sorted(record.items())), **clock}, allow_nan=False)
         with naming(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
@@ -146,6 +152,7 @@ class RunLog:
         kept = [row for row in read_metrics(self.run_dir) if row["step"] <= step]
         write_atomic(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
         self._purge_step = step + 1
+        self._there = [{k: v for k, v in row.items() if k not in CLOCK} for row in kept if row["step"] == step]
         self._restart_clock(kept[-1] if kept else {}, step)
 
     def _restart_clock(self, last: Json, step: int) -> None:
@@ -183,12 +190,9 @@ class RunLog:
         self._bar.update(self._task, completed=step, at=self._position(step), details=details)
 
     def _tensorboard(self, step: int, scalars: dict[str, float]) -> None:
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=self._purge_step)
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, step)
+        if self._events is None:
+            self._events = EventFile(self.run_dir / "tensorboard", self._purge_step)
+        self._events.write(step, scalars)
 
 
 class _Speed:
@@ -233,7 +237,7 @@ def write_run_files(run_dir: str | Path, config: Json) -> None:
 
 def holds_run(run_dir: str | Path) -> bool:
     """Whether there is something of a run to lose: a checkpoint, or a policy."""
-    return (Path(run_dir) / "policy").exists() or bool(checkpoints(Path(run_dir) / "checkpoints"))
+    return (Path(run_dir) / "policy/policy.json").exists() or bool(checkpoints(Path(run_dir) / "checkpoints"))
 
 
 def refuse_used(run_dir: str | Path, resumable: bool = True) -> None:

@@ -4,8 +4,8 @@ frames as data.
 
 from __future__ import annotations
 
+import io
 import itertools
-import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gail_suite import envs
+from gail_suite.demos.files import whole
 from gail_suite.demos.policy import Policy
 from gail_suite.envs.common import Env, check_seed
 from gail_suite.showing.egl import EglRenderer, egl_probe
@@ -283,13 +284,8 @@ def _caption(image: Image.Image, left: str, right: str) -> None:
 
 def write_film(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
     """Encode under a temporary name, then rename: a video that is there is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.tmp-{secrets.token_hex(4)}{path.suffix.lower()}")
-    try:
-        WRITERS[temporary.suffix](temporary, frames, fps)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as temporary:
+        WRITERS[path.suffix.lower()](temporary, frames, fps)
 
 
 def _write_gif(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
@@ -301,7 +297,9 @@ def _write_gif(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
 
 
 def _write_npz(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
-    np.savez_compressed(path, x=np.stack(list(frames)).transpose(0, 3, 1, 2))
+    packed = io.BytesIO()  # a zip that a full disk cuts short would complain twice
+    np.savez_compressed(packed, x=np.stack(list(frames)).transpose(0, 3, 1, 2))
+    path.write_bytes(packed.getvalue())
 
 
 def _write_mp4(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:

@@ -147,10 +147,11 @@ def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
     transparent = 0
     for path in files:
         try:
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(read_regular(path))) as image:
                 upright, flattened = _on_white(ImageOps.exif_transpose(image))
                 opened.append(_pixels(upright, path))
-        except (OSError, SyntaxError) as error:  # what Pillow raises for a broken PNG
+        # what Pillow raises for a broken PNG, and for one of more pixels than any data set has
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path} cannot be read as an image: {error}") from None
         transparent += flattened
     if transparent:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from gail_suite.generative.core.tensors import write_whole
 from gail_suite.generative.data import sources as data
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.measuring import metrics
@@ -55,7 +56,7 @@ def train(
     def on_step(step: int, scalars: dict[str, float]) -> None:
         done[0] = step
         if step % 50 == 0:
-            clock.write_text(f"{before + time.perf_counter() - began:.1f}")
+            write_whole(clock, f"{before + time.perf_counter() - began:.1f}".encode())
 
     held = slice(0, HELD_OUT)
     y, y_val = (splits.y_train, splits.y_val[held]) if labels and splits.y_val is not None else (None, None)
@@ -71,7 +72,7 @@ def train(
         resume=any(folder.glob("step_*.safetensors")),
     )
     spent = before + time.perf_counter() - began
-    clock.write_text(f"{spent:.1f}")
+    write_whole(clock, f"{spent:.1f}".encode())
     model.save(out / "model.safetensors")
     batch = getattr(model, "config", {}).get("batch_size", 64)
     steps_done = done[0] or int(max(folder.glob("step_*.safetensors")).stem.removeprefix("step_"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from gail_suite.generative.core.backend import untouched
+from gail_suite.generative.core.tensors import write_whole
 from gail_suite.generative.core.types import ArrayLike
 from gail_suite.generative.interface.model import GenerativeModel
 
@@ -52,7 +54,7 @@ def grid(
     pixels = (255 * (1 - pixels if channels == 1 and ink else pixels)).round().to(torch.uint8)
     array = pixels.repeat_interleave(scale, 0).repeat_interleave(scale, 1).numpy()
     if path is not None:
-        _as_image(array).save(Path(path), optimize=True)
+        _write(_as_image(array), Path(path), optimize=True)
     return array
 
 
@@ -91,8 +93,9 @@ def latent_map(model: GenerativeModel, x: ArrayLike, path: str | Path, y: ArrayL
     if y is not None:
         axes.legend(*points.legend_elements(), fontsize=6, loc="upper right")
     axes.set_xticks([]), axes.set_yticks([])
-    figure.savefig(path)
-    return Path(path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=Path(path).suffix[1:] or "png")
+    return write_whole(Path(path), picture.getvalue())
 
 
 def evolution(
@@ -150,7 +153,7 @@ def animate(shots: list[Image.Image], path: str | Path) -> None:
     """Write a GIF that stays on the last picture for two seconds."""
     frames = [shot.quantize(16, dither=Image.Dither.NONE) for shot in shots]
     durations = [150] * (len(shots) - 1) + [2000]
-    frames[0].save(Path(path), save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
+    _write(frames[0], Path(path), save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
 
 
 def fixed_samples(model: GenerativeModel, n: int, seed: int) -> Tensor:
@@ -162,3 +165,13 @@ def fixed_samples(model: GenerativeModel, n: int, seed: int) -> Tensor:
 
 def _as_image(array: np.ndarray) -> Image.Image:
     return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+
+
+def _write(image: Image.Image, path: Path, **options: Any) -> None:
+    """In the format that the suffix names, whole or not at all."""
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"{path} is no picture that can be written: name a .png")
+    packed = io.BytesIO()
+    image.save(packed, kind, **options)
+    write_whole(path, packed.getvalue())

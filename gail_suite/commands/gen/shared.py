@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,12 +74,15 @@ def write(out: Path, result: Tensor, *above: Tensor) -> None:
     import numpy as np
 
     from gail_suite import generative as g
+    from gail_suite.demos.files import write_atomic
 
-    array = result.detach().cpu().float().numpy()
+    array, packed = result.detach().cpu().float().numpy(), io.BytesIO()
     if out.suffix == ".npz":
-        np.savez_compressed(out, x=array)
+        np.savez_compressed(packed, x=array)
+        write_atomic(out, packed.getvalue())
     elif out.suffix == ".npy":
-        np.save(out, array)
+        np.save(packed, array)
+        write_atomic(out, packed.getvalue())
     elif result.ndim != 4:
         raise ValueError(f"{out} would be a picture, but these samples are vectors: give --out FILE.npz")
     elif above:

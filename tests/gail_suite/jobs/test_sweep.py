@@ -57,7 +57,7 @@ def test_a_run_with_a_checkpoint_goes_on(tmp_path: Path) -> None:
 def finish(job: Job) -> None:
     """What a training leaves last."""
     (job.folder / "policy").mkdir(parents=True)
-    (job.folder / "policy" / "policy.safetensors").touch()
+    (job.folder / "policy" / "policy.json").touch()
     (job.folder / "report.html").touch()
 
 
@@ -167,6 +167,6 @@ def test_learner_and_settings_file_reach_every_run(tmp_path: Path, capsys: pytes
 def test_a_cloning_that_lost_its_evaluation_begins_again(tmp_path: Path) -> None:
     (job,) = plan("bc", tmp_path, (0,), {}, ())
     (job.folder / "policy").mkdir(parents=True)
-    (job.folder / "policy" / "policy.safetensors").touch()
+    (job.folder / "policy" / "policy.json").touch()
     sweep._note_beginning(job)
     assert not (job.folder / "policy").exists() and job.words()[:2] == ["train", "bc"] and "--resume" not in job.words()
