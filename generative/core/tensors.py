@@ -121,7 +121,8 @@ def write_whole(target: Path, data: bytes) -> Path:
             os.fsync(file.fileno())
             os.replace(temporary, target)
     except OSError as error:
-        error.filename = error.filename or str(target)
+        if error.errno is not None:
+            error.filename = error.filename or str(target)
         raise
     finally:
         temporary.unlink(missing_ok=True)
