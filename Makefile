@@ -9,7 +9,9 @@ export OMP_NUM_THREADS ?= 1
 QUICK := tests/test_imports.py tests/test_docs.py tests/test_doctests.py tests/benchmarks/test_tables.py tests/demos/test_trajectory.py \
   tests/gail_suite/learning/test_losses.py tests/gail_suite/learning/test_rewards.py tests/gail_suite/learning/test_replay.py
 
-.PHONY: soak demo quick test lint type unit install clean
+DOCS := $(VENV)/.installed-docs
+
+.PHONY: docs soak demo quick test lint type unit install clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)  # also where its making was interrupted
@@ -46,5 +48,15 @@ test: lint type unit
 soak: $(STAMP)  # hostile and clumsy treatment of files and runs; SOAK=0.1 for a tenth
 	$(BIN)/python -m benchmarks.soak
 
+$(DOCS): $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: $(DOCS)  # site/index.html: pages, API, search; once installed it needs no network
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d site/.doctrees . site
+	cp site/README.html site/index.html
+	@! grep -rnoE '(src=|<link[^>]*href=|url\()"?https?://[^")]*' site --include='*.html' --include='*.css'  # nothing is fetched
+	@echo site/index.html
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf site $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -58,10 +58,12 @@ class MlpPolicy:
     operations whatever the batch size, so actions do not depend, to the last bit, on how many environments step
     together.
 
-    tensors (float32): obs_mean (O,), obs_scale (O,), hidden.{i}.weight (out, in), hidden.{i}.bias (out,),
-        mean.weight (A, H), mean.bias (A,), log_std.weight and log_std.bias (or log_std), act_low (A,), act_high (A,);
-        where actions are decoded, those of `ActionDecoder`, and Z + A in place of A for mean and log_std.
-    meta: kind "mlp_policy", env_id, activation "relu" or "tanh", squash; anything else is provenance.
+    Args:
+        tensors: float32: obs_mean (O,), obs_scale (O,), hidden.{i}.weight (out, in), hidden.{i}.bias (out,),
+            mean.weight (A, H), mean.bias (A,), log_std.weight and log_std.bias (or log_std), act_low (A,),
+            act_high (A,); where actions are decoded, those of `ActionDecoder`, and Z + A in place of A for mean and
+            log_std.
+        meta: kind "mlp_policy", env_id, activation "relu" or "tanh", squash; anything else is provenance.
 
     Raises:
         ValueError: a tensor is missing, of the wrong shape, or not finite; an unknown activation.

@@ -50,3 +50,13 @@ def test_sentences_are_short(page: Path) -> None:
     lengths = sentences(page.read_text())
     assert max(lengths) <= 45, f"{page.name} has a sentence of {max(lengths)} words: two thoughts are two sentences"
     assert statistics.median(lengths) < 20
+
+
+def test_troubleshooting_quotes_what_the_program_says() -> None:
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    symptoms = [row.split("|")[1] for row in page.splitlines() if row.startswith("| ")]
+    source = "".join(path.read_text() for path in sorted((ROOT / "gail_suite").rglob("*.py")))
+    source = re.sub(r'"\s*f?"', "", source)  # messages that stand in pieces
+    fragments = [part.strip() for said in re.findall(r"`([^`]+)`", "".join(symptoms)) for part in said.split("...")]
+    assert len(fragments) > 10
+    assert [part for part in fragments if part.strip(" :?") not in source] == []

@@ -1,4 +1,4 @@
-"""Pages: their blocks of commands and of Python are run in the order of the page, in a fresh folder.
+"""Pages and notebooks: their blocks of commands and of Python are run in order, in a fresh folder.
 
 What a block costs is lowered by `OPTIONS`, `IN_COMMANDS` and `IN_PYTHON`, and by nothing else. A block that cannot be
 run has a comment `<!-- not run: REASON -->` before it.
@@ -6,6 +6,7 @@ run has a comment `<!-- not run: REASON -->` before it.
 docs/your-own-environment.md has a test of its own, tests/field/test_walk.py.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ import pytest
 from cyclopts import CycloptsError, MissingArgumentError
 
 from gail_suite.commands.cli import VERBS, main, make_app
+from gail_suite.learning.sb3 import OnPolicyConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/algorithms").glob("*.md"))]
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>.+?) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL
 )
+NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
 INLINE = re.compile(r"`(gail-suite [^`]+)`")
 RUN = {"sh", "bash", "python"}
 LEAST_SAC = ["sac.hidden=[32,32]", "loop.n_envs=4", "loop.eval_episodes=1"]
@@ -33,6 +36,8 @@ OPTIONS: dict[str, dict[str, str | list[str]]] = {
     "train bc": {"--steps": "50", "--eval-episodes": "1"},
     "train gail": {"--steps": "160", "--eval-episodes": "1", "--set": LEAST_GAIL},
     "train airl": {"--steps": "128", "--eval-episodes": "1", "--set": LEAST_PPO},
+    "train sqil": {"--steps": "160", "--eval-episodes": "1", "--set": LEAST_SAC},
+    "train dagger": {"--steps": "1", "--eval-episodes": "1", "--set": ["bc.steps=20", "episodes=1"]},
     "expert train": {"--steps": "160", "--set": LEAST_SAC},
     "gen fit": {"--steps": "3"},
 }
@@ -46,12 +51,34 @@ IN_PYTHON = {
         "shown.take(1, seed=0), gs.GAILConfig(bc=gs.BCConfig(steps=20), loop=gs.LoopConfig(n_envs=4, eval_episodes=1, "
         'warm_up=40)), seed=0, run_dir="runs/from-python").train(160, eval_episodes=1)'
     ),
+    'gs.GAIL("Ant-v5", shown, run_dir="runs/watched").train(': (
+        'gs.GAIL("Ant-v5", shown, gs.GAILConfig(bc=gs.BCConfig(steps=20), loop=gs.LoopConfig(n_envs=4, warm_up=40)), '
+        'run_dir="runs/watched").train(160, 1, '
+    ),
+    'gs.AIRL("Ant-v5", shown, seed=0).train()': (
+        'gs.AIRL("Ant-v5", shown, gs.AIRLConfig(LEAST, updates=1), seed=0).train(1, eval_episodes=1)'
+    ),
+    'gs.evaluate(model, "Ant-v5"': 'gs.evaluate(model, "Ant-v5(max_episode_steps=50)"',
     "learn(1_000_000)": "learn(100)",
     'PPO("MlpPolicy", venv)': 'PPO("MlpPolicy", venv, n_steps=8, batch_size=8)',
     "g.VAE(latent=16)": "g.VAE(latent=16, steps=3)",
     'g.PixelRNN(kind="diagonal", symbols=True)': 'g.PixelRNN(kind="diagonal", symbols=True, steps=1, features=4)',
 }
 """Text in a Python block -> what is run in its place."""
+IN_NOTEBOOKS = {
+    "demos.expert(TASK)": 'demos.expert("Ant-v5")',
+    'TASK = "Ant-v5"': 'TASK = "Ant-v5(max_episode_steps=50)"',
+    "STEPS = 60_000": "STEPS = 160",
+    "STEPS = 40_000": "STEPS = 160",
+    "STEPS = 1500": "STEPS = 3",
+    "gs.BC(TASK, shown, seed=0)": "gs.BC(TASK, shown, gs.BCConfig(steps=20), seed=0)",
+    "gs.few_steps()": "gs.GAILConfig(bc=gs.BCConfig(steps=20), loop=gs.LoopConfig(n_envs=4, warm_up=40))",
+    "gs.GAILConfig(priors": "gs.GAILConfig(bc=gs.BCConfig(steps=20), loop=gs.LoopConfig(n_envs=4, warm_up=40), priors",
+    "eval_episodes=5": "eval_episodes=1",
+    "n_episodes=10": "n_episodes=1",
+    "n_frames=60": "n_frames=3",
+}
+"""The same of notebooks."""
 IN_COMMANDS = {
     "--env Ant-v5": "--env Ant-v5 --max-episode-steps 50",
     "gen fit PixelCNN": "gen fit PixelCNN --set features=8 --set layers=2",
@@ -104,7 +131,7 @@ def replaced(text: str, by: dict[str, str]) -> str:
 def test_blocks_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "book.txt").write_text((ROOT / "README.md").read_text())
-    names: dict[str, object] = {"__name__": "page"}
+    names: dict[str, object] = {"__name__": "page", "LEAST": OnPolicyConfig(n_envs=2, batch_steps=64, minibatch=64)}
     for kind, text in blocks(page):
         if kind == "python":
             exec(compile(replaced(text, IN_PYTHON), f"{page.name}: {text.splitlines()[0]}", "exec"), names)  # noqa: S102
@@ -115,7 +142,24 @@ def test_blocks_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.Mon
             assert main(lowered(words)) == 0, f"{shlex.join(words)}: {capsys.readouterr().err}"
 
 
+def cells(notebook: Path) -> list[str]:
+    """The code of a notebook."""
+    found = json.loads(notebook.read_text())["cells"]
+    assert not any(cell.get("outputs") for cell in found), f"{notebook.name} holds outputs: clear them"
+    return ["".join(cell["source"]) for cell in found if cell["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "notebook"}
+    for number, code in enumerate(cells(notebook)):
+        exec(compile(replaced(code, IN_NOTEBOOKS), f"{notebook.name}[{number}]", "exec"), names)  # noqa: S102
+
+
 def test_what_is_lowered_is_on_a_page() -> None:
+    written = "".join(code for notebook in NOTEBOOKS for code in cells(notebook))
+    assert [old for old in IN_NOTEBOOKS if old not in written] == []
     text = "".join(text for page in PAGES for kind, text in blocks(page) if kind == "python")
     assert [old for old in IN_PYTHON if old not in text] == []
     said = {verb_of(words) for page in PAGES for kind, text in blocks(page) if kind != "python"

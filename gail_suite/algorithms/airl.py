@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from gail_suite.algorithms.gail_onpolicy import OnPolicyImitator, OnPolicyRunConfig
 from gail_suite.learning.actions import action_bounds
+from gail_suite.learning.keeping import KeepConfig
 from gail_suite.learning.learned_reward import LearnedReward
 from gail_suite.learning.losses import gail_loss
 from gail_suite.learning.networks import Discriminator
@@ -34,6 +35,8 @@ class AIRLConfig(OnPolicyRunConfig):
     """PPO or TRPO and its constants."""
     cadence: Cadence = field(default_factory=Cadence)
     """Evaluations and checkpoints."""
+    keep: KeepConfig = field(default_factory=KeepConfig)
+    """The best policy, beside the final one."""
     state_only: bool = False
     """The reward depends on the state alone, so that it survives a change of dynamics."""
     hidden: Layers = (100, 100)

@@ -19,6 +19,7 @@ from gail_suite.algorithms.trainer import Imitator
 from gail_suite.demos.sealed import Json
 from gail_suite.learning.actions import action_bounds
 from gail_suite.learning.cpu import cpu_settings, keep_freed_memory
+from gail_suite.learning.keeping import OnRow, silent
 from gail_suite.learning.networks import Actor, policy_tensors
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
@@ -135,6 +136,7 @@ class Cloning:
         keep_freed_memory()
         self.env_id, self.shown, self.config, self.seed, self.steps = env_id, shown, config, seed, 0
         self.spec = envs.spec(env_id)
+        self.on_row: OnRow = silent
         torch.manual_seed(seed)
         expert = shown.expert
         self.actor = Actor(expert.features.shape[1], expert.actions.shape[1], config.hidden)
@@ -144,10 +146,11 @@ class Cloning:
         end = time.monotonic() + (math.inf if budget_s is None else budget_s)
 
         def on_step(step: int, row: dict[str, float]) -> bool:
+            ended = self.on_row(row)
             if log is not None:
                 log.log(step, **row)
                 log.progress(step, **row)
-            return time.monotonic() >= end
+            return ended or time.monotonic() >= end
 
         config = dataclasses.replace(self.config, steps=total_steps)
         generator = torch.Generator().manual_seed(self.seed)

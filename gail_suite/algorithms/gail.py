@@ -23,6 +23,7 @@ from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import can_begin
 from gail_suite.learning.inverse import InverseConfig, InverseModel
+from gail_suite.learning.keeping import KeepConfig
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
 from gail_suite.learning.occupancy import Candidates, Likeness
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
@@ -110,6 +111,8 @@ class GAILConfig(Settings):
     """Collection and housekeeping."""
     priors: PriorsConfig = field(default_factory=PriorsConfig)
     """Generative models of the expert as priors."""
+    keep: KeepConfig = field(default_factory=KeepConfig)
+    """The best policy, beside the final one."""
 
 
 def few_steps() -> GAILConfig:

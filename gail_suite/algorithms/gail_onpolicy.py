@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from gail_suite.algorithms.trainer import NO_END, Imitator
 from gail_suite.learning.discriminators import LogitConfig, LogitLearner
+from gail_suite.learning.keeping import KeepConfig
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
 from gail_suite.learning.onpolicy import Cadence, OnPolicyLoop, RolloutObjective
 from gail_suite.learning.pairs import Pairs
@@ -52,6 +53,8 @@ class OnPolicyGAILConfig(OnPolicyRunConfig):
     """Discriminator and reward."""
     cadence: Cadence = field(default_factory=Cadence)
     """Evaluations and checkpoints."""
+    keep: KeepConfig = field(default_factory=KeepConfig)
+    """The best policy, beside the final one."""
 
 
 def onpolicy_config(generator: str) -> OnPolicyGAILConfig:

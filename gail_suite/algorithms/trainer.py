@@ -14,25 +14,32 @@ from __future__ import annotations
 import copy
 import dataclasses
 import importlib
+import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, Self, TypeVar
+from typing import ClassVar, Generic, Protocol, Self, TypeVar, cast
 
+import numpy as np
+import torch
 from typing_extensions import override
 
 from gail_suite import envs
 from gail_suite.demos.sealed import Json, one_warning
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.common import check_seed
+from gail_suite.learning.keeping import Best, KeepConfig, OnRow, Row
 from gail_suite.learning.learned_reward import LearnedReward, save_reward
+from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.runs.checkpoint import Saved, load_parts
 from gail_suite.runs.config import Settings, length, recorded
 from gail_suite.runs.runlog import (
+    Logger,
     RunLog,
     forget_results,
     read_run,
@@ -46,12 +53,20 @@ HOMES = {
     "gail": ("gail", "GAIL"),
     "gail on-policy": ("gail_onpolicy", "OnPolicyGAIL"),
     "airl": ("airl", "AIRL"),
+    "sqil": ("sqil", "SQIL"),
+    "dagger": ("dagger", "DAgger"),
     "expert": ("expert", "ExpertTrainer"),
 }
 """Kind of run -> module and class of its trainer."""
+KEEP_SEED = 80_000
+"""Seed of the episodes by which the best policy is chosen; neither training nor any evaluation begins there."""
 NO_END = 10**12
 """Steps of a run that only the clock ends; earlier versions noted them in config.json."""
+BEST = "best"
+"""Folder of a run with the best policy of its evaluations."""
 C_co = TypeVar("C_co", bound=Settings, covariant=True)
+Callback = Callable[["Trainer[Settings]", Row], object]
+"""Told of each row of metrics as it is made; False ends the training, anything else lets it go on."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,8 @@ class Run:
     """The run directory."""
     learned: LearnedReward | None = None
     """The reward that was learned, of an algorithm that learns one."""
+    best: LearnedPolicy | None = None
+    """The best policy of its evaluations, of a run that was told to keep it (`keep.best`)."""
 
     def reward(self) -> LearnedReward:
         """The learned reward, to be saved with `save_reward` and used by any learner.
@@ -81,6 +98,9 @@ class Run:
 class Loop(Protocol):
     """What trains a policy step by step."""
 
+    on_row: OnRow
+    """Told of each row of metrics before it is logged; says whether to end there."""
+
     @property
     def steps(self) -> int:
         """Steps taken."""
@@ -93,6 +113,13 @@ class Loop(Protocol):
 
     def load(self, saved: Saved) -> None:
         """Continue from a checkpoint."""
+
+
+class Remembering(Loop, Protocol):
+    """A loop with checkpoints."""
+
+    constants: dict[str, np.ndarray]
+    """Arrays that go into every checkpoint as they are."""
 
 
 class Trainer(ABC, Generic[C_co]):
@@ -156,7 +183,13 @@ class Trainer(ABC, Generic[C_co]):
         return trainer
 
     def train(
-        self, total_steps: int | None = None, eval_episodes: int = 20, quiet: bool = True, budget_s: float | None = None
+        self,
+        total_steps: int | None = None,
+        eval_episodes: int = 20,
+        quiet: bool = True,
+        budget_s: float | None = None,
+        callbacks: Sequence[Callback] = (),
+        loggers: Sequence[Logger] = (),
     ) -> Run:
         """Train to `total_steps`, those of the run so far or the default where not given, and evaluate the final
         policy.
@@ -166,10 +199,15 @@ class Trainer(ABC, Generic[C_co]):
             eval_episodes: episodes of that evaluation; 0 for none.
             quiet: show no progress.
             budget_s: seconds of wall clock after which training ends all the same.
+            callbacks: called with this trainer and each row of metrics; one that returns False ends the training.
+            loggers: called with each row of the log and its step, as wandb.log and mlflow.log_metrics are.
         """
+        if loggers and self.run_dir is None:
+            raise ValueError("loggers are told what a run's log holds, and this run has no directory: give run_dir")
+        self.loop.on_row = partial(self._told, tuple(callbacks))
         self.total_steps = length(total_steps, self.total_steps)
         end = self._end(total_steps, budget_s)
-        with self.session(end, quiet) as log:
+        with self.session(end, quiet, loggers) as log:
             self._begin(log)
             self.fresh = False
             self.loop.train(end, log, budget_s)
@@ -177,10 +215,18 @@ class Trainer(ABC, Generic[C_co]):
             self._leave(policy, learned)
             score = self._score(policy, eval_episodes)
             self._scored(score, log)
-        return Run(policy, score, self.run_dir, learned)
+        return Run(policy, score, self.run_dir, learned, self.best_policy())
+
+    def _told(self, callbacks: Sequence[Callback], row: Row) -> bool:
+        """What a row of metrics leads to; whether training ends there."""
+        return False in [callback(self, row) for callback in callbacks]
+
+    def best_policy(self) -> LearnedPolicy | None:
+        """The best policy so far, None where none is kept."""
+        return None
 
     @contextmanager
-    def session(self, end: int, quiet: bool) -> Iterator[RunLog | None]:
+    def session(self, end: int, quiet: bool, loggers: Sequence[Logger] = ()) -> Iterator[RunLog | None]:
         """The run's directory while training works there, locked and described; None for a run without one.
 
         Raises:
@@ -192,11 +238,12 @@ class Trainer(ABC, Generic[C_co]):
             return
         if self.fresh:
             refuse_used(self.run_dir)
-        with RunLog(self.run_dir, end if end < NO_END else None, quiet) as log:
+        with RunLog(self.run_dir, end if end < NO_END else None, quiet, loggers) as log:
             write_run_files(self.run_dir, self.record())
             forget_results(self.run_dir)
             if self.fresh:
                 self._keep(self.run_dir)
+                shutil.rmtree(self.run_dir / BEST, ignore_errors=True)  # of a run that left nothing else
             log.truncate_to(-1 if self.fresh else self.loop.steps)
             yield log
 
@@ -280,6 +327,40 @@ class Imitator(Trainer[C_co]):
             )
         self.shown = demonstrations if isinstance(demonstrations, Shown) else self._show(demonstrations)
         self.loop = self._build()
+        keep = getattr(self.config, "keep", KeepConfig())
+        self.best = None if keep.best == "none" else self._best(keep)
+
+    def _best(self, keep: KeepConfig) -> Best:
+        """What judges the policies of this run; of a resumed run it knows what the checkpoint does."""
+        shown, constants = self.shown, cast(Remembering, self.loop).constants
+        if keep.best == "return":
+            return Best(keep, constants, lambda policy, row: -row["return_mean"])
+        if shown.times is None:
+            raise ValueError("these demonstrations do not say when their pairs were shown: set keep.best to return")
+        likeness = Likeness(self.env_id, shown.features, shown.expert, torch.as_tensor(shown.times))
+        seed = KEEP_SEED + self.seed
+        return Best(keep, constants, lambda policy, row: likeness.distance(policy, seed))
+
+    @override
+    def _told(self, callbacks: Sequence[Callback], row: Row) -> bool:
+        if self.best is not None and "return_mean" in row:
+            policy = self.policy()
+            if self.best.judge(policy, row) and self.run_dir is not None:
+                policy.save(self.run_dir / BEST)
+            if self.best.exhausted:
+                row["ended_no_better"] = 1.0
+        return super()._told(callbacks, row) or (self.best is not None and self.best.exhausted)
+
+    @override
+    def best_policy(self) -> LearnedPolicy | None:
+        return None if self.best is None else self.best.policy(self.policy().meta)
+
+    @override
+    def _leave(self, policy: LearnedPolicy, learned: LearnedReward | None) -> None:
+        super()._leave(policy, learned)
+        best = self.best_policy()
+        if best is not None and self.run_dir is not None:  # again, since a killed process may have left a later one
+            best.save(self.run_dir / BEST)
 
     def _show(self, demonstrations: Demonstrations) -> Shown:
         """The demonstrations in the learner's units."""

@@ -30,6 +30,8 @@ VERBS = {
     "train bc": ("train:bc", "Behaviour cloning from demonstrations."),
     "train gail": ("train:gail", "Generative adversarial imitation from demonstrations."),
     "train airl": ("train:airl", "Adversarial inverse reinforcement learning from demonstrations."),
+    "train sqil": ("train:sqil", "Soft Q imitation learning: reward 1 for the expert's steps, 0 for one's own."),
+    "train dagger": ("train:dagger", "Cloning that asks an expert at hand what it would have done."),
     "expert list": ("expert:show", "List the bundled experts."),
     "expert train": ("expert:train", "Train an expert on the environment's own reward (SAC)."),
     "data show": ("data:show", "Summarise a folder of demonstrations."),
@@ -79,6 +81,7 @@ def make_app() -> App:
         (groups[group] if group else app).command(f"gail_suite.commands.{target}", name=verb, help=text)
     for sub in groups.values():
         app.command(sub)
+    app.register_install_completion_command(help="Complete verbs and options by TAB in this shell from now on.")
     return app
 
 

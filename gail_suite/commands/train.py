@@ -1,9 +1,10 @@
-"""`gail-suite train bc | gail | airl`."""
+"""`gail-suite train bc | gail | airl | sqil | dagger`."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,12 +21,13 @@ from gail_suite.commands.common import (
     run_folder,
     some_of,
 )
-from gail_suite.commands.parameters import TASK, Flag, Task
+from gail_suite.commands.parameters import TASK, Flag, Task, Trust
 
 if TYPE_CHECKING:
     from gail_suite.algorithms.trainer import Imitator, Run, Trainer
     from gail_suite.demos.trajectory import Demonstrations
     from gail_suite.runs.config import Settings
+    from gail_suite.runs.runlog import Logger
 
 
 @Parameter(name="*")
@@ -59,9 +61,37 @@ class Training:
     """Film the learned policy beside the bundled expert at the end."""
     strict: Flag = False
     """Refuse demonstrations that were recorded with other physics."""
+    logger: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """A function that is told of each row of metrics, as module:function or FILE.py:function, such as wandb:log; it is
+    called with a dictionary and step=."""
 
 
 TRAINING = Training()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Keeping:
+    """Which policy is kept beside the final one, and when training ends for want of a better."""
+
+    keep_best: Literal["distance", "return"] | None = None
+    """Keep the best policy of the evaluations in RUN/best: by distance from the demonstrated states, which reads no
+    reward, or by the task's return."""
+    patience: int | None = None
+    """End after this many evaluations without a better policy, by distance where --keep-best says nothing else."""
+
+    def settings(self, resume: Path | None) -> list[str]:
+        """The options as settings; ValueError for a resumed run, which has its own."""
+        given = {"keep.best": self.keep_best or (self.patience and "distance"), "keep.patience": self.patience}
+        found = [f"{name}={value}" for name, value in given.items() if value is not None]
+        if found and resume is not None:
+            raise ValueError(
+                "a resumed run keeps its settings: leave out --keep-best and --patience, or start a new run"
+            )
+        return found
+
+
+KEEPING = Keeping()
 
 
 def bc(*, training: Training = TRAINING, output: Output = DEFAULT) -> None:
@@ -70,7 +100,9 @@ def bc(*, training: Training = TRAINING, output: Output = DEFAULT) -> None:
 
     trainer = _fresh(Recipe("bc", BC, BCConfig()), training, output)
     if trainer is not None:
-        run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet)  # too short to be stopped and resumed
+        loggers = [logger_of(name) for name in training.logger]
+        # too short to be stopped and resumed
+        run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet, loggers=loggers)
         _finish(trainer, run, training, output)
 
 
@@ -85,6 +117,7 @@ def gail(
     starts: float | None = None,
     resume: Path | None = None,
     resume_from: int | None = None,
+    keeping: Keeping = KEEPING,
     training: Training = TRAINING,
     output: Output = DEFAULT,
 ) -> None:
@@ -117,6 +150,7 @@ def gail(
     settings = (
         *_prior_settings(generator, prior, resume),
         *_own_settings(generator, preset, state_only, starts, resume),
+        *keeping.settings(resume),
     )
     training = replace(training, set=(*settings, *training.set))
     from gail_suite.algorithms.gail import GAIL, PRESETS, GAILConfig
@@ -141,6 +175,7 @@ def airl(
     num_envs: int | None = None,
     resume: Path | None = None,
     resume_from: int | None = None,
+    keeping: Keeping = KEEPING,
     training: Training = TRAINING,
     output: Output = DEFAULT,
 ) -> None:
@@ -161,8 +196,65 @@ def airl(
 
     check_resume_from(resume, resume_from)
     settings = () if generator is None else (f"learner.generator={generator}",)
+    training = replace(training, set=(*keeping.settings(resume), *training.set))
     recipe = Recipe("airl", AIRL, AIRLConfig(), "learner.n_envs", settings)
     _adversarial(replace(recipe, at=resume_from), num_envs, resume, training, output)
+
+
+def sqil(
+    *,
+    num_envs: int | None = None,
+    device: str = "cpu",
+    resume: Path | None = None,
+    resume_from: int | None = None,
+    keeping: Keeping = KEEPING,
+    training: Training = TRAINING,
+    output: Output = DEFAULT,
+) -> None:
+    """Soft Q imitation learning: soft actor-critic with reward 1 for the expert's steps and 0 for one's own.
+
+    Parameters
+    ----------
+    num_envs
+        Environments stepped together.
+    device
+        cpu, cuda, or auto for cuda where there is one.
+    resume
+        Run directory to go on with; nothing else is needed.
+    resume_from
+        Step of the checkpoint to resume from; by default the newest that is sound.
+    """
+    from gail_suite.algorithms.sqil import SQIL, SQILConfig
+
+    check_resume_from(resume, resume_from)
+    training = replace(training, set=(*keeping.settings(resume), *training.set))
+    recipe = Recipe("sqil", SQIL, SQILConfig(), "loop.n_envs", device=device, at=resume_from)
+    _adversarial(recipe, num_envs, resume, training, output)
+
+
+def dagger(
+    *,
+    expert: str,
+    trust: Trust = False,
+    training: Training = TRAINING,
+    output: Output = DEFAULT,
+) -> None:
+    """Data set aggregation: clone, act, ask the expert what it would have done there, clone again; steps are rounds.
+
+    Parameters
+    ----------
+    expert
+        Whom to ask: "bundled", a run directory, a policy folder, or an SB3 zip (with --trust).
+    """
+    from gail_suite.algorithms.dagger import DAgger, DAggerConfig
+    from gail_suite.commands.common import find_policy
+
+    _, env_id = _shown(training)
+    asked, _ = find_policy(expert, replace(training.task, env=env_id), trust)
+    kind: type[Imitator[Settings]] = partial(DAgger, expert=asked)  # type: ignore[assignment]
+    trainer = _fresh(Recipe("dagger", kind, DAggerConfig()), training, output)
+    if trainer is not None:
+        _finish(trainer, trainer.train(training.steps, eval_episodes=0, quiet=output.quiet), training, output)
 
 
 @dataclass(frozen=True)
@@ -252,7 +344,7 @@ def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settin
 
     shown, env_id = _shown(training)
     _check_ending(training, env_id)
-    resume = None if recipe.algo == "bc" else command("train", recipe.algo, "--resume")
+    resume = None if recipe.algo in ("bc", "dagger") else command("train", recipe.algo, "--resume")
     run_dir = run_folder(training.out, f"{recipe.algo}-{envs.names.bare(env_id)}-{training.seed}", resume)
     return recipe.kind(env_id, shown, config, training.seed, run_dir, _device(recipe.device))
 
@@ -271,7 +363,9 @@ def _shown(training: Training) -> tuple[Demonstrations, str]:
 
 
 def _check_ending(training: Training, env_id: str | None) -> None:
-    """ValueError, before the training, for what cannot be done after it."""
+    """ValueError, before the training, for what cannot be done in it or after it."""
+    for name in training.logger:
+        logger_of(name)
     if training.eval_episodes < 0:
         raise ValueError(f"--eval-episodes is {training.eval_episodes}: give 0 for no evaluation, or more")
     if training.video and env_id is not None:
@@ -289,7 +383,8 @@ def _train(trainer: Trainer[Settings], training: Training, output: Output) -> No
     if isinstance(trainer.config, OffPolicyConfig) and not output.quiet:
         note(str(plan(trainer.config, total)))
     with stop_on_signals():
-        run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet)
+        loggers = [logger_of(name) for name in training.logger]
+        run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet, loggers=loggers)
         if stop_requested():
             note(f"stopped; go on with: {command('train', trainer.algo, '--resume', trainer.run_dir)}")
             raise StopRequested
@@ -302,6 +397,9 @@ def _finish(trainer: Trainer[Settings], run: Run, training: Training, output: Ou
     assert run.dir is not None
     values, text = finish_run(run.dir, run.policy, trainer.env_id, training.eval_episodes, training.video)
     following = [filming(run.dir, trainer.env_id), command("eval", run.dir, "-n", 50)]
+    if run.best is not None:
+        values["best"] = str(run.dir / "best")
+        text += f"; the best policy of its evaluations, after {run.best.meta['env_steps']:,} steps: {values['best']}"
     output.result({"algo": trainer.algo, **values}, text, following)
 
 
@@ -310,6 +408,23 @@ def _settled(training: Training) -> list[str]:
     names = ("demos", "task", "take", "subsample", "seed", "config", "set", "show_config", "out", "strict")
     given = [n.replace("_", "-") for n in names if getattr(training, n) != getattr(TRAINING, n)]
     return ["env" if n == "task" else n for n in given if n != "task" or replace(training.task, imports=()) != TASK]
+
+
+def logger_of(name: str) -> Logger:
+    """The function of module:function or FILE.py:function; ValueError where there is none."""
+    import sys
+
+    from gail_suite import envs
+
+    module, _, function = name.rpartition(":")
+    if not module:
+        raise ValueError(f"--logger takes module:function or FILE.py:function, such as wandb:log, got {name!r}")
+    found = getattr(sys.modules[envs.import_tasks(module)], function, None)
+    if not callable(found):
+        raise ValueError(  # noqa: TRY004 (every error of ours is a ValueError)
+            f"{module} has no function {function!r} to log by"
+        )
+    return found
 
 
 def _device(name: str) -> str:
@@ -324,6 +439,10 @@ def settings_of(algo: str, generator: str | None) -> Settings:
         from gail_suite.algorithms.bc import BCConfig
 
         return BCConfig()
+    if algo == "sqil":
+        from gail_suite.algorithms.sqil import SQILConfig
+
+        return SQILConfig()
     if algo == "airl":
         from gail_suite.algorithms.airl import AIRLConfig
 

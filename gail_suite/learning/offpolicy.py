@@ -24,6 +24,7 @@ from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.learning.actions import from_unit
 from gail_suite.learning.cpu import MATMUL, cpu_settings, keep_freed_memory
 from gail_suite.learning.features import Features
+from gail_suite.learning.keeping import OnRow, silent
 from gail_suite.learning.networks import Actor, policy_tensors
 from gail_suite.learning.objectives import Bonus, ReplayObjective
 from gail_suite.learning.policy import LearnedPolicy
@@ -123,6 +124,8 @@ class OffPolicyLoop:
         """Called before every step of the environments."""
         self.on_evaluate: Callable[[], dict[str, float]] = dict
         """Called at every evaluation, for what else there is to say of the policy."""
+        self.on_row: OnRow = silent
+        self.ended = False
         self.run_dir = Path(run_dir) if run_dir is not None else None
         torch.manual_seed(seed)
         venv = envs.make_vec(env_id, n_envs=loop.n_envs, seed=seed, infos="minimal", mends=True)
@@ -233,11 +236,11 @@ class OffPolicyLoop:
 
         Updates see the replay as it was before the step in flight, so the result does not depend on timing.
         """
-        end, spent = time.monotonic() + (math.inf if budget_s is None else budget_s), False
+        end, spent, self.ended = time.monotonic() + (math.inf if budget_s is None else budget_s), False, False
         if self.current is None:
             self._begin()
         with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
-            while self.steps < total_steps and not spent and not stop_requested() and not self.finished():
+            while self.steps < total_steps and not (spent or stop_requested() or self.finished() or self.ended):
                 fraction = self.steps / max(total_steps, self.config.horizon)
                 self.sac.set_progress(fraction)
                 self.objective.set_progress(fraction)
@@ -283,6 +286,8 @@ class OffPolicyLoop:
             self._watch(row)
         if last or self._due(self.config.eval_every):
             row |= self.evaluate() | self.on_evaluate()
+        if row:
+            self.ended = self.on_row(row)
         if log is not None:
             if row:
                 log.log(self.steps, **row)

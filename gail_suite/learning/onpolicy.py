@@ -16,6 +16,7 @@ from torch import Tensor
 from gail_suite import envs
 from gail_suite.learning.cpu import cpu_settings
 from gail_suite.learning.features import Features
+from gail_suite.learning.keeping import OnRow, silent
 from gail_suite.learning.pairs import FIELDS, Pairs
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.learning.reward_env import FeatureVecEnv, RewardVecEnv
@@ -86,6 +87,8 @@ class OnPolicyLoop:
         _, self._callback = self.model._setup_learn(1)
         self._rollout: list[Pairs] = []
         self.constants = dict(constants or {})
+        self.on_row: OnRow = silent
+        self.ended = False
 
     @property
     def steps(self) -> int:
@@ -124,9 +127,9 @@ class OnPolicyLoop:
 
     def train(self, total_steps: int, log: RunLog | None = None, budget_s: float | None = None) -> None:
         """Iterate until `total_steps`, a signal, or `budget_s` seconds of wall clock."""
-        begin, spent = time.monotonic(), False
+        begin, spent, self.ended = time.monotonic(), False, False
         with cpu_settings("auto"):
-            while self.steps < total_steps and not spent and not stop_requested():
+            while self.steps < total_steps and not (spent or stop_requested() or self.ended):
                 before = self.steps
                 row = self.iterate()
                 spent = budget_s is not None and time.monotonic() - begin >= budget_s
@@ -137,6 +140,7 @@ class OnPolicyLoop:
     def _periodic(self, before: int, row: dict[str, float], last: bool, log: RunLog | None) -> None:
         if last or self._due(before, self.cadence.eval_every):
             row |= self.evaluate()
+        self.ended = self.on_row(row)
         if log is not None:
             log.log(self.steps, **row)
             log.progress(self.steps, **{k: row[k] for k in ("score", "return_mean", "train_return") if k in row})
@@ -178,6 +182,7 @@ class OnPolicyLoop:
         """Continue from a checkpoint, with new episodes where a simulator cannot be read."""
         parts = saved.parts
         self.objective.load_state(parts["objective"])
+        self.constants |= parts.get("constants", {})
         self.base.set_state(parts["env"])
         load_learner_state(self.model, parts["learner"], saved.step)
         self.env.load_state(parts["reward_env"])

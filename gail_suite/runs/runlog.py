@@ -16,7 +16,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -37,6 +37,18 @@ if TYPE_CHECKING:
 PLAIN_INTERVAL_S = 5.0
 CLOCK = ("sps", "wall_s")
 """Fields of a record that differ from run to run."""
+Logger = Callable[..., object]
+"""What is told of each row of the log as wandb.log and mlflow.log_metrics are: logger({tag: number}, step=step)."""
+TAGS = {
+    "eval": ("score", "return_mean", "length_mean", "distance"),
+    "rollout": ("train_return", "reward_mean"),
+    "clone": ("bc_",),
+    "discriminator": ("disc_", "logit_gap", "expert_reward"),
+    "prior": ("prior_", "bonus", "typicality"),
+    "critic": ("critic_", "target_", "value_", "explained_variance"),
+    "actor": ("actor_", "entropy", "alpha", "policy_", "approx_kl", "clip_fraction", "std"),
+}
+"""Groups of TensorBoard -> how the names in them begin; all else is in "train"."""
 _signal_seen: int | None = None
 
 
@@ -81,11 +93,17 @@ class RunLog:
     """Context manager that owns a run directory while it is open: lock, metrics.jsonl, TensorBoard, progress.
 
     On a terminal progress is a rich bar, elsewhere a plain line every few seconds; both go to standard error. `quiet`
-    shows nothing. Raises RunLocked if another process has the directory open.
+    shows nothing. `loggers` are told of every row too. Raises RunLocked if another process has the directory open.
     """
 
-    def __init__(self, run_dir: str | Path, total_steps: int | None = None, quiet: bool = False) -> None:
-        self.run_dir = Path(run_dir)
+    def __init__(
+        self,
+        run_dir: str | Path,
+        total_steps: int | None = None,
+        quiet: bool = False,
+        loggers: Sequence[Logger] = (),
+    ) -> None:
+        self.run_dir, self.loggers = Path(run_dir), tuple(loggers)
         self.total_steps = total_steps
         self.metrics = self.run_dir / "metrics.jsonl"
         self._quiet = quiet
@@ -131,7 +149,10 @@ class RunLog:
         line = json.dumps({**dict(sorted(record.items())), **clock}, allow_nan=False)
         with naming(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
             file.write(line + "\n")
-        self._tensorboard(step, scalars)
+        tagged = {tag(name): value for name, value in scalars.items()}
+        self._tensorboard(step, tagged)
+        for logger in self.loggers:
+            logger(tagged, step=step)
 
     def progress(self, step: int, **fields: float) -> None:
         """Show where the run is: steps/s, time left, the latest score and any other field."""
@@ -193,6 +214,11 @@ class RunLog:
         if self._events is None:
             self._events = EventFile(self.run_dir / "tensorboard", self._purge_step)
         self._events.write(step, scalars)
+
+
+def tag(name: str) -> str:
+    """The name of a number in TensorBoard, with its group: eval/score."""
+    return f"{next((group for group, heads in TAGS.items() if name.startswith(heads)), 'train')}/{name}"
 
 
 class _Speed:

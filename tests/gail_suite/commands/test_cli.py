@@ -480,3 +480,36 @@ def test_more_mistakes_are_one_line(
 def test_a_damaged_config_is_named(tmp_path: Path, shell: Shell) -> None:
     (tmp_path / "config.json").write_text("[1]")
     fails(shell("train", "gail", "--resume", tmp_path), 1, "config.json is damaged")
+
+
+# --- what a training can be asked for ---
+
+
+def test_best_policy_patience_and_logger_from_the_command_line(
+    recorded: Path, tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tracking.py").write_text("rows = []\n\ndef log(metrics, step):\n    rows.append((step, metrics))\n")
+    words = ["train", "gail", "--demos", recorded, "--out", "run", "--steps", 4000, "--eval-episodes", 0, *SMALL]
+    words += ["--num-envs", 4, "--set", "loop.eval_every=40", "--set", "loop.eval_episodes=1", "--patience", 1]
+    status, out, _ = shell(*words, "--logger", "tracking.py:log", "--json")
+    found = json.loads(out)
+    assert status == 0 and found["best"] == "run/best"
+    kept = json.loads((tmp_path / "run/config.json").read_text())["config"]["keep"]
+    assert kept == {"best": "distance", "patience": 1}
+    rows = sys.modules["tracking"].rows
+    assert rows[-1][0] < 4000 and any("eval/distance" in metrics for _, metrics in rows)
+    assert shell("eval", "run/best", "-n", 1)[0] == 0
+    fails(shell("train", "gail", "--resume", "run", "--patience", 3), 1, "a resumed run keeps its settings")
+    fails(shell(*words, "--logger", "tracking.py:nothing"), 1, "tracking.py has no function 'nothing' to log by")
+    fails(shell(*words, "--logger", "tracking"), 1, "--logger takes module:function or FILE.py:function")
+
+
+def test_sqil_and_dagger_from_the_command_line(recorded: Path, tmp_path: Path, shell: Shell) -> None:
+    small = ["--eval-episodes", 1, "--demos", recorded]
+    words = ["train", "sqil", *small, "--out", tmp_path / "sqil", "--steps", 80, "--num-envs", 4]
+    assert shell(*words, "--set", "sac.hidden=[8,8]", "--set", "loop.warm_up=40")[0] == 0
+    words = ["train", "dagger", *small, "--out", tmp_path / "dagger", "--expert", "bundled", "--steps", 1]
+    status, out, _ = shell(*words, "--set", "bc.steps=50", "--set", "episodes=1", "--json")
+    assert status == 0 and json.loads(out)["algo"] == "dagger"
+    fails(shell("train", "sqil", "--resume", tmp_path / "dagger"), 1, "is a run of dagger, not of sqil")

@@ -40,7 +40,7 @@ def test_tensorboard_shows_the_same_numbers(tmp_path: Path) -> None:
         log.log(20, loss=0.25)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert [(e.step, e.value) for e in events.Scalars("loss")] == [(10, 0.5), (20, 0.25)]
+    assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(10, 0.5), (20, 0.25)]
 
 
 def test_resume_drops_what_came_after_the_checkpoint_and_a_torn_line(tmp_path: Path) -> None:
