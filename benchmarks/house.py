@@ -1,12 +1,11 @@
-"""How the code is built, in numbers, beside other libraries: size of files and functions, documentation, folders, long
-lines, `Any`.
+"""How the code is built, in numbers, beside other libraries: files, functions, documentation, folders, arrows, `Any`.
 
-    python -m benchmarks.house                                          # this repository's packages; rewrites its line
-    of the CSV python -m benchmarks.house zuko-1.6.0=DIR                           # other trees, each by the name of
-    its line
+    python -m benchmarks.house                     # this repository's packages; rewrites their line of the CSV
+    python -m benchmarks.house zuko-1.6.0=DIR      # other trees, each by the name of its line
 
 Counted are the Python files of a tree, without tests. The lines of a function are those from its `def` to its end,
-without its docstring. A public function's name begins without an underscore.
+without its docstring. A public function's name begins without an underscore. Rooms are the folders and modules at the
+top of a package (of ours: gail_suite); an arrow leads from a room to one that it imports from.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import re
 import statistics
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.records import RESULTS, ROOT, command, commit, markdown, read_rows
@@ -34,6 +34,9 @@ COLUMNS = (
     "function_longest",
     "documented",
     "modules_in_a_folder",
+    "rooms",
+    "arrows",
+    "arrows_in_circles",
     "lines_over_120",
     "any_per_1000",
     "license",
@@ -89,6 +92,61 @@ def measured(folders: list[Path]) -> dict[str, object]:
     }
 
 
+def rooms(package: Path) -> dict[Path, str]:
+    """The room of every file of a package's folder."""
+    files = [(file, file.relative_to(package).with_suffix("").parts[0]) for file in sources([package])]
+    return {file: room for file, room in files if room not in ("__init__", "__main__")}
+
+
+def arrows(package: Path) -> set[tuple[str, str]]:
+    """(room, another room that it imports from), of a package's folder."""
+    room, found = rooms(package), set()
+    for file in room:
+        here = (package.name, *file.relative_to(package).parts[:-1])
+        names = [name for node in ast.walk(ast.parse(file.read_text())) for name in imported(node, here)]
+        found |= {(room[file], name.split(".")[1]) for name in names if name.startswith(f"{package.name}.")}
+    return {(a, b) for a, b in found if a != b and b in room.values()}
+
+
+def imported(node: ast.AST, here: Sequence[str]) -> list[str]:
+    """Full names in an import that stands in the package `here`, `from a import b` as a.b."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    base = (
+        [*here[: len(here) - node.level + 1], *([node.module] if node.module else [])]
+        if node.level
+        else [node.module or ""]
+    )
+    return [".".join([*base, alias.name]) for alias in node.names]
+
+
+def in_circles(found: set[tuple[str, str]]) -> int:
+    """How many arrows lead to a room from which one can come back."""
+
+    def reached(start: str) -> set[str]:
+        seen, waiting = set(), [start]
+        while waiting:
+            new = {b for a, b in found if a == waiting[-1]} - seen
+            waiting.pop()
+            seen |= new
+            waiting += new
+        return seen
+
+    return sum(a in reached(b) for a, b in found)
+
+
+def measured_rooms(package: Path) -> dict[str, object]:
+    """The columns of rooms and arrows."""
+    found = arrows(package)
+    return {
+        "rooms": len(set(rooms(package).values())),
+        "arrows": len(found),
+        "arrows_in_circles": in_circles(found),
+    }
+
+
 HEADER = [
     "code",
     "lines",
@@ -96,6 +154,7 @@ HEADER = [
     "function: median, p90, longest",
     "public functions documented",
     "most modules in a folder",
+    "rooms: arrows, in circles",
     "lines over 120 columns",
     "`Any` per 1000 lines",
     "licence file",
@@ -110,7 +169,9 @@ def table() -> str:
             f"{int(r['lines']):,}",
             r["median_file"],
             f"{r['function_median']}, {r['function_p90']}, {r['function_longest']}",
-            *(r[c] for c in ("documented", "modules_in_a_folder", "lines_over_120", "any_per_1000", "license")),
+            *(r[c] for c in ("documented", "modules_in_a_folder")),
+            f"{r['rooms']}: {r['arrows']}, {r['arrows_in_circles']}",
+            *(r[c] for c in ("lines_over_120", "any_per_1000", "license")),
         ]
         for r in read_rows(CSV)
     ]
@@ -124,7 +185,11 @@ def main() -> None:
     for label, folders in (trees or {LABEL: [ROOT / name for name in OURS]}).items():
         above = [ROOT] if label == LABEL else [folders[0], folders[0].parent]
         licensed = any(path.is_file() for place in above for path in place.rglob("LICEN[CS]E*"))
-        row = measured(folders) | {"license": "yes" if licensed else "no", "commit": commit()}
+        row = (
+            measured(folders)
+            | measured_rooms(folders[-1])
+            | {"license": "yes" if licensed else "no", "commit": commit()}
+        )
         row["command"] = command(*([] if label == LABEL else [f"{label}=DIR"]))
         rows[label] = {"code": label} | {k: str(v) for k, v in row.items()}
     with open(CSV, "w", newline="") as file:

@@ -1,10 +1,10 @@
 """What the expert showed: recording, storing, checking and exchanging demonstrations."""
 
-from gail_suite.demos.arrays import from_d4rl, from_npz
+from gail_suite.demos.exchange.arrays import from_d4rl, from_npz
+from gail_suite.demos.exchange.foreign import import_any
+from gail_suite.demos.exchange.imitation_format import from_imitation, to_imitation
+from gail_suite.demos.exchange.interchange import from_minari, to_minari
 from gail_suite.demos.experts import expert, experts
-from gail_suite.demos.foreign import import_any
-from gail_suite.demos.imitation_format import from_imitation, to_imitation
-from gail_suite.demos.interchange import from_minari, to_minari
 from gail_suite.demos.policy import MlpPolicy
 from gail_suite.demos.record import record
 from gail_suite.demos.sets import merge

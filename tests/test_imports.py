@@ -139,11 +139,18 @@ def test_rooms_of_generative_import_only_from_rooms_below(room: str) -> None:
         assert rooms <= MODEL_ROOMS[room] | {room}, f"{file.relative_to(ROOT)} imports {sorted(rooms)}"
 
 
+def test_a_folder_has_at_most_sixteen_modules() -> None:
+    folders = {file.parent for file in files("envs", "demos", "generative", "gail_suite")}
+    for folder in folders - {ROOT / "gail_suite/learning"}:
+        modules = [file.name for file in folder.glob("*.py") if file.name not in ("__init__.py", "__main__.py")]
+        assert len(modules) <= 16, f"{folder.relative_to(ROOT)} has {len(modules)} modules: {sorted(modules)}"
+
+
 def test_imitation_is_imported_in_one_place_of_each_package() -> None:
     allowed = {
         ROOT / "gail_suite/algorithms/reference.py",
-        ROOT / "demos/interchange.py",
-        ROOT / "demos/imitation_format.py",
+        ROOT / "demos/exchange/interchange.py",
+        ROOT / "demos/exchange/imitation_format.py",
     }
     for file in files("envs", "demos", "generative", "gail_suite"):
         if file not in allowed:

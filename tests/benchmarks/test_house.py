@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from benchmarks.house import measured, sources
+from benchmarks.house import arrows, in_circles, measured, sources
 
 CODE = '''"""A module."""
 
@@ -33,3 +33,20 @@ def test_lines_functions_and_names_are_counted_as_the_page_says(tmp_path: Path) 
     assert (found["function_median"], found["function_longest"], found["documented"]) == (1, 3, "50 %")
     assert (found["lines"], found["lines_over_120"], found["modules_in_a_folder"]) == (18, 1, 1)
     assert found["any_per_1000"] == 111.1  # 2 of 18 lines
+
+
+def test_arrows_lead_from_room_to_room(tmp_path: Path) -> None:
+    package = tmp_path / "house"
+    files = {
+        "__init__.py": "from house.hall import door",
+        "hall.py": "import house.kitchen.oven",
+        "kitchen/oven.py": "from .. import cellar\nfrom house import hall, nothing",
+        "kitchen/sink.py": "from .oven import heat\nfrom ..cellar import water",
+        "cellar.py": "import os",
+    }
+    for name, text in files.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    found = arrows(package)
+    assert found == {("hall", "kitchen"), ("kitchen", "hall"), ("kitchen", "cellar")}
+    assert in_circles(found) == 2

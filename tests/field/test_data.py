@@ -11,7 +11,7 @@ from gail_suite import demos, envs
 from gail_suite.algorithms.bc import BC, BCConfig
 from gail_suite.commands.cli import main
 from gail_suite.demos import Demonstrations, Trajectory
-from gail_suite.demos.foreign import column_numbers, guess
+from gail_suite.demos.exchange.foreign import column_numbers, guess
 
 
 def flat(lengths, width, acts=2, seed=0):

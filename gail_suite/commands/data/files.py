@@ -96,7 +96,7 @@ def import_(
         Bring actions inside the environment's bounds, as a simulator does that clamps them.
     """
     from gail_suite import demos, envs
-    from gail_suite.demos.foreign import column_numbers
+    from gail_suite.demos.exchange.foreign import column_numbers
     from gail_suite.learning.actions import action_bounds
 
     reader = demos.import_any if format == "auto" else getattr(demos, f"from_{format}")

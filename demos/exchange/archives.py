@@ -61,7 +61,7 @@ def read_hdf5(path: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray
     """The arrays of the wanted names in an HDF5 file; ValueError if it is unreadable, points outside itself or is
     too large.
     """
-    from gail_suite.demos.interchange import require
+    from gail_suite.demos.exchange.interchange import require
 
     h5py = require("h5py", "reading an HDF5 file")
     open_regular(path).close()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gail_suite.demos.foreign import fitted
+from gail_suite.demos.exchange.foreign import fitted
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
@@ -66,8 +66,7 @@ def assemble(
     meta: Json,
     columns: Sequence[int] | None = None,
 ) -> Demonstrations:
-    """Imported demonstrations, brought to the environment's columns (see `demos.foreign.fitted`) and checked against
-    it.
+    """Imported demonstrations, brought to the environment's columns (see `foreign.fitted`) and checked against it.
 
     `meta` is our own provenance if the source carried it. Of a task that is not registered here they are taken as they
     are, with a warning: they can be cloned, and nothing can be run on them.

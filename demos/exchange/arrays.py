@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gail_suite.demos.archives import read_hdf5, read_npz
-from gail_suite.demos.foreign import NUMBERED, cuts, numbered
-from gail_suite.demos.interchange import assemble, build, horizon_of
+from gail_suite.demos.exchange.archives import read_hdf5, read_npz
+from gail_suite.demos.exchange.foreign import NUMBERED, cuts, numbered
+from gail_suite.demos.exchange.interchange import assemble, build, horizon_of
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 D4RL_KEYS = ("observations", "actions", "rewards", "terminals")

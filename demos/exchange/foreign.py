@@ -56,7 +56,7 @@ def guess(source: str | Path) -> str:
 
 
 def _by_keys(path: Path) -> str:
-    from gail_suite.demos.arrays import read_npz
+    from gail_suite.demos.exchange.arrays import read_npz
 
     keys = set(read_npz(path))
     if {"acts", "indices", "terminal"} <= keys:
