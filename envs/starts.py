@@ -12,6 +12,9 @@ from gail_suite.envs.common import Env
 from gail_suite.envs.structure import opaque, state_parts
 from gail_suite.envs.toy import PointToy
 
+VARIED = 0.1
+"""Share of different numbers from which on a column is taken for a quantity, not for a switch."""
+
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
@@ -45,6 +48,21 @@ def put(env: Env, obs: np.ndarray) -> np.ndarray | None:
     mujoco.mj_resetData(inner.model, inner.data)
     inner.set_state(qpos, qvel)
     return _shown(inner, np.concatenate((qpos[skipped:], qvel))) if getattr(inner, "is_healthy", True) else None
+
+
+def clipped(states: np.ndarray) -> np.ndarray:
+    """(N,) which of the states (N, S) were cut off at a bound when they were observed, so that they cannot be put back.
+
+    Hopper and Walker2d show velocities up to 10: nearly nine tenths of a fast walk's states hold one that was larger. A
+    column of mostly different numbers was clipped where its largest or its smallest comes more than once.
+    """
+    lost = np.zeros(len(states), bool)
+    for column in states.T:
+        if len(np.unique(column)) > VARIED * len(column):
+            for bound in (column.min(), column.max()):
+                at_bound = column == bound
+                lost |= at_bound & (at_bound.sum() > 1)
+    return lost
 
 
 def _shown(inner: MujocoEnv, state: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from gail_suite.algorithms.trainer import Imitator
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.savable import SavableVecEnv
-from gail_suite.envs.starts import can_begin
+from gail_suite.envs.starts import can_begin, clipped
 from gail_suite.learning.inverse import InverseConfig, InverseModel
 from gail_suite.learning.keeping import KeepConfig
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
@@ -200,11 +200,14 @@ class GAIL(Imitator[GAILConfig]):
 
     def _begun(self, venv: SavableVecEnv) -> SavableVecEnv:
         """The environments of a run, those that begin in demonstrated states among them where there can be any."""
-        config, states = self.config.starts, self.shown.states
+        config, states, times = self.config.starts, self.shown.states, self.shown.times
         count = round(config.share * venv.num_envs)
         if count == 0 or states is None or not can_begin(venv, states[0]):
             return venv
-        return Starts(venv, states, count, config.length, self.seed, self.shown.times)
+        known = ~clipped(states)
+        if not known.any():
+            return venv
+        return Starts(venv, states[known], count, config.length, self.seed, None if times is None else times[known])
 
     @override
     def record(self) -> Json:

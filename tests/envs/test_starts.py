@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.starts import put
+from envs.starts import clipped, put
 
 
 def walked(env_id: str, engine: str, steps: int = 8):
@@ -60,3 +60,35 @@ def test_a_state_that_ends_the_task_is_refused_and_quaternions_get_length_one():
 def test_a_task_that_does_not_tell_its_state_cannot_be_started_in_one():
     with pytest.raises(ValueError, match="PendulumEnv does not say what of an observation is its state"):
         put(gym.make("Pendulum-v1").unwrapped, np.zeros(3))
+
+
+def test_states_that_were_cut_off_when_observed_are_told():
+    generator = np.random.default_rng(0)
+    states = generator.normal(0, 6, (400, 3))
+    states[:, 2] = states[:, 2] > 0  # a switch has two values and no bound
+    beyond = (np.abs(states[:, 1]) > 10).copy()
+    states[:, 1] = np.clip(states[:, 1], -10, 10)
+    assert 20 < beyond.sum() < 80
+    np.testing.assert_array_equal(clipped(states), beyond)
+    assert not clipped(states[:1]).any()
+
+
+def test_a_walker_that_begins_at_a_clipped_velocity_does_not_repeat_what_was_shown():
+    """The observation says 10 where the simulator had more; from whole states the next observation is the shown one."""
+    env = envs.make_vec("Walker2d-v5", n_envs=1, seed=0)
+    env.reset()
+    generator, seen, next_seen, acts = np.random.default_rng(0), [], [], []
+    obs = env.reset()
+    for _ in range(120):
+        seen.append(obs[0])
+        acts.append(generator.uniform(-1, 1, (1, 6)).astype(np.float32))
+        obs, _, done, infos = env.step(acts[-1])
+        next_seen.append(infos[0]["terminal_observation"] if done[0] else obs[0])
+    states, gaps = np.array(seen), []
+    for state, act, expected in zip(seen, acts, next_seen, strict=True):
+        assert env.begin_at(0, state) is not None
+        found, _, done, infos = env.step(act)
+        gaps.append(np.abs((infos[0]["terminal_observation"] if done[0] else found[0]) - expected).max())
+    lost = clipped(states[:, :17])
+    assert 10 < lost.sum() < 110
+    assert np.median(np.array(gaps)[~lost]) < 1e-4 < np.median(np.array(gaps)[lost])
