@@ -20,6 +20,7 @@ from typing_extensions import override
 from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.envs.common import pack_host, unpack_host
 from gail_suite.envs.savable import SavableVecEnv
+from gail_suite.envs.starts import clipped
 from gail_suite.learning.features import fit_features, state_columns
 from gail_suite.priors.fitting import checked_settings, fitted_model, inputs, picture_values, split
 from gail_suite.priors.prior import Prior, Setting, UseConfig, facts
@@ -70,12 +71,13 @@ def fit(
     if model in ("constant", "demonstrated"):
         if control is not None or settings:
             raise ValueError(f"{model} starts have no model, so neither a control nor settings: leave them out")
-        states = shown.obs[:, state_columns(demonstrations.task)] if model == "demonstrated" else np.zeros((0, 0))
+        columns = state_columns(demonstrations.task)
+        states = whole(shown.obs, columns)[:, columns] if model == "demonstrated" else np.zeros((0, 0))
         return Prior(**made, arrays={"obs_mean": mean, "states": states.astype(np.float32)})
     sizes = checked_settings(model, settings)
     prior = Prior(**made, settings={"states": True} | settings, arrays={"obs_mean": mean})
-    # `inputs` looks at s', so states are given as what transitions lead to
-    train, held = (inputs(prior, Transitions(t.obs, t.acts, t.obs, t.terminated)) for t in split(demonstrations))
+    columns = state_columns(demonstrations.task)
+    train, held = (inputs(prior, arrivals(whole(t.obs, columns))) for t in split(demonstrations))
     fitted = fitted_model(model, train, held, seed, control, sizes)
     return Prior(
         **made,
@@ -83,6 +85,17 @@ def fit(
         settings=prior.settings | sizes | {k: v for k, v in fitted.config.items() if v is not None},
         arrays=prior.arrays,
     )
+
+
+def whole(obs: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The observations (N, O) whose state, in `columns`, was not clipped when it was observed; all if none is left."""
+    known = ~clipped(obs[:, columns])
+    return obs[known] if known.any() else obs
+
+
+def arrivals(obs: np.ndarray) -> Transitions:
+    """Observations (N, O) as what transitions lead to, which is what `inputs` looks at."""
+    return Transitions(obs, None, obs, np.zeros(len(obs), bool))
 
 
 def sample(prior: Prior, n: int, seed: int = 0) -> np.ndarray:

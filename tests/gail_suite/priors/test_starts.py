@@ -6,7 +6,7 @@ import pytest
 import envs
 from gail_suite.learning.reward_env import true_next_obs
 from gail_suite.priors.prior import fit_prior
-from gail_suite.priors.starts import Starts, StartsConfig, sample, starts_of
+from gail_suite.priors.starts import Starts, StartsConfig, sample, starts_of, whole
 
 STATES = np.array([[0.5, 1.0, 0.0], [-0.5, 1.0, 0.0]])
 
@@ -142,3 +142,11 @@ def test_demonstrated_starts_are_demonstrated_states_and_constant_ones_the_tasks
 def test_starts_without_a_model_have_neither_control_nor_settings(toy_demos, settings, words):
     with pytest.raises(ValueError, match=words):
         fit_prior(toy_demos, "demonstrated", "start", **settings)
+
+
+def test_clipped_states_are_no_starts():
+    obs = np.random.default_rng(0).normal(0, 6, (200, 17)).astype(np.float32)
+    obs[:, 8:] = np.clip(obs[:, 8:], -10, 10)
+    kept = whole(obs, np.arange(17))
+    assert 0 < len(kept) < 200 and np.abs(kept[:, 8:]).max() < 10
+    assert len(whole(obs[:1], np.arange(17))) == 1
