@@ -19,7 +19,9 @@ Info = dict[str, Any]
 def check_seed(seed: int) -> None:
     """ValueError for a seed that is no whole number from 0 up."""
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
-        raise ValueError(f"seed is {seed!r}; environments take whole numbers from 0 up")  # noqa: TRY004 (every error of ours is a ValueError)
+        raise ValueError(  # noqa: TRY004 (every error of ours is a ValueError)
+            f"seed is {seed!r}; environments take whole numbers from 0 up"
+        )
     if seed < 0:
         raise ValueError(f"seed is {seed}; environments take seeds of at least 0")
 

@@ -77,13 +77,8 @@ def render(
     target = out or (Path(policy) / "video.mp4" if is_run else Path("video.mp4"))
     overlay = overlay and target.suffix.lower() != ".npz"
     other: Policy | Stage | None = None
-    if beside:
-        from gail_suite import demos
-        from gail_suite.showing.replay import Recorded
-        from gail_suite.showing.video import rate
-
-        shown = demos.load(Path(str(compare)))
-        other = Recorded(shown, episode or 0, renderer, width, height, overlay, "demonstrated", rate(target))
+    if compare and beside:
+        other = _demonstrated(Path(compare), episode or 0, target, renderer, width, height, overlay)
     elif compare:
         other = find_policy(compare, env_id, trust, vecnormalize)[0]
     film(
@@ -107,6 +102,17 @@ def render(
     output.result(
         {"path": str(target), "env_id": env_id, "n_frames": frames}, f"{target}: {frames} frames", [following]
     )
+
+
+def _demonstrated(
+    folder: Path, episode: int, target: Path, renderer: str, width: int, height: int, overlay: bool
+) -> Stage:
+    """A recorded episode, to be filmed beside a policy."""
+    from gail_suite import demos
+    from gail_suite.showing.replay import Recorded
+    from gail_suite.showing.video import rate
+
+    return Recorded(demos.load(folder), episode, renderer, width, height, overlay, "demonstrated", rate(target))
 
 
 def _recorded(

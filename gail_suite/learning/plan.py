@@ -67,4 +67,5 @@ def fitted(config: C, total: int | None) -> C:
     loop, sac = config.loop, config.sac
     warm_up = min(loop.warm_up, max(ROWS * loop.n_envs, int(COLLECTING * total)), total // 2)
     burn_in = min(sac.burn_in, int(BURN_IN * (total - warm_up) * loop.updates_per_step))
-    return replace(config, loop=replace(loop, warm_up=warm_up), sac=replace(sac, burn_in=burn_in))  # type: ignore[type-var]
+    shorter = {"loop": replace(loop, warm_up=warm_up), "sac": replace(sac, burn_in=burn_in)}
+    return replace(config, **shorter)  # type: ignore[type-var]

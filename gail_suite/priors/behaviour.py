@@ -98,12 +98,10 @@ def fit(
     Args:
         model: gmm (a joint mixture with full covariances, conditioned) or pixelcnn (`ActionPixelCNN`).
         components, noise, dof: of the mixture; chosen on held-out pairs where not given. The square of the noise is
-        added to
-            every variance, so the noise is also the least deviation of an action. With degrees of freedom dof the
-            components are Student's t, whose conditional widens where a state is foreign; inf keeps them Gaussian.
+            added to every variance, so the noise is also the least deviation of an action. With degrees of freedom dof
+            the components are Student's t, whose conditional widens where a state is foreign; inf keeps them Gaussian.
         levels, width, depth, hidden, steps: of the autoregressive model. Few levels are the smoother density: of 200
-        pairs of
-            Ant, 11 under a jitter of 0.5 gave held-out actions 2.6 nats more than 21 under 0.2.
+            pairs of Ant, 11 under a jitter of 0.5 gave held-out actions 2.6 nats more than 21 under 0.2.
 
     Raises:
         ValueError: a size below the least, or noise that is no standard deviation.

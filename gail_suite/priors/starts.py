@@ -55,9 +55,8 @@ def fit(
     """A model of the expert's states (positions and velocities), to be sampled.
 
     Args:
-        model: gmm, vae, gan or pixelcnn; `demonstrated`, the demonstrated states themselves, and `constant`, the task's
-        own
-            start, are what a model has to beat.
+        model: gmm, vae, gan or pixelcnn. `demonstrated`, the demonstrated states themselves, and `constant`, the
+            task's own start, are what a model has to beat.
         control: "untrained" or "shuffled", as for typicality.
         settings: of the model's constructor.
 

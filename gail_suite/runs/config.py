@@ -199,7 +199,9 @@ def _read(path: Path) -> Mapping[str, object]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path} holds {type(content).__name__}, expected a mapping of settings to values")  # noqa: TRY004 (every error of ours is a ValueError)
+        raise ValueError(  # noqa: TRY004 (every error of ours is a ValueError)
+            f"{path} holds {type(content).__name__}, expected a mapping of settings to values"
+        )
     if "algo" in content and isinstance(content.get("config"), Mapping):
         return content["config"]  # the config.json of a run
     return content
