@@ -33,7 +33,7 @@ from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.attach import PriorsConfig, attach, keep_copies
 from gail_suite.priors.earlier import translated
 from gail_suite.priors.starts import Starts
-from gail_suite.runs.config import Count, NonNegative, Positive, Settings, recorded, shares
+from gail_suite.runs.config import Count, Positive, Settings, recorded, shares
 from gail_suite.runs.runlog import RunLog, stop_requested
 
 CHOICE_SEED, FINAL_SEED, FINAL_EPISODES = 70_000, 90_000, 20
@@ -53,11 +53,6 @@ class DemonstratedStarts(Settings):
     """Share of the environments whose episodes begin there; 0 for none."""
     length: Positive = 50
     """Steps after which such an episode is cut."""
-    near: NonNegative = 0.1
-    """Where the learner comes to the demonstrated states from the task's own starts, fewer episodes begin there: the
-    share falls with the distance of the states that it visits from the demonstrated ones, from this distance on, and
-    never grows again. In units of how far two demonstrated states are from each other; 0: it stays.
-    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,8 +84,8 @@ class GAILConfig(Settings):
     states nearest to the demonstrated ones (the task's reward is not read); off, the last.
     """
     patience: Count = 5
-    """End in the second half of a run after so many evaluations in a row none of which was nearer to the demonstrations
-    than the nearest before; 0: never. Where `choose` is on.
+    """End in the second half of a run after so many evaluations in a row none of which is among the nearest to the
+    demonstrations, between which `choose` chooses; 0: never.
     """
     sac: SACConfig = field(
         default_factory=lambda: SACConfig(
@@ -179,7 +174,7 @@ class GAIL(Imitator[GAILConfig]):
         self.inverse = InverseModel(n_features, act_dim, c.inverse) if c.adversary.state_only else None
         self.likeness: Likeness | None = None
         self.candidates = Candidates()
-        if (c.choose or (c.starts.share and c.starts.near)) and shown.times is not None:
+        if c.choose and shown.times is not None:
             self.likeness = Likeness(self.env_id, shown.features, shown.expert, torch.as_tensor(shown.times))
         return OffPolicyLoop(
             self.env_id,
@@ -263,7 +258,7 @@ class GAIL(Imitator[GAILConfig]):
             features, actions = behaviour.warm_start(features, WARM_COPIES, self.loop.generator)
         info = clone(sac.actor, features, actions, self.config.bc, self.loop.generator)
         sac.restart_average()
-        row = info | {f"bc_{k}": v for k, v in (self.loop.evaluate() | self.loop.on_evaluate()).items()}
+        row = info | {f"bc_{k}": v for k, v in self.loop.evaluate().items()}
         self.loop.constants |= {f"clone.{k}": tensor.copy() for k, tensor in self.loop.policy().tensors.items()}
         if log is not None:
             log.log(self.loop.steps, **row)
@@ -271,27 +266,23 @@ class GAIL(Imitator[GAILConfig]):
     def _offer(self) -> dict[str, float]:
         """How far the policy is from the demonstrations; among the nearest it is kept for the end."""
         assert self.likeness is not None
-        policy, env, near = self.policy(), self.loop.env, self.config.starts.near
+        policy = self.policy()
         distance = self.likeness.distance(policy, CHOICE_SEED + self.seed)
-        if self.attachments.wrap_env is None and isinstance(env, Starts) and near:
-            env.shrink(distance / self.likeness.spread / near)
         self.candidates.offer(distance, self.loop.steps, self.loop.sac.updates, policy.tensors)
         self.loop.settled = self._settled()
-        return {"distance": distance, "begin_there": float(getattr(env, "active", 0))}
+        return {"distance": distance}
 
     def _settled(self) -> bool:
-        """The second half has come, and the nearest policy is older than `patience` evaluations."""
+        """The second half has come, and none of the last `patience` evaluations is among the nearest."""
         loop, patience = self.loop, self.config.patience
-        if (
-            not (patience and self.config.choose and self.candidates.found)
-            or loop.steps < max(self.total_steps, loop.config.horizon) / 2
-        ):
+        if not (patience and self.candidates.found) or loop.steps < max(self.total_steps, loop.config.horizon) / 2:
             return False
-        return loop.steps - self.candidates.found[0].steps >= patience * loop.config.eval_every > 0
+        newest = max(one.steps for one in self.candidates.found)
+        return loop.steps - newest >= patience * loop.config.eval_every > 0
 
     def _final(self, log: RunLog | None) -> LearnedPolicy:
         policies = {"last": self.policy()}
-        if self.likeness is None or not self.config.choose or stop_requested():
+        if self.likeness is None or stop_requested():
             return policies["last"]
         meta, constants = policies["last"].meta, self.loop.constants
         tensors = {k.removeprefix("clone."): v for k, v in constants.items() if k.startswith("clone.")}

@@ -28,13 +28,12 @@ MOST = 3000
 """States that are compared at most, of each of the two."""
 
 
-def mean_distance(a: Tensor, b: Tensor) -> float:
-    """E|A - B| over rows (N, D) and (M, D)."""
-    return float(torch.cdist(a, b).double().mean())
-
-
 def energy_distance(x: Tensor, y: Tensor) -> float:
     """2 E|X - Y| - E|X - X'| - E|Y - Y'| >= 0 over rows (N, D) and (M, D); 0 only for equal distributions."""
+
+    def mean_distance(a: Tensor, b: Tensor) -> float:
+        return float(torch.cdist(a, b).double().mean())
+
     return 2 * mean_distance(x, y) - mean_distance(x, x) - mean_distance(y, y)
 
 
@@ -77,8 +76,6 @@ class Likeness:
         self.env_id, self.features = env_id, features
         self.horizon = envs.spec(env_id).horizon or int(times.max()) + 1
         self.shown = thinned(demonstrated(expert, times, self.horizon))
-        self.spread = mean_distance(self.shown, self.shown)
-        """How far two demonstrated states are from each other."""
 
     def distance(self, policy: Policy, seed: int, episodes: int = EPISODES) -> float:
         """The energy distance of that many episodes, the first seeded `seed`, from the demonstrations."""

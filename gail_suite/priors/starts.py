@@ -115,7 +115,7 @@ def sample(prior: Prior, n: int, seed: int = 0) -> np.ndarray:
 
 class Starts(VecEnvWrapper, SavableVecEnv):
     """The first `n_cut` environments begin in one of `states` (N, O), for at most `length` steps; N = 0: as the
-    task does. Fewer of them do after `shrink`.
+    task does.
     """
 
     def __init__(
@@ -135,8 +135,6 @@ class Starts(VecEnvWrapper, SavableVecEnv):
         self.times = np.full(len(states), np.nan) if times is None else times
         self.first_times = np.zeros(venv.num_envs)
         self.states, self.n_cut, self.length = states, n_cut, length
-        self.active = n_cut
-        """How many begin there now."""
         self.generator = np.random.Generator(np.random.PCG64(seed))
         self.elapsed = np.zeros(venv.num_envs, np.int64)
 
@@ -144,23 +142,16 @@ class Starts(VecEnvWrapper, SavableVecEnv):
     def reset(self) -> np.ndarray:
         obs = np.asarray(self.venv.reset())
         self.elapsed[:] = 0
-        for i in range(self.active):
+        for i in range(self.n_cut):
             self._begin(i, obs)
         return obs
-
-    def shrink(self, share: float) -> None:
-        """At most this share of the environments that began in `states` goes on doing so; an episode that has begun
-        there lasts as long as the task lets it.
-        """
-        self.active = min(self.active, round(share * self.n_cut))
 
     @override
     def step_wait(self) -> VecEnvStepReturn:
         obs, rewards, dones, infos = self.venv.step_wait()
         obs, dones = np.array(obs), np.array(dones)
         self.elapsed += 1
-        self.first_times[dones] = 0
-        for i in range(self.active):
+        for i in range(self.n_cut):
             if not dones[i] and self.elapsed[i] >= self.length:
                 dones[i], infos[i]["TimeLimit.truncated"] = True, True
                 infos[i]["terminal_observation"] = obs[i].copy()
@@ -195,7 +186,6 @@ class Starts(VecEnvWrapper, SavableVecEnv):
         own = {
             "starts.elapsed": self.elapsed.copy(),
             "starts.first_times": self.first_times.copy(),
-            "starts.active": np.array(self.active, np.int64),
             "starts.host": pack_host([self.generator], []),
         }
         return self.inner.get_state() | own
@@ -205,7 +195,6 @@ class Starts(VecEnvWrapper, SavableVecEnv):
         self.inner.set_state(state)
         self.elapsed = np.array(state["starts.elapsed"])
         self.first_times = np.array(state.get("starts.first_times", self.first_times))  # older checkpoints lack them
-        self.active = int(state.get("starts.active", self.active))
         (generator,), _ = unpack_host(state["starts.host"])
         assert generator is not None
         self.generator = generator

@@ -410,15 +410,6 @@ def test_without_demonstrated_starts_nothing_is_different(toy_demos):
     assert started.loop.env.n_cut == 2 and started.record()["begin_in_demonstrated_states"] == 2
 
 
-@pytest.mark.parametrize(("near", "left"), [(0.0, 4), (1e9, 0), (1e-9, 4)])
-def test_demonstrated_starts_end_where_the_learner_comes_there_by_itself(toy_demos, near, left):
-    # distances lie between 0 and a few spreads: in units of 1e9 they are nothing, in units of 1e-9 very far
-    loop = dataclasses.replace(SMALL.loop, n_envs=8, eval_every=200)
-    gail = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, starts=DemonstratedStarts(0.5, 10, near), loop=loop))
-    gail.train(400, eval_episodes=0)
-    assert gail.loop.env.active == left and gail.loop.env.n_cut == 4
-
-
 def test_a_task_that_cannot_be_put_into_a_state_begins_as_it_does(pendulum):
     gail = GAIL(pendulum.env_id, pendulum, dataclasses.replace(SMALL, starts=DemonstratedStarts(0.5, 10)), seed=0)
     assert gail.record()["begin_in_demonstrated_states"] == 0

@@ -70,26 +70,6 @@ def test_the_same_seed_draws_the_same_and_a_saved_one_goes_on():
     np.testing.assert_array_equal(steps(other, 20), expected)
 
 
-def test_fewer_environments_begin_there_once_it_shrinks_and_never_more_again():
-    venv = Starts(toys(4), STATES, 4, 3, 0, times=np.array([7.0, 9.0]))
-    venv.reset()
-    assert set(venv.first_times) <= {7.0, 9.0}
-    venv.shrink(0.5)
-    venv.shrink(0.9)
-    assert venv.active == 2
-    ended = np.zeros(4, int)
-    for _ in range(60):
-        done = venv.step(np.tile([1.0, 1.0], (4, 1)))[2]  # off the lane
-        ended += done
-        assert (venv.first_times[2:][done[2:]] == 0).all() and (venv.first_times[:2] > 0).all()
-    assert ended[:2].min() >= 15 and 0 < ended[2:].max() < 15  # the first two are cut every three steps
-    saved = venv.get_state()
-    other = Starts(toys(4), STATES, 4, 3, 1)
-    other.reset()
-    other.set_state(saved)
-    assert other.active == 2
-
-
 @pytest.mark.parametrize(
     ("model", "settings"), [("gmm", {}), ("vae", {"steps": 300}), ("gan", {"steps": 300}), ("pixelcnn", {"steps": 60})]
 )
