@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import demos
+import envs
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "RESULTS.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -60,3 +63,14 @@ def test_troubleshooting_quotes_what_the_program_says() -> None:
     fragments = [part.strip() for said in re.findall(r"`([^`]+)`", "".join(symptoms)) for part in said.split("...")]
     assert len(fragments) > 10
     assert [part for part in fragments if part.strip(" :?") not in source] == []
+
+
+def test_every_key_of_demonstrations_is_explained(toy_demos: demos.Demonstrations) -> None:
+    first, second = toy_demos.split(0.5, seed=0)
+    unseen = demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=1, actions=False)
+    made = [first + second, toy_demos.where([True] * 4, min_return=0.0), toy_demos.clipped(-0.1, 0.1)]
+    made += [toy_demos.subsample(5, seed=0), toy_demos.take(1), unseen]
+    page = (ROOT / "docs/save_format.md").read_text()
+    keys = {key for d in made for key in (*d.meta, *(key for part in d.meta.get("parts", []) for key in part))}
+    assert {"parts", "split", "filter", "take", "subsample", "observations_only"} <= keys
+    assert [key for key in sorted(keys) if f"`{key}`" not in page] == []

@@ -9,7 +9,7 @@ from gail_suite.demos.files import write_atomic
 from gail_suite.demos.sealed import Json, one_warning
 from gail_suite.runs.records import config_of, evaluation_of
 from gail_suite.runs.runlog import read_metrics
-from gail_suite.showing.page import png
+from gail_suite.showing.page import count_steps, png
 from gail_suite.showing.report import series
 
 Summary = Json
@@ -73,6 +73,7 @@ def draw(runs: Sequence[str | Path], path: str | Path) -> Path:
     if quantity == "score":
         axes.axhline(1.0, ls="--", lw=1.2, color="#2e8540")
     axes.set(xlabel="environment steps", ylabel="normalised score" if quantity == "score" else "return")
+    count_steps(axes)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=9)
     write_atomic(Path(path), png(figure))

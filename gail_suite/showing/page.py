@@ -25,7 +25,7 @@ border-bottom:1px solid #dde3ea;vertical-align:top}td.n,th.n{text-align:right;fo
 figure{margin:0;max-width:36rem}figcaption,.note{color:#52606d;font-size:.9rem}video{max-width:48rem}
 pre{background:#f4f6f8;padding:.8rem;overflow:auto}
 summary{cursor:pointer;font-weight:600;margin-top:1.5rem}
-@media(max-width:30rem){td,th{font-size:.8rem;padding-right:.4rem}}"""
+@media(max-width:30rem){td,th{font-size:.72rem;padding-right:.3rem}body{padding:0 .6rem}}"""
 
 
 def write_page(path: Path, title: str, parts: Iterable[str]) -> Path:
@@ -54,6 +54,14 @@ def facts_table(values: Json) -> str:
         for name, value in values.items()
     )
     return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+
+
+def count_steps(axes: Axes) -> None:
+    """Marks a horizontal axis of steps by a few short numbers, such as 100k."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def figures(pictures: Iterable[tuple[str, bytes]]) -> str:

@@ -18,6 +18,7 @@ from gail_suite.runs.records import config_of, evaluation_of, versions_of
 from gail_suite.runs.runlog import read_metrics
 from gail_suite.showing.page import (
     axes_of,
+    count_steps,
     data_uri,
     facts_table,
     figures,
@@ -259,6 +260,7 @@ def _draw_outcome(axes: Axes, groups: Sequence[Sequence[Told]], names: Sequence[
         axes.axhline(1.0, ls="--", lw=1.2, color=COLOURS[2], label="expert")
         axes.set_ylim(min(-0.05, *levels, 0.0), max(1.1, 1.05 * max(levels, default=1.0)))
     axes.set(xlabel="environment steps", ylabel="normalised score" if name == "score" else "return")
+    count_steps(axes)
     axes.grid(alpha=0.25)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize=8, frameon=False)
 
@@ -287,6 +289,7 @@ def _begun(rows: list[Json], name: str) -> tuple[list[float], list[float]]:
 def _draw_health(axes: Axes, rows: list[Json], name: str) -> None:
     axes.plot(*series(rows, name), lw=1, color="#52606d")
     axes.tick_params(labelsize=8)
+    count_steps(axes)
 
 
 def _health(rows: list[Json]) -> list[str]:
