@@ -10,6 +10,7 @@ import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -49,7 +50,7 @@ _PACKAGES = ("demos", "envs", "generative", "priors")
 __all__ = sorted((*_HOMES, *_PACKAGES))  # noqa: PLE0605
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return importlib.import_module(f"gail_suite.{name}")
     if name not in _HOMES:

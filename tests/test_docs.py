@@ -74,3 +74,8 @@ def test_every_key_of_demonstrations_is_explained(toy_demos: demos.Demonstration
     keys = {key for d in made for key in (*d.meta, *(key for part in d.meta.get("parts", []) for key in part))}
     assert {"parts", "split", "filter", "take", "subsample", "observations_only"} <= keys
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
+
+
+def test_first_pages_are_read_in_minutes() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+    assert len((ROOT / "RESULTS.md").read_bytes()) <= 25_000
