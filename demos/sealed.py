@@ -98,9 +98,12 @@ def parse_tensors(data: bytes, source: Path) -> dict[str, np.ndarray]:
 
 
 def read_tensors(source: Path) -> dict[str, np.ndarray]:
-    """The tensors of a sealed safetensors file; warns where there is no seal, ValueError when missing or damaged."""
+    """The tensors of a sealed safetensors file; warns where there is no seal, ValueError if missing, damaged or NaN."""
     data = read_bytes(source)
     sealed, tensors = is_proven(data, source), parse_tensors(data, source)
+    for name, value in tensors.items():
+        if value.dtype.kind == "f" and np.isnan(value).any():
+            raise ValueError(f"{source} holds NaN in {name}: {REMEDY}")
     if not sealed:
         _warn_unsealed(source)
     return tensors

@@ -107,13 +107,13 @@ def _files(folder: Path) -> Iterator[Case]:
         file = folder / f"{kind}.safetensors"
         sound = parse_tensors(file.read_bytes(), file)
         for name, array in sound.items():
-            if array.dtype.kind == "f":
+            if array.dtype.kind == "f" and array.size:
                 yield f"{kind} {name}", lambda s=sound, n=name, f=file, r=read: _read_poisoned(s, n, f, r)
     models["prior"] = folder / "prior/model.safetensors"
     for kind, file in models.items():
         header, tensors = read_tensors(file)
         for name, tensor in tensors.items():
-            if tensor.is_floating_point():
+            if tensor.is_floating_point() and tensor.numel():
                 bad = tensors | {name: torch.from_numpy(_with_nan(tensor.numpy(), 0))}
                 yield f"model {kind} {name}", lambda b=bad, h=header: g.load(write_tensors(folder / "bad", b, _open(h)))
 

@@ -51,6 +51,8 @@ class Settings:
                     raise ValueError(f"setting {f.name} is a {type(value).__name__}, expected a {expected}")
             else:
                 value = value.item() if isinstance(value, np.generic) else value
+                if isinstance(value, float) and math.isnan(value):
+                    raise ValueError(f"setting {f.name} is NaN: give a number")
                 object.__setattr__(self, f.name, converted(value, plain[f.name], f.name))
                 check_bounds(getattr(self, f.name), hints[f.name], f.name)
 

@@ -302,8 +302,9 @@ def _acquire(path: Path) -> int:
         raise RunLocked(
             f"{path.parent} is in use by another process ({owner}); wait for it, stop it, or choose another --out"
         ) from error
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"pid {os.getpid()} on {platform.node()}, boot {_boot_id()}\n".encode(), 0)
+    with naming(path):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"pid {os.getpid()} on {platform.node()}, boot {_boot_id()}\n".encode(), 0)
     return handle
 
 

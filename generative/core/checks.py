@@ -25,6 +25,8 @@ def as_tensor(x: ArrayLike) -> Tensor:
     ValueError for complex numbers, sparse matrices and what holds no numbers.
     """
     if isinstance(x, Tensor):
+        if x.is_complex():
+            raise ValueError(f"data must be real numbers, got values of type {x.dtype} (Complex data not supported)")
         return x
     if hasattr(x, "toarray"):
         raise ValueError("sparse data are not supported: give x.toarray()")

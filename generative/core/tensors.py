@@ -44,7 +44,7 @@ def read_tensors(source: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """The header and the tensors of ``source``, checked against its SHA-256; warns where an old file has none.
 
     Raises:
-        ValueError: missing, a pickle, damaged, or more than fits into memory.
+        ValueError: missing, a pickle, damaged, NaN, or more than fits into memory.
     """
     data = read_regular(source)
     match = _SEAL.match(data)
@@ -63,6 +63,9 @@ def read_tensors(source: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
                 "only"
             ) from None
         raise ValueError(f"{source} is not a readable safetensors file: {error}") from None
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and bool(tensor.isnan().any()):
+            raise ValueError(f"{source} holds NaN in {name}: restore it from a copy, or fit again")
     if match is None:
         warnings.warn(
             f"{source} carries no SHA-256 (written before 2026-11-28, or edited): damage in it cannot be told; save it "

@@ -138,7 +138,7 @@ def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
     """All images below ``folder`` (N, C, H, W), sorted by path, and the index of their sub-folder when there are
     sub-folders.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
@@ -152,7 +152,8 @@ def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
                 opened.append(_pixels(upright, path))
         # what Pillow raises for a broken PNG, and for one of more pixels than any data set has
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{path} cannot be read as an image: {error}") from None
+            reason = "in no known format" if isinstance(error, UnidentifiedImageError) else error
+            raise ValueError(f"{path} cannot be read as an image: {reason}") from None
         transparent += flattened
     if transparent:
         warnings.warn(f"{transparent} images in {folder} are partly transparent: they are laid on white", stacklevel=3)

@@ -3,12 +3,6 @@
 import pytest
 
 from benchmarks.soak import corruption
-from benchmarks.soak.samples import samples
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    return samples(tmp_path_factory.mktemp("samples"))
 
 
 def test_every_kind_of_file_is_among_the_samples_and_sound(written):
