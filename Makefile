@@ -19,6 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	# imitation's metadata pins a 2023 stack, so it comes last and without its dependencies
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps imitation==1.0.1 tqdm
+	@echo "left out: imitation's own command line and data.serialize; they need datasets, jsonpickle and sacred"
 	touch $@
 
 install: $(STAMP)
