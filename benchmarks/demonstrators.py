@@ -128,7 +128,7 @@ ROWS = {
 }
 """The most important first."""
 
-UNINFORMED = (*NO_EXPERT, "adversary.entropy_at_bounds=0", "choose=false", "patience=0")
+UNINFORMED = (*NO_EXPERT, "adversary.entropy_at_bounds=0", "choose=false", "settle=0")
 VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),

@@ -83,7 +83,7 @@ class GAILConfig(Settings):
     """Leave, of the last policy, the nearest of those evaluated on the way and the clone, the one that visits the
     states nearest to the demonstrated ones (the task's reward is not read); off, the last.
     """
-    patience: Count = 5
+    settle: Count = 5
     """End in the second half of a run after so many evaluations in a row none of which is among the nearest to the
     demonstrations, between which `choose` chooses; 0: never.
     """
@@ -120,7 +120,7 @@ def few_steps() -> GAILConfig:
         starts=DemonstratedStarts(share=0.0),
         loop=LoopConfig(),
         choose=False,
-        patience=0,
+        settle=0,
     )
 
 
@@ -273,12 +273,12 @@ class GAIL(Imitator[GAILConfig]):
         return {"distance": distance}
 
     def _settled(self) -> bool:
-        """The second half has come, and none of the last `patience` evaluations is among the nearest."""
-        loop, patience = self.loop, self.config.patience
-        if not (patience and self.candidates.found) or loop.steps < max(self.total_steps, loop.config.horizon) / 2:
+        """The second half has come, and none of the last `settle` evaluations is among the nearest."""
+        loop, settle = self.loop, self.config.settle
+        if not (settle and self.candidates.found) or loop.steps < max(self.total_steps, loop.config.horizon) / 2:
             return False
         newest = max(one.steps for one in self.candidates.found)
-        return loop.steps - newest >= patience * loop.config.eval_every > 0
+        return loop.steps - newest >= settle * loop.config.eval_every > 0
 
     def _final(self, log: RunLog | None) -> LearnedPolicy:
         policies = {"last": self.policy()}

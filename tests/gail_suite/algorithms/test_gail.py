@@ -518,12 +518,12 @@ def test_presets_and_what_older_runs_lack(toy_demos, tmp_path):
     assert GAIL._recorded({"config": written}, tmp_path) == few
 
 
-@pytest.mark.parametrize(("patience", "end"), [(2, 1000), (5, 1600), (0, 1600)])
-def test_a_run_ends_in_its_second_half_where_nothing_comes_nearer(toy_demos, patience, end):
+@pytest.mark.parametrize(("settle", "end"), [(2, 1000), (5, 1600), (0, 1600)])
+def test_a_run_ends_in_its_second_half_where_nothing_comes_nearer(toy_demos, settle, end):
     # of an actor that never moves the first three evaluations, to step 600, are the nearest
     loop = dataclasses.replace(SMALL.loop, eval_every=200, updates_per_step=0.05)
     still = dataclasses.replace(SMALL.sac, actor_lr=0.0, tune_alpha=False)
-    config = dataclasses.replace(SMALL, choose=True, patience=patience, loop=loop, sac=still)
+    config = dataclasses.replace(SMALL, choose=True, settle=settle, loop=loop, sac=still)
     gail = GAIL(envs.TOY_ID, toy_demos, config, seed=0)
-    gail.train(2000 if patience else 1600, eval_episodes=0)
+    gail.train(2000 if settle else 1600, eval_episodes=0)
     assert gail.loop.steps == end and [one.steps for one in gail.candidates.found] == [200, 400, 600]
