@@ -145,9 +145,9 @@ def main() -> None:
         for name in a.models:
             if (name, str(seed)) in done:
                 continue
-            began = time.perf_counter()
+            began = time.process_time()
             figures, samples = (baseline if name in BASELINES else fitted)(name, s, seed)
-            spent = time.perf_counter() - began
+            spent = time.process_time() - began
             if samples is not None:
                 figures |= likeness(samples, s, features)
             for metric, value in figures.items():

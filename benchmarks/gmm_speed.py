@@ -1,30 +1,36 @@
 """EM in generative against scikit-learn: the same data, start and number of iterations, timed in turns.
 
-    OMP_NUM_THREADS=2 python -m benchmarks.gmm_speed [--threads 2] [--repeats 3] [--iterations 20] [--clock wall]
+    python -m benchmarks.gmm_speed [--threads 1] [--repeats 3] [--iterations 20] [--cases 10k 100k]
 
-Writes benchmarks/results/gmm_speed.csv, one line a case, covariance type and repeat. ``ratio`` is scikit-learn's time
-over ours within one pair. Cases "100k" and "10k" start from given parameters and run a fixed number of iterations; "10k
-default" is a whole fit with each library's own k-means start and stopping rule. ``--clock cpu`` with one thread
-measures processor time, which a busy machine distorts less; two threads on a busy machine measure the scheduler and
-nothing else.
+Appends to benchmarks/results/gmm_speed.csv, one line a case, covariance type and repeat. A pair is one fit of each
+library, and the one that goes first changes from pair to pair. Both clocks are read: processor seconds, which a busy
+machine distorts less, and wall-clock seconds; ``load`` is the machine's load average at the time. Cases "100k" and
+"10k" start from given parameters and run a fixed number of iterations; those called "default" are whole fits with each
+library's own k-means start and stopping rule. Variables of the environment that hold OpenBLAS to one kernel are unset,
+so that scikit-learn has the kernels that its OpenBLAS chooses for the processor.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections import defaultdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 import sklearn.mixture
+import threadpoolctl
 import torch
 
 import generative as g
-from benchmarks.records import RESULTS, append_row, command, commit, machine
+from benchmarks.records import RESULTS, append_row, command, commit, machine, markdown, read_rows
 
+CSV = RESULTS / "gmm_speed.csv"
 COLUMNS = (
     "case",
     "n",
@@ -33,13 +39,16 @@ COLUMNS = (
     "covariance",
     "repeat",
     "iterations",
-    "sklearn_s",
-    "ours_s",
-    "ratio",
+    "sklearn_cpu_s",
+    "ours_cpu_s",
+    "cpu_ratio",
+    "sklearn_wall_s",
+    "ours_wall_s",
+    "wall_ratio",
     "sklearn_nats",
     "ours_nats",
     "threads",
-    "clock",
+    "load",
     "machine",
     "commit",
     "command",
@@ -81,52 +90,68 @@ def kernels() -> str:
     """The linear algebra behind each library: on one processor they differ by 2, and between processors the other
     way round.
     """
-    import threadpoolctl
-
     blas = {info.get("architecture") for info in threadpoolctl.threadpool_info() if info["internal_api"] == "openblas"}
     mkl = "MKL" if torch.backends.mkl.is_available() else "no MKL"
     theirs = f"scikit-learn on OpenBLAS {'/'.join(sorted(map(str, blas)))}"
     return f"{theirs}, ours on {mkl} {torch.backends.cpu.get_cpu_capability()}"
 
 
-def timed(model: Any, x: np.ndarray, clock: Callable[[], float]) -> tuple[float, Any]:
-    """Seconds of a fit, and the fitted model."""
-    began = clock()
+def free_kernels() -> None:
+    """Starts this program anew without the variables that hold OpenBLAS to one kernel, where there are any."""
+    held = [name for name in ("OPENBLAS_CORETYPE", "OPENBLAS_VERBOSE") if os.environ.pop(name, None)]
+    if held:
+        os.execv(sys.executable, [sys.executable, "-m", "benchmarks.gmm_speed", *sys.argv[1:]])
+
+
+def timed(model: Any, x: np.ndarray) -> tuple[float, float, Any]:
+    """Processor seconds, wall-clock seconds and the fitted model."""
+    cpu, wall = time.process_time(), time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = model.fit(x)
-    return clock() - began, fitted
+    return time.process_time() - cpu, time.perf_counter() - wall, fitted
 
 
-def pair(
-    case: str,
-    n: int,
-    d: int,
-    k: int,
-    covariance: str,
-    iterations: int,
-    clock: Callable[[], float],
-) -> dict[str, Any]:
-    """One fit of each library, one after the other."""
+def pair(case: str, n: int, d: int, k: int, covariance: str, iterations: int, repeat: int) -> dict[str, Any]:
+    """One fit of each library, one after the other; ours first in odd repeats."""
     x = data(n, d, k)
     given = options(case, x, k, covariance, iterations)
-    theirs, peer = timed(
-        sklearn.mixture.GaussianMixture(k, covariance_type=covariance, random_state=0, **given), x, clock
-    )
-    ours, model = timed(g.GaussianMixture(k, covariance_type=covariance, **given), x, clock)
-    return {
-        "case": case,
-        "n": n,
-        "d": d,
-        "k": k,
-        "covariance": covariance,
-        "iterations": f"{peer.n_iter_}/{model.n_iter_}",
-        "sklearn_s": f"{theirs:.4f}",
-        "ours_s": f"{ours:.4f}",
-        "ratio": f"{theirs / ours:.2f}",
-        "sklearn_nats": f"{-peer.score(x):.8f}",
-        "ours_nats": f"{-float(model.log_prob(x).mean()):.8f}",
+    models = {
+        "sklearn": sklearn.mixture.GaussianMixture(k, covariance_type=covariance, random_state=0, **given),
+        "ours": g.GaussianMixture(k, covariance_type=covariance, **given),
     }
+    found = {name: timed(models[name], x) for name in (list(models)[::-1] if repeat % 2 else models)}
+    row: dict[str, Any] = {"case": case, "n": n, "d": d, "k": k, "covariance": covariance, "repeat": repeat}
+    row["iterations"] = "/".join(str(fit[2].n_iter_) for fit in (found["sklearn"], found["ours"]))
+    for clock, name in enumerate(("cpu", "wall")):
+        row |= {f"{library}_{name}_s": f"{fit[clock]:.4f}" for library, fit in found.items()}
+        row[f"{name}_ratio"] = f"{found['sklearn'][clock] / found['ours'][clock]:.2f}"
+    row["sklearn_nats"] = f"{-found['sklearn'][2].score(x):.8f}"
+    row["ours_nats"] = f"{-float(found['ours'][2].log_prob(x).mean()):.8f}"
+    return row
+
+
+def table() -> str:
+    """Medians over the repeats of a case, one line a case and number of threads."""
+    cases: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
+    for row in read_rows(CSV):
+        cases[row["machine"], row["threads"], row["case"], row["covariance"]].append(row)
+    lines = []
+    for (_, threads, case, covariance), rows in cases.items():
+        middle = {c: median(float(r[c]) for r in rows) for c in COLUMNS if c.endswith(("_s", "_ratio"))}
+        ratios = sorted(float(r["cpu_ratio"]) for r in rows)
+        size = f"{int(rows[0]['n']):,} x {rows[0]['d']}, K={rows[0]['k']}"
+        seconds = [f"{middle[c]:.3g}" for c in ("sklearn_cpu_s", "ours_cpu_s")]
+        spread = f"{middle['cpu_ratio']:.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
+        wall = f"{middle['wall_ratio']:.1f}"
+        lines.append([case, size, covariance, threads, *seconds, spread, wall, str(len(rows)), rows[0]["commit"]])
+    header = ["case", "data", "covariance", "threads", "scikit-learn, processor s", "ours, processor s"]
+    return markdown([*header, "ratio (least to most)", "wall-clock ratio", "pairs", "commit"], lines)
+
+
+def machines() -> str:
+    """The processors and kernels of the rows."""
+    return "".join(f"* {name}\n" for name in dict.fromkeys(r["machine"] for r in read_rows(CSV)))
 
 
 def main() -> None:
@@ -134,27 +159,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cases", nargs="*", default=sorted({case[0] for case in CASES}))
-    parser.add_argument("--note", default="", help="what else the machine was doing")
-    parser.add_argument("--out", type=Path, default=RESULTS / "gmm_speed.csv")
+    parser.add_argument("--out", type=Path, default=CSV)
     given = parser.parse_args()
+    free_kernels()
     torch.set_num_threads(given.threads)
-    clock = time.perf_counter if given.clock == "wall" else time.process_time
-    fixed = {
-        "threads": given.threads,
-        "clock": given.clock,
-        "machine": f"{machine()}; {kernels()}" + (f"; {given.note}" if given.note else ""),
-        "commit": commit(),
-        "command": command(),
-    }
-    pair("10k", 10_000, 8, 4, "full", 2, clock)  # warm-up: libraries load, threads start
-    for case in (case for case in CASES if case[0] in given.cases):
-        for repeat in range(given.repeats):
-            row = pair(*case, given.iterations, clock) | {"repeat": repeat} | fixed
-            append_row(given.out, COLUMNS, row)
-            print(*(f"{c}={row[c]}" for c in COLUMNS[:12]), flush=True)
+    with threadpoolctl.threadpool_limits(given.threads):
+        fixed = {
+            "threads": given.threads,
+            "machine": f"{machine()}; {kernels()}",
+            "commit": commit(),
+            "command": command(),
+        }
+        pair("10k", 10_000, 8, 4, "full", 2, 0)  # warm-up: libraries load, threads start
+        for case in (case for case in CASES if case[0] in given.cases):
+            for repeat in range(given.repeats):
+                row = pair(*case, given.iterations, repeat) | {"load": f"{os.getloadavg()[0]:.1f}"} | fixed
+                append_row(given.out, COLUMNS, row)
+                print(*(f"{c}={row[c]}" for c in COLUMNS[:15]), flush=True)
 
 
 if __name__ == "__main__":
