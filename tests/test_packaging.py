@@ -174,16 +174,26 @@ import sys
 for name in ("mujoco", "gymnasium", "stable_baselines3", "sklearn"):
     sys.modules[name] = None
 
+import warnings
 import generative as g
 import torch
 
 model = g.GaussianMixture(2).fit(torch.randn(40, 3), seed=0)
 assert model.sample(3, seed=0).shape == (3, 3)
 g.VAE().fit(torch.rand(16, 1, 8, 8), steps=2, progress=False).sample(2, seed=0)
+digits = g.data.load("digits")
+assert digits.x_train.shape == (1000, 1, 8, 8) and int(digits.y_test.max()) == 9
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    g.GaussianMixture(5, max_iter=1).fit(torch.randn(40, 3))
+assert "did not converge in 1 iterations" in str(told[0].message)
 try:
-    g.data.load("digits")
+    g.VAE().sample(2)
 except ValueError as error:
-    assert str(error) == "digits come with scikit-learn: pip install 'gail-suite[generative]'"
+    assert "is not fitted yet" in str(error)
+
+from gail_suite.commands.cli import main
+assert main(["gen", "fit", "gmm", "digits", "--out", "model.safetensors", "--steps", "2", "--quiet"]) == 0
 """
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
 from gail_suite.generative.adversarial.gan import GAN, leaky
 from gail_suite.generative.core.checks import check_sizes
+from gail_suite.generative.core.types import Settings
 from gail_suite.generative.measuring.recipes import Reproduction, adversarial
 from gail_suite.generative.networks.layers import convolutional, halvings, stride_2_kernel
 from gail_suite.generative.training.fit import check_training
@@ -30,7 +30,7 @@ class DCGAN(GAN):
     images_only = True
 
     def __init__(
-        self, latent: int = 64, features: int = 32, r1: float = 0.0, spectral_norm: bool = False, **training: Any
+        self, latent: int = 64, features: int = 32, r1: float = 0.0, spectral_norm: bool = False, **training: object
     ) -> None:
         check_sizes(latent=latent, features=features)
         super(GAN, self).__init__(
@@ -41,7 +41,7 @@ class DCGAN(GAN):
             **check_training(type(self).__name__, training),
         )
 
-    def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+    def _infer(self, x: Tensor, y: Tensor | None) -> Settings:
         height, width = x.shape[2:]
         if min(height, width) < SMALLEST:
             raise ValueError(

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gail_suite.generative.adversarial.collapse import warn_of_collapse
 from gail_suite.generative.core.checks import check_sizes
-from gail_suite.generative.core.types import ArrayLike
+from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.measuring.recipes import Reproduction, adversarial
@@ -45,6 +45,7 @@ class Critic(nn.Module):
             self.classes = wrap(nn.Linear(context, features, bias=False))
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """The critic's logit (B,), high for real data, and with classes the projection on theirs."""
         f = self.body(x)
         logit = unrounded(self.out(f)[:, 0])
         return logit if self.classes is None else logit + (self.classes(y) * f).sum(1)
@@ -58,6 +59,7 @@ class Generator(nn.Module):
         self.body, self.latent, self.n_classes = body, latent, n_classes
 
     def forward(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Samples from codes ``z`` (B, latent)."""
         given = condition(y, self.n_classes)
         return unrounded(self.body(z if given is None else torch.cat([z, given], dim=1)))
 
@@ -101,7 +103,7 @@ class GAN(GenerativeModel):
         layers: int = 2,
         r1: float = 0.3,
         spectral_norm: bool = False,
-        **training: Any,
+        **training: object,
     ) -> None:
         check_sizes(latent=latent, hidden=hidden)
         if layers < 0:
@@ -143,7 +145,7 @@ class GAN(GenerativeModel):
             shape,
         )
 
-    def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+    def _infer(self, x: Tensor, y: Tensor | None) -> Settings:
         if not 0 <= self.config["r1"] < math.inf:  # here, so that old files can be read
             raise ValueError(
                 f"r1 is the weight of the gradient penalty, a finite number, 0 or more, got {self.config['r1']}"

@@ -105,10 +105,13 @@ class LogisticsNet(GatedNet):
         return mixture(self.head(self.features(values, self.class_features(y, len(x)))), self.shape[0]), values
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Logits (B, C, H, W, levels) of every value given those before it."""
         return level_logits(*self._mixture(x, y), self.levels).permute(0, 3, 1, 2, 4)
 
     def level_log_probs(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """log p (B, C, H, W) of the values of ``x``, each given those before it."""
         return log_conditionals(*self._mixture(x, y), self.levels).permute(0, 3, 1, 2)
 
     def read(self, h: Tensor, pixel: Tensor) -> Tensor:
+        """Logits of a pixel's levels from its features ``h`` and its own channels before."""
         return level_logits(mixture(self.head(h), self.shape[0]), self.encode(pixel), self.levels)

@@ -19,7 +19,7 @@ from gail_suite.generative.autoregressive.causal_sampling import (
 )
 from gail_suite.generative.core.backend import noise_by_content, seed_generator
 from gail_suite.generative.core.checks import check_sizes
-from gail_suite.generative.core.types import ArrayLike
+from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.networks.layers import CausalConv2d, Pixelwise, State, unrounded
 from gail_suite.generative.training.fit import Recipe, changed, fit_likelihood
@@ -35,6 +35,7 @@ class NetState(State):
     row: int = -1
 
     def select(self, index: Tensor) -> None:
+        """Keep the samples ``index`` of the batch."""
         super().select(index)
         for layer in self.layers:
             layer.select(index)
@@ -120,18 +121,22 @@ class CausalNet(nn.Module):
         return h
 
     def start(self, batch: int, y: Tensor | None) -> NetState:
+        """The state of ``batch`` images above their first row."""
         states = [layer.start(batch, self.shape[2]) for layer in (self.stem, *self.layers)]
         return NetState(states, self.class_features(y, batch))
 
     def next_row(self, state: NetState) -> None:
+        """Go to the next row."""
         state.row += 1
         for layer, layer_state in zip((self.stem, *self.layers), state.layers, strict=True):
             layer.next_row(layer_state)
 
     def put(self, state: NetState, j: int, pixel: Tensor) -> None:
+        """Enter ``pixel`` in column ``j`` of the present row."""
         self.stem.put(state.layers[0], j, self.encode(pixel))
 
     def step(self, state: NetState, j: int, pixel: Tensor) -> Tensor:
+        """Logits of the pixel in column ``j``; of it, the channels before may be entered already."""
         if self.shape[0] > 1:
             self.put(state, j, pixel)
         h = self.stem.at(state.layers[0], j) + state.condition
@@ -168,7 +173,7 @@ class AutoregressiveModel(GenerativeModel):
                 raise ValueError(f"{name} must be at least {least}, got {config[name]}")
         super().__init__(**config)
 
-    def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+    def _infer(self, x: Tensor, y: Tensor | None) -> Settings:
         if self.config["binarize"] and self.config["levels"] not in (None, 2):  # here, so that old files can be read
             raise ValueError(f"binarize makes 2 levels, got levels={self.config['levels']}: leave one of them out")
         spec = super()._infer(x, y)

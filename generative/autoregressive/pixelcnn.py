@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
 from gail_suite.generative.autoregressive.model import AutoregressiveModel, CausalNet, NetState, rounded_up
+from gail_suite.generative.core.types import Settings
 from gail_suite.generative.measuring.recipes import Reproduction, likelihood
 from gail_suite.generative.networks.layers import GatedLayer, ResidualBlock, shift_down
 from gail_suite.generative.training.fit import Recipe, check_training
@@ -37,6 +37,7 @@ class GatedNet(CausalNet):
         )
 
     def features(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Features (B, H, W, F) that see the pixels before, from the two stacks."""
         v, h = shift_down(x), x
         for index, layer in enumerate((self.stem, *self.layers)):
             v, h = layer(v, h)
@@ -46,6 +47,7 @@ class GatedNet(CausalNet):
         return h
 
     def next_row(self, state: NetState) -> None:
+        """Go to the next row."""
         state.row += 1
         stem = state.layers[0].horizontal
         reach = self.stem.horizontal.reach
@@ -56,9 +58,11 @@ class GatedNet(CausalNet):
                 above = above + state.condition[:, None]
 
     def put(self, state: NetState, j: int, pixel: Tensor) -> None:
+        """Enter ``pixel`` in column ``j`` of the present row."""
         self.stem.horizontal.put(state.layers[0].horizontal, j, self.encode(pixel))
 
     def step(self, state: NetState, j: int, pixel: Tensor) -> Tensor:
+        """Logits of the pixel in column ``j``."""
         h = self.stem.step(state.layers[0], j, self.encode(pixel)) + state.condition
         for layer, layer_state in zip(self.layers, state.layers[1:], strict=True):
             h = layer.step(layer_state, j, h)
@@ -91,7 +95,7 @@ class PixelCNN(AutoregressiveModel):
         binarize: bool = False,
         symbols: bool = False,
         logistics: int = 0,
-        **training: Any,
+        **training: object,
     ) -> None:
         if logistics < 0 or (logistics and (not gated or symbols or binarize or levels == 2)):
             raise ValueError(
@@ -145,7 +149,7 @@ def reproduce(
     Batches of 32, Muon at 5e-3 (masked) or 3e-3 (gated), linear warm-up, one cosine over all steps, averaged weights
     0.9995, best of the held-out evaluations. Sized for an hour of one core with bfloat16 tiles beside another training.
     """
-    sizes: dict[str, Any] = (
+    sizes: Settings = (
         {"features": 32, "layers": 8, "lr": 3e-3} if gated else {"features": 64, "layers": 10, "kernel": 7, "lr": 5e-3}
     )
     model = PixelCNN(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,7 @@ class RowState(State):
     inputs: ConvState
 
     def select(self, index: Tensor) -> None:
+        """Keep the samples ``index`` of the batch."""
         super().select(index)
         self.inputs.select(index)
 
@@ -61,6 +62,7 @@ class RowLSTM(nn.Module):
         self.out = Pixelwise(hidden, features, groups)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The rows of LSTM cells over ``x`` (B, H, W, F), with a residual connection."""
         gates, taps = self.inputs(x), self._taps()
         h = c = gates.new_zeros(*x[:, 0].shape[:2], self.hidden)
         rows = []
@@ -82,10 +84,12 @@ class RowLSTM(nn.Module):
         return torch.addmm(gates.flatten(0, 1), windows.flatten(0, 1), taps).view_as(gates)
 
     def start(self, batch: int, width: int) -> RowState:
+        """The state of ``batch`` samples, ``width`` pixels wide, above their first row."""
         zero = self.out.weight.new_zeros(batch, width, self.hidden)
         return RowState(zero, zero, zero.clone(), zero.clone(), zero.repeat(1, 1, 4), self.inputs.start(batch, width))
 
     def next_row(self, state: RowState) -> None:
+        """Go to the next row."""
         state.h, state.c = state.row_h, state.row_c
         state.row_h, state.row_c = torch.zeros_like(state.h), torch.zeros_like(state.c)
         state.recurrent = self._with_above(torch.zeros_like(state.recurrent), state.h, self._taps())
@@ -171,16 +175,19 @@ class DiagonalBiLSTM(nn.Module):
         self.out = Pixelwise(hidden, features, groups)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Both diagonals of LSTM cells over ``x`` (B, H, W, F), with a residual connection."""
         back = self.right(x.flip(2)).flip(2)
         return x + self.out(self.left(x) + shift_down(back))
 
     def start(self, batch: int, width: int) -> DiagonalState:
+        """The state of ``batch`` samples, ``width`` pixels wide, above their first row."""
         weight = self.out.weight
         zero = weight.new_zeros(batch, width, weight.shape[1])
         inputs = weight.new_zeros(batch, width, weight.shape[0])
         return DiagonalState(zero, zero.clone(), zero[:, 0], inputs, zero)
 
     def next_row(self, state: DiagonalState) -> None:
+        """Go to the next row."""
         state.row += 1
         state.h, state.row_h, state.c = state.row_h, torch.zeros_like(state.row_h), torch.zeros_like(state.c)
         if state.row == 0:
@@ -222,7 +229,7 @@ class PixelRNN(AutoregressiveModel):
         levels: int | None = None,
         binarize: bool = False,
         symbols: bool = False,
-        **training: Any,
+        **training: object,
     ) -> None:
         if kind not in ("row", "diagonal"):
             raise ValueError(f"unknown PixelRNN kind {kind!r}: use 'row' (Row LSTM) or 'diagonal' (Diagonal BiLSTM)")

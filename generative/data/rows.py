@@ -82,7 +82,7 @@ class Labels:
         return y
 
 
-def as_rows(x: Any) -> Rows | None:
+def as_rows(x: object) -> Rows | None:
     """``x`` as ``Rows`` where it is a Dataset, a DataLoader or a memmap; None for arrays and tensors in memory.
 
     A DataLoader lends its data set; batch size and order are the model's own. ValueError for a Dataset without a

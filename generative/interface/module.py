@@ -30,5 +30,6 @@ class AsModule(nn.Module):
         self._model = (model,)  # in a tuple, so that torch takes it for no submodule
 
     def forward(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
+        """log p(x), or log p(x | y), with its graph, shape (N,)."""
         (model,) = self._model
         return model._batched(lambda data, given: -model._error(data, given), x, y, with_grad=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gail_suite.generative.core.types import ArrayLike
+from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data import sources as data
 from gail_suite.generative.data.rows import in_memory
 from gail_suite.generative.interface.model import GenerativeModel
@@ -22,7 +21,7 @@ from gail_suite.generative.training.options import FitOptions
 class AENet(nn.Module):
     """x -> code -> x, with inputs standardised as for a Gaussian likelihood, and the mixture over codes."""
 
-    def __init__(self, config: dict[str, Any], spec: dict[str, Any]) -> None:
+    def __init__(self, config: Settings, spec: Settings) -> None:
         super().__init__()
         shape = spec["event_shape"]
         body = (config["hidden"], config["layers"], resolve_arch(config["arch"], shape))
@@ -34,10 +33,12 @@ class AENet(nn.Module):
         self.mixture = LatentMixture(config["latent"], config["mixture"])
 
     def encode(self, x: Tensor) -> Tensor:
+        """Codes (B, latent)."""
         code = self.encoder(self.scaling.inputs(x))
         return code.tanh() if self.bounded else code
 
     def decode(self, z: Tensor) -> Tensor:
+        """Samples from codes ``z`` (B, latent)."""
         return self.scaling.mean(self.decoder(z))
 
     def error(self, x: Tensor, seen: Tensor) -> Tensor:
@@ -71,7 +72,7 @@ class AutoEncoder(GenerativeModel):
         mixture: int = 10,
         lr: float = 2e-3,
         batch_size: int = 64,
-        **training: Any,
+        **training: object,
     ) -> None:
         if arch not in ARCHITECTURES:
             raise ValueError(f"arch {arch!r} is none of {', '.join(ARCHITECTURES)}")

@@ -54,6 +54,7 @@ class LatentMixture(nn.Module):
         self.roots[:k] = torch.linalg.cholesky(mixture.covariances_).to(self.roots)
 
     def distribution(self) -> MixtureSameFamily:
+        """The mixture as a torch distribution over codes."""
         components = MultivariateNormal(self.means, scale_tril=self.roots, validate_args=False)
         return MixtureSameFamily(Categorical(probs=self.weights), components, validate_args=False)
 

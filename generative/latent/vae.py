@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from gail_suite.generative.core.backend import noise_by_content, seeded
 from gail_suite.generative.core.checks import check_range, check_sizes
-from gail_suite.generative.core.types import ArrayLike
+from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.latent.codes import LatentMixture
@@ -41,7 +41,7 @@ CODE_DRAWS = 5
 class VAENet(nn.Module):
     """q(z | x, y) diagonal Gaussian, p(x | z, y), and the prior."""
 
-    def __init__(self, config: dict[str, Any], spec: dict[str, Any]) -> None:
+    def __init__(self, config: Settings, spec: Settings) -> None:
         super().__init__()
         shape, latent = spec["event_shape"], config["latent"]
         classes, given = spec["n_classes"], spec["n_classes"] + spec.get("context", 0)
@@ -111,7 +111,7 @@ class VAE(GenerativeModel):
         min_sd: float = 0.01,
         lr: float = 2e-3,
         batch_size: int = 64,
-        **training: Any,
+        **training: object,
     ) -> None:
         if arch not in ARCHITECTURES or likelihood not in LIKELIHOODS or objective not in ("elbo", "iwae"):
             raise ValueError(
@@ -141,7 +141,7 @@ class VAE(GenerativeModel):
             **check_training(type(self).__name__, {"lr": lr} | training),
         )
 
-    def _infer(self, x: Tensor, y: Tensor | None) -> dict[str, Any]:
+    def _infer(self, x: Tensor, y: Tensor | None) -> Settings:
         if not self.config["min_sd"] > 0:  # here, so that old files can be read
             raise ValueError(f"min_sd must be above 0, got {self.config['min_sd']}")
         spec = super()._infer(x, y)
@@ -312,7 +312,7 @@ def reproduce(
     for "iwae", ``test_nats_normal_prior`` the same under N(0, I), which training maximises, ``test_nats_50`` the
     50-sample bound.
     """
-    sizes: dict[str, Any] = (
+    sizes: Settings = (
         {"k_eval": 1, "batch_size": 128, "steps": 32_000}
         if objective == "elbo"
         else {"k_eval": 50, "k_train": 5, "batch_size": 64, "steps": 18_000}

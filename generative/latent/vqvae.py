@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gail_suite.generative.autoregressive.causal_sampling import sample_cached
 from gail_suite.generative.autoregressive.pixelcnn import GatedNet
 from gail_suite.generative.core.checks import check_sizes
-from gail_suite.generative.core.types import ArrayLike
+from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.mixtures.kmeans import nearest
@@ -28,7 +28,7 @@ from gail_suite.generative.training.options import FitOptions
 class VQNet(nn.Module):
     """Encoder to a grid (h, w) of vectors, the book of codes, decoder to p(x | codes), and the prior over the codes."""
 
-    def __init__(self, config: dict[str, Any], spec: dict[str, Any]) -> None:
+    def __init__(self, config: Settings, spec: Settings) -> None:
         super().__init__()
         channels, height, width = spec["event_shape"]
         size, hidden, n = config["code"], config["hidden"], config["codes"]
@@ -96,7 +96,7 @@ class VQVAE(GenerativeModel):
         likelihood: str = "auto",
         commitment: float = 0.25,
         min_sd: float = 0.01,
-        **training: Any,
+        **training: object,
     ) -> None:
         check_sizes(code=code, halvings=halvings, hidden=hidden, features=features, layers=layers)
         if codes < 2 or likelihood not in LIKELIHOODS or not commitment >= 0 or not min_sd > 0:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from gail_suite.generative.core.tensors import write_whole
+from gail_suite.generative.core.types import Settings
 from gail_suite.generative.data import sources as data
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.measuring import metrics
@@ -124,7 +124,7 @@ def sample_figures(model: GenerativeModel, splits: data.Splits, path: str | Path
     features = metrics.train_features(x, y, x_val, y_val)
     n = min(n, len(x) // 2)
     samples = torch.cat([model.sample(part, seed=k) for k, part in enumerate(_parts(n, 1000))]).cpu()
-    figures: dict[str, Any] = {"classifier_accuracy": features.accuracy}
+    figures: Settings = {"classifier_accuracy": features.accuracy}
     test = features(splits.x_test)
     for name, images in (("samples", samples), ("real", x[:n])):
         figures[f"frechet_{name}"] = metrics.frechet_distance(features(images), test)

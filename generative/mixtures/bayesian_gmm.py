@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gail_suite.generative.core.types import ArrayLike
 from gail_suite.generative.mixtures import gaussians as ga
 from gail_suite.generative.mixtures.em import Passes
 from gail_suite.generative.mixtures.mixture import CovarianceType, Mixture
@@ -41,13 +42,13 @@ class BayesianGaussianMixture(Mixture):
         weight_concentration_prior_type: Literal["dirichlet_process", "dirichlet_distribution"] = "dirichlet_process",
         weight_concentration_prior: float | None = None,
         mean_precision_prior: float | None = None,
-        mean_prior: Any = None,
+        mean_prior: ArrayLike | None = None,
         degrees_of_freedom_prior: float | None = None,
-        covariance_prior: Any = None,
+        covariance_prior: ArrayLike | float | None = None,
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
-        **unknown: Any,
+        **unknown: object,
     ) -> None:
         if covariance_type == "mfa":
             raise ValueError(
@@ -102,10 +103,12 @@ class BayesianGaussianMixture(Mixture):
 
     @property
     def weight_concentration_prior_(self) -> float:
+        """The prior's concentration of the weights, as given or 1 / K."""
         return self._concentration(len(self._fitted("a")))
 
     @property
     def mean_precision_prior_(self) -> float:
+        """The prior's precision of the means, as given or 1."""
         given = self.config["mean_precision_prior"]
         return 1.0 if given is None else float(given)
 
@@ -117,6 +120,7 @@ class BayesianGaussianMixture(Mixture):
 
     @property
     def degrees_of_freedom_prior_(self) -> float:
+        """The prior's degrees of freedom, as given or the number of columns."""
         return self._freedom_prior(self.n_features_in_)
 
     @property
@@ -257,7 +261,7 @@ class BayesianGaussianMixture(Mixture):
         self.prior_mean, self.prior_covariance = (t.to(self.device) for t in (self.prior_mean, self.prior_covariance))
 
 
-def _given(name: str, value: Any, shape: tuple[int, ...]) -> Tensor:
+def _given(name: str, value: ArrayLike | float, shape: tuple[int, ...]) -> Tensor:
     """A prior as a tensor of ``shape``."""
     found = np.asarray(value, float)
     if found.shape != shape:

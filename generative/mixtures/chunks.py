@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
 
 from gail_suite.generative.core.checks import as_tensor
+from gail_suite.generative.core.types import Stream
 
 KEEP = 1 << 26
 """Bytes of rows, in float64, of which a centred copy is kept; larger data are centred anew in every chunk."""
@@ -67,7 +68,7 @@ class CentredBatches(CentredRows):
     batch.
     """
 
-    def __init__(self, batches: Iterable[Any], check: Callable[[Tensor], Tensor], device: torch.device) -> None:
+    def __init__(self, batches: Stream, check: Callable[[Tensor], Tensor], device: torch.device) -> None:
         self.batches, self.check, self.device, self.weight = batches, check, device, None
         self.n, known, total = 0, torch.zeros((), device=device), torch.zeros((), device=device)
         self.event: tuple[int, ...] = ()
@@ -111,7 +112,7 @@ def samples_of(batch: Any) -> Tensor:
     return x if x.is_floating_point() else x.to(torch.float64)
 
 
-def is_stream(x: Any) -> bool:
+def is_stream(x: object) -> TypeGuard[Stream]:
     """Whether ``x`` yields batches of samples, as a DataLoader does, and is no array itself."""
     is_array = isinstance(x, Tensor | list | tuple) or hasattr(x, "__array__") or hasattr(x, "toarray")
     return hasattr(x, "__iter__") and not is_array

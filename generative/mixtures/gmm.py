@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gail_suite.generative.core.checks import check_sizes
-from gail_suite.generative.core.types import ArrayLike
+from gail_suite.generative.core.types import ArrayLike, Stream
 from gail_suite.generative.mixtures import gaussians as ga
 from gail_suite.generative.mixtures.chunks import CentredRows, samples_of
 from gail_suite.generative.mixtures.em import Passes, initial_factors, starting
@@ -55,14 +54,14 @@ class GaussianMixture(Mixture):
         max_iter: int = 100,
         n_init: int = 1,
         init_params: str = "kmeans",
-        weights_init: Any = None,
-        means_init: Any = None,
-        precisions_init: Any = None,
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
         n_factors: int = 5,
-        **unknown: Any,
+        **unknown: object,
     ) -> None:
         check_sizes(n_factors=n_factors)
         if covariance_type == "mfa" and precisions_init is not None:
@@ -92,7 +91,9 @@ class GaussianMixture(Mixture):
             return ga.factor_step(old, stats, max(self.config["reg_covar"], 1e-10))
         return ga.maximise(self.kind, stats, self.config["reg_covar"])
 
-    def partial_fit(self, x: ArrayLike, y: Any = None, *, seed: int = 0, device: str | torch.device = "auto") -> Self:
+    def partial_fit(
+        self, x: ArrayLike, y: object = None, *, seed: int = 0, device: str | torch.device = "auto"
+    ) -> Self:
         """One step of stepwise EM (Cappe and Moulines 2009) on the batch ``x`` (N, ...); ``y`` is ignored.
 
         An unfitted model is fitted to its first batch, which needs at least ``n_components`` rows; after that batch t
@@ -116,7 +117,7 @@ class GaussianMixture(Mixture):
         self.calibration = self._scale(errors)
         return self
 
-    def _fit_stream(self, x: Iterator[Any], seed: int, device: str | torch.device) -> Self:
+    def _fit_stream(self, x: Stream, seed: int, device: str | torch.device) -> Self:
         self.spec, self.calibration = {}, None
         self._build()
         for batch in x:

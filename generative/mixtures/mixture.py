@@ -6,18 +6,19 @@ import inspect
 import math
 import operator
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from gail_suite.generative.core.backend import seed_generator
 from gail_suite.generative.core.checks import as_tensor, check_sizes, refuse_unknown
-from gail_suite.generative.core.types import ArrayLike
+from gail_suite.generative.core.peer import convergence_warning
+from gail_suite.generative.core.types import ArrayLike, Data, Held, Settings, Stream
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.mixtures import gaussians as ga
 from gail_suite.generative.mixtures import missing
@@ -49,7 +50,7 @@ class Mixture(GenerativeModel):
     entropic: ClassVar[bool] = False
     """Whether the objective counts the entropy of the responsibilities in place of log p(x)."""
 
-    def __init__(self, unknown: dict[str, Any], **config: Any) -> None:
+    def __init__(self, unknown: Settings, **config: Any) -> None:
         if "random_state" in unknown:
             raise TypeError(
                 f"{type(self).__name__} takes no random_state: the seed has one home, fit(x, seed=0) and sample(n, "
@@ -82,7 +83,7 @@ class Mixture(GenerativeModel):
         self._params, self._ready = params, self._evaluator(params) if params else None
 
     @classmethod
-    def _config_of_file(cls, config: dict[str, Any]) -> dict[str, Any]:
+    def _config_of_file(cls, config: Settings) -> Settings:
         taken = inspect.signature(cls).parameters
         return {name: value for name, value in config.items() if name in taken or name not in _DROPPED}
 
@@ -118,30 +119,30 @@ class Mixture(GenerativeModel):
     # ---- fitting ----------------------------------------------------------------------------------------------------
     def fit(  # type: ignore[override]
         self,
-        x: Any,
-        y: Any = None,
+        x: Data | Stream,
+        y: object = None,
         *,
         sample_weight: ArrayLike | None = None,
         steps: int | None = None,
         seed: int = 0,
         device: str | torch.device = "auto",
         progress: bool = True,
-        val: Any = None,
+        val: Held | None = None,
         on_step: OnStep | None = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> Self:
         """Fit to ``x`` (N, D) or samples (N, ...) of any shape, which are flattened and restored; ``y`` is ignored.
 
-        ``x`` may be an array, also one mapped from a file, or yield batches (a DataLoader that does not shuffle, a list
-        of arrays in a Dataset): then every EM iteration is a pass over it. A one-shot iterator is fitted by
-        ``partial_fit`` of its batches. ``sample_weight`` (N,) counts a row more or less often; ``steps`` is the number
-        of iterations, at most, in place of ``max_iter``. Warns (scikit-learn's ConvergenceWarning) where ``max_iter``
-        ended the fit. Returns self.
+        ``x`` may be an array, also one mapped from a file, a torch Dataset of x or (x, label), or yield batches (a
+        DataLoader, whose shuffling is left out): then every EM iteration is a pass over it. A one-shot iterator is
+        fitted by ``partial_fit`` of its batches. ``sample_weight`` (N,) counts a row more or less often; ``steps`` is
+        the number of iterations, at most, in place of ``max_iter``. Warns (scikit-learn's ConvergenceWarning) where
+        ``max_iter`` ended the fit. Returns self.
         """
         if checkpoint is not None or resume:
             raise ValueError("a mixture fits in one go and keeps no checkpoints: leave out checkpoint and resume")
-        x = DataLoader(x, batch_size=BATCH) if isinstance(x, Dataset) else x
+        x = _in_order(x)
         if isinstance(x, Iterator):
             return self._fit_stream(x, operator.index(seed), device)
         warm = self._warm()
@@ -161,7 +162,7 @@ class Mixture(GenerativeModel):
             _warn_of_no_convergence(type(self).__name__, self.config["max_iter"], self.config["tol"])
         return self
 
-    def _rows(self, x: Any, sample_weight: ArrayLike | None) -> CentredRows:
+    def _rows(self, x: ArrayLike | Stream, sample_weight: ArrayLike | None) -> CentredRows:
         """The rows of ``x``, checked; sets ``spec``."""
         if is_stream(x):
             if sample_weight is not None:
@@ -169,7 +170,7 @@ class Mixture(GenerativeModel):
             rows: CentredRows = CentredBatches(x, lambda batch: self._check(batch, first=True), self.device)
             self.spec = self._infer(torch.zeros(1, *rows.event), None)
         else:
-            data = self._check(x, first=True)
+            data = self._check(cast(ArrayLike, x), first=True)
             self.spec = self._infer(data, None)
             rows = CentredRows(data, _weights(sample_weight, len(data), self.device))
         k = self.config["n_components"]
@@ -270,7 +271,7 @@ class Mixture(GenerativeModel):
         parts = centred.split(self._rows_at_once())
         return -torch.logsumexp(torch.cat([self._of_chunk(ev, part, params) for part in parts], 1), 0)
 
-    def _fit_stream(self, x: Iterator[Any], seed: int, device: str | torch.device) -> Self:
+    def _fit_stream(self, x: Stream, seed: int, device: str | torch.device) -> Self:
         raise ValueError(
             f"this {type(self).__name__} is fitted by whole passes, which a one-shot iterator does not give: give fit "
             "a "
@@ -280,10 +281,12 @@ class Mixture(GenerativeModel):
     # ---- scikit-learn's names ---------------------------------------------------------------------------------------
     @property
     def weights_(self) -> Tensor:
+        """Weights of the components (K,)."""
         return self._fitted("weights")
 
     @property
     def means_(self) -> Tensor:
+        """Means of the components (K, D)."""
         return self._fitted("means") + self.offset
 
     @property
@@ -306,11 +309,13 @@ class Mixture(GenerativeModel):
 
     @property
     def n_iter_(self) -> int:
+        """Iterations of the fit."""
         self._fitted("means")
         return len(self.lower_bounds_)
 
     @property
     def lower_bound_(self) -> float:
+        """The last of ``lower_bounds_``."""
         self._fitted("means")
         return self.lower_bounds_[-1]
 
@@ -329,7 +334,7 @@ class Mixture(GenerativeModel):
         """log_prob under scikit-learn's name, nats (N,), on the CPU."""
         return self.log_prob(x).cpu()
 
-    def score(self, x: ArrayLike, y: Any = None) -> float:
+    def score(self, x: ArrayLike, y: object = None) -> float:
         """The mean of ``log_prob``, nats per sample; ``y`` is ignored."""
         return float(self.log_prob(x).mean())
 
@@ -341,7 +346,7 @@ class Mixture(GenerativeModel):
         """The most responsible component, shape (N,), on the CPU."""
         return self._batched(lambda data, _: self._logits(data).argmax(0), x, None).cpu()
 
-    def fit_predict(self, x: ArrayLike, y: Any = None, **options: Any) -> Tensor:
+    def fit_predict(self, x: ArrayLike, y: object = None, **options: Any) -> Tensor:
         """``fit(x)``, then ``predict(x)``."""
         return self.fit(x, y, **options).predict(x)
 
@@ -379,7 +384,7 @@ class Mixture(GenerativeModel):
         seed = seed_generator(None).initial_seed() if seed is None else seed
         return self.sample(n, seed=seed), self._draw_components(n, seed_generator(seed, self.device))
 
-    def condition(self, given: Any) -> Conditional:
+    def condition(self, given: Sequence[int] | ArrayLike) -> Conditional:
         """x_a -> p(x_b | x_a): ``given`` are the column indices a, the rest (in order) are b; factorised once,
         batched over x_a.
         """
@@ -501,6 +506,13 @@ class Mixture(GenerativeModel):
         self.offset = self.offset.to(self.device)
 
 
+def _in_order(x: Data | Stream) -> ArrayLike | Stream:
+    """A Dataset as a DataLoader, and a DataLoader that shuffles without that: EM meets a row anew in every pass."""
+    if isinstance(x, DataLoader) and isinstance(x.sampler, RandomSampler) and x.batch_size is not None:
+        return DataLoader(x.dataset, x.batch_size, collate_fn=x.collate_fn, num_workers=x.num_workers)
+    return DataLoader(x, batch_size=BATCH) if isinstance(x, Dataset) else x
+
+
 def _weights(sample_weight: ArrayLike | None, n: int, device: torch.device) -> Tensor | None:
     """Weights (n,) in float64, checked; None for all ones."""
     if sample_weight is None:
@@ -514,10 +526,8 @@ def _weights(sample_weight: ArrayLike | None, n: int, device: torch.device) -> T
 
 
 def _warn_of_no_convergence(name: str, max_iter: int, tol: float) -> None:
-    from sklearn.exceptions import ConvergenceWarning
-
     warnings.warn(
         f"{name} did not converge in {max_iter} iterations: raise max_iter or tol ({tol}), or take fewer components",
-        ConvergenceWarning,
+        convergence_warning(),
         stacklevel=3,
     )

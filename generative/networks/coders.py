@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gail_suite.generative.core.types import Settings
 from gail_suite.generative.networks.layers import UpTo, convolutional, halvings, mlp, unrounded
 
 ARCHITECTURES = ("auto", "mlp", "conv")
@@ -53,6 +53,7 @@ class Encoder(nn.Module):
         self.dense = mlp([n_in + n_extra, *[hidden] * layers, n_out])
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Codes, or their parameters, of ``x``, beside which the vectors ``extra`` enter."""
         h = (x if self.conv is None else self.conv(x)).flatten(1)
         return unrounded(self.dense(h if extra is None else torch.cat([h, extra], 1)))
 
@@ -84,6 +85,7 @@ class Decoder(nn.Module):
         self.dense = mlp([n_in, *[hidden] * layers, n_out])
 
     def forward(self, z: Tensor) -> Tensor:
+        """The likelihood's parameters from codes ``z`` (B, latent)."""
         h = self.dense(z)
         if self.conv is not None:
             h = unrounded(self.conv(h.view(len(h), 64, *self.small)))
@@ -102,7 +104,7 @@ class Likelihood(nn.Module):
     centre: Tensor
     scale: Tensor
 
-    def __init__(self, kind: str, spec: dict[str, Any], min_sd: float) -> None:
+    def __init__(self, kind: str, spec: Settings, min_sd: float) -> None:
         super().__init__()
         self.kind, self.levels, self.min_sd = kind, spec["levels"], min_sd
         self.per_value = self.levels if kind == "categorical" else 1
@@ -181,7 +183,7 @@ class Likelihood(nn.Module):
         return self.min_sd + F.softplus(self.log_sd)
 
 
-def resolve_likelihood(likelihood: str, spec: dict[str, Any]) -> str:
+def resolve_likelihood(likelihood: str, spec: Settings) -> str:
     """The likelihood that suits the data's value type under "auto"."""
     if likelihood != "auto":
         if likelihood == "categorical" and not spec["levels"]:

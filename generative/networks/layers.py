@@ -58,6 +58,7 @@ class UpTo(nn.Module):
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
+        """``x`` at the new size."""
         return F.interpolate(x, size=self.size, mode="nearest")
 
 
@@ -93,6 +94,7 @@ class Pixelwise(nn.Linear):
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``x`` (..., in) to (..., out)."""
         return F.linear(x, self.weight if self.mask is None else self.weight * self.mask, self.bias)
 
 
@@ -150,12 +152,14 @@ class CausalConv2d(nn.Module):
         return y.permute(0, 2, 3, 1).contiguous()
 
     def start(self, batch: int, width: int) -> ConvState:
+        """The state of ``batch`` samples, ``width`` pixels wide, above their first row."""
         weight = self.weight * self.mask
         here = weight[:, :, -1, : self.reach + 1].permute(2, 1, 0).flatten(0, 1).contiguous()  # (taps * in, out)
         rows = weight.new_zeros(batch, self.height, width + 2 * self.reach, weight.shape[1])
         return ConvState(rows, self.bias.expand(batch, width, -1), (weight[:, :, :-1], here))
 
     def next_row(self, state: ConvState) -> None:
+        """Go to the next row."""
         if self.height == 1:
             state.rows.zero_()
             return
@@ -164,9 +168,11 @@ class CausalConv2d(nn.Module):
         state.above = y.permute(0, 2, 3, 1)[:, 0]
 
     def put(self, state: ConvState, j: int, x: Tensor) -> None:
+        """Enter the features ``x`` of column ``j`` of the present row."""
         state.rows[:, -1, j + self.reach] = x
 
     def at(self, state: ConvState, j: int) -> Tensor:
+        """The convolution's value at column ``j``."""
         window = state.rows[:, -1, j : j + self.reach + 1].flatten(1)
         return torch.addmm(state.above[:, j], window, state.kernel[1])
 
@@ -199,12 +205,15 @@ class ResidualBlock(nn.Module):
         self.conv = CausalConv2d(hidden, hidden, size, "B", groups, height=2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The block of ``x`` (B, H, W, F)."""
         return x + self.widen(F.relu(self.conv(F.relu(self.shrink(x)))))
 
     def start(self, batch: int, width: int) -> ConvState:
+        """The state of ``batch`` samples, ``width`` pixels wide, above their first row."""
         return self.conv.start(batch, width)
 
     def next_row(self, state: ConvState) -> None:
+        """Go to the next row."""
         self.conv.next_row(state)
 
     def step(self, state: ConvState, j: int, x: Tensor) -> Tensor:
@@ -222,6 +231,7 @@ class GatedState(State):
     link: Tensor
 
     def select(self, index: Tensor) -> None:
+        """Keep the samples ``index`` of the batch."""
         super().select(index)
         self.horizontal.select(index)
 
@@ -242,11 +252,13 @@ class GatedLayer(nn.Module):
         self.out = Pixelwise(features, features, groups)
 
     def forward(self, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """The layer's vertical and horizontal stack."""
         above = self.vertical(v)
         new = self.out(gate(self.horizontal(h) + self.link(above), self.groups))
         return gate(above, 1), h + new if self.residual else new
 
     def start(self, batch: int, width: int) -> GatedState:
+        """The state of ``batch`` samples, ``width`` pixels wide, above their first row."""
         horizontal = self.horizontal.start(batch, width)
         pad = horizontal.rows.new_zeros(batch, self.vertical.height, *horizontal.rows.shape[2:])
         return GatedState(pad, horizontal, self.link.bias.expand(batch, width, -1))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gail_suite.generative.core.backend import full_precision
+from gail_suite.generative.core.types import Settings
 from gail_suite.generative.data.rows import Rows
 from gail_suite.generative.training.muon import Muon
 from gail_suite.generative.training.options import FitOptions
@@ -197,7 +197,7 @@ def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(net.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
 
 
-def _begin(state: TrainingState, options: FitOptions, steps: int) -> dict[str, Any]:
+def _begin(state: TrainingState, options: FitOptions, steps: int) -> Settings:
     """The counters to start from: those of the checkpoint with ``resume``; without, ValueError where one is in the
     way.
     """

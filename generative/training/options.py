@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
+
+from gail_suite.generative.core.types import Settings
 
 OnStep = Callable[[int, dict[str, float]], None]
 """Called during training with the step and its scalars; the model under training may be sampled inside."""
@@ -25,5 +26,5 @@ class FitOptions:
     checkpoint: Path | None
     resume: bool
     fine_tune: bool = False
-    run: dict[str, Any] = field(default_factory=dict)
+    run: Settings = field(default_factory=dict)
     """What a checkpoint must agree on to be continued: model, settings, seed, data."""

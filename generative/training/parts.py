@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
+from typing import Annotated, Literal, Self, get_args, get_type_hints
 
 import msgspec
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from gail_suite.generative.core.backend import fast_matmul, global_generators, has_fast_bf16, rounding_allowed
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.tensors import parsed, read_tensors, write_tensors
+from gail_suite.generative.core.types import Settings
 
 
 class TrainingDiverged(ValueError):
@@ -65,7 +66,7 @@ class Recipe:
     float32."""
 
 
-def check_training(name: str, options: dict[str, Any]) -> dict[str, Any]:
+def check_training(name: str, options: Settings) -> Settings:
     """``options`` of the model class ``name`` that are fields of Recipe; ValueError with the nearest field for any
     other, and for a value that it cannot have."""
     known = [field.name for field in fields(Recipe)]
@@ -106,7 +107,7 @@ def check_training(name: str, options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def changed(recipe: Recipe, config: dict[str, Any]) -> Recipe:
+def changed(recipe: Recipe, config: Settings) -> Recipe:
     """``recipe`` with the fields that a model's ``config`` names."""
     return replace(recipe, **{field.name: config[field.name] for field in fields(Recipe) if field.name in config})
 
@@ -138,6 +139,7 @@ class Batches:
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def __call__(self, step: int) -> Tensor:
+        """The rows of minibatch ``step``."""
         epoch, k = divmod(step, max(1, self.n // self.size))
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) & (2**63 - 1))
@@ -264,10 +266,10 @@ class TrainingState:
 
     def __init__(self, nets: dict[str, nn.Module], optimisers: dict[str, torch.optim.Optimizer]) -> None:
         self.nets, self.optimisers = nets, optimisers
-        self.run: dict[str, Any] = {}
+        self.run: Settings = {}
         """What must be the same in a checkpoint that is restored (JSON values)."""
         self.best: dict[str, Tensor] = {}
-        self.counters: dict[str, Any] = {"step": 0, "best_loss": math.inf, "since_best": 0}
+        self.counters: Settings = {"step": 0, "best_loss": math.inf, "since_best": 0}
 
     def save(self, folder: Path) -> None:
         """Write one checkpoint file and keep the newest two."""
@@ -293,7 +295,7 @@ class TrainingState:
             except ValueError as error:
                 problems.append(str(error))
                 continue
-            self._compare(parsed(header.get("run", "{}"), dict[str, Any], f"{source}: run"), source)
+            self._compare(parsed(header.get("run", "{}"), Settings, f"{source}: run"), source)
             self._set(tensors, source)
             self.counters = parsed(header.get("counters", ""), Counters, f"{source}: counters")
             return
@@ -302,7 +304,7 @@ class TrainingState:
             "start without resume"
         )
 
-    def _compare(self, run: dict[str, Any], source: Path) -> None:
+    def _compare(self, run: Settings, source: Path) -> None:
         """ValueError where the ``run`` that wrote ``source`` is not this one; older checkpoints do not say."""
         ours = json.loads(json.dumps(self.run))
         names = (run.keys() | ours.keys()) - {"steps"}  # which may be more now

@@ -20,12 +20,13 @@ MODELS = {
     "pixelcnn": lambda: g.PixelCNN(features=4, layers=1),
     "pixelrnn": lambda: g.PixelRNN(features=2),
     "vae": lambda: g.VAE(latent=2, hidden=8, k_eval=4),
+    "vqvae": lambda: g.VQVAE(codes=4, code=2, hidden=4, features=4, layers=1),
     "autoencoder": lambda: g.AutoEncoder(latent=2, hidden=8),
     "gan": lambda: g.GAN(latent=2, hidden=8),
     "dcgan": lambda: g.DCGAN(latent=2, features=4),
 }
 CONDITIONAL = {"pixelcnn", "pixelrnn", "vae", "gan", "dcgan"}
-EXACT, BOUND = {"gmm", "mfa", "pixelcnn", "pixelrnn"}, {"bayesian", "vae"}
+EXACT, BOUND = {"gmm", "mfa", "pixelcnn", "pixelrnn"}, {"bayesian", "vae", "vqvae"}
 RNG = np.random.default_rng(0)
 Y = np.arange(80) % 2
 X = (RNG.random((80, 1, 8, 8)) < 0.2 + 0.6 * Y[:, None, None, None]).astype(np.float32)

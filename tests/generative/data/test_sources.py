@@ -20,6 +20,9 @@ def test_digits_split_is_in_order():
     s = data.load("digits")
     assert s.x_train.shape == (1000, 1, 8, 8) and s.x_val.shape == (350, 1, 8, 8) and s.x_test.shape == (447, 1, 8, 8)
     np.testing.assert_allclose(s.x_val[0, 0].numpy() * 16, raw.images[1000])
+    x, y = torch.cat([s.x_train, s.x_val, s.x_test]), torch.cat([s.y_train, s.y_val, s.y_test])
+    np.testing.assert_array_equal(x[:, 0].numpy() * 16, raw.images)
+    np.testing.assert_array_equal(y.numpy(), raw.target)
     assert s.y_test[-1] == raw.target[-1] and float(s.x_train.max()) == 1.0 and s.x_train.dtype == torch.float32
 
 
@@ -173,6 +176,41 @@ def test_binarize_draws_with_the_grey_value_as_probability():
     assert float(data.binarize(x, "threshold").max()) == 0
     with pytest.raises(ValueError, match="none of fixed, dynamic, threshold"):
         data.binarize(x, "hard")
+
+
+def png(path, size=(4, 3), mode="L", value=100, **options):
+    Image.new(mode, size, value).save(path, **options)
+    return path
+
+
+def test_a_corrupt_image_is_named(tmp_path):
+    png(tmp_path / "a.png")
+    whole = png(tmp_path / "b.png", (64, 64)).read_bytes()
+    for broken in (whole[: len(whole) // 2], whole[:40] + b"????" + whole[44:], b"no image at all"):
+        (tmp_path / "b.png").write_bytes(broken)
+        with pytest.raises(ValueError, match=r"b\.png cannot be read as an image"):
+            data.load(tmp_path)
+
+
+def test_images_stand_as_their_orientation_says(tmp_path):
+    """Orientation 6: the first row of the file is the right-hand column of the picture."""
+    picture = Image.fromarray(np.array([[0, 0, 0], [255, 255, 255]], np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "a.png", exif=exif)
+    x, _ = data.image_folder(tmp_path)
+    assert x.tolist() == [[[[1, 0], [1, 0], [1, 0]]]]
+
+
+def test_transparent_images_are_laid_on_white_with_a_warning(tmp_path):
+    """Half of 100 and half of the white beneath it: (100 + 255) / 2 = 177.5, which 8 bits hold as 177 or 178."""
+    png(tmp_path / "a.png", mode="RGBA", value=(100, 100, 100, 128))
+    png(tmp_path / "b.png", mode="RGBA", value=(100, 100, 100, 255))
+    with pytest.warns(UserWarning, match="1 images in .* are partly transparent: they are laid on white"):
+        x, _ = data.image_folder(tmp_path)
+    assert x[0].unique().item() * 255 == pytest.approx(177.5, abs=1) and x[1].unique().item() * 255 == pytest.approx(
+        100
+    )
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,8 @@ def test_mapped_files_loaders_and_datasets_fit_as_arrays_do(tmp_path):
     np.save(tmp_path / "x.npy", x)
     whole = g.GaussianMixture(3).fit(x)
     rows = TensorDataset(torch.as_tensor(x), torch.zeros(1000))
-    for data in (np.load(tmp_path / "x.npy", mmap_mode="r"), DataLoader(rows, batch_size=64), rows):
+    shuffled = DataLoader(rows, batch_size=64, shuffle=True)
+    for data in (np.load(tmp_path / "x.npy", mmap_mode="r"), DataLoader(rows, batch_size=64), rows, shuffled):
         again = g.GaussianMixture(3).fit(data)
         assert torch.allclose(again.means_, whole.means_, atol=1e-9) and again.n_iter_ == whole.n_iter_
         assert again.calibration == pytest.approx(whole.calibration, abs=1e-9)
