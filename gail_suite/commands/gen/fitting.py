@@ -56,7 +56,7 @@ def fit(
     Parameters
     ----------
     model
-        GaussianMixture, BayesianGaussianMixture, PixelRNN, PixelCNN, AutoEncoder, VAE, VQVAE, GAN or DCGAN.
+        GaussianMixture (or gmm), BayesianGaussianMixture, PixelRNN, PixelCNN, AutoEncoder, VAE, VQVAE, GAN or DCGAN.
     data
         digits, mnist5k, mnist, a folder of images or IDX files, a .npz, a .npy or a .txt file.
     out
@@ -84,7 +84,7 @@ def fit(
     """
     from gail_suite import generative as g
 
-    name = nearest(model, MODELS, "model")
+    name = nearest("GaussianMixture" if model.lower() == "gmm" else model, MODELS, "model")
     _check(name, data, by_class, root, gif, tensorboard, kept=checkpoint is not None or resume)
     fitted = _started(name, start, set_ or [])
     prepare(out)
