@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.soak.corruption import replace
-from demos.foreign import column_numbers
+from demos.exchange.foreign import column_numbers
 from envs.names import parts
 from gail_suite.algorithms.bc import BCConfig
 from gail_suite.runs.config import build

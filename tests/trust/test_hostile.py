@@ -16,7 +16,7 @@ import torch
 import demos
 import envs
 import generative as g
-from demos import archives
+from demos.exchange import archives
 from demos.files import locked, write_atomic
 from demos.sealed import read_json, write_json
 from demos.shard import encode
