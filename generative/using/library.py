@@ -19,7 +19,7 @@ def names() -> list[str]:
 
 
 def pretrained(name: str, device: str | torch.device = "cpu") -> GenerativeModel:
-    """A fitted model by name, such as "pixelcnn-digits"; ValueError with the nearest one for another name.
+    """A fitted model by name, such as "vae-digits"; ValueError with the nearest one for another name.
 
     ``python -m benchmarks.pretrained`` fits them.
     """
