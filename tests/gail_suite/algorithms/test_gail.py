@@ -341,7 +341,7 @@ def test_cadences_of_zero_leave_the_end_alone(toy_demos, tmp_path):
         ("adversary.every=0", "every must be at least 1"),
         ("adversary.expert_share=1", r"expert_share must be below 1, got 1"),
         ("adversary.termination_cost=-1", "termination_cost must be at least 0"),
-        ("sac.gamma=.nan", "gamma must be at least 0, got nan"),
+        ("sac.gamma=.nan", "gamma is NaN: give a number"),
         ("sac.decay_start=1.5", "at most 1"),
         ("sac.hidden=[]", "at least one layer"),
         ("bc.hidden=[8, 0]", "at least one layer"),

@@ -176,7 +176,7 @@ def test_train_takes_two_priors(folder, fitted, capsys):
         ),
         (
             ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--set", "priors.typicality.weight=.nan"],
-            "got nan",
+            "is NaN: give a number",
         ),
         (
             ["train", "gail", "--demos", "{demos}", "--prior", "{prior}", "--set", "priors.typicality.share=0.5"],
