@@ -14,7 +14,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeGuard, TypeVar
 
 import numpy as np
 from msgspec import Meta
@@ -185,7 +185,7 @@ def _lines(config: Settings, depth: int) -> Iterator[str]:
     for name in (f.name for f in dataclasses.fields(config)):
         value = getattr(config, name)
         yield from (f"{pad}# {line}" for line in textwrap.wrap(texts.get(name, ""), 110 - len(pad)))
-        if isinstance(value, Settings):
+        if _is_part(value):
             yield f"{pad}{name}:"
             yield from _lines(value, depth + 1)
         else:
@@ -277,8 +277,13 @@ def _names(config: Settings, prefix: str = "") -> list[str]:
     names = []
     for f in dataclasses.fields(config):
         value, name = getattr(config, f.name), f"{prefix}.{f.name}" if prefix else f.name
-        names += _names(value, name) if isinstance(value, Settings) else [name]
+        names += _names(value, name) if _is_part(value) else [name]
     return names
+
+
+def _is_part(value: object) -> TypeGuard[Settings]:
+    """Whether a value holds settings of its own, as any dataclass does."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 
 def _nearest(key: str, prefix: str, config: Settings) -> str:
