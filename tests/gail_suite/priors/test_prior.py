@@ -232,7 +232,7 @@ def test_a_bonus_sees_ends_and_not_what_follows_them_and_actions_in_the_environm
     ("kind", "settings", "words"),
     [
         (TypicalityConfig, {"weight": 0.2, "weight_final": -1.0}, "weight_final must be at least 0, got -1.0"),
-        (TypicalityConfig, {"weight": float("nan")}, "got nan"),
+        (TypicalityConfig, {"weight": float("nan")}, "NaN: give a number"),
         (TypicalityConfig, {"weight": float("inf")}, "must be a finite number, got inf"),
         (BehaviourConfig, {"weight": -1.0}, "weight must be at least 0, got -1.0"),
         (BehaviourConfig, {"target_kl": -2.0}, "target_kl must be at least 0, got -2.0"),
