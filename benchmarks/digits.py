@@ -121,7 +121,9 @@ def table() -> str:
     lines = []
     for name, metrics_ in sorted(found.items(), key=lambda item: mean(item[1]["test_nats"] or [1e9])):
         cells = [
-            f"{mean(v):.{digits}f} ± {stdev(v) if len(v) > 1 else 0:.{digits}f}" if (v := metrics_[metric]) else "-"
+            f"{mean(v):.{digits}f}" + (f" ± {stdev(v):.{digits}f}" if len(v) > 1 else "")
+            if (v := metrics_[metric])
+            else "-"
             for metric, digits in SHOWN.items()
         ]
         lines.append([name, *cells, str(max(len(v) for k, v in metrics_.items() if k != "seconds"))])

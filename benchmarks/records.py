@@ -50,8 +50,12 @@ def commit() -> str:
 
 
 def command(*arguments: str) -> str:
-    """The command that runs this script with `arguments`, as given on the command line where there are none."""
-    return shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *(arguments or sys.argv[1:])])
+    """The command that runs this script with `arguments`, as given on the command line where there are none.
+
+    Of a folder that this machine has somewhere, the last part is told, since the rest means nothing elsewhere.
+    """
+    words = [Path(word).name if Path(word).is_absolute() else word for word in arguments or sys.argv[1:]]
+    return shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *words])
 
 
 def note_session(run_dir: Path, goes_on: bool) -> None:

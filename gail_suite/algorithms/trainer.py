@@ -339,7 +339,12 @@ class Imitator(Trainer[C_co]):
             raise ValueError("these demonstrations do not say when their pairs were shown: set keep.best to return")
         likeness = Likeness(self.env_id, shown.features, shown.expert, torch.as_tensor(shown.times))
         seed = KEEP_SEED + self.seed
-        return Best(keep, constants, lambda policy, row: likeness.distance(policy, seed))
+
+        def measure(policy: LearnedPolicy, row: Row) -> float:
+            # GAIL, which chooses its final policy by it, has measured it already
+            return row["distance"] if "distance" in row else likeness.distance(policy, seed)
+
+        return Best(keep, constants, measure)
 
     @override
     def _told(self, callbacks: Sequence[Callback], row: Row) -> bool:
