@@ -23,9 +23,9 @@ from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import can_begin, clipped
 from gail_suite.learning.inverse import InverseConfig, InverseModel
-from gail_suite.learning.keeping import KeepConfig
+from gail_suite.learning.keeping import KeepConfig, Shortlist
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
-from gail_suite.learning.occupancy import Candidates, Likeness
+from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
@@ -39,6 +39,8 @@ from gail_suite.runs.runlog import RunLog, stop_requested
 CHOICE_SEED, FINAL_SEED, FINAL_EPISODES = 70_000, 90_000, 20
 """Seeds of the episodes by which candidates are found and the final policy is chosen, and how many decide; neither
 training nor any evaluation begins there."""
+NEAREST = 3
+"""Policies of a run among which the final one is chosen, beside the last and the clone."""
 WARM_COPIES = 4
 """States around each demonstrated one in a warm start from a behaviour prior."""
 
@@ -173,10 +175,9 @@ class GAIL(Imitator[GAILConfig]):
         )
         self.inverse = InverseModel(n_features, act_dim, c.inverse) if c.adversary.state_only else None
         self.likeness: Likeness | None = None
-        self.candidates = Candidates()
         if c.choose and shown.times is not None:
             self.likeness = Likeness(self.env_id, shown.features, shown.expert, torch.as_tensor(shown.times))
-        return OffPolicyLoop(
+        loop = OffPolicyLoop(
             self.env_id,
             shown.features,
             self.objective,
@@ -189,9 +190,10 @@ class GAIL(Imitator[GAILConfig]):
             a.make_actor,
             a.wrap_env or self._begun,
             shown.arrays() | a.constants(),
-            ({} if self.inverse is None else {"inverse": self.inverse})
-            | ({} if self.likeness is None else {"candidates": self.candidates}),
+            {} if self.inverse is None else {"inverse": self.inverse},
         )
+        self.nearest = Shortlist(loop.constants, "nearest", NEAREST)
+        return loop
 
     def _begun(self, venv: SavableVecEnv) -> SavableVecEnv:
         """The environments of a run, those that begin in demonstrated states among them where there can be any."""
@@ -268,17 +270,14 @@ class GAIL(Imitator[GAILConfig]):
         assert self.likeness is not None
         policy = self.policy()
         distance = self.likeness.distance(policy, CHOICE_SEED + self.seed)
-        self.candidates.offer(distance, self.loop.steps, self.loop.sac.updates, policy.tensors)
+        self.nearest.offer(distance, policy)
         self.loop.settled = self._settled()
         return {"distance": distance}
 
     def _settled(self) -> bool:
         """The second half has come, and none of the last `settle` evaluations is among the nearest."""
-        loop, settle = self.loop, self.config.settle
-        if not (settle and self.candidates.found) or loop.steps < max(self.total_steps, loop.config.horizon) / 2:
-            return False
-        newest = max(one.steps for one in self.candidates.found)
-        return loop.steps - newest >= settle * loop.config.eval_every > 0
+        second_half = self.loop.steps >= max(self.total_steps, self.loop.config.horizon) / 2
+        return second_half and 0 < self.config.settle <= self.nearest.waited
 
     def _final(self, log: RunLog | None) -> LearnedPolicy:
         policies = {"last": self.policy()}
@@ -288,7 +287,7 @@ class GAIL(Imitator[GAILConfig]):
         tensors = {k.removeprefix("clone."): v for k, v in constants.items() if k.startswith("clone.")}
         if tensors:
             policies["clone"] = LearnedPolicy(tensors, meta | {"env_steps": 0, "updates": 0})
-        for rank, one in enumerate(self.candidates.found):
+        for rank, one in enumerate(self.nearest.found):
             facts = {"env_steps": one.steps, "updates": one.updates}
             policies[f"candidate_{rank}"] = LearnedPolicy(one.tensors, meta | facts)
         found = {k: self.likeness.distance(p, FINAL_SEED + self.seed, FINAL_EPISODES) for k, p in policies.items()}

@@ -18,7 +18,6 @@ from gail_suite.runs.config import Count, Settings
 WAYS = ("none", "distance", "return")
 Row = dict[str, float]
 """Numbers of a run at one step, by the names of metrics.jsonl."""
-PREFIX = "best."
 OnRow = Callable[[Row], bool]
 """Told of each row of metrics before it is logged; says whether training is to end there."""
 
@@ -50,52 +49,103 @@ class KeepConfig(Settings):
             )
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A policy of a run, as it was."""
+
+    value: float
+    """How bad it is."""
+    steps: int
+    """Environment steps after which it was so."""
+    updates: int
+    tensors: dict[str, np.ndarray]
+
+
+class Shortlist:
+    """The best policies of a run's evaluations; they lie among a loop's constants, and so in every checkpoint.
+
+    What a run leaves should not hang on where it happened to stop: between two evaluations a gait can be lost and
+    found again.
+
+    Args:
+        constants: those of the loop, which this fills in.
+        name: what its entries there begin with.
+        keep: policies that it holds.
+    """
+
+    def __init__(self, constants: dict[str, np.ndarray], name: str, keep: int) -> None:
+        self.constants, self.name, self.keep = constants, name, keep
+
+    def offer(self, value: float, policy: LearnedPolicy) -> bool:
+        """Takes a policy that is better than one of those here, or finds room; whether it does."""
+        found = self.found
+        better = len(found) < self.keep or value < found[-1].value
+        waited = 0 if better else self.waited + 1
+        if better:
+            tensors = {name: np.array(tensor) for name, tensor in policy.tensors.items()}
+            new = Candidate(value, int(policy.meta.get("env_steps", 0)), int(policy.meta.get("updates", 0)), tensors)
+            found = sorted([*found, new], key=lambda one: (one.value, one.steps))[: self.keep]
+        self._write(found, waited)
+        return better
+
+    @property
+    def found(self) -> list[Candidate]:
+        """The best first."""
+        facts = self.constants.get(f"{self.name}.facts", np.zeros((0, 3)))
+        tensors: list[dict[str, np.ndarray]] = [{} for _ in facts]
+        for key, value in self.constants.items():
+            if key.startswith(f"{self.name}.policy."):
+                index, name = key.removeprefix(f"{self.name}.policy.").split(".", 1)
+                tensors[int(index)][name] = value.copy()
+        rows = zip(facts.tolist(), tensors, strict=True)
+        return [Candidate(value, int(steps), int(updates), t) for (value, steps, updates), t in rows]
+
+    @property
+    def waited(self) -> int:
+        """Evaluations since the last policy that was taken."""
+        return int(self.constants.get(f"{self.name}.waited", 0))
+
+    def _write(self, found: list[Candidate], waited: int) -> None:
+        for key in [key for key in self.constants if key.startswith(f"{self.name}.")]:
+            del self.constants[key]
+        for i, one in enumerate(found):
+            self.constants |= {f"{self.name}.policy.{i}.{name}": tensor for name, tensor in one.tensors.items()}
+        facts = [(one.value, one.steps, one.updates) for one in found]
+        self.constants |= {
+            f"{self.name}.facts": np.array(facts, np.float64).reshape(-1, 3),
+            f"{self.name}.waited": np.array(waited, np.int64),
+        }
+
+
 class Best:
-    """Judges the policy of each evaluation and keeps the best; what it knows lies among a loop's constants, and so in
-    every checkpoint.
+    """Judges the policy of each evaluation and keeps the best.
 
     Args:
         config: what is better, and for how long a better one is waited for.
-        constants: those of the loop, which this fills in.
+        constants: those of the loop.
         measure: how bad a policy is, given what its evaluation found.
     """
 
     def __init__(
         self, config: KeepConfig, constants: dict[str, np.ndarray], measure: Callable[[LearnedPolicy, Row], float]
     ) -> None:
-        self.config, self.constants, self.measure = config, constants, measure
+        self.config, self.measure = config, measure
+        self.shortlist = Shortlist(constants, "best", 1)
 
     def judge(self, policy: LearnedPolicy, row: Row) -> bool:
         """Adds the policy's distance to the row, and keeps the policy where it is the best so far; whether it is."""
         value = self.measure(policy, row)
         if self.config.best == "distance":
             row["distance"] = value
-        better = value < self._number("value", np.inf)
-        if better:
-            self._forget()
-            tensors = {f"{PREFIX}policy.{name}": tensor.copy() for name, tensor in policy.tensors.items()}
-            self.constants |= tensors | {f"{PREFIX}step": np.array(policy.meta.get("env_steps", 0), np.int64)}
-        self.constants |= {
-            f"{PREFIX}value": np.array(value if better else self._number("value", np.inf)),
-            f"{PREFIX}waited": np.array(0 if better else self._number("waited", 0) + 1, np.int64),
-        }
-        return better
+        return self.shortlist.offer(value, policy)
 
     @property
     def exhausted(self) -> bool:
         """Whether a better policy has been waited for in vain."""
-        return 0 < self.config.patience <= self._number("waited", 0)
+        return 0 < self.config.patience <= self.shortlist.waited
 
     def policy(self, meta: Mapping[str, object]) -> LearnedPolicy | None:
         """The best policy so far, described as `meta` but for its step; None before the first evaluation."""
-        names = [name for name in self.constants if name.startswith(f"{PREFIX}policy.")]
-        tensors = {name.removeprefix(f"{PREFIX}policy."): self.constants[name].copy() for name in names}
-        chosen = {"env_steps": int(self._number("step", 0)), "chosen_by": self.config.best}
-        return LearnedPolicy(tensors, {**meta, **chosen}) if tensors else None
-
-    def _number(self, name: str, otherwise: float) -> float:
-        return float(self.constants.get(f"{PREFIX}{name}", otherwise))
-
-    def _forget(self) -> None:
-        for name in [name for name in self.constants if name.startswith(PREFIX)]:
-            del self.constants[name]
+        for one in self.shortlist.found:
+            return LearnedPolicy(one.tensors, {**meta, "env_steps": one.steps, "chosen_by": self.config.best})
+        return None

@@ -7,8 +7,7 @@ absorbing state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -22,8 +21,6 @@ from gail_suite.learning.pairs import Pairs
 
 EPISODES = 5
 """Episodes that a policy is judged by on the way."""
-KEEP = 3
-"""Policies of a run among which the final one is chosen, beside the last and the clone."""
 MOST = 3000
 """States that are compared at most, of each of the two."""
 
@@ -81,48 +78,3 @@ class Likeness:
         """The energy distance of that many episodes, the first seeded `seed`, from the demonstrations."""
         shown = demos.record(policy, self.env_id, episodes, seed, episodes, deterministic=True)
         return energy_distance(thinned(visited(list(shown), self.features, self.horizon)), self.shown)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A policy of a run, as it was."""
-
-    distance: float
-    steps: int
-    """Environment steps after which it was so."""
-    updates: int
-    tensors: dict[str, np.ndarray]
-
-
-class Candidates:
-    """The policies of a run that behaved most like the demonstrations, for the final one to be chosen from.
-
-    What a run leaves should not hang on where it happened to stop: between two evaluations a gait can be lost and
-    found again.
-    """
-
-    def __init__(self, keep: int = KEEP) -> None:
-        self.keep = keep
-        self.found: list[Candidate] = []
-        """The nearest first."""
-
-    def offer(self, distance: float, steps: int, updates: int, tensors: Mapping[str, np.ndarray]) -> None:
-        """Keeps a policy if it is among the nearest."""
-        new = Candidate(distance, steps, updates, {name: np.array(value) for name, value in tensors.items()})
-        self.found = sorted([*self.found, new], key=lambda one: (one.distance, one.steps))[: self.keep]
-
-    def state(self) -> dict[str, np.ndarray]:
-        """For a checkpoint."""
-        arrays = {f"{i}.{name}": value for i, one in enumerate(self.found) for name, value in one.tensors.items()}
-        facts = np.array([(one.distance, one.steps, one.updates) for one in self.found], np.float64)
-        return arrays | {"facts": facts.reshape(-1, 3)}
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Inverse of `state`."""
-        tensors: list[dict[str, np.ndarray]] = [{} for _ in arrays["facts"]]
-        for key, value in arrays.items():
-            if key != "facts":
-                index, name = key.split(".", 1)
-                tensors[int(index)][name] = np.array(value)
-        rows = zip(arrays["facts"].tolist(), tensors, strict=True)
-        self.found = [Candidate(distance, int(steps), int(updates), t) for (distance, steps, updates), t in rows]

@@ -485,7 +485,7 @@ def test_the_nearest_policy_of_the_way_is_left_also_after_a_kill(toy_demos, tmp_
     run = whole.train(1000, eval_episodes=0)
     rows = read_metrics(tmp_path / "whole")
     offered = [row["distance"] for row in rows if "distance" in row]
-    assert len(offered) == 5 and [one.distance for one in whole.candidates.found] == sorted(offered)[:3]
+    assert len(offered) == 5 and [one.value for one in whole.nearest.found] == sorted(offered)[:3]
     found = {k: v for k, v in rows[-1].items() if k.endswith("_distance")}
     assert rows[-1]["chosen_step"] == run.policy.meta["env_steps"]
     assert found.keys() == {"last_distance", *(f"candidate_{i}_distance" for i in range(3))}
@@ -526,4 +526,4 @@ def test_a_run_ends_in_its_second_half_where_nothing_comes_nearer(toy_demos, set
     config = dataclasses.replace(SMALL, choose=True, settle=settle, loop=loop, sac=still)
     gail = GAIL(envs.TOY_ID, toy_demos, config, seed=0)
     gail.train(2000 if settle else 1600, eval_episodes=0)
-    assert gail.loop.steps == end and [one.steps for one in gail.candidates.found] == [200, 400, 600]
+    assert gail.loop.steps == end and [one.steps for one in gail.nearest.found] == [200, 400, 600]

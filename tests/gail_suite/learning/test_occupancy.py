@@ -6,7 +6,7 @@ import torch
 
 from demos.trajectory import Trajectory
 from gail_suite.learning.features import Features
-from gail_suite.learning.occupancy import Candidates, demonstrated, energy_distance, thinned, visited, with_absorbing
+from gail_suite.learning.occupancy import demonstrated, energy_distance, thinned, visited, with_absorbing
 from gail_suite.learning.pairs import Pairs
 
 UNIT = Features(np.arange(2), np.zeros(2, np.float32), np.ones(2, np.float32))
@@ -54,20 +54,3 @@ def test_an_early_end_is_far_from_a_whole_episode():
 def test_thinning_keeps_both_ends_and_at_most_so_many():
     rows = thinned(torch.arange(10_000.0)[:, None])
     assert len(rows) == 3000 and rows[0] == 0 and rows[-1] == 9999 and math.isclose(rows.mean(), 4999.5, abs_tol=1)
-
-
-def test_the_nearest_policies_are_kept_through_a_checkpoint():
-    candidates = Candidates(keep=2)
-    for steps, distance in ((10, 0.5), (20, 0.1), (30, 0.3), (40, 0.4)):
-        candidates.offer(distance, steps, steps // 2, {"trunk.0.weight": np.full(2, steps, np.float32)})
-    again = Candidates(keep=2)
-    again.load_state(candidates.state())
-    for c in (candidates, again):
-        assert [(one.distance, one.steps, one.updates) for one in c.found] == [(0.1, 20, 10), (0.3, 30, 15)]
-        assert [one.tensors["trunk.0.weight"].tolist() for one in c.found] == [[20, 20], [30, 30]]
-
-
-def test_nothing_kept_is_nothing_after_a_checkpoint():
-    again = Candidates()
-    again.load_state(Candidates().state())
-    assert again.found == []
