@@ -29,6 +29,7 @@ from gail_suite.generative.interface.calibration import Scale, scale_of, typical
 from gail_suite.generative.interface.files import MODELS, plain, save_model
 from gail_suite.generative.training.options import FitOptions, OnStep
 from gail_suite.generative.training.parts import Meter, TrainingDiverged
+from gail_suite.generative.training.ranks import Ranks
 
 ON_DEVICE = 1 << 30
 """Bytes of data that fit keeps on the device; more stay with the host and go there batch by batch."""
@@ -151,7 +152,8 @@ class GenerativeModel:
         a folder without checkpoints; with ``resume`` the same fit continues from those in it, equal to an uninterrupted
         one, or for more ``steps``. ``fine_tune`` starts from the weights that the model has. Interrupted
         (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights; a fit that leaves nothing of use
-        leaves the model as it was. Returns self.
+        leaves the model as it was. Processes that torchrun started share a network's fit (see `training.ranks`).
+        Returns self.
         """
         if not isinstance(seed, int | np.integer):
             # every error of ours is a ValueError
@@ -171,9 +173,10 @@ class GenerativeModel:
                 if held is None:
                     data, labels, held = self._hold_out(data, labels)
                 run = self._identity(data, labels, held, seed) if checkpoint else {}
-                folder = Path(checkpoint) if checkpoint else None
-                options = FitOptions(steps, seed, self.device, progress, on_step, folder, resume, fine_tune, run)
-                with locked(folder) if folder else contextlib.nullcontext():
+                folder, ranks = Path(checkpoint) if checkpoint else None, Ranks.joined(self.device)
+                shown, told = progress and ranks.first, on_step if ranks.first else None
+                options = FitOptions(steps, seed, self.device, shown, told, folder, resume, fine_tune, run, ranks)
+                with locked(folder) if folder and ranks.first else contextlib.nullcontext():
                     self._train(data, labels, held, options)
         return self
 

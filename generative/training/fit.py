@@ -69,7 +69,7 @@ def fit_likelihood(
     state = TrainingState({"net": net, "average": average} if recipe.ema else {"net": net}, {"net": optimiser})
     steps = options.steps or recipe.steps
     batches = Batches(len(data[0]), recipe.batch_size, options.seed, data[0].device)
-    watch = Watch(steps, options.device)
+    watch = Watch(steps, options.device, options.ranks, batches.size)
     counters = _begin(state, options, steps)
     scalars: dict[str, float] = {}
     net.train()
@@ -78,15 +78,16 @@ def fit_likelihood(
             for step in range(counters["step"], steps):
                 if recipe.patience and counters["since_best"] >= recipe.patience:
                     break
-                x, y = _batch(data, batches(step), options.device)
+                x, y = _batch(data, options.ranks.part(batches(step)), options.device)
                 seed_step(options.seed, step, options.device)
                 with training_precision(recipe.precision, options.device):
                     mean = loss(x, y).mean()
-                watch.descend(mean, net, optimiser, learning_rate(recipe, step, steps), recipe.clip, x, step)
+                rate = learning_rate(recipe, step, steps)
+                mean = watch.descend(mean, net, optimiser, rate, recipe.clip, x, step)
                 if recipe.ema:
                     average_into(average, net, recipe.ema, step)
                 if watch.looks(step):
-                    scalars["loss"] = float(mean.detach())
+                    scalars["loss"] = float(mean)
                 if (step + 1) % recipe.eval_every == 0 or step + 1 == steps:
                     scalars["held_out"] = _keep_best(state, net, average, val_loss or loss, val, options.seed, recipe)
                 _end_of_step(state, step, steps, scalars, options, recipe, meter)
@@ -120,7 +121,7 @@ def fit_adversarial(
     state = TrainingState({**nets, "average": average}, optimisers)
     steps = options.steps or recipe.steps
     batches = Batches(len(data[0]), recipe.batch_size, options.seed, data[0].device)
-    watch = Watch(steps, options.device)
+    watch = Watch(steps, options.device, options.ranks, batches.size)
     counters = _begin(state, options, steps)
     losses = {"critic": critic_loss, "generator": generator_loss}
     scalars: dict[str, float] = {}
@@ -129,14 +130,15 @@ def fit_adversarial(
     try:
         with Meter(steps, counters["step"], options.progress) as meter:
             for step in range(counters["step"], steps):
-                x, y = _batch(data, batches(step), options.device)
+                x, y = _batch(data, options.ranks.part(batches(step)), options.device)
                 seed_step(options.seed, step, options.device)
                 for name, net in nets.items():
                     with training_precision(recipe.precision, options.device):
                         mean = losses[name](x, y).mean()
-                    watch.descend(mean, net, optimisers[name], learning_rate(recipe, step, steps), recipe.clip, x, step)
+                    rate = learning_rate(recipe, step, steps)
+                    mean = watch.descend(mean, net, optimisers[name], rate, recipe.clip, x, step)
                     if watch.looks(step):
-                        scalars[name] = float(mean.detach())
+                        scalars[name] = float(mean)
                 average_into(average, generator, recipe.ema, step)
                 _end_of_step(state, step, steps, scalars, options, recipe, meter)
     finally:
@@ -184,7 +186,7 @@ def _end_of_step(
     meter: Meter,
 ) -> None:
     state.counters["step"] = step + 1
-    if options.checkpoint and ((step + 1) % recipe.checkpoint_every == 0 or step + 1 == steps):
+    if options.checkpoint and options.ranks.first and ((step + 1) % recipe.checkpoint_every == 0 or step + 1 == steps):
         state.save(options.checkpoint)
     meter.update(step + 1, scalars)
     if options.on_step:

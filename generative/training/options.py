@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from gail_suite.generative.core.types import Settings
+from gail_suite.generative.training.ranks import Ranks
 
 OnStep = Callable[[int, dict[str, float]], None]
 """Called during training with the step and its scalars; the model under training may be sampled inside."""
@@ -28,3 +29,5 @@ class FitOptions:
     fine_tune: bool = False
     run: Settings = field(default_factory=dict)
     """What a checkpoint must agree on to be continued: model, settings, seed, data."""
+    ranks: Ranks = field(default_factory=Ranks)
+    """The processes that share the fit."""

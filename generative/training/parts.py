@@ -9,7 +9,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from gail_suite.generative.core.backend import fast_matmul, global_generators, h
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.tensors import parsed, read_tensors, write_tensors
 from gail_suite.generative.core.types import Settings
+from gail_suite.generative.training.ranks import Ranks
 
 
 class TrainingDiverged(ValueError):
@@ -179,8 +180,8 @@ class Watch:
 
     LOOK_EVERY = 25
 
-    def __init__(self, steps: int, device: torch.device) -> None:
-        self.steps, self.waits = steps, device.type != "cpu"
+    def __init__(self, steps: int, device: torch.device, ranks: Ranks, batch: int) -> None:
+        self.steps, self.waits, self.ranks, self.batch = steps, device.type != "cpu", ranks, batch
         self._bad = torch.zeros((), dtype=torch.bool, device=device)
 
     def looks(self, step: int) -> bool:
@@ -196,13 +197,17 @@ class Watch:
         clip: float,
         x: Tensor,
         step: int,
-    ) -> None:
-        """One step on ``loss``."""
+    ) -> Tensor:
+        """One step on ``loss``, the mean over ``x``; that over the whole minibatch, which other processes may share."""
+
+        def backward() -> Tensor:
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            return self.ranks.average(net, loss, len(x), self.batch)
+
         if not self.waits:
-            descend(loss, net, optimiser, lr, clip, x, step)
-            return
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+            return descend(loss, backward, net, optimiser, lr, clip, x, step)
+        mean = backward()
         norm = nn.utils.clip_grad_norm_(net.parameters(), clip)
         fine = torch.isfinite(norm) & torch.isfinite(loss.detach())
         self._bad |= ~fine
@@ -215,6 +220,7 @@ class Watch:
                 f"by step {step}: a loss or a gradient is not finite; the last good weights are kept. Lower lr (now "
                 f"{lr:.3g}) or check the data"
             )
+        return mean
 
 
 def _advance(optimiser: torch.optim.Optimizer, lr: float) -> None:
@@ -224,18 +230,24 @@ def _advance(optimiser: torch.optim.Optimizer, lr: float) -> None:
 
 
 def descend(
-    loss: Tensor, net: nn.Module, optimiser: torch.optim.Optimizer, lr: float, clip: float, x: Tensor, step: int
-) -> None:
-    """One clipped optimiser step on ``loss``; TrainingDiverged, before any weight changes, where a number is not
-    finite."""
+    loss: Tensor,
+    backward: Callable[[], Tensor],
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    lr: float,
+    clip: float,
+    x: Tensor,
+    step: int,
+) -> Tensor:
+    """One clipped optimiser step on the gradients that ``backward`` makes of ``loss``, and what it returns;
+    TrainingDiverged, before any weight changes, where a number is not finite."""
     if not torch.isfinite(loss):
         place = "the input" if not torch.isfinite(x).all() else "the loss"
         raise TrainingDiverged(
             f"step {step}: {place} is not finite; the last good weights are kept. Lower lr (now "
             f"{lr:.3g}) or check the data"
         )
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    mean = backward()
     norm = nn.utils.clip_grad_norm_(net.parameters(), clip)
     if not torch.isfinite(norm):
         bad = [name for name, p in net.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
@@ -245,6 +257,7 @@ def descend(
             f"Lower lr (now {lr:.3g})"
         )
     _advance(optimiser, lr)
+    return mean
 
 
 def snapshot(net: nn.Module) -> dict[str, Tensor]:

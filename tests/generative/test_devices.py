@@ -7,6 +7,7 @@ import generative as g
 from generative.core.backend import fast_matmul, has_fast_bf16, seeded
 from generative.measuring import metrics
 from generative.training.parts import TrainingDiverged, Watch
+from generative.training.ranks import Ranks
 from tests.pretend import NAME, Pretend, pretend_device
 
 
@@ -91,7 +92,7 @@ def test_the_host_waits_for_no_step(pretend: Pretend, name: str):
 
 def test_a_loss_that_is_not_finite_stops_a_device_within_25_steps(pretend: Pretend):
     net = torch.nn.Linear(2, 1).to(NAME)
-    watch, optimiser = Watch(100, torch.device(NAME)), torch.optim.AdamW(net.parameters())
+    watch, optimiser = Watch(100, torch.device(NAME), Ranks(), 3), torch.optim.AdamW(net.parameters())
     x = torch.ones(3, 2, device=NAME)
     with pytest.raises(TrainingDiverged, match=r"by step 24: a loss or a gradient is not finite"):
         for step in range(30):

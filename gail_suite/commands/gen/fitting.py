@@ -83,6 +83,7 @@ def fit(
         Folder of TensorBoard's curves and samples of the training.
     """
     from gail_suite import generative as g
+    from gail_suite.generative.training.ranks import Ranks
 
     name = nearest("GaussianMixture" if model.lower() == "gmm" else model, MODELS, "model")
     _check(name, data, by_class, root, gif, tensorboard, kept=checkpoint is not None or resume)
@@ -111,6 +112,8 @@ def fit(
         shots = g.pictures.film(fitted, x, y, steps=1000 if steps is None else steps, **arguments)
     else:
         fitted.fit(x, y, steps=steps, checkpoint=checkpoint, resume=resume, **arguments)
+    if not Ranks.joined(fitted.device).first:
+        return  # the first of the processes that torchrun started saves for all
     fitted.save(out)
     if gif is not None:
         g.pictures.animate(shots, gif)
