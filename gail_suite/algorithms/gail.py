@@ -199,7 +199,7 @@ class GAIL(Imitator[GAILConfig]):
             shown.arrays() | a.constants(),
             {} if self.inverse is None else {"inverse": self.inverse},
         )
-        self.nearest = Shortlist(loop.constants, "nearest", NEAREST)
+        self.nearest = Shortlist(loop.constants, "nearest", NEAREST, latest=True)
         return loop
 
     def _begun(self, venv: SavableVecEnv) -> SavableVecEnv:
@@ -277,7 +277,7 @@ class GAIL(Imitator[GAILConfig]):
         assert self.likeness is not None
         policy = self.policy()
         distance = self.likeness.distance(policy, CHOICE_SEED + self.seed)
-        self.nearest.offer(distance, policy)
+        self.nearest.offer(self.likeness.excess(distance), policy)
         self.loop.settled = self._settled()
         return {"distance": distance}
 
@@ -288,7 +288,8 @@ class GAIL(Imitator[GAILConfig]):
 
     def _final(self, log: RunLog | None) -> LearnedPolicy:
         policies = {"last": self.policy()}
-        if self.likeness is None or stop_requested():
+        likeness = self.likeness
+        if likeness is None or stop_requested():
             return policies["last"]
         meta, constants = policies["last"].meta, self.loop.constants
         tensors = {k.removeprefix("clone."): v for k, v in constants.items() if k.startswith("clone.")}
@@ -297,8 +298,9 @@ class GAIL(Imitator[GAILConfig]):
         for rank, one in enumerate(self.nearest.found):
             facts = {"env_steps": one.steps, "updates": one.updates}
             policies[f"candidate_{rank}"] = LearnedPolicy(one.tensors, meta | facts)
-        found = {k: self.likeness.distance(p, FINAL_SEED + self.seed, FINAL_EPISODES) for k, p in policies.items()}
-        chosen = policies[min(found, key=found.__getitem__)]
+        found = {k: likeness.distance(p, FINAL_SEED + self.seed, FINAL_EPISODES) for k, p in policies.items()}
+        # the last before the latest of the nearest: of those that cannot be told apart the first is left
+        chosen = policies[min(found, key=lambda name: likeness.excess(found[name]))]
         if log is not None:
             row = {f"{name}_distance": value for name, value in found.items()}
             log.log(self.loop.steps, **row, chosen_step=float(chosen.meta["env_steps"]))

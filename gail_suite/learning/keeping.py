@@ -71,22 +71,26 @@ class Shortlist:
         constants: those of the loop, which this fills in.
         name: what its entries there begin with.
         keep: policies that it holds.
+        latest: of policies as good as can be, of value 0, take the later ones instead of the earlier.
     """
 
-    def __init__(self, constants: dict[str, np.ndarray], name: str, keep: int) -> None:
-        self.constants, self.name, self.keep = constants, name, keep
+    def __init__(self, constants: dict[str, np.ndarray], name: str, keep: int, latest: bool = False) -> None:
+        self.constants, self.name, self.keep, self.latest = constants, name, keep, latest
 
     def offer(self, value: float, policy: LearnedPolicy) -> bool:
         """Takes a policy that is better than one of those here, or finds room; whether it does."""
         found = self.found
-        better = len(found) < self.keep or value < found[-1].value
+        better = len(found) < self.keep or value < found[-1].value or (self.latest and value == 0)
         waited = 0 if better else self.waited + 1
         if better:
             tensors = {name: np.array(tensor) for name, tensor in policy.tensors.items()}
             new = Candidate(value, int(policy.meta.get("env_steps", 0)), int(policy.meta.get("updates", 0)), tensors)
-            found = sorted([*found, new], key=lambda one: (one.value, one.steps))[: self.keep]
+            found = sorted([*found, new], key=self._rank)[: self.keep]
         self._write(found, waited)
         return better
+
+    def _rank(self, one: Candidate) -> tuple[float, int]:
+        return one.value, -one.steps if self.latest and one.value == 0 else one.steps
 
     @property
     def found(self) -> list[Candidate]:

@@ -1,8 +1,7 @@
 """How far a policy's behaviour is from what was demonstrated, without the task's reward.
 
 Two policies are told apart by the states they visit: the energy distance (Szekely and Rizzo, 2013) between the states
-of some episodes and the demonstrated ones. Time that is left after an episode ended early counts as spent in one
-absorbing state.
+of some episodes and the demonstrated ones. Time that is left after an episode ended early counts beside it.
 """
 
 from __future__ import annotations
@@ -21,28 +20,22 @@ from gail_suite.learning.pairs import Pairs
 
 EPISODES = 5
 """Episodes that a policy is judged by on the way."""
+BLOCKS = 20
+"""Blocks of demonstrated states, in order, whose even and odd are two samples of one behaviour."""
+FAR = 10.0
+"""Standard deviations beyond which a state is no farther: one step of a fall can be thousands away."""
 MOST = 3000
 """States that are compared at most, of each of the two."""
 
 
+def mean_distance(x: Tensor, y: Tensor) -> float:
+    """E|X - Y| over rows (N, D) and (M, D)."""
+    return float(torch.cdist(x, y).double().mean())
+
+
 def energy_distance(x: Tensor, y: Tensor) -> float:
     """2 E|X - Y| - E|X - X'| - E|Y - Y'| >= 0 over rows (N, D) and (M, D); 0 only for equal distributions."""
-
-    def mean_distance(a: Tensor, b: Tensor) -> float:
-        return float(torch.cdist(a, b).double().mean())
-
     return 2 * mean_distance(x, y) - mean_distance(x, x) - mean_distance(y, y)
-
-
-def with_absorbing(features: Tensor, ended: float) -> Tensor:
-    """Rows (N, F + 1): states with a last entry 0, and for `ended` steps after early ends as many absorbing ones.
-
-    An absorbing row is as far from the mean state as standardised states are from each other, sqrt(2 F).
-    """
-    n, width = features.shape
-    absorbing = torch.zeros(round(ended), width + 1)
-    absorbing[:, -1] = (2 * width) ** 0.5
-    return torch.cat([torch.cat([features, torch.zeros(n, 1)], 1), absorbing])
 
 
 def thinned(rows: Tensor) -> Tensor:
@@ -50,31 +43,51 @@ def thinned(rows: Tensor) -> Tensor:
     return rows if len(rows) <= MOST else rows[torch.linspace(0, len(rows) - 1, MOST).long()]
 
 
-def visited(trajectories: Sequence[Trajectory], features: Features, horizon: int) -> Tensor:
-    """What episodes of at most `horizon` steps visited, as rows of `with_absorbing`."""
+def visited(trajectories: Sequence[Trajectory], features: Features, horizon: int) -> tuple[Tensor, float]:
+    """The states (N, F) of episodes of at most `horizon` steps, and the share of their time that early ends took."""
     states = np.concatenate([features(np.asarray(t.obs[:-1])) for t in trajectories])
     ended = sum(max(0, horizon - len(t)) for t in trajectories if t.terminated)
-    return with_absorbing(torch.from_numpy(states), ended)
+    return torch.from_numpy(states).clamp(-FAR, FAR), ended / (len(states) + ended)
 
 
-def demonstrated(expert: Pairs, times: Tensor, horizon: int) -> Tensor:
-    """What the expert visited, as rows of `with_absorbing`; a demonstrated end counts as an end."""
+def demonstrated(expert: Pairs, times: Tensor, horizon: int) -> tuple[Tensor, float]:
+    """The states (N, F) that the expert visited, and the share of its time that demonstrated ends took."""
     gaps = times.diff()
     stride = float(gaps[gaps > 0].median()) if (gaps > 0).any() else 1.0
-    ended = ((horizon - 1 - times).clamp(min=0) * expert.terminated).sum() / stride
-    return with_absorbing(expert.features, float(ended))
+    ended = float(((horizon - 1 - times).clamp(min=0) * expert.terminated).sum()) / stride
+    return expert.features.clamp(-FAR, FAR), ended / (len(times) + ended)
+
+
+def uncertainty(states: Tensor) -> float:
+    """How far two samples of one behaviour are from each other: the even from the odd of `BLOCKS` blocks of states
+    (N, F) in order.
+    """
+    odd = (torch.arange(len(states)) * BLOCKS // len(states)) % 2 == 1
+    return energy_distance(thinned(states[~odd]), thinned(states[odd]))
 
 
 class Likeness:
-    """How far policies are from the demonstrations on a task, by the states that their deterministic episodes visit."""
+    """How far policies are from the demonstrations on a task, by what their deterministic episodes do.
+
+    The distance is that of the visited states, and, for the share of time that a policy falls short of or is longer
+    than the demonstrator, the distance of two demonstrated states. Were an end one more state, a rare fall would count
+    by its square, and so for nothing.
+    """
 
     def __init__(self, env_id: str, features: Features, expert: Pairs, times: Tensor) -> None:
         """`times` (N,): the step of its episode at which each of the expert's pairs was shown."""
         self.env_id, self.features = env_id, features
         self.horizon = envs.spec(env_id).horizon or int(times.max()) + 1
-        self.shown = thinned(demonstrated(expert, times, self.horizon))
+        states, self.ended = demonstrated(expert, times, self.horizon)
+        self.states, self.uncertainty = thinned(states), uncertainty(states)
+        self.spread = mean_distance(self.states, self.states)
 
     def distance(self, policy: Policy, seed: int, episodes: int = EPISODES) -> float:
-        """The energy distance of that many episodes, the first seeded `seed`, from the demonstrations."""
+        """The distance of that many episodes, the first seeded `seed`, from the demonstrations."""
         shown = demos.record(policy, self.env_id, episodes, seed, episodes, deterministic=True)
-        return energy_distance(thinned(visited(list(shown), self.features, self.horizon)), self.shown)
+        states, ended = visited(list(shown), self.features, self.horizon)
+        return energy_distance(thinned(states), self.states) + self.spread * abs(ended - self.ended)
+
+    def excess(self, distance: float) -> float:
+        """What of a distance tells a policy from the demonstrator: 0 up to that of two samples of one behaviour."""
+        return max(0.0, distance - self.uncertainty)

@@ -485,7 +485,9 @@ def test_the_nearest_policy_of_the_way_is_left_also_after_a_kill(toy_demos, tmp_
     run = whole.train(1000, eval_episodes=0)
     rows = read_metrics(tmp_path / "whole")
     offered = [row["distance"] for row in rows if "distance" in row]
-    assert len(offered) == 5 and [one.value for one in whole.nearest.found] == sorted(offered)[:3]
+    assert len(offered) == 5 and [one.value for one in whole.nearest.found] == [
+        whole.likeness.excess(distance) for distance in sorted(offered)[:3]
+    ]
     found = {k: v for k, v in rows[-1].items() if k.endswith("_distance")}
     assert rows[-1]["chosen_step"] == run.policy.meta["env_steps"]
     assert found.keys() == {"last_distance", *(f"candidate_{i}_distance" for i in range(3))}

@@ -31,3 +31,11 @@ def test_the_best_policies_lie_among_the_constants() -> None:
 def test_nothing_kept_is_nothing() -> None:
     empty = Shortlist({}, "nearest", 2)
     assert empty.found == [] and empty.waited == 0
+
+
+def test_of_policies_as_good_as_can_be_the_latest_are_kept_when_asked() -> None:
+    shortlist = Shortlist({}, "nearest", 2, latest=True)
+    assert [shortlist.offer(value, policy(i)) for i, value in enumerate((0.0, 0.0, 0.0, 0.1))] == [True] * 3 + [False]
+    assert [one.steps for one in shortlist.found] == [20, 10] and shortlist.waited == 1
+    still = Shortlist({}, "nearest", 2, latest=True)
+    assert [still.offer(0.1, policy(i)) for i in range(3)] == [True, True, False]

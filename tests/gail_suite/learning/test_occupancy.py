@@ -5,8 +5,17 @@ import pytest
 import torch
 
 from demos.trajectory import Trajectory
+from gail_suite.learning import occupancy
 from gail_suite.learning.features import Features
-from gail_suite.learning.occupancy import demonstrated, energy_distance, thinned, visited, with_absorbing
+from gail_suite.learning.occupancy import (
+    Likeness,
+    demonstrated,
+    energy_distance,
+    mean_distance,
+    thinned,
+    uncertainty,
+    visited,
+)
 from gail_suite.learning.pairs import Pairs
 
 UNIT = Features(np.arange(2), np.zeros(2, np.float32), np.ones(2, np.float32))
@@ -19,36 +28,55 @@ def test_energy_distance_by_hand():
     assert energy_distance(x, x) == pytest.approx(0.0)
 
 
-def test_time_after_an_early_end_is_spent_in_an_absorbing_state():
-    # two features: absorbing rows lie at (0, 0, sqrt(4)) = (0, 0, 2)
-    rows = with_absorbing(torch.ones(3, 2), 2)
-    assert rows.tolist() == [[1, 1, 0]] * 3 + [[0, 0, 2]] * 2
-
-
-def test_only_ends_of_the_task_are_absorbing():
+def test_only_ends_of_the_task_take_time():
     def episode(steps, terminated):
         return Trajectory(np.ones((steps + 1, 2)), np.zeros((steps, 1)), np.zeros(steps), terminated, not terminated)
 
-    # horizon 5: the fall after 2 steps leaves 3 steps to absorb, the one cut by time after 4 none
-    rows = visited([episode(2, True), episode(4, False)], UNIT, 5)
-    assert len(rows) == 2 + 4 + 3 and int((rows[:, -1] > 0).sum()) == 3
+    # horizon 5: the fall after 2 steps takes 3, the one cut by time after 4 none
+    fall = episode(2, True)
+    fall.obs[1] = -500  # no farther than ten standard deviations
+    states, ended = visited([fall, episode(4, False)], UNIT, 5)
+    assert states.tolist() == [[1, 1], [-10, -10], *[[1, 1]] * 4] and ended == pytest.approx(3 / 9)
 
 
-@pytest.mark.parametrize(("stride", "absorbing"), [(1, 8), (2, 4)])
-def test_a_demonstrated_end_counts_as_one(stride, absorbing):
-    # shown at 0, k, 2k, ... up to step 1 (k = 1) or 2 (k = 2): by hand, with horizon 10, (9 - 1) / 1 = 8; (9 - 2) / 2 =
-    # 3.5, 4 rounded
+@pytest.mark.parametrize(("stride", "share"), [(1, 8 / 10), (2, 3.5 / 5.5)])
+def test_a_demonstrated_end_counts_as_one(stride, share):
+    # shown at 0 and k, horizon 10: by hand (9 - 1) / 1 = 8 more pairs and (9 - 2) / 2 = 3.5
     times = torch.arange(2.0) * stride
     pairs = Pairs(torch.zeros(2, 2), torch.zeros(2, 1), torch.zeros(2, 2), torch.tensor([0.0, 1.0]))
-    assert int((demonstrated(pairs, times, 10)[:, -1] > 0).sum()) == absorbing
+    assert demonstrated(pairs, times, 10)[1] == pytest.approx(share)
 
 
-def test_an_early_end_is_far_from_a_whole_episode():
+class Still(Likeness):
+    """Judges states instead of a policy's."""
+
+    def __init__(self, states, ended):
+        self.states, self.ended = states, ended
+        self.uncertainty, self.spread = uncertainty(states), mean_distance(states, states)
+
+
+def test_a_rare_fall_counts_in_proportion(monkeypatch):
     generator = torch.Generator().manual_seed(0)
-    states = torch.randn(1000, 5, generator=generator)
-    whole, near = with_absorbing(states, 0), with_absorbing(torch.randn(1000, 5, generator=generator), 0)
-    fallen = with_absorbing(states[:500], 500)
-    assert energy_distance(near, whole) < 0.01 and energy_distance(fallen, whole) > 0.1
+    judge = Still(torch.randn(1000, 5, generator=generator), 0.0)
+    seen = {"states": torch.randn(1000, 5, generator=generator), "ended": 0.0}
+    judge.env_id, judge.features, judge.horizon = "", UNIT, 1000
+    monkeypatch.setattr(occupancy.demos, "record", lambda *a, **k: [])
+    monkeypatch.setattr(occupancy, "visited", lambda *a: (seen["states"], seen["ended"]))
+    whole = judge.distance(None, 0)
+    assert judge.excess(whole) == 0  # another sample of the same behaviour cannot be told from it
+    seen["ended"] = 0.02
+    assert judge.distance(None, 0) - whole == pytest.approx(0.02 * judge.spread)
+    seen["ended"] = 0.04
+    assert judge.distance(None, 0) - whole == pytest.approx(0.04 * judge.spread)
+    seen |= {"ended": 0.0, "states": seen["states"] + 1}
+    assert judge.excess(judge.distance(None, 0)) > 0.5
+
+
+def test_uncertainty_by_hand():
+    # twenty blocks of one state each: the even ones at 0, the odd at 1: 2 * 1 - 0 - 0
+    assert uncertainty(torch.arange(20.0)[:, None] % 2) == pytest.approx(2.0)
+    # forty states, blocks of two: 0 and 1 in each
+    assert uncertainty(torch.arange(40.0)[:, None] % 2) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_thinning_keeps_both_ends_and_at_most_so_many():
