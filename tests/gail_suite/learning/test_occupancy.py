@@ -29,13 +29,14 @@ def test_energy_distance_by_hand():
 
 
 def test_only_ends_of_the_task_take_time():
-    def episode(steps, terminated):
-        return Trajectory(np.ones((steps + 1, 2)), np.zeros((steps, 1)), np.zeros(steps), terminated, not terminated)
+    def episode(steps, terminated, worst=1.0):
+        obs = np.ones((steps + 1, 2))
+        obs[1] = worst
+        return Trajectory(obs, np.zeros((steps, 1)), np.zeros(steps), terminated, not terminated)
 
     # horizon 5: the fall after 2 steps takes 3, the one cut by time after 4 none
-    fall = episode(2, True)
-    fall.obs[1] = -500  # no farther than ten standard deviations
-    states, ended = visited([fall, episode(4, False)], UNIT, 5)
+    states, ended = visited([episode(2, True, worst=-500), episode(4, False)], UNIT, 5)
+    # no state is farther than ten standard deviations
     assert states.tolist() == [[1, 1], [-10, -10], *[[1, 1]] * 4] and ended == pytest.approx(3 / 9)
 
 
