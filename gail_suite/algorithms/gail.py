@@ -170,11 +170,6 @@ class GAIL(Imitator[GAILConfig]):
         n_features, act_dim = (part.shape[1] for part in (shown.expert.features, shown.expert.actions))
         n_inputs = n_features + (n_features if c.adversary.state_only else act_dim) + c.adversary.absorbing
         a = attach(c.priors, shown, self.env_id, self.run_dir, n_inputs, c.sac.gamma, self.seed)
-        if a.behaviour is not None and torch.device(self.device).type != "cpu":
-            raise ValueError(
-                f"a behaviour prior is evaluated on the processor, the learner would be on {self.device}: leave out "
-                "--device"
-            )
         torch.manual_seed(self.seed)
         self.attachments, self.objective = (
             a,

@@ -186,15 +186,16 @@ class Behaviour:
         """The actor's term, and what to report, of a run that is `fraction` in [0, 1] done.
 
         Args:
-            sample: features (B, F), actions drawn from the policy there (B, A), their log-probabilities (B,).
+            sample: features (B, F), actions drawn from the policy there (B, A), their log-probabilities (B,), on any
+                device; the prior is evaluated on the processor.
         """
-        features, actions, log_prob = sample
+        features, actions, log_prob = (part.cpu() for part in sample)
         kl = (log_prob - self.density.log_prob(self._seen(features), actions)).mean()
         weight = (
             self.dual.beta if self.dual is not None else linear(self.config.weight, self.config.weight_final, fraction)
         )
         term = self.dual.penalty(kl) if self.dual is not None else weight * kl
-        return term, {"prior_kl": kl.detach(), "prior_weight": torch.tensor(weight)}
+        return term.to(sample[2].device), {"prior_kl": kl.detach(), "prior_weight": torch.tensor(weight)}
 
     def warm_start(self, features: Tensor, copies: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """States around the demonstrated ones (copies * N, F), and actions drawn from the prior there, to clone."""
