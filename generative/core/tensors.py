@@ -23,6 +23,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+MOST_DIMENSIONS = 64
+"""Of a tensor that torch can compute with."""
 _ZEROS = b"0" * 64
 _SEAL = re.compile(rb'\A.{8}\{"__metadata__":\{"sha256":"(.{64})"', re.DOTALL)
 
@@ -54,6 +56,8 @@ def read_tensors(source: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         )
     try:
         tensors = load(data)
+        if (most := max((tensor.ndim for tensor in tensors.values()), default=0)) > MOST_DIMENSIONS:
+            raise ValueError(f"a tensor of {most} dimensions, torch computes with {MOST_DIMENSIONS} at most")
         header = json.loads(data[8 : _header_end(data)]).get("__metadata__", {})
     except (SafetensorError, ValueError, KeyError) as error:
         # ours begins with the length of its header, which may be 128 too, and a brace

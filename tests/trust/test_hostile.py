@@ -3,6 +3,7 @@ nothing is left.
 """
 
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -35,6 +36,14 @@ OLD_MODEL = Path(__file__).parents[1] / "fixtures/a17ba61/models/gmm.safetensors
 @pytest.fixture
 def folder(tmp_path, toy_demos):
     return toy_demos.take(2).save(tmp_path / "demos")
+
+
+@pytest.mark.parametrize("shape", [[1] * 70 + [2], [2**62], [-1, 2]])
+def test_a_tensor_of_an_impossible_shape(tmp_path, shape):
+    header = json.dumps({"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, 8]}}).encode()
+    (tmp_path / "m.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(ValueError, match=r"m\.safetensors is not a readable safetensors file"):
+        read_tensors(tmp_path / "m.safetensors")
 
 
 # kind 3: bounded reading
