@@ -17,9 +17,10 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)  # also where its making was interrupted
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	# imitation's metadata pins a 2023 stack, so it comes last and without its dependencies
+	# imitation's metadata pins a 2023 stack, so it comes last and without its dependencies; of today's stack the extra
+	# imitation has what its data.serialize and its command line import
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps imitation==1.0.1 tqdm
-	@echo "left out: imitation's own command line and data.serialize; they need datasets, jsonpickle and sacred"
+	@echo "left out: imitation's scripts parallel and tuning, which need ray and optuna"
 	touch $@
 
 install: $(STAMP)

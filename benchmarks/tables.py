@@ -22,6 +22,7 @@ from benchmarks.records import ROOT, plain_table
 MARKER = re.compile(r"(<!-- table:(?P<name>[\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 TABLES: dict[str, tuple[str, str]] = {
     "ablation": ("ablation", "table"),
+    "cs285": ("cs285", "table"),
     "demo": ("demo", "table"),
     "demonstrators": ("demonstrators", "table"),
     "digits": ("digits", "table"),

@@ -76,7 +76,9 @@ def _checked(name: str, value: ArrayLike, ndim: int) -> np.ndarray:
     if array.ndim != ndim:
         raise ValueError(f"trajectory {name} has shape {array.shape}: it must have {ndim} dimension{'s' * (ndim > 1)}")
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"trajectory {name} has type {array.dtype}: it must hold real numbers")
+        raise ValueError(
+            f"trajectory {name} has type {array.dtype}: it must hold real numbers; convert them with .astype(float)"
+        )
     with np.errstate(over="ignore"):  # what overflows float32 is reported below
         array = array.astype(np.float32, order="C", copy=False).view()
     bad = ~np.isfinite(array)

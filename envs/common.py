@@ -30,6 +30,8 @@ def check_actions(actions: np.ndarray, shape: tuple[int, ...]) -> None:
     """ValueError unless actions have the given shape (n, A) and are finite."""
     if actions.shape != shape:
         raise ValueError(f"actions have shape {actions.shape}, expected {shape}: one row for each environment")
+    if actions.dtype.kind not in "biuf":
+        raise ValueError(f"actions have type {actions.dtype}: they must be real numbers")
     if not np.isfinite(actions).all():
         raise ValueError(f"actions of environments {_bad_rows(actions)} are not finite: check the policy for NaN")
 

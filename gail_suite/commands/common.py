@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gail_suite.demos import Demonstrations
     from gail_suite.demos.policy import Policy
     from gail_suite.demos.sealed import Json
+    from gail_suite.showing.scale import Scale
 
 
 @Parameter(name="*")
@@ -120,13 +121,28 @@ def some_of(shown: Demonstrations, take: int | None, subsample: int | None, seed
     return taken if subsample is None else taken.subsample(subsample, seed=seed)
 
 
-def two_numbers(text: str) -> tuple[float, float]:
-    """The numbers in a text such as -40,5172.8; ValueError for any other."""
+def scale_given(reference: str | None, tasks: Iterable[str | None]) -> Scale | None:
+    """The scale of --reference, a text such as -40,5172.8, which becomes that of the task; None where none is given.
+
+    Raises ValueError for any other text, returns that make no scale, or several tasks.
+    """
+    if reference is None:
+        return None
+    from gail_suite import envs
+    from gail_suite.showing.scale import Scale
+
     try:
-        low, high = map(float, text.split(","))
+        low, high = map(float, reference.split(","))
     except ValueError:
-        raise ValueError(f"--reference takes two returns, RANDOM,EXPERT such as -40,5172.8, got {text!r}") from None
-    return low, high
+        raise ValueError(
+            f"--reference takes two returns, RANDOM,EXPERT such as -40,5172.8, got {reference!r}"
+        ) from None
+    several = sorted({task for task in tasks if task is not None})
+    if len(several) > 1:
+        raise ValueError(f"--reference is of one task, and these are runs of {', '.join(several)}: give those of one")
+    for task in several:
+        envs.register_reference(task, low, high, source="--reference")
+    return Scale(low, high)
 
 
 def check_resume(run_dir: Path, algo: str, given: Sequence[str]) -> None:

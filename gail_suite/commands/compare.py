@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gail_suite.commands.common import DEFAULT, Output, command
+from gail_suite.commands.common import DEFAULT, Output, command, scale_given
+from gail_suite.commands.parameters import Reference
 
 
-def compare(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> None:
+def compare(*runs: Path, out: Path | None = None, reference: Reference = None, output: Output = DEFAULT) -> None:
     """Put runs beside each other: what they reached, in which settings they differ, and their curves.
 
     Parameters
@@ -17,6 +18,7 @@ def compare(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> N
     out
         Draw the curves into this PNG, or write the page of them all (.html).
     """
+    from gail_suite.runs.records import config_of
     from gail_suite.showing.comparison import compare as summarise
     from gail_suite.showing.comparison import draw, table
 
@@ -25,13 +27,14 @@ def compare(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> N
     runs = tuple(run for run in runs if not run.is_file())  # DIR/* of a sweep names its .log files too
     if not runs:
         raise ValueError("none of these is a run directory")
-    summaries = summarise(runs)
+    scale = scale_given(reference, (config_of(run).get("env_id") for run in runs))
+    summaries = summarise(runs, scale)
     if out is not None and out.suffix.lower() == ".html":
         from gail_suite.showing.report import write_report
 
-        write_report(runs, out)
+        write_report(runs, out, scale=scale)
     elif out is not None:
-        draw(runs, out)
+        draw(runs, out, scale)
     following = (
         []
         if out is not None or all(s["last"] is None for s in summaries)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from gail_suite.commands.common import DEFAULT, Output, command, find_policy, two_numbers
+from gail_suite.commands.common import DEFAULT, Output, command, find_policy, scale_given
 from gail_suite.commands.parameters import (
     TASK,
     Episodes,
     EpisodeSeed,
     PolicyName,
+    Reference,
     Stochastic,
     Task,
     Trust,
@@ -28,7 +26,7 @@ def evaluate(
     seed: EpisodeSeed = 1000,
     num_envs: int = 10,
     stochastic: Stochastic = False,
-    reference: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    reference: Reference = None,
     trust: Trust = False,
     vecnormalize: VecNormalize = None,
     output: Output = DEFAULT,
@@ -40,11 +38,7 @@ def evaluate(
     ----------
     num_envs
         Environments stepped together (the result does not depend on it).
-    reference
-        Mean returns of random actions and of an expert, RANDOM,EXPERT: they make a normalised score where the suite
-        knows none.
     """
-    from gail_suite import envs
     from gail_suite.demos.sealed import write_results
     from gail_suite.runs.records import config_of
     from gail_suite.showing.evaluation import EVAL_SEED, said
@@ -52,8 +46,7 @@ def evaluate(
     from gail_suite.showing.scale import scale_of
 
     actor, env_id = find_policy(policy, task, trust, vecnormalize)
-    if reference is not None:
-        envs.register_reference(env_id, *two_numbers(reference))
+    scale_given(reference, [env_id])
     run = Path(policy)
     own = config_of(run).get("env_id") == env_id
     scale = scale_of(run) if own else None

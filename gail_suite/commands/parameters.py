@@ -70,6 +70,14 @@ class Task:
 
 
 TASK = Task()
+Reference = Annotated[
+    str | None,
+    Parameter(
+        allow_leading_hyphen=True,
+        help="Mean returns of random actions and of an expert, RANDOM,EXPERT: they make a normalised score where the "
+        "suite knows none.",
+    ),
+]
 Episodes = Annotated[int, Parameter(name=["--episodes", "-n"], help="Number of complete episodes.")]
 EpisodeSeed = Annotated[int, Parameter(help="Episode j starts from seed + j.")]
 Stochastic = Annotated[bool, Parameter(negative="", help="Sample the actions instead of taking their mean.")]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gail_suite.commands.common import DEFAULT, Output, filming
+from gail_suite.commands.common import DEFAULT, Output, filming, scale_given
+from gail_suite.commands.parameters import Reference
 
 
-def report(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> None:
+def report(*runs: Path, out: Path | None = None, reference: Reference = None, output: Output = DEFAULT) -> None:
     """Write the page of a run (report.html and learning_curve.png), or one page of several runs with bands over seeds.
 
     Parameters
@@ -22,7 +23,8 @@ def report(*runs: Path, out: Path | None = None, output: Output = DEFAULT) -> No
 
     if not runs:
         raise ValueError("report of which run? give a run directory, such as gail-suite report runs/demo/gail")
-    path = write_report(runs, out)
+    scale = scale_given(reference, (config_of(run).get("env_id") for run in runs))
+    path = write_report(runs, out, scale=scale)
     unseen = [run for run in runs if not (run / "video.mp4").is_file()]
     following = [filming(run, config_of(run).get("env_id")) for run in unseen[:1]]
     output.result({"path": str(path)}, f"{path}: open it in a browser", following)

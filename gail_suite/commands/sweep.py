@@ -163,8 +163,13 @@ def _run(planned: Sequence[Job], at_once: int, ray: str | None, output: Output) 
 
 def _told(algo: str, found: Json) -> str:
     """A combination of settings in a line."""
+    from gail_suite.showing.stats import with_interval
+
     name, scores = found["settings"] or algo, found["scores"]
-    return f"{name}: IQM {found['iqm']:.3f} of {len(scores)} runs" if scores else f"{name}: no scores"
+    if not scores:
+        return f"{name}: no scores"
+    beside = " against the demonstrations" if found["measure"] == "demo_score" else ""
+    return f"{name}: IQM of the scores{beside} {with_interval(found['iqm'], found['interval'])}, {len(scores)} runs"
 
 
 def _values(grid: tuple[str, ...]) -> dict[str, list[str]]:

@@ -30,6 +30,8 @@ from gail_suite.showing.stats import bootstrap_interval, iqm
 
 BEGUN = "sweep.json"
 """File in a run's folder that says how it was begun."""
+MEASURES = ("score", "demo_score")
+"""What runs are summed up by: the first that they have."""
 Outcome = tuple["Job", int]
 """A job and the exit status of its process."""
 
@@ -156,16 +158,23 @@ def _result(ray: ModuleType, reference: object) -> int:
 
 
 def summary(jobs: Sequence[Job]) -> list[Json]:
-    """One entry a combination of settings: seeds, scores of the finished runs, their IQM and its bootstrap interval."""
+    """One entry a combination of settings: seeds, scores of the finished runs, their IQM and its bootstrap interval.
+
+    Scores are normalised where `measure` is "score", against the demonstrations where it is "demo_score", as it is
+    of tasks without reference returns.
+    """
     found = []
     for variant, group in itertools.groupby(jobs, key=lambda job: job.variant):
-        measured = [(job.seed, evaluation_of(job.folder).get("score")) for job in group if job.is_finished()]
-        scores = np.array([score for _, score in measured if score is not None])
+        results = {job.seed: evaluation_of(job.folder) for job in group if job.is_finished()}
+        measure = next((m for m in MEASURES if any(r.get(m) is not None for r in results.values())), None)
+        measured = [(seed, r[measure]) for seed, r in results.items() if measure and r.get(measure) is not None]
+        scores = np.array([score for _, score in measured])
         low, high = bootstrap_interval(scores, statistic=iqm) if len(scores) else (None, None)
         found.append(
             {
                 "settings": variant,
-                "seeds": [seed for seed, score in measured if score is not None],
+                "measure": measure,
+                "seeds": [seed for seed, _ in measured],
                 "scores": scores.tolist(),
                 "iqm": iqm(scores) if len(scores) else None,
                 "interval": [low, high],

@@ -11,6 +11,8 @@ from gail_suite.runs.records import config_of, evaluation_of
 from gail_suite.runs.runlog import read_metrics
 from gail_suite.showing.page import count_steps, png
 from gail_suite.showing.report import series
+from gail_suite.showing.scale import Scale, rescored
+from gail_suite.showing.stats import with_interval
 
 Summary = Json
 FINAL = {"return": "return_mean", "score": "score", "against demos": "demo_score"}
@@ -18,13 +20,13 @@ FINAL = {"return": "return_mean", "score": "score", "against demos": "demo_score
 
 
 @one_warning()
-def compare(runs: Sequence[str | Path]) -> list[Summary]:
+def compare(runs: Sequence[str | Path], scale: Scale | None = None) -> list[Summary]:
     """One summary a run: run, algo, env_id, seed, steps, wall_s, best and last evaluation, final score, settings.
 
     `score`, `demo_score` (against the demonstrations), `return_mean`, their intervals and `n_episodes` are those of
     eval.json, None before it was written; `best` and `last` are evaluations during training, by score, or against the
     demonstrations where the task has no reference returns; `settings` holds what is not equal in all runs of the same
-    algorithm.
+    algorithm. `scale` makes the scores in place of those that the runs have.
 
     Raises ValueError if a folder is not a run.
     """
@@ -36,6 +38,7 @@ def compare(runs: Sequence[str | Path]) -> list[Summary]:
             folder,
             config,
             _unlike(own, [f for f, c in zip(flat, configs, strict=True) if c.get("algo") == config.get("algo")]),
+            scale,
         )
         for folder, config, own in zip(folders, configs, flat, strict=True)
     ]
@@ -51,16 +54,16 @@ def table(summaries: Sequence[Summary]) -> str:
     )
 
 
-def draw(runs: Sequence[str | Path], path: str | Path) -> Path:
+def draw(runs: Sequence[str | Path], path: str | Path, scale: Scale | None = None) -> Path:
     """Writes a picture of score (return, where one lacks it) against environment steps, one line a run that was
-    evaluated.
+    evaluated; `scale` makes the scores.
 
     Raises ValueError where no run was evaluated during its training.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    records = {str(run): read_metrics(run) for run in runs}
+    records = {str(run): [rescored(row, scale) for row in read_metrics(run)] for run in runs}
     records = {name: rows for name, rows in records.items() if series(rows, "return_mean")[0]}
     if not records:
         raise ValueError("no curve to draw: none of the runs was evaluated during its training")
@@ -87,8 +90,8 @@ def _config(folder: Path) -> Json:
     return config
 
 
-def _summary(folder: Path, config: Json, settings: Json) -> Summary:
-    rows, final = read_metrics(folder), evaluation_of(folder)
+def _summary(folder: Path, config: Json, settings: Json, scale: Scale | None) -> Summary:
+    rows, final = [rescored(row, scale) for row in read_metrics(folder)], rescored(evaluation_of(folder), scale)
     scores = series(rows, "score")[1]
     low, high = final.get("random_return"), final.get("demo_return")
     if not scores and low is not None and high is not None:
@@ -128,11 +131,7 @@ def _cells(s: Summary) -> tuple[str, ...]:
 
     def measured(key: str) -> str:
         digits, interval = (0, s["return_interval"]) if key == "return_mean" else (3, s[f"{key}_interval"])
-        return (
-            "-"
-            if s[key] is None
-            else f"{s[key]:.{digits}f}" + (f" [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]" if interval else "")
-        )
+        return "-" if s[key] is None else with_interval(s[key], interval, digits)
 
     differs = " ".join(f"{name}={value}" for name, value in s["settings"].items())
     return (

@@ -12,7 +12,7 @@ from gail_suite.demos.policy import Policy
 from gail_suite.demos.sealed import Json
 from gail_suite.envs.names import Task
 from gail_suite.showing.scale import Scale
-from gail_suite.showing.stats import bootstrap_interval
+from gail_suite.showing.stats import bootstrap_interval, with_interval
 
 EVAL_SEED = 1000
 """Seed of the first episode of every final evaluation; no training starts there."""
@@ -96,8 +96,7 @@ def said(found: Json) -> str:
     parts = []
     for name, key in (("score against the demonstrations", "demo_score"), ("normalised score", "score")):
         if found.get(key) is not None:
-            low, high = found[f"{key}_interval"]
-            parts.append(f"{name} {found[key]:.3f} [{low:.3f}, {high:.3f}]")
+            parts.append(f"{name} {with_interval(found[key], found[f'{key}_interval'])}")
     low, high = found["return_interval"]
     parts.append(f"return {found['return_mean']:.0f} +- {found['return_sd']:.0f} [{low:.0f}, {high:.0f}]")
     return ", ".join([*parts, f"{found['length_mean']:.0f} steps, {found['n_episodes']} episodes"])

@@ -28,12 +28,19 @@ from gail_suite.showing.page import (
     rows_table,
     write_page,
 )
-from gail_suite.showing.stats import t_interval
+from gail_suite.showing.scale import Scale, rescored
+from gail_suite.showing.stats import t_interval, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OUTCOMES = ("score", "return_mean", "train_return", "length_mean")
+RESULTS = {
+    "return_mean": "return_interval",
+    "score": "score_interval",
+    "demo_score": "demo_score_interval",
+}
+"""Results of an evaluation and where their intervals stand."""
 MAX_HEALTH = 6
 COLOURS = ("#1f6feb", "#c4622d", "#2e8540", "#8250df", "#bf3989", "#57606a")
 
@@ -96,18 +103,20 @@ def write_report(
     runs: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
     others: Mapping[str, Json] | None = None,
+    scale: Scale | None = None,
 ) -> Path:
     """One page of a run, or of several: results beside expert and random, curves with bands over seeds, films,
     settings.
 
     Runs that differ in nothing but their seed share a line and a band. `others` are evaluations, as eval.json holds
-    them, to stand in the table too. The page is RUN/report.html for one run, unless `out` names another.
+    them, to stand in the table too; `scale` makes the scores in place of those that the runs have. The page is
+    RUN/report.html for one run, unless `out` names another.
 
     Raises:
         ValueError: a folder that is no run, or several runs without `out`.
     """
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
-    told = [_told(folder, needed=True) for folder in folders]
+    told = [_told(folder, needed=True, scale=scale) for folder in folders]
     if out is None and len(told) != 1:
         raise ValueError(f"a report of {len(told)} runs needs a file: give --out, such as --out report.html")
     target = Path(out) if out is not None else told[0].folder / "report.html"
@@ -126,11 +135,12 @@ def write_report(
     return write_page(target, told[0].title if len(told) == 1 else f"{len(told)} runs", parts)
 
 
-def _told(folder: Path, needed: bool = False) -> Told:
+def _told(folder: Path, needed: bool = False, scale: Scale | None = None) -> Told:
     config = config_of(folder)
     if needed and not config:
         raise ValueError(f"{folder} is not a run directory (it has no readable config.json)")
-    return Told(folder, config, read_metrics(folder), evaluation_of(folder))
+    rows = [rescored(row, scale) for row in read_metrics(folder)]
+    return Told(folder, config, rows, rescored(evaluation_of(folder), scale))
 
 
 def _names(groups: Sequence[Sequence[Told]]) -> list[str]:
@@ -144,8 +154,8 @@ def _results(groups: Sequence[Sequence[Told]], names: Sequence[str], others: Map
     rows += [_evaluated(name, found) for name, found in others.items()]
     for env_id in dict.fromkeys(str(group[0].config.get("env_id")) for group in groups):
         rows += _references(env_id)
-    header = ("policy", "return", "95 % interval", "score", "against demos", "steps", "over")
-    parts = [rows_table(header, rows)]
+    header = ("policy", "return", "score", "against demos", "steps", "over")
+    parts = [rows_table(header, rows), note("Numbers in brackets are 95 % intervals of the mean.")]
     if len(groups) < sum(map(len, groups)):
         each = [
             _evaluated(f"{run.folder.name}, seed {run.config.get('seed')}", run.evaluation) for g in groups for run in g
@@ -160,31 +170,26 @@ def _group_rows(name: str, group: Sequence[Told]) -> list[tuple[object, ...]]:
     if len(group) == 1 or len(measured) < 2:
         rows = [_evaluated(name, measured[0] if measured else {})]
     else:
-        returns = np.array([e["return_mean"] for e in measured])
-        score, demo_score = (_mean(measured, key) for key in ("score", "demo_score"))
-        length = float(np.mean([e["length_mean"] for e in measured]))
-        interval = _interval(t_interval(returns))
-        rows = [(name, returns.mean(), interval, score, demo_score, length, f"{len(measured)} seeds")]
+        rows = [
+            (
+                name,
+                *(_over_seeds(measured, key) for key in RESULTS),
+                _mean(measured, "length_mean"),
+                f"{len(measured)} seeds",
+            )
+        ]
     begun = [row for run in group for row in run.rows if row.get("bc_return_mean") is not None]
     if begun:
-        level = [_mean(begun, f"bc_{key}") for key in ("return_mean", "score", "demo_score", "length_mean")]
-        rows.append((f"{name}: BC start", level[0], None, *level[1:], "in training"))
+        level = [_mean(begun, f"bc_{key}") for key in (*RESULTS, "length_mean")]
+        rows.append((f"{name}: BC start", *level, "in training"))
     return rows
 
 
 def _evaluated(name: str, found: Json) -> tuple[object, ...]:
     """A line of the table from what eval.json holds."""
     over = f"{found['n_episodes']} episodes" if "n_episodes" in found else "not measured"
-    interval = found.get("return_interval")
-    return (
-        name,
-        found.get("return_mean"),
-        _interval(interval) if interval else None,
-        found.get("score"),
-        found.get("demo_score"),
-        found.get("length_mean"),
-        over,
-    )
+    results = (_result(found.get(key), found.get(interval), key) for key, interval in RESULTS.items())
+    return (name, *results, found.get("length_mean"), over)
 
 
 def _references(env_id: str) -> list[tuple[object, ...]]:
@@ -199,13 +204,21 @@ def _references(env_id: str) -> list[tuple[object, ...]]:
     for name, known, score in (("expert", spec.expert_return, 1.0), ("random actions", spec.random_return, 0.0)):
         if known is not None:
             half = 1.96 * known.sd / max(known.episodes, 1) ** 0.5
-            interval = _interval((known.mean - half, known.mean + half)) if known.episodes else None
-            rows.append((f"{name} ({env_id})", known.mean, interval, score, None, None, f"{known.episodes} episodes"))
+            interval = (known.mean - half, known.mean + half) if known.episodes else None
+            over = f"{known.episodes} episodes" if known.episodes else "as given"
+            rows.append((f"{name} ({env_id})", _result(known.mean, interval, "return_mean"), score, None, None, over))
     return rows
 
 
-def _interval(bounds: Sequence[float]) -> str | None:
-    return f"{bounds[0]:.0f} to {bounds[1]:.0f}" if np.isfinite(bounds).all() else None
+def _result(value: float | None, interval: Sequence[float] | None, key: str) -> str | None:
+    """A result of the table with its interval; returns in whole numbers."""
+    return None if value is None else with_interval(value, interval, 0 if key == "return_mean" else 3)
+
+
+def _over_seeds(measured: Sequence[Json], key: str) -> str | None:
+    """Mean and interval of a result over seeds."""
+    values = np.array([e[key] for e in measured if e.get(key) is not None])
+    return _result(float(values.mean()), t_interval(values), key) if len(values) else None
 
 
 def _mean(rows: Sequence[Json], name: str) -> float | None:

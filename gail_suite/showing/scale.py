@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 
 from gail_suite import envs
 from gail_suite.demos.policy import State
-from gail_suite.demos.sealed import write_json
+from gail_suite.demos.sealed import Json, write_json
 from gail_suite.runs.records import ReferenceRecord, config_of, read_if_there
 
 RANDOM_EPISODES, RANDOM_SEED = 10, 200_000
@@ -31,6 +31,20 @@ class Scale:
     def __call__(self, value: float) -> float:
         """The score of a return."""
         return (value - self.random) / (self.shown - self.random)
+
+
+def rescored(record: Json, scale: Scale | None) -> Json:
+    """A record of an evaluation with the normalised score that `scale` makes of its return; as it is without one."""
+    if scale is None:
+        return record
+    found: Json = {f"{kind}score": scale(record[f"{kind}return_mean"]) for kind in ("", "bc_") if _told(record, kind)}
+    if interval := record.get("return_interval"):
+        found["score_interval"] = [scale(bound) for bound in interval]
+    return record | found
+
+
+def _told(record: Json, kind: str) -> bool:
+    return record.get(f"{kind}return_mean") is not None
 
 
 class Uniform:

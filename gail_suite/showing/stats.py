@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -38,6 +38,16 @@ def bootstrap_interval(
     found = [statistic(np.take_along_axis(table, row, axis=0)) for row in rows]
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def with_interval(value: float, interval: Sequence[float] | None, digits: int = 3) -> str:
+    """A number with its interval in brackets, where there is a finite one.
+
+    >>> with_interval(0.9, (0.85, 0.95), 2)
+    '0.90 [0.85, 0.95]'
+    """
+    low, high = interval or (np.inf, np.inf)
+    return f"{value:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite([low, high]).all() else "")
 
 
 def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -30,9 +30,12 @@ def as_tensor(x: ArrayLike) -> Tensor:
         return x
     if hasattr(x, "toarray"):
         raise ValueError("sparse data are not supported: give x.toarray()")
-    array = np.asarray(x)
-    if array.dtype.kind == "O":
-        array = array.astype(np.float64)
+    try:
+        array = np.asarray(x)
+        if array.dtype.kind == "O":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:  # texts and gaps in data frames, ragged lists
+        raise ValueError(f"data must be real numbers: {' '.join(str(error).split())}") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"data must be real numbers, got values of type {array.dtype} (Complex data not supported)")
     if any(stride < 0 for stride in array.strides) or not array.dtype.isnative:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from gail_suite.generative.core.backend import seed_generator
-from gail_suite.generative.core.checks import as_labels, check_finite, check_range
+from gail_suite.generative.core.checks import as_labels, as_tensor, check_finite, check_range
 from gail_suite.generative.core.tensors import check_memory, read_regular
 from gail_suite.generative.core.types import ArrayLike
 
@@ -64,7 +64,7 @@ def load(
     labels ``y``: 80/10/10 of a permutation that depends on ``seed``. uint8 is divided by 255, float images must lie in
     [0, 1], grey images stay grey.
     """
-    if isinstance(source, np.ndarray | Tensor):
+    if not isinstance(source, str | Path):
         return _shuffled(as_images(source), y, seed)
     path = Path(source)
     if y is not None and (path.is_dir() or source in ("digits", "mnist5k", "mnist")):
@@ -94,14 +94,7 @@ def as_images(x: ArrayLike) -> Tensor:
 
     uint8 images whose largest value is 16 or less have few levels (0 and 1; scikit-learn's 0..16), not 256: ValueError.
     """
-    try:
-        data = torch.as_tensor(x)
-        if data.is_complex():
-            raise TypeError
-    except TypeError:
-        raise ValueError(
-            f"data must be numbers, got {type(x).__name__} of {getattr(x, 'dtype', 'other values')}"
-        ) from None
+    data = as_tensor(x)
     scale = 255.0 if data.dtype == torch.uint8 and data.ndim > 2 else 1.0
     if scale > 1 and data.numel() and 0 < int(data.max()) <= FEW_LEVELS:
         raise ValueError(

@@ -116,6 +116,7 @@ gym.register("GoalCheetah-v0", entry_point=GoalCheetah, max_episode_steps=50)
 gym.register("HiddenGoalAnt-v0", entry_point=HiddenGoalAnt, max_episode_steps=50)
 gym.register("Mirrored-v0", entry_point=Mirrored, max_episode_steps=50)
 gym.register("Plain-v0", entry_point=Plain, max_episode_steps=50)
+gym.register("Dict-v0", entry_point="own_tasks:WithDict", max_episode_steps=50)
 gym.register(
     "FlatDict-v0", entry_point=lambda **kw: gym.wrappers.FlattenObservation(WithDict(**kw)), max_episode_steps=50
 )

@@ -187,6 +187,49 @@ def test_minari_keeps_limit_arguments_and_wrappers(minari_root):
     assert (known.obs_dim, known.horizon) == (12, 30) and "frame_skip=2" in d.task and "TimeAwareObservation" in d.task
 
 
+def recorded(env, name, episodes=2):
+    """Random episodes of an environment as a Minari data set, as a user of Minari would write it."""
+    import minari
+
+    buffers = []
+    for seed in range(episodes):
+        seen, steps = [env.reset(seed=seed)[0]], []
+        while not steps or not any(steps[-1][2:]):
+            action = env.action_space.sample()
+            obs, *told, _ = env.step(action)
+            seen.append(obs)
+            steps.append((action, *told))
+        together = {key: np.stack([o[key] for o in seen]) for key in obs} if isinstance(obs, dict) else np.stack(seen)
+        names = ("actions", "rewards", "terminations", "truncations")
+        columns = dict(zip(names, map(np.array, zip(*steps, strict=True)), strict=True))
+        buffers.append(minari.data_collector.EpisodeBuffer(id=seed, seed=seed, observations=together, **columns))
+    with pytest.warns():
+        minari.create_dataset_from_buffers(name, buffers, env=env)
+    env.close()
+    return name
+
+
+@pytest.mark.case("refused", "A Minari data set of Dict observations", "in one line that says how to flatten it")
+def test_minaris_dict_observations_are_refused_plainly(minari_root, tmp_path, capsys):
+    name = recorded(gym.make("Dict-v0"), "their/dict-v0")
+    assert main(["data", "import", name, "--out", str(tmp_path / "d")]) == 1
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1 and not (tmp_path / "d").exists()
+    assert "observations of the kind Dict, not a vector: flatten them with gymnasium.wrappers.FlattenObs" in told[0]
+
+
+def test_minaris_own_recording_keeps_limit_and_wrappers(minari_root, tmp_path, capsys):
+    """Recorded behind a wrapper and with a limit of its own, and imported by the command."""
+    env = gym.wrappers.TimeAwareObservation(gym.make("InvertedPendulum-v5", max_episode_steps=7, reset_noise_scale=0.0))
+    name = recorded(env, "their/pendulum-v0")
+    assert main(["data", "import", name, "--out", str(tmp_path / "d"), "--json"]) == 0
+    task = json.loads(capsys.readouterr().out)["env_id"]
+    d = demos.load(tmp_path / "d")
+    assert d.task == task and "max_episode_steps=7" in task and "reset_noise_scale=0.0" in task
+    assert envs.spec(task).obs_dim == 5 and d[0].obs[:, -1].tolist() == list(range(len(d[0]) + 1))
+    assert d.lengths.max() <= 7 and main(["data", "verify", str(tmp_path / "d")]) == 0
+
+
 # --- widths ---
 
 
@@ -268,6 +311,36 @@ def test_arrays_of_all_kinds():
             Trajectory(bad, np.zeros((3, 1)), np.zeros(3), False, True)
 
 
+@pytest.mark.case("data", "Data frames of pandas, as demonstrations, observations and training data", "work")
+@pytest.mark.case("refused", "Data frames with texts, dates, gaps or columns of objects", "by our own error")
+def test_data_frames():
+    import pandas as pd
+
+    from gail_suite import generative as g
+
+    rows = np.random.default_rng(0).uniform(size=(31, 3)).astype(np.float32)
+    obs, acts, rews = pd.DataFrame(rows, columns=list("abc")), pd.DataFrame(np.zeros((30, 2))), pd.Series([0.5] * 30)
+    t = Trajectory(obs, acts, rews, False, True)
+    np.testing.assert_array_equal(t.obs, rows)
+    assert t.rews.sum() == 15.0
+    shown = Demonstrations((t,), {"env_id": envs.TOY_ID})
+    policy = BC(envs.TOY_ID, shown, BCConfig(steps=5)).train(eval_episodes=0).policy
+    ours, theirs = (policy.predict(x, deterministic=True)[0] for x in (rows, obs))
+    np.testing.assert_array_equal(ours, theirs)
+    mixture = g.GaussianMixture(1).fit(obs)
+    np.testing.assert_array_equal(mixture.score_samples(obs), g.GaussianMixture(1).fit(rows).score_samples(rows))
+    assert g.data.load(obs).x_train.shape == (25, 3)
+    for column in (["x"] * 31, pd.date_range("2020", periods=31), pd.array([None] + [1] * 30, dtype="Int64")):
+        bad = obs.assign(b=column)
+        with pytest.raises(ValueError, match="trajectory obs has type object: it must hold real numbers; convert them"):
+            Trajectory(bad, acts, rews, False, True)
+        with pytest.raises(ValueError, match="observations cannot be read as an array of numbers"):
+            policy.predict(bad)
+        for take in (g.GaussianMixture(1).fit, g.data.load, lambda x: g.VAE().fit(x, steps=1, progress=False)):
+            with pytest.raises(ValueError, match="data must be real numbers: "):
+                take(bad)
+
+
 @pytest.mark.parametrize("kind", ["negative strides", "big-endian", "list", "float64", "tensor"])
 def test_policies_take_observations_of_all_kinds(kind):
     import torch
@@ -291,7 +364,7 @@ def test_policies_take_observations_of_all_kinds(kind):
 @pytest.mark.case(
     "data",
     "CS 285's recorded experts (HalfCheetah, Hopper, Walker2d, Ant of 27 columns), --clip",
-    "imported and trained on",
+    "imported and trained on, by cloning here and by GAIL in results/demonstrators.md",
 )
 @pytest.mark.parametrize(
     ("name", "task", "outside"),

@@ -121,7 +121,7 @@ def test_results_have_n_interval_and_both_scores(shown, tmp_path, capsys):
 @pytest.mark.case(
     "scores",
     "A task without reference returns",
-    "random actions are measured once; --reference RANDOM,EXPERT adds the other score",
+    "random actions are measured once; --reference RANDOM,EXPERT adds the other score in eval, compare and report",
 )
 def test_a_task_of_ones_own_has_scores(tmp_path, capsys):
     task = "own_tasks:Plain-v0"
@@ -138,6 +138,13 @@ def test_a_task_of_ones_own_has_scores(tmp_path, capsys):
     assert main(["eval", str(tmp_path / "run"), "-n", "2", "--reference", "-10,0", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["score"] == pytest.approx((found["return_mean"] + 10) / 10) and found["demo_score"] > 0.5
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "run"), "--reference", "-8,0", "--json"]) == 0
+    (beside,) = json.loads(capsys.readouterr().out)["runs"]
+    assert beside["score"] == pytest.approx((found["return_mean"] + 8) / 8) and beside["demo_score"] > 0.5
+    assert beside["score_interval"] == [(bound + 8) / 8 for bound in found["return_interval"]]
+    assert main(["report", str(tmp_path / "run"), "--reference", "-8,0"]) == 0
+    assert f"<td>{beside['score']:.3f} [" in (tmp_path / "run/report.html").read_text()
     assert main(["eval", str(tmp_path / "run"), "--reference", "5"]) == 1
     assert "--reference takes two returns" in capsys.readouterr().err
     with pytest.raises(ValueError, match="the expert's is the larger"):

@@ -1,6 +1,9 @@
 """What leaves the suite, read by the other side itself."""
 
 import json
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import pytest
 import gail_suite as gs
 from gail_suite import demos, envs
 from gail_suite.algorithms.bc import BCConfig
+from gail_suite.showing.scale import Uniform
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +44,42 @@ def test_minari_loads_the_demonstrations(run, tmp_path, monkeypatch):
 @pytest.mark.case(
     "out",
     "Demonstrations as a folder of imitation's",
-    "imitation.data.serialize loads it, where its own requirements are installed",
+    "imitation.data.serialize loads it",
 )
 def test_imitation_loads_the_demonstrations(run, tmp_path):
-    for module in ("datasets", "jsonpickle", "imitation"):
-        pytest.importorskip(module)
     from imitation.data import serialize
 
     theirs = serialize.load(demos.to_imitation(run[0], tmp_path / "i"))
     np.testing.assert_array_equal(theirs[0].obs, run[0][0].obs)
+
+
+@pytest.mark.case(
+    "out",
+    "imitation's command line, `python -m imitation.scripts.train_adversarial gail`",
+    "works after `make install`, and trains on an exported folder; only its scripts `parallel` and `tuning` lack "
+    "ray and optuna",
+)
+def test_imitations_command_line_trains_on_the_demonstrations(tmp_path):
+    shown = demos.record(Uniform("Pendulum-v1", 0), "Pendulum-v1", 2)
+    settings = {
+        "demonstrations.path": demos.to_imitation(shown, tmp_path / "i"),
+        "demonstrations.source": "local",
+        "environment.gym_id": "Pendulum-v1",
+        "environment.num_vec": 1,
+        "total_timesteps": 64,
+        "rl.batch_size": 64,
+        "rl.rl_kwargs.batch_size": 32,
+        "algorithm_kwargs.demo_batch_size": 32,
+        "policy_evaluation.n_episodes_eval": 1,
+        "logging.log_dir": tmp_path / "log",
+    }
+    words = [sys.executable, "-m", "imitation.scripts.train_adversarial", "gail", "with"]
+    given = [f"{name}={value}" for name, value in settings.items()]
+    done = subprocess.run([*words, *given], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    mean = re.search(r"'expert_stats': .*?'return_mean': (-?[\d.]+)", done.stderr + done.stdout)
+    assert mean and float(mean[1]) == pytest.approx(shown.returns.mean(), rel=1e-5)
+    assert (tmp_path / "log/checkpoints/final/reward_train.pt").is_file()
 
 
 @pytest.mark.case(

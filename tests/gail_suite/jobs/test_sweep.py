@@ -12,6 +12,7 @@ import demos
 import envs
 from demos.sealed import write_results
 from gail_suite.commands.cli import main
+from gail_suite.commands.sweep import _told
 from gail_suite.jobs import sweep
 from gail_suite.jobs.sweep import Job, plan, run_here, summary
 
@@ -109,8 +110,18 @@ def test_scores_are_gathered_by_setting(tmp_path: Path) -> None:
     assert first["scores"] == [0.2, 0.4, 0.9] and first["iqm"] == pytest.approx(0.5)  # 3 // 4 = 0 are cut off
     assert second["seeds"] == [0] and second["interval"] == [0.5, 0.5]
     assert summary(plan("bc", tmp_path / "none", (0,), {}, ())) == [
-        {"settings": "", "seeds": [], "scores": [], "iqm": None, "interval": [None, None]}
+        {"settings": "", "measure": None, "seeds": [], "scores": [], "iqm": None, "interval": [None, None]}
     ]
+
+
+def test_tasks_without_reference_returns_are_summed_up_against_the_demonstrations(tmp_path: Path) -> None:
+    jobs = plan("gail", tmp_path, (0, 1), {}, ())
+    for job, demo_score in zip(jobs, (0.2, 0.4), strict=True):
+        finish(job)
+        write_results(job.folder / "eval.json", {"score": None, "demo_score": demo_score})
+    (found,) = summary(jobs)
+    assert (found["measure"], found["scores"]) == ("demo_score", [0.2, 0.4])
+    assert _told("gail", found) == "gail: IQM of the scores against the demonstrations 0.300 [0.200, 0.400], 2 runs"
 
 
 def test_the_command_trains_and_says_what_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import envs
 from demos.sealed import read_json, write_json, write_results
 from gail_suite.runs.runlog import RunLog, write_run_files
 from gail_suite.showing.report import _band, learning_curve, write_report
+from gail_suite.showing.scale import Scale
 from gail_suite.showing.stats import t_interval
 from gail_suite.showing.video import film_note, write_film
 
@@ -79,6 +80,9 @@ def evaluation(mean: float, score: float) -> dict[str, object]:
         "return_mean": mean,
         "return_interval": [mean - 10, mean + 10],
         "score": score,
+        "score_interval": [score - 0.01, score + 0.01],
+        "demo_score": score + 0.1,
+        "demo_score_interval": [score + 0.08, score + 0.12],
         "length_mean": 900.0,
         "n_episodes": 20,
     }
@@ -88,12 +92,25 @@ def test_expert_clone_and_random_stand_beside_the_learner_with_intervals(tmp_pat
     run = make_run(tmp_path / "run")
     write_results(run / "eval.json", evaluation(3000.0, 0.6))
     page = write_report(run, others={"BC, 4 demonstrations": evaluation(700.0, 0.25)}).read_text()
-    assert cells(page, "GAIL on Ant-v5") == ["GAIL on Ant-v5", "3000", "2990 to 3010", "0.6", "-", "900", "20 episodes"]
-    assert cells(page, "BC, 4 demonstrations")[1:3] == ["700", "690 to 710"]
+    assert cells(page, "GAIL on Ant-v5")[1:] == [
+        "3000 [2990, 3010]",
+        "0.600 [0.590, 0.610]",
+        "0.700 [0.680, 0.720]",
+        "900",
+        "20 episodes",
+    ]
+    assert cells(page, "BC, 4 demonstrations")[1] == "700 [690, 710]"
     expert, chance = envs.spec("Ant-v5").expert_return, envs.spec("Ant-v5").random_return
     half = 1.96 * expert.sd / expert.episodes**0.5
-    assert cells(page, "expert")[2] == f"{expert.mean - half:.0f} to {expert.mean + half:.0f}"
-    assert float(cells(page, "random actions")[1]) == pytest.approx(chance.mean, rel=1e-3)
+    assert cells(page, "expert")[1] == f"{expert.mean:.0f} [{expert.mean - half:.0f}, {expert.mean + half:.0f}]"
+    assert cells(page, "random actions")[1].startswith(f"{chance.mean:.0f} [")
+
+
+def test_a_given_scale_makes_the_scores(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    write_results(run / "eval.json", evaluation(3000.0, 0.6))
+    page = write_report(run, scale=Scale(-1000.0, 4000.0)).read_text()
+    assert cells(page, "GAIL on Ant-v5")[1:3] == ["3000 [2990, 3010]", "0.800 [0.798, 0.802]"]
 
 
 def test_several_runs_share_a_page_and_seeds_a_band(tmp_path: Path) -> None:
@@ -107,8 +124,13 @@ def test_several_runs_share_a_page_and_seeds_a_band(tmp_path: Path) -> None:
         write_report(runs)
     page = write_report(runs, tmp_path / "both.html").read_text()
     low, high = t_interval(np.array([3000.0, 3200.0]))
-    assert cells(page, "GAIL on Ant-v5")[1:4] == ["3100", f"{low:.0f} to {high:.0f}", "0.62"]
-    assert cells(page, "seed 1, seed 1")[1] == "3200" and "bands are the range over seeds" in page
+    score = [bound / 5000 for bound in (low, high)]
+    assert cells(page, "GAIL on Ant-v5")[1:4] == [
+        f"3100 [{low:.0f}, {high:.0f}]",
+        f"0.620 [{score[0]:.3f}, {score[1]:.3f}]",
+        f"0.720 [{score[0] + 0.1:.3f}, {score[1] + 0.1:.3f}]",
+    ]
+    assert cells(page, "seed 1, seed 1")[1] == "3200 [3190, 3210]" and "bands are the range over seeds" in page
     assert page.count("<summary>Settings of") == 2
 
 

@@ -261,7 +261,7 @@ def test_labels_are_checked_where_they_are_read(y, message, tmp_path):
 
 
 def test_what_is_no_number_and_labels_that_nothing_reads_are_refused():
-    with pytest.raises(ValueError, match="data must be numbers, got ndarray of <U1"):
+    with pytest.raises(ValueError, match="data must be real numbers, got values of type <U1"):
         data.load(np.array([["a", "b"]] * 9))
     with pytest.raises(ValueError, match="the labels of 'digits' come from there: leave y out"):
         data.load("digits", y=np.zeros(1797))
