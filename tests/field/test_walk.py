@@ -17,12 +17,33 @@ SMALL = {
     "--steps 6000": "--steps 200 --eval-episodes 2",
     "-n 20": "-n 3",
     "--out cart.mp4": "--out cart.mp4 --frames 5 --width 240 --height 80",
+    "--seeds 0 1": "--seeds 1 --jobs 1",
+    "sweep/seed=0 ": "",
     "--out clone": "--out clone --steps 20 --eval-episodes 2",
 }
 
 
 def blocks(kind):
     return re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def walked(lines, here, environment):
+    """Each command line and what it said, as children of a program that has imported what they share (forked.py); the
+    run of the sweep is a program of its own.
+    """
+    server = [sys.executable, str(Path(__file__).with_name("forked.py"))]
+    with subprocess.Popen(
+        server, cwd=here, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as forked:
+        for line in lines:
+            command = line.removeprefix("gail-suite ")
+            for whole, small in SMALL.items():
+                command = command.replace(whole, small)
+            forked.stdin.write(json.dumps(shlex.split(command)) + "\n")
+            forked.stdin.flush()
+            status, told = json.loads(forked.stdout.readline())
+            assert status == 0, f"{line}\n{told}"
+            yield line, told
 
 
 @pytest.mark.case(
@@ -35,22 +56,7 @@ def test_the_walk(tmp_path):
     task, record = blocks("python")
     (here / "carts.py").write_text(task)
     subprocess.run([sys.executable, "-c", record], cwd=here, check=True, env=environment)
-    said = {}
-    for line in "".join(blocks("bash")).strip().splitlines():
-        command = line.removeprefix("gail-suite ")
-        for whole, small in SMALL.items():
-            command = command.replace(whole, small)
-        words = shlex.split(command) + ["--jobs", "1"] * command.startswith("sweep")
-        done = subprocess.run(
-            [sys.executable, "-m", "gail_suite", *words],
-            check=False,
-            cwd=here,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-        said[line] = done.stdout + done.stderr
+    said = dict(walked("".join(blocks("bash")).strip().splitlines(), here, environment))
     told = {name: json.loads((here / name / "eval.json").read_text()) for name in ("run", "clone", "sweep/seed=1")}
     assert told["run"]["env_id"] == "carts:Cart-v0" and told["clone"]["env_id"] == "carts:Cart-v0(friction=0.3)"
     assert all(t["demo_score"] is not None and t["score"] is None for t in (told["run"], told["sweep/seed=1"]))
