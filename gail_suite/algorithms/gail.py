@@ -290,7 +290,7 @@ class GAIL(Imitator[GAILConfig]):
         tensors = {k.removeprefix("clone."): v for k, v in constants.items() if k.startswith("clone.")}
         if tensors:
             policies["clone"] = LearnedPolicy(tensors, meta | {"env_steps": 0, "updates": 0})
-        for rank, one in enumerate(self.nearest.found):
+        for rank, one in enumerate(one for one in self.nearest.found if one.steps < self.loop.steps):
             facts = {"env_steps": one.steps, "updates": one.updates}
             policies[f"candidate_{rank}"] = LearnedPolicy(one.tensors, meta | facts)
         found = {k: likeness.distance(p, FINAL_SEED + self.seed, FINAL_EPISODES) for k, p in policies.items()}

@@ -490,7 +490,8 @@ def test_the_nearest_policy_of_the_way_is_left_also_after_a_kill(toy_demos, tmp_
     ]
     found = {k: v for k, v in rows[-1].items() if k.endswith("_distance")}
     assert rows[-1]["chosen_step"] == run.policy.meta["env_steps"]
-    assert found.keys() == {"last_distance", *(f"candidate_{i}_distance" for i in range(3))}
+    earlier = sum(one.steps < 1000 for one in whole.nearest.found)  # the last is not judged twice
+    assert found.keys() == {"last_distance", *(f"candidate_{i}_distance" for i in range(earlier))}
     killed(GAIL(envs.TOY_ID, toy_demos, choosing, seed=1, run_dir=tmp_path / "cut"), 1000, 600, eval_episodes=0)
     again = GAIL.resume(tmp_path / "cut").train(1000, eval_episodes=0)
     assert again.policy.meta == run.policy.meta
