@@ -241,6 +241,7 @@ def run(row_name: str, algo: str, seed: int, demos_dir: Path, budget_s: float | 
         )
     run_dir = WORK / f"{row_name}-{algo}-{seed}"
     code, shown = commit(), demonstrations(row, seed, demos_dir)
+    resumed = (run_dir / "checkpoints").exists()  # then only this session's processor time is known
     started, processor = time.perf_counter(), time.process_time()
     policy, steps, updates = train(row, algo, shown, seed, run_dir, budget_s)
     wall, cpu = time.perf_counter() - started, time.process_time() - processor
@@ -262,7 +263,7 @@ def run(row_name: str, algo: str, seed: int, demos_dir: Path, budget_s: float | 
             "env_steps": steps,
             "updates": updates,
             "wall_s": round(wall_seconds(run_dir, wall), 1),
-            "cpu_s": round(cpu, 1),
+            "cpu_s": "" if resumed else round(cpu, 1),
             "score": score(result.return_mean),
             "return_mean": round(result.return_mean, 1),
             "return_sd": round(float(result.returns.std(ddof=1)), 1),
