@@ -52,6 +52,8 @@ class MlpPolicy:
     (or a state-independent `log_std`),  u = m, or m + s * eps when stochastic,
     action = low + (tanh(u) + 1) / 2 * (high - low) if `meta["squash"]` (Haarnoja et al. 2018), else clip(u, low, high).
 
+    With logits.weight and logits.bias the policy is a mixture of K Gaussians: mean and log_std are K actions wide, u is
+    the mean of the likeliest component, or, when stochastic, of one that is drawn, and the noise is added to tanh(u).
     With a decoder (`ActionDecoder`) u is wider than the action, and decode(tanh(u)) takes the place of tanh(u).
     With `meta["discrete"]` m are logits of a choice: the action is the one-hot row of the largest, or of one drawn by
     softmax. A column with obs_scale 0 is hidden from the network. Every row of a batch is computed by the same
@@ -61,7 +63,8 @@ class MlpPolicy:
     Args:
         tensors: float32: obs_mean (O,), obs_scale (O,), hidden.{i}.weight (out, in), hidden.{i}.bias (out,),
             mean.weight (A, H), mean.bias (A,), log_std.weight and log_std.bias (or log_std), act_low (A,),
-            act_high (A,); where actions are decoded, those of `ActionDecoder`, and Z + A in place of A for mean and
+            act_high (A,); of a mixture logits.weight (K, H) and logits.bias (K,), and K A in place of A for mean and
+            log_std; where actions are decoded, those of `ActionDecoder`, and Z + A in place of A for mean and
             log_std.
         meta: kind "mlp_policy", env_id, activation "relu" or "tanh", squash; anything else is provenance.
 
@@ -84,6 +87,7 @@ class MlpPolicy:
         self._log_std = (
             None if "log_std" in t or self.meta["discrete"] else layer(t["log_std.weight"], t["log_std.bias"])
         )
+        self._logits = layer(t["logits.weight"], t["logits.bias"]) if "logits.weight" in t else None
         self._decoder = ActionDecoder.of(t)
         self._noise: list[np.random.Generator] = [np.random.default_rng()]
 
@@ -96,6 +100,11 @@ class MlpPolicy:
     def obs_dim(self) -> int:
         """Width of an observation."""
         return len(self.tensors["obs_mean"])
+
+    @property
+    def n_components(self) -> int:
+        """Gaussians that actions are drawn from; 1 but for a mixture."""
+        return len(self.tensors["logits.bias"]) if "logits.bias" in self.tensors else 1
 
     @property
     def act_dim(self) -> int:
@@ -145,10 +154,14 @@ class MlpPolicy:
             scores = u if deterministic else u + self._draw(u.shape, "gumbel")
             actions = np.eye(self.act_dim, dtype=np.float32)[scores.argmax(-1)]
             return (actions[0] if obs.ndim == 1 else actions), state
-        if not deterministic:
-            u = u + np.exp(self._log_stds(features)) * self._draw(u.shape)
         low, high = self.tensors["act_low"], self.tensors["act_high"]
-        actions = low + (self._bounded(u) + 1) / 2 * (high - low) if self.meta["squash"] else np.clip(u, low, high)
+        if self._logits is not None:
+            unit = self._of_mixture(features, u, deterministic)
+        else:
+            if not deterministic:
+                u = u + np.exp(self._log_stds(features)) * self._draw(u.shape)
+            unit = self._bounded(u) if self.meta["squash"] else u
+        actions = low + (unit + 1) / 2 * (high - low) if self.meta["squash"] else np.clip(unit, low, high)
         return (actions[0] if obs.ndim == 1 else actions), state
 
     def save(self, folder: str | Path) -> Path:
@@ -172,6 +185,19 @@ class MlpPolicy:
         folder = Path(folder)
         meta = read_json(folder / "policy.json", PolicyRecord)
         return cls(read_tensors(folder / "policy.safetensors"), meta)
+
+    def _of_mixture(self, features: np.ndarray, means: np.ndarray, deterministic: bool) -> np.ndarray:
+        """Actions (B, A) in [-1, 1] of one component each, for all means (B, K A) before the tanh."""
+        assert self._logits is not None
+        scores = linear(features, *self._logits)
+        if not deterministic:
+            scores = scores + self._draw(scores.shape, "gumbel")
+        chosen = np.arange(len(means)), scores.argmax(-1)
+        unit = np.tanh(means.reshape(len(means), -1, self.act_dim)[chosen])
+        if deterministic:
+            return unit
+        deviations = np.exp(self._log_stds(features)).reshape(len(means), -1, self.act_dim)[chosen]
+        return np.clip(unit + deviations * self._draw(unit.shape), -1, 1)
 
     def _bounded(self, u: np.ndarray) -> np.ndarray:
         """Actions (B, A) in [-1, 1]."""
@@ -210,8 +236,13 @@ class MlpPolicy:
         names = {"obs_mean", "obs_scale", "mean.weight", "mean.bias", "act_low", "act_high", "hidden.0.weight"}
         names |= {f"hidden.{i}.bias" for i in range(depth)}
         names |= set() if "log_std" in t or self.meta["discrete"] else {"log_std.weight", "log_std.bias"}
+        names |= {"logits.weight", "logits.bias"} if any(name.startswith("logits.") for name in t) else set()
         if missing := sorted(names - set(t)):
             raise ValueError(f"policy lacks the tensors {', '.join(missing)}: save it again from its model")
+        if "logits.bias" in t and ("decoder.0.weight" in t or self.meta["discrete"] or not self.meta["squash"]):
+            raise ValueError(
+                "a mixture is squashed, not discrete, and has no decoder: save the policy again from its model"
+            )
         shapes = self._shapes(depth) | self._decoder_shapes()
         for name, value in t.items():
             if value.shape != shapes.get(name, value.shape):
@@ -250,10 +281,11 @@ class MlpPolicy:
         t = self.tensors
         hidden = [t["obs_mean"].size, *(t[f"hidden.{i}.bias"].size for i in range(depth))]
         layers = {f"hidden.{i}": pair for i, pair in enumerate(pairwise(hidden))}
-        layers |= dict.fromkeys(("mean", "log_std"), (hidden[-1], self.act_dim + self._latent_dim()))
+        width = self.n_components * (self.act_dim + self._latent_dim())
+        layers |= dict.fromkeys(("mean", "log_std"), (hidden[-1], width)) | {"logits": (hidden[-1], self.n_components)}
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("obs_mean", "obs_scale"), (hidden[0],))
         shapes |= dict.fromkeys(("act_low", "act_high"), (self.act_dim,))
-        shapes["log_std"] = (self.act_dim + self._latent_dim(),)
+        shapes["log_std"] = (width,)
         for name, (inputs, outputs) in layers.items():
             shapes |= {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
         return shapes

@@ -17,10 +17,11 @@ from typing_extensions import override
 from gail_suite import envs
 from gail_suite.algorithms.trainer import Imitator
 from gail_suite.demos.sealed import Json
+from gail_suite.generative.mixtures.gmm import GaussianMixture
 from gail_suite.learning.actions import action_bounds
 from gail_suite.learning.cpu import cpu_settings, keep_freed_memory
 from gail_suite.learning.keeping import OnRow, silent
-from gail_suite.learning.networks import Actor, policy_tensors
+from gail_suite.learning.networks import Actor, MixtureActor, policy_tensors
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.runs.checkpoint import Saved
@@ -50,6 +51,10 @@ class BCConfig(Settings):
     """Standard deviation of noise added to the standardised inputs."""
     log_std: float = -1.5
     """Log standard deviation (before squashing) of the cloned policy, for exploring from it."""
+    components: Positive = 1
+    """Gaussians in the policy's head: 1 is least squares; more are a mixture fitted by its likelihood, for experts that
+    do now one thing and now another. It acts by the mode of the most likely one.
+    """
 
 
 def clone(
@@ -63,14 +68,16 @@ def clone(
 ) -> dict[str, float]:
     """Fits the deterministic action to the given ones, keeping the weights with the least held-out error.
 
-    The log standard deviation is set to a constant, since a deterministic expert's would collapse.
+    The log standard deviation is set to a constant, since a deterministic expert's would collapse; that of a mixture is
+    learned, above a bound.
 
     Args:
-        error: what is minimised, of actor, features and actions: least squares, or cross entropy of choices.
+        error: what is minimised, of actor, features and actions: least squares, cross entropy of choices, or the
+            likelihood of a mixture.
         on_step: told of every 50th step and its errors; says whether to stop there.
 
     Returns:
-        steps taken, and the training and held-out errors (mean squares on actions in [-1, 1]).
+        steps taken, and the training and held-out errors (mean squares on actions in [-1, 1], or nats).
     """
     error = error or square_error
     device = actor.head.weight.device
@@ -105,7 +112,8 @@ def clone(
             if stop or step - best_step >= config.patience:
                 break
     actor.load_state_dict(weights)
-    set_log_std(actor, config.log_std)
+    if config.components == 1:
+        set_log_std(actor, config.log_std)
     return {"bc_steps": float(step), "bc_loss": float(loss.detach()), "bc_held_out": best}
 
 
@@ -117,6 +125,17 @@ def square_error(actor: Actor, features: Tensor, actions: Tensor) -> Tensor:
 def cross_entropy(actor: Actor, features: Tensor, actions: Tensor) -> Tensor:
     """-log softmax of the chosen entry, of choices given as rows with their largest entry at the choice."""
     return F.cross_entropy(actor(features)[0], actions.argmax(-1))
+
+
+def surprise(actor: Actor, features: Tensor, actions: Tensor) -> Tensor:
+    """Mean of -log pi(a|s), in nats."""
+    return -actor.log_prob(features, actions).mean()
+
+
+def actions_alone(actions: Tensor, components: int, seed: int) -> GaussianMixture:
+    """The mixture of the actions (N, A), whatever the states: where a policy's mixture begins."""
+    model = GaussianMixture(components, covariance_type="diag", reg_covar=1e-3)
+    return model.fit(actions, seed=seed, device="cpu", progress=False)
 
 
 def set_log_std(actor: Actor, value: float) -> None:
@@ -138,8 +157,17 @@ class Cloning:
         self.spec = envs.spec(env_id)
         self.on_row: OnRow = silent
         torch.manual_seed(seed)
-        expert = shown.expert
-        self.actor = Actor(expert.features.shape[1], expert.actions.shape[1], config.hidden)
+        n_features, act_dim = shown.expert.features.shape[1], shown.expert.actions.shape[1]
+        if config.components == 1:
+            self.actor, self.error = Actor(n_features, act_dim, config.hidden), square_error
+        else:
+            mixture = MixtureActor(n_features, act_dim, config.hidden, config.components)
+            mixture.begin_as(actions_alone(shown.expert.actions, config.components, seed))
+            self.actor, self.error = mixture, surprise
+        if self.spec.discrete:
+            if config.components > 1:
+                raise ValueError(f"{env_id} has a choice of actions, which is a mixture already: set components to 1")
+            self.error = cross_entropy
 
     def train(self, total_steps: int, log: RunLog | None = None, budget_s: float | None = None) -> None:
         """Fits the actor in at most `total_steps` steps, or `budget_s` seconds."""
@@ -155,8 +183,8 @@ class Cloning:
         config = dataclasses.replace(self.config, steps=total_steps)
         generator = torch.Generator().manual_seed(self.seed)
         with cpu_settings("auto"):
-            expert, error = self.shown.expert, cross_entropy if self.spec.discrete else square_error
-            info = clone(self.actor, expert.features, expert.actions, config, generator, on_step, error)
+            expert = self.shown.expert
+            info = clone(self.actor, expert.features, expert.actions, config, generator, on_step, self.error)
         self.steps = int(info["bc_steps"])
 
     def policy(self) -> LearnedPolicy:

@@ -117,6 +117,14 @@ class GAILConfig(Settings):
     keep: KeepConfig = field(default_factory=KeepConfig)
     """The best policy, beside the final one."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bc.components > 1:
+            raise ValueError(
+                f"bc.components is {self.bc.components}: "
+                "GAIL's policy is one Gaussian, which a mixture cannot begin; set it to 1"
+            )
+
 
 def few_steps() -> GAILConfig:
     """For simulators whose steps are dear: a quarter of the steps, four times the updates for each, episodes begin

@@ -406,12 +406,16 @@ def task_of(env_id: envs.names.Task, env_kwargs: Mapping[str, object] | None, de
 def kind_of(record: Json) -> type[Trainer[Settings]]:
     """The trainer of a run, from what config.json says; ValueError for an algorithm of another version."""
     algo = record["algo"]
-    module, name = HOMES.get(
-        f"{algo} on-policy" if algo == "gail" and "learner" in record["config"] else algo, ("", "")
-    )
-    if not module:
+    name = f"{algo} on-policy" if algo == "gail" and "learner" in record["config"] else algo
+    if name not in HOMES:
         raise ValueError(f"the run was begun by another version of gail-suite: it trains {algo!r}")
-    return getattr(importlib.import_module(f"gail_suite.algorithms.{module}"), name)
+    return trainer_of(name)
+
+
+def trainer_of(name: str) -> type[Trainer[Settings]]:
+    """The trainer of a kind of run in HOMES."""
+    module, kind = HOMES[name]
+    return getattr(importlib.import_module(f"gail_suite.algorithms.{module}"), kind)
 
 
 def resume(run_dir: str | Path, device: str = "cpu", at: int | None = None) -> Trainer[Settings]:

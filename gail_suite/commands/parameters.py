@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+Algorithm = Literal["bc", "gail", "airl", "sqil", "dagger"]
+"""What learns from demonstrations: the verbs of `gail-suite train`."""
 Flag = Annotated[bool, Parameter(negative="")]
 PolicyName = Annotated[
     str,

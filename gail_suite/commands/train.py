@@ -434,20 +434,11 @@ def _device(name: str) -> str:
 
 
 def settings_of(algo: str, generator: str | None) -> Settings:
-    """The default settings of bc, gail or airl with a learner, None for its own."""
-    if algo == "bc":
-        from gail_suite.algorithms.bc import BCConfig
+    """The default settings of an algorithm with a learner, None for its own."""
+    if algo == "gail" and generator in ("ppo", "trpo"):
+        from gail_suite.algorithms.gail_onpolicy import onpolicy_config
 
-        return BCConfig()
-    if algo == "sqil":
-        from gail_suite.algorithms.sqil import SQILConfig
+        return onpolicy_config(generator)
+    from gail_suite.algorithms.trainer import trainer_of
 
-        return SQILConfig()
-    if algo == "airl":
-        from gail_suite.algorithms.airl import AIRLConfig
-
-        return AIRLConfig()
-    from gail_suite.algorithms.gail import GAILConfig
-    from gail_suite.algorithms.gail_onpolicy import onpolicy_config
-
-    return GAILConfig() if generator in (None, "sac") else onpolicy_config(generator)
+    return trainer_of(algo).defaults()

@@ -15,7 +15,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -130,20 +130,29 @@ def run_on_ray(jobs: Sequence[Job], address: str) -> Iterator[Outcome]:
 
     Raises ImportError, naming the remedy, where Ray is not installed.
     """
+    with connected(address) as ray:
+        task = ray.remote(num_cpus=1, max_retries=3, max_calls=1)(run_in_worker)  # a fresh process for every job
+        pending = {task.remote(job): job for job in jobs}
+        while pending and not stop_requested():
+            done, _ = ray.wait(list(pending), timeout=0.5)
+            for reference in done:
+                yield pending.pop(reference), _result(ray, reference)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[ModuleType]:
+    """Ray, connected to a cluster, or to one of its own on this machine ("local"); errors as for `run_on_ray`."""
     try:
         import ray
     except ImportError as error:
         raise ImportError(
             "a sweep on a cluster needs Ray: pip install 'gail-suite[cluster]', or leave out --ray"
         ) from error
-    ray.init(address=address, log_to_driver=False)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    alone = {"include_dashboard": False} if address == "local" else {}
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR", **alone)
     try:
-        task = ray.remote(num_cpus=1, max_retries=3, max_calls=1)(_in_worker)  # a fresh process for every job
-        pending = {task.remote(job): job for job in jobs}
-        while pending and not stop_requested():
-            done, _ = ray.wait(list(pending), timeout=0.5)
-            for reference in done:
-                yield pending.pop(reference), _result(ray, reference)
+        yield ray
     finally:
         ray.shutdown()
 
@@ -183,10 +192,29 @@ def summary(jobs: Sequence[Job]) -> list[Json]:
     return found
 
 
+def log_of(job: Job) -> Path:
+    """What the process of a job prints."""
+    return job.folder.with_name(f"{job.folder.name}.log")
+
+
+def run_in_worker(job: Job) -> int:
+    """The job inside a worker of Ray, so that it ends where the worker does."""
+    if job.is_finished():
+        return 0
+    _note_beginning(job)
+    sys.argv = ["gail-suite", *job.words()]
+    with open(log_of(job), "a") as log, redirect_stdout(log), redirect_stderr(log):
+        try:
+            runpy.run_module("gail_suite", run_name="__main__")
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
 def _start(job: Job) -> subprocess.Popen[bytes]:
     """The job as a process that computes on one thread (environments step on others) and writes to FOLDER.log."""
     _note_beginning(job)
-    with open(_log(job), "ab") as log:
+    with open(log_of(job), "ab") as log:
         # a session of its own, so that a Ctrl-C on the terminal reaches a job once, through us
         return subprocess.Popen(
             [sys.executable, "-m", "gail_suite", *job.words()],
@@ -198,26 +226,8 @@ def _start(job: Job) -> subprocess.Popen[bytes]:
         )
 
 
-def _in_worker(job: Job) -> int:
-    """The job inside a worker of Ray, so that it ends where the worker does."""
-    if job.is_finished():
-        return 0
-    _note_beginning(job)
-    sys.argv = ["gail-suite", *job.words()]
-    with open(_log(job), "a") as log, redirect_stdout(log), redirect_stderr(log):
-        try:
-            runpy.run_module("gail_suite", run_name="__main__")
-        except SystemExit as end:
-            return int(end.code or 0)
-    return 0
-
-
 def _note_beginning(job: Job) -> None:
     job.folder.mkdir(parents=True, exist_ok=True)
     if not checkpoints(job.folder / "checkpoints"):
         forget_results(job.folder)  # of a job without checkpoints (BC) that lacks its report: it begins again
     write_json(job.folder / BEGUN, {"words": job.beginning()})
-
-
-def _log(job: Job) -> Path:
-    return job.folder.with_name(f"{job.folder.name}.log")

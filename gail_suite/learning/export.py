@@ -25,7 +25,7 @@ class Deterministic(nn.Module):
 
     def __init__(self, policy: MlpPolicy) -> None:
         super().__init__()
-        self.meta = policy.meta
+        self.meta, self.n_components = policy.meta, policy.n_components
         for name, value in policy.tensors.items():
             self.register_buffer(name.replace(".", "_"), torch.from_numpy(value.copy()))
 
@@ -39,6 +39,9 @@ class Deterministic(nn.Module):
         if self.meta["discrete"]:
             return u.argmax(-1)
         low, high = self._of("act_low"), self._of("act_high")
+        if self.n_components > 1:
+            likeliest = self._linear("logits", h).argmax(-1).view(-1, 1, 1).expand(-1, 1, low.shape[0])
+            u = u.unflatten(-1, (self.n_components, low.shape[0])).gather(1, likeliest).squeeze(1)
         if not self.meta["squash"]:
             return torch.minimum(torch.maximum(u, low), high)
         return low + (self._decoded(torch.tanh(u)) + 1) / 2 * (high - low)

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
+from gail_suite.generative.mixtures.gmm import GaussianMixture
+
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 
@@ -64,6 +66,55 @@ class Actor(nn.Module):
         mean, log_std = self(features)
         pre = torch.atanh(actions.clamp(-1 + 1e-4, 1 - 1e-4))
         return squashed_log_prob(pre, (pre - mean) / log_std.exp(), log_std)
+
+
+class MixtureActor(Actor):
+    """pi(a|s) = sum_k w_k(s) N(a; tanh(mu_k(s)), sigma_k(s)^2) on actions scaled to [-1, 1]: a mixture density network
+    (Bishop, 1994).
+
+    Its deterministic action is the mode of the most likely component.
+    """
+
+    def __init__(self, n_features: int, act_dim: int, hidden: Sequence[int], components: int) -> None:
+        super().__init__(n_features, components * act_dim, hidden)
+        self.logits = nn.Linear(hidden[-1], components)
+
+    @torch.no_grad()
+    def begin_as(self, mixture: GaussianMixture) -> None:
+        """Makes it, but for the features' small say, a diagonal mixture of actions: components that begin as one stay
+        one for long.
+        """
+        self.logits.bias.copy_(mixture.weights_.log())
+        biases = torch.atanh(mixture.means_.clamp(-1 + 1e-4, 1 - 1e-4)), 0.5 * mixture.covariances_.log()
+        self.head.bias.copy_(torch.cat([bias.flatten() for bias in biases]))
+
+    def components(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log weights (B, K), and means and log standard deviations (B, K, A)."""
+        h = self.trunk(features)
+        logits = self.logits(h)
+        mean, log_std = self.head(h).unflatten(-1, (2, logits.shape[-1], -1)).unbind(1)
+        return logits.log_softmax(-1), torch.tanh(mean), log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+
+    @override
+    def mode(self, features: Tensor) -> Tensor:
+        log_weights, mean, _ = self.components(features)
+        return mean[torch.arange(len(mean)), log_weights.argmax(-1)]
+
+    @override
+    def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """A mixture has no reparametrised samples: ValueError."""
+        raise ValueError("a mixture of actions is cloned, not trained by a critic: set components to 1")
+
+    @override
+    def log_prob(self, features: Tensor, actions: Tensor) -> Tensor:
+        """log pi(a|s) of given actions (B, A): (B,)."""
+        log_weights, mean, log_std = self.components(features)
+        distance = ((actions.unsqueeze(1) - mean) / log_std.exp()).square()
+        return torch.logsumexp(log_weights - (0.5 * (distance + math.log(2 * math.pi)) + log_std).sum(-1), -1)
+
+    @override
+    def policy_extras(self) -> dict[str, np.ndarray]:
+        return {f"logits.{name}": p.detach().cpu().numpy() for name, p in self.logits.named_parameters()}
 
 
 def squashed_log_prob(pre: Tensor, noise: Tensor, log_std: Tensor) -> Tensor:

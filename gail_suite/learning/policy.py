@@ -32,8 +32,14 @@ class LearnedPolicy(MlpPolicy):
         Only the actor is meaningful; the critics are untrained.
 
         Raises:
-            ValueError: the policy's actions go through a decoder, which stable-baselines3's actors do not have.
+            ValueError: the policy's actions go through a decoder or come from a mixture, which stable-baselines3's
+                actors do not have.
         """
+        if self.n_components > 1:
+            raise ValueError(
+                f"a mixture of {self.n_components} Gaussians cannot be exported: stable-baselines3's actors have "
+                "one; choose --format torchscript or onnx, which take its deterministic action"
+            )
         if self._decoder is not None:
             raise ValueError(
                 "a policy with latent actions cannot be exported: stable-baselines3's actors end in tanh and have "

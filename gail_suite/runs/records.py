@@ -57,6 +57,13 @@ class BeginningRecord(Struct):
     words: list[str]
 
 
+class SearchRecord(Struct):
+    """search.json: what was searched, and the settings and values of its trials."""
+
+    asked: str
+    tried: list[Json]
+
+
 def config_of(run_dir: str | Path) -> Json:
     """config.json of a run, empty where there is none; errors as for `read_json`."""
     return read_if_there(Path(run_dir) / "config.json", RunRecord)

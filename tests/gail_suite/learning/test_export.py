@@ -12,15 +12,19 @@ from gail_suite.learning.export import save_onnx, save_torchscript
 from gail_suite.learning.policy import LearnedPolicy
 
 
-def policy(env_id="Hopper-v5", obs_dim=11, act_dim=3, squash=True, discrete=False, decoder=False) -> LearnedPolicy:
+def policy(
+    env_id="Hopper-v5", obs_dim=11, act_dim=3, squash=True, discrete=False, decoder=False, mixed=1
+) -> LearnedPolicy:
     """A random policy of two layers, of which one observation entry is hidden."""
     rng = np.random.default_rng(0)
-    wide = act_dim + 2 * decoder
+    wide = mixed * (act_dim + 2 * decoder)
     shapes = {"hidden.0.weight": (16, obs_dim), "hidden.0.bias": (16,),
               "hidden.1.weight": (8, 16), "hidden.1.bias": (8,),
               "mean.weight": (wide, 8), "mean.bias": (wide,)}  # fmt: skip
     if not discrete:
         shapes |= {"log_std.weight": (wide, 8), "log_std.bias": (wide,)} if squash else {"log_std": (wide,)}
+    if mixed > 1:
+        shapes |= {"logits.weight": (mixed, 8), "logits.bias": (mixed,)}
     if decoder:
         shapes |= {
             "decoder.0.weight": (8, 2),
@@ -40,6 +44,7 @@ CASES = [
     {},
     {"squash": False},
     {"decoder": True},
+    {"mixed": 3},
     {"env_id": "CartPole-v1", "obs_dim": 4, "act_dim": 2, "discrete": True},
 ]
 
@@ -65,7 +70,7 @@ def test_torchscript_and_onnx_act_as_the_policy_does(tmp_path, case) -> None:
 def test_stable_baselines3_chooses_alike(tmp_path) -> None:
     from stable_baselines3 import PPO
 
-    made = policy(**CASES[3])
+    made = policy(**CASES[-1])
     obs = np.random.default_rng(1).normal(size=(50, 4)).astype(np.float32)
     theirs, _ = PPO.load(made.save_sb3(tmp_path / "p.zip"), device="cpu").predict(obs, deterministic=True)
     np.testing.assert_array_equal(theirs, made.predict(obs, deterministic=True)[0].argmax(1))
