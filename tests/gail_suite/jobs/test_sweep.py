@@ -147,7 +147,7 @@ def test_the_command_trains_and_says_what_failed(tmp_path: Path, capsys: pytest.
     assert main([*words, "--grid", "lr"]) == 1
     assert "--grid takes name=value,value" in capsys.readouterr().err
     assert main([*words, "--generator", "ppo"]) == 1
-    assert "behaviour cloning has no generator" in capsys.readouterr().err
+    assert "bc has no generator: leave out --generator ppo" in capsys.readouterr().err
     assert main([*words, "--config", str(tmp_path / "none.yaml")]) == 1
     assert "none.yaml is not a file of settings" in capsys.readouterr().err
 
