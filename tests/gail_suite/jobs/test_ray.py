@@ -20,6 +20,7 @@ from gail_suite.runs.runlog import CLOCK
 ray = pytest.importorskip("ray")
 pytest.importorskip("optuna")
 pytestmark = pytest.mark.filterwarnings("ignore")  # what they warn of is not ours
+NODE = {"num_cpus": 1, "object_store_memory": 100_000_000}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    found = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
     yield found
     found.shutdown()
 
@@ -73,7 +74,7 @@ def test_a_lost_node_costs_no_trial_and_changes_no_result(cluster, shown, tmp_pa
     ]
     planned = partial(plan, "gail", seeds=(0, 1, 2), grid={}, options=options, eval_episodes=2)
     jobs = planned(out=tmp_path / "ray")
-    node = cluster.add_node(num_cpus=1)
+    node = cluster.add_node(**NODE)
     lost: list[list[str]] = []
 
     def lose() -> None:
