@@ -61,15 +61,17 @@ CASES: dict[str, tuple[str, str]] = {
         """,
     ),
     "4 only inside the target": (
-        "RUN/policy is a link to a folder elsewhere",
+        "RUN/.lock and RUN/tensorboard are links to elsewhere",
         TOY
         + """
         (here / "elsewhere").mkdir()
+        (here / "file").write_text("mine")
         (here / "run").mkdir()
-        (here / "run/policy").symlink_to(here / "elsewhere")
+        (here / "run/tensorboard").symlink_to(here / "elsewhere")
+        (here / "run/.lock").symlink_to(here / "file")
         with contextlib.suppress(ValueError):
             gs.GAIL(envs.TOY_ID, shown, small(), seed=0, run_dir=here / "run").train(200, eval_episodes=0)
-        assert not list((here / "elsewhere").iterdir())
+        assert not list((here / "elsewhere").iterdir()) and (here / "file").read_text() == "mine"
         """,
     ),
     "5 exact rows": (

@@ -31,6 +31,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "few_demos": ("few_demos", "table"),
     "holding": ("few_demos", "holding"),
     "house": ("house", "table"),
+    "kinds": ("kinds", "table"),
     "mnist": ("mnist", "table"),
     "prior_density": ("prior_density", "table"),
     "prior_scores": ("prior_scores", "table"),
