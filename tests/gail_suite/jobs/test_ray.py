@@ -20,7 +20,7 @@ from gail_suite.runs.runlog import CLOCK
 ray = pytest.importorskip("ray")
 pytest.importorskip("optuna")
 pytestmark = pytest.mark.filterwarnings("ignore")  # what they warn of is not ours
-NODE = {"num_cpus": 1, "object_store_memory": 100_000_000}
+NODE = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_log_monitor": False, "no_monitor": True}
 
 
 @pytest.fixture(scope="module")
