@@ -169,7 +169,7 @@ def _search(
 ) -> None:
     """The combinations that Optuna proposes."""
     from gail_suite.jobs.search import Search
-    from gail_suite.runs.runlog import stop_on_signals
+    from gail_suite.runs.runlog import StopRequested, stop_on_signals
 
     if searching.trials < 1:
         raise ValueError(f"--trials is {searching.trials}; at least one combination has to be tried")
@@ -179,8 +179,12 @@ def _search(
     if not asked.is_finished():
         from gail_suite.jobs.tune import search
 
-        with stop_on_signals():
-            search(asked, places.jobs or os.cpu_count() or 1, places.ray or "local", output.say)
+        try:
+            with stop_on_signals():
+                search(asked, places.jobs or os.cpu_count() or 1, places.ray or "local", output.say)
+        except StopRequested:
+            note("stopped; the same command goes on")
+            raise
     _tell(asked, output)
 
 
