@@ -299,7 +299,8 @@ class Demonstrations(Sequence[Trajectory]):
         if answers.shape != (len(self),):
             raise ValueError(f"{answers.shape} answers for {len(self)} trajectories: give one for each")
         if not answers.any():
-            raise ValueError(f"none of the {len(self)} trajectories is kept: ask for less")
+            unknown = "" if self.has_rewards else "; they hold no rewards, so their returns are unknown"
+            raise ValueError(f"none of the {len(self)} trajectories is kept{unknown}: ask for less")
         return self.chosen(np.flatnonzero(answers).tolist(), **({"filter": why} if why else {}))
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Demonstrations, Demonstrations]:

@@ -186,7 +186,7 @@ def _require_bounds(env_id: str, space: gym.spaces.Box) -> None:
 
 def _suggestion(env_id: str) -> str:
     by_lower = {name.lower(): name for name in gym.registry}
-    close = difflib.get_close_matches(env_id.lower(), by_lower, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(env_id.lower(), by_lower, n=1, cutoff=0.7)
     if close:
         return f"did you mean {by_lower[close[0]]!r}?"
     return "list the known ones with gymnasium.pprint_registry(); of a task of your own, name the module too: module:Id"

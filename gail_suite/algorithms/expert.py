@@ -133,6 +133,11 @@ def starting_policy(env_id: str, source: str | None) -> MlpPolicy | None:
     """The policy named by `ExpertConfig.warm_start`."""
     if source is None:
         return None
+    if Path(source).is_file():
+        raise ValueError(
+            f"{source} is a file, and an expert goes on from the folder of a policy: record it with gail-suite record, "
+            "clone it with gail-suite train bc, and give RUN/policy"
+        )
     return demos.expert(env_id) if source == "bundled" else MlpPolicy.load(Path(source))
 
 

@@ -12,6 +12,7 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO, get_args
 
 from cyclopts import App, CycloptsError, Parameter, Token, UnknownCommandError, convert
@@ -137,10 +138,23 @@ def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if text and isinstance(error, ValueError | OSError | FloatingPointError | ImportError):
         return text
+    if where := _foreign(error):
+        return f"{type(error).__name__}: {text[:200]} ({where}, which is no part of gail-suite)"
     return (
         f"{type(error).__name__}: {text[:200]}: this is a fault of gail-suite; please report it with what the same "
         f"command prints with {DEBUG} added"
     )
+
+
+def _foreign(error: BaseException) -> str:
+    """Where an error was raised, if in a file that was not installed, such as that of a task of one's own."""
+    import traceback
+
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    ours = Path(__file__).parents[2]
+    own = any((ours / room) in Path(place.filename).parents for room in ("gail_suite", "envs", "demos", "generative"))
+    installed = any(place.filename.startswith(root) for root in (sys.prefix, sys.base_prefix, "<"))
+    return "" if own or installed else f"{place.filename}, line {place.lineno}"
 
 
 def _usage_error(error: CycloptsError, argv: list[str]) -> str:

@@ -115,6 +115,12 @@ def find_policy(
     return policy, known
 
 
+def named_again(policy: object, env_id: str | None, trust: bool, vecnormalize: Path | None) -> list[object]:
+    """The words by which another command finds the same policy, on `env_id` where it is not the policy's own."""
+    statistics = [] if vecnormalize is None else ["--vecnormalize", vecnormalize]
+    return [policy, *([] if env_id is None else ["--env", env_id]), *["--trust"] * trust, *statistics]
+
+
 def some_of(shown: Demonstrations, take: int | None, subsample: int | None, seed: int) -> Demonstrations:
     """What --take and --subsample choose of demonstrations; all where they are not given."""
     taken = shown if take is None else shown.take(take, seed=seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gail_suite.commands.common import DEFAULT, Output, command, find_policy, scale_given
+from gail_suite.commands.common import DEFAULT, Output, command, find_policy, named_again, scale_given
 from gail_suite.commands.parameters import (
     TASK,
     Episodes,
@@ -53,5 +53,5 @@ def evaluate(
     values = measure(actor, env_id, n, seed, num_envs, deterministic=not stochastic, scale=scale).as_dict()
     if own and not stochastic and seed == EVAL_SEED:
         write_results(run / "eval.json", values)
-    extra = [] if run.exists() and task.env is None else ["--env", env_id]
-    output.result(values, f"{env_id}: {said(values)}", [command("render", policy, *extra, "--out", "video.mp4")])
+    again = named_again(policy, None if run.exists() and task.env is None else env_id, trust, vecnormalize)
+    output.result(values, f"{env_id}: {said(values)}", [command("render", *again, "--out", "video.mp4")])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, command, find_policy
+from gail_suite.commands.common import DEFAULT, Output, command, find_policy, named_again
 from gail_suite.commands.parameters import TASK, PolicyName, Task, Trust, VecNormalize
 
 if TYPE_CHECKING:
@@ -96,7 +96,9 @@ def render(
         label="expert" if policy == "bundled" else "learner",
         compare_label="expert" if compare == "bundled" else compare or "",
     )
-    following = command("report", policy) if is_run else command("eval", policy, "--env", env_id)
+    following = (
+        command("report", policy) if is_run else command("eval", *named_again(policy, env_id, trust, vecnormalize))
+    )
     if target.suffix.lower() == ".npz":
         following = command("gen", "fit", "VAE", target)
     output.result(

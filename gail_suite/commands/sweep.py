@@ -111,6 +111,7 @@ def sweep(
         raise ValueError("--grid and --space both say what to try: leave one of them out")
     _check(demos, seeds, config, eval_episodes, places.jobs)
     _check_learner(algo, generator, expert)
+    _check_task(demos, task)
     given = {
         "--config": config and config.absolute(),
         "--generator": generator,
@@ -247,6 +248,15 @@ def _check_settings(
             config,
             (*given, *(f"{name}={value}" for name, value in zip(values, chosen, strict=True))),
         )
+
+
+def _check_task(folder: Path, task: Task) -> None:
+    """ValueError for demonstrations and a task that no run can begin with."""
+    from gail_suite import demos
+    from gail_suite.learning.features import check_demonstrations
+
+    shown = demos.load(folder)
+    check_demonstrations(shown, task.name(shown.task) or shown.task)
 
 
 def _run(planned: Sequence[Job], at_once: int, ray: str | None, output: Output) -> list[Job]:

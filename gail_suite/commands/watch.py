@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gail_suite.commands.common import DEFAULT, Output, command, find_policy
+from gail_suite.commands.common import DEFAULT, Output, command, find_policy, named_again
 from gail_suite.commands.parameters import TASK, EpisodeSeed, PolicyName, Stochastic, Task, Trust, VecNormalize
 
 
@@ -28,4 +28,8 @@ def watch(
 
     actor, env_id = find_policy(policy, task, trust, vecnormalize)
     returns = play(actor, env_id, episodes=episodes, seed=seed, deterministic=not stochastic, say=output.say)
-    output.result({"env_id": env_id, "returns": returns}, "", [command("render", policy, "--env", env_id)])
+    output.result(
+        {"env_id": env_id, "returns": returns},
+        "",
+        [command("render", *named_again(policy, env_id, trust, vecnormalize))],
+    )

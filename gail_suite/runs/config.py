@@ -9,18 +9,23 @@ import inspect
 import json
 import math
 import operator
+import re
 import textwrap
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard, TypeVar
 
 import numpy as np
 from msgspec import Meta
 
 from gail_suite.demos.files import read_bytes
 from gail_suite.demos.sealed import JSON_LIMIT
+
+if TYPE_CHECKING:
+    from yaml import SafeLoader
 
 T = TypeVar("T", bound="Settings")
 DEEPEST = 20
@@ -232,7 +237,18 @@ def _bounded_yaml(text: str) -> object:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:  # the time that PyYAML needs grows with the square of it
             raise ValueError(f"more than {DEEPEST} levels of lists and mappings, which no setting has")
-    return yaml.safe_load(text)
+    return yaml.load(text, _loader())
+
+
+@cache
+def _loader() -> type[SafeLoader]:
+    """PyYAML's safe loader, for which 1e-3 is a number too, as YAML 1.2 has it and everybody writes it."""
+    import yaml
+
+    loader = type("Loader", (yaml.SafeLoader,), {})
+    number = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    return loader
 
 
 def converted(value: object, hint: object, name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from gail_suite.demos.files import write_atomic
 from gail_suite.demos.sealed import Json, one_warning
@@ -72,7 +73,7 @@ def draw(runs: Sequence[str | Path], path: str | Path, scale: Scale | None = Non
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for name, rows in records.items():
-        axes.plot(*series(rows, quantity), marker="o", ms=3, label=name)
+        axes.plot(*series(rows, quantity), marker="o", ms=3, label=fill(name, 90))
     if quantity == "score":
         axes.axhline(1.0, ls="--", lw=1.2, color="#2e8540")
     axes.set(xlabel="environment steps", ylabel="normalised score" if quantity == "score" else "return")

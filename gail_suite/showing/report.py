@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,7 +89,7 @@ def learning_curve(run_dir: str | Path, path: str | Path | None = None) -> Path 
     grid = figure.add_gridspec(1 + -(-len(health) // 2), 2, height_ratios=[2.2] + [1] * -(-len(health) // 2))
     outcome = figure.add_subplot(grid[0, :])
     _draw_outcome(outcome, [[_told(run_dir)]])
-    outcome.set_title(_told(run_dir).title)
+    outcome.set_title(fill(_told(run_dir).title, 70))
     for i, name in enumerate(health):
         axes = figure.add_subplot(grid[1 + i // 2, i % 2])
         _draw_health(axes, rows, name)
@@ -263,7 +264,7 @@ def _draw_outcome(axes: Axes, groups: Sequence[Sequence[Told]], names: Sequence[
     levels = []
     for group, label, colour in zip(groups, names, itertools.cycle(COLOURS)):
         steps, low, middle, high = _band([run.rows for run in group], name)
-        axes.plot(steps, middle, marker="o", ms=3, color=colour, label=label)
+        axes.plot(steps, middle, marker="o", ms=3, color=colour, label=fill(label, 40))
         if len(group) > 1:
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, lw=0)
         levels += [*low, *high]

@@ -12,13 +12,21 @@ def infer_values(x: Tensor) -> tuple[str, int]:
     """The value type of images in [0, 1] and its number of levels: ("binary", 2), ("categorical", L <= 64) or ("grey",
     256).
 
-    Categorical means that every value is a multiple of 1 / (L - 1), for the smallest such L.
+    Categorical means that every value is a multiple of 1 / (L - 1), for the smallest such L, but for the rounding of
+    numbers of 16 bits.
     """
     if len(torch.unique(x.reshape(-1)[:100_000])) > MAX_LEVELS:
         return "grey", 256
     values = torch.unique(x.double())
+    rounding = _rounding(values)
     for levels in range(2, MAX_LEVELS + 1):
         grid = values * (levels - 1)
-        if len(values) <= levels and bool((grid - grid.round()).abs().max() < 1e-4):
+        if len(values) <= levels and bool((grid - grid.round()).abs().max() < max(1e-4, rounding * (levels - 1))):
             return ("binary" if levels == 2 else "categorical"), levels
     return "grey", 256
+
+
+def _rounding(values: Tensor) -> float:
+    """How far values below 1 may lie from what was meant, where all of them are numbers of 16 bits; 0 otherwise."""
+    kinds = [k for k in (torch.bfloat16, torch.float16) if torch.equal(values.to(k).double(), values)]
+    return torch.finfo(kinds[0]).eps / 3 if kinds else 0.0  # a quarter, and what float32 adds

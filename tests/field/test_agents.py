@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gail_suite import demos
+from gail_suite.commands.cli import main
 from gail_suite.learning.agents import Normalised, beside, from_sb3
 
 sb3 = pytest.importorskip("stable_baselines3")
@@ -142,3 +143,23 @@ def test_statistics_of_other_observations_are_refused(normalised, tmp_path):
         from_sb3(folder / "p.zip", trust=True)
     with pytest.raises(ValueError, match="pass --trust"):
         from_sb3(folder / "p.zip")
+
+
+@pytest.mark.case(
+    "refused", "A zip as the policy that `expert train` goes on from", "with the way round, by cloning it"
+)
+def test_an_expert_does_not_go_on_from_a_zip(tmp_path, capsys):
+    (tmp_path / "agent.zip").write_bytes(b"PK")
+    words = ["expert", "train", "--env", "Pendulum-v1", "--warm-start", str(tmp_path / "agent.zip"), "--steps", "10"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 1
+    assert "goes on from the folder of a policy: record it with gail-suite record, clone it" in capsys.readouterr().err
+
+
+def test_the_next_command_trusts_what_this_one_did(normalised, capsys):
+    model, env, folder = normalised
+    model.save(folder / "agent.zip")
+    env.save(str(folder / "statistics.pkl"))
+    words = [str(folder / "agent.zip"), "--env", "InvertedPendulum-v5", "--trust"]
+    assert main(["eval", *words, "--vecnormalize", str(folder / "statistics.pkl"), "-n", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "return 1000" in told and f"--trust --vecnormalize {folder / 'statistics.pkl'} --out video.mp4" in told

@@ -126,6 +126,8 @@ def test_missing_rewards(tmp_path):
     assert again[0].rews is None and demos.verify(tmp_path / "d").ok
     assert json.loads((tmp_path / "d/meta.json").read_text())["summary"]["return_mean"] is None
     assert demos.from_imitation(demos.to_imitation(again, tmp_path / "i"))[0].rews is None
+    with pytest.raises(ValueError, match="none of the 1 trajectories is kept; they hold no rewards, so their returns"):
+        again.where(again.returns > 0)
     with pytest.raises(ValueError, match="Minari stores a reward with every step"):
         demos.to_minari(again, "toy/expert-v0")
     assert BC(envs.TOY_ID, again, BCConfig(steps=10)).train(eval_episodes=0).policy.obs_dim == 3
@@ -141,6 +143,9 @@ def test_data_of_an_unregistered_task(tmp_path):
     np.savez(tmp_path / "x.npz", obs=rng.normal(size=(41, 5)), acts=rng.uniform(-2, 2, (40, 3)), rews=np.zeros(40))
     with pytest.warns(UserWarning, match="TheirRobot-v3 is not registered here.*can only be cloned"):
         d = demos.from_npz(tmp_path / "x.npz", env_id="TheirRobot-v3")
+    d.save(tmp_path / "d")
+    report = demos.verify(tmp_path / "d")
+    assert report.ok and "TheirRobot-v3 is not registered here, so its widths and bounds" in report.notes[0]
     with pytest.warns(UserWarning, match="TheirRobot-v3 is not registered here"):
         run = BC("TheirRobot-v3", d, BCConfig(steps=10)).train()
     assert run.score is None and run.policy.predict(d[0].obs[0])[0].shape == (3,)
@@ -339,6 +344,19 @@ def test_data_frames():
         for take in (g.GaussianMixture(1).fit, g.data.load, lambda x: g.VAE().fit(x, steps=1, progress=False)):
             with pytest.raises(ValueError, match="data must be real numbers: "):
                 take(bad)
+
+
+@pytest.mark.case("data", "Images of few levels in 16 bits", "keep their levels, and do not become grey")
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("levels", [2, 3, 8, 17, 64])
+def test_levels_of_images_in_16_bits(kind, levels):
+    import torch
+
+    from gail_suite.generative.core.values import infer_values
+
+    images = torch.arange(levels).repeat(8).reshape(-1, 1, 4, 4 if levels % 2 == 0 else 2) / (levels - 1)
+    rounded = images.to(getattr(torch, kind)).float()
+    assert infer_values(rounded) == ("binary" if levels == 2 else "categorical", levels)
 
 
 @pytest.mark.parametrize("kind", ["negative strides", "big-endian", "list", "float64", "tensor"])

@@ -87,6 +87,40 @@ def test_a_sweep_with_a_wrong_setting_starts_nothing(shown, tmp_path, capsys, wr
     assert "setting" in capsys.readouterr().err and not (tmp_path / "s").exists()
 
 
+@pytest.mark.case("refused", "A sweep on a task that its demonstrations do not fit", "before any run begins")
+def test_a_sweep_on_a_task_that_does_not_fit_starts_nothing(shown, tmp_path, capsys):
+    words = ["sweep", "bc", "--demos", str(shown), "--out", str(tmp_path / "s"), "--env", "own_tasks:Plain-v0"]
+    assert main([*words, "--env-arg", "low=0.5", "--env-arg", "high=0.5"]) == 1
+    assert "no room between its bounds" in capsys.readouterr().err and not (tmp_path / "s").exists()
+    assert main(words) == 1
+    assert "the demonstrations have 3 observation and 2 action" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.case("refused", "An error inside a task of one's own", "in one line that names its file and line")
+def test_an_error_in_a_task_of_ones_own_is_not_reported_as_ours(shown, tmp_path, capsys):
+    class Beyond:
+        env_id = "own_tasks:Plain-v0"
+
+        def predict(self, obs, state=None, episode_start=None, deterministic=False):
+            return np.full((len(obs), 1), 9.0, np.float32), state
+
+    from gail_suite.commands.cli import _one_line
+
+    with pytest.raises(AssertionError) as raised:
+        demos.record(Beyond(), "own_tasks:Plain-v0", 1)
+    told = _one_line(raised.value)
+    assert re.search(r"is outside Box\(.*own_tasks\.py, line \d+, which is no part of gail-suite\)$", told)
+
+
+@pytest.mark.case("manners", "Numbers as people write them, --env-arg reset_noise_scale=1e-3", "numbers")
+def test_numbers_with_exponents_are_numbers():
+    from gail_suite.commands.common import set_values
+
+    given = dict(set_values(["a=1e-3", "b=-3.4e38", "c=[1E2, .5e1]", "d=e5", "e=1e"], "--env-arg"))
+    assert given == {"a": 1e-3, "b": -3.4e38, "c": [100.0, 5.0], "d": "e5", "e": "1e"}
+
+
 @pytest.mark.case("manners", "compare DIR/* of a sweep", "its .log files are passed over")
 def test_compare_passes_over_the_logs_of_a_sweep(shown, tmp_path, capsys):
     out = tmp_path / "s"

@@ -150,3 +150,11 @@ def test_the_film_says_which_part_it_shows(tmp_path: Path) -> None:
     said = "The film shows the first 40 steps of an episode that may last 1,000, 2 seconds"
     assert said in write_report(run).read_text()
     assert film_note(run / "config.json", "Ant-v5") is None
+
+
+def test_a_long_name_of_a_task_does_not_push_the_curve_out_of_its_picture(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    wrappers = '[["gymnasium.wrappers:TimeAwareObservation", {}]]'
+    task = f"HalfCheetah-v5(forward_reward_weight=2.0, max_episode_steps=30, wrappers={wrappers})"
+    write_json(run / "config.json", read_json(run / "config.json") | {"env_id": task})
+    write_report(run)  # warnings, such as matplotlib's of axes without room, are errors here
