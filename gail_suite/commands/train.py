@@ -399,7 +399,7 @@ def _finish(trainer: Trainer[Settings], run: Run, training: Training, output: Ou
     values, text = finish_run(run.dir, run.policy, trainer.env_id, training.eval_episodes, training.video)
     following = [filming(run.dir, trainer.env_id), command("eval", run.dir, "-n", 50)]
     if not envs.is_registered(trainer.env_id):  # nothing can be run on it
-        following = [command("export", run.dir, "--format", "sb3")]
+        following = [command("compare", run.dir)]
     if run.best is not None:
         values["best"] = str(run.dir / "best")
         text += f"; the best policy of its evaluations, after {run.best.meta['env_steps']:,} steps: {values['best']}"

@@ -245,10 +245,12 @@ def _loader() -> type[SafeLoader]:
     """PyYAML's safe loader, for which 1e-3 is a number too, as YAML 1.2 has it and everybody writes it."""
     import yaml
 
-    loader = type("Loader", (yaml.SafeLoader,), {})
+    class Loader(yaml.SafeLoader):
+        pass
+
     number = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
-    loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
-    return loader
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    return Loader
 
 
 def converted(value: object, hint: object, name: str) -> Any:

@@ -20,6 +20,7 @@ from gail_suite.generative.autoregressive.causal_sampling import (
 from gail_suite.generative.core.backend import noise_by_content, seed_generator
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
+from gail_suite.generative.core.values import off_levels
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.networks.layers import CausalConv2d, Pixelwise, State, unrounded
 from gail_suite.generative.training.fit import Recipe, changed, fit_likelihood
@@ -202,15 +203,13 @@ class AutoregressiveModel(GenerativeModel):
                 )
             )
             return (noise < x).long()
-        scaled = x * (self.spec["levels"] - 1)
-        index = scaled.round()
-        if seed is not None and not self.spec["quantise"] and bool((scaled - index).abs().max() > 1e-3):
+        if seed is not None and not self.spec["quantise"] and off_levels(x, self.spec["levels"]).any():
             raise ValueError(
                 f"this {type(self).__name__} was fitted on {self.spec['levels']} levels (multiples of "
                 f"1/{self.spec['levels'] - 1}), but the data holds other values: round them, or fit with "
                 "levels=256 or binarize=True"
             )
-        return index.long()
+        return (x * (self.spec["levels"] - 1)).round().long()
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
         def loss(xb: Tensor, yb: Tensor | None) -> Tensor:

@@ -17,16 +17,24 @@ def infer_values(x: Tensor) -> tuple[str, int]:
     """
     if len(torch.unique(x.reshape(-1)[:100_000])) > MAX_LEVELS:
         return "grey", 256
-    values = torch.unique(x.double())
-    rounding = _rounding(values)
+    values = torch.unique(x)
     for levels in range(2, MAX_LEVELS + 1):
-        grid = values * (levels - 1)
-        if len(values) <= levels and bool((grid - grid.round()).abs().max() < max(1e-4, rounding * (levels - 1))):
+        if len(values) <= levels and not off_levels(values, levels, 1e-4).any():
             return ("binary" if levels == 2 else "categorical"), levels
     return "grey", 256
 
 
+def off_levels(x: Tensor, levels: int, tolerance: float = 1e-3) -> Tensor:
+    """Which values are no multiples of 1 / (levels - 1), to a share of that step, or to the rounding of numbers of 16
+    bits where all values are such.
+    """
+    grid = x.double() * (levels - 1)
+    far = (grid - grid.round()).abs()
+    off = far > tolerance
+    return far > max(tolerance, _rounding(x) * (levels - 1)) if off.any() else off
+
+
 def _rounding(values: Tensor) -> float:
     """How far values below 1 may lie from what was meant, where all of them are numbers of 16 bits; 0 otherwise."""
-    kinds = [k for k in (torch.bfloat16, torch.float16) if torch.equal(values.to(k).double(), values)]
+    kinds = [k for k in (torch.bfloat16, torch.float16) if torch.equal(values.to(k).to(values.dtype), values)]
     return torch.finfo(kinds[0]).eps / 3 if kinds else 0.0  # a quarter, and what float32 adds

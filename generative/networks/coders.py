@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gail_suite.generative.core.types import Settings
+from gail_suite.generative.core.values import off_levels
 from gail_suite.generative.networks.layers import UpTo, convolutional, halvings, mlp, unrounded
 
 ARCHITECTURES = ("auto", "mlp", "conv")
@@ -132,8 +133,7 @@ class Likelihood(nn.Module):
         """ValueError where values are impossible under this likelihood."""
         if self.kind == "gaussian":
             return
-        grid = x * (self.levels - 1 if self.kind == "categorical" else 1)
-        off = int(((grid - grid.round()).abs() > 1e-3).sum())
+        off = int(off_levels(x, self.levels if self.kind == "categorical" else 2).sum())
         if off or float(x.min()) < 0 or float(x.max()) > 1:
             wanted = "values 0 and 1" if self.kind == "bernoulli" else f"the {self.levels} levels k / {self.levels - 1}"
             raise ValueError(

@@ -359,6 +359,15 @@ def test_levels_of_images_in_16_bits(kind, levels):
     assert infer_values(rounded) == ("binary" if levels == 2 else "categorical", levels)
 
 
+def test_a_pixelcnn_of_float16_images_draws_their_levels():
+    from gail_suite import generative as g
+
+    images = (np.random.default_rng(0).integers(0, 8, size=(40, 1, 4, 4)) / 7).astype(np.float16)
+    model = g.PixelCNN().fit(images, steps=1, progress=False)
+    drawn = 7 * model.sample(2, seed=0)
+    assert (drawn - drawn.round()).abs().max() < 1e-5 and model.log_prob(images).isfinite().all()
+
+
 @pytest.mark.parametrize("kind", ["negative strides", "big-endian", "list", "float64", "tensor"])
 def test_policies_take_observations_of_all_kinds(kind):
     import torch
