@@ -237,7 +237,11 @@ def _bounded_yaml(text: str) -> object:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:  # the time that PyYAML needs grows with the square of it
             raise ValueError(f"more than {DEEPEST} levels of lists and mappings, which no setting has")
-    return yaml.load(text, _loader())
+    loader = _loader()(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 @cache
