@@ -133,7 +133,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
     "gail-few-steps": (),
-    "gail-batch-256": ("sac.batch_size=256",),
+    "gail-batch-128": ("sac.batch_size=128",),
     "no-expert": (*UNINFORMED, "starts.share=0"),
     "reset-only": UNINFORMED,
 }

@@ -91,13 +91,7 @@ class GAILConfig(Settings):
     """
     sac: SACConfig = field(
         default_factory=lambda: SACConfig(
-            batch_size=128,
-            burn_in=3000,
-            gamma=0.99,
-            tune_alpha=True,
-            lr_final=0.1,
-            decay_start=0.5,
-            average_rate=0.005,
+            burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, decay_start=0.5, average_rate=0.005
         )
     )
     """The learner."""
@@ -134,7 +128,6 @@ def few_steps() -> GAILConfig:
         steps=100_000,
         adversary=AdversaryConfig(),
         starts=DemonstratedStarts(share=0.0),
-        sac=replace(GAILConfig().sac, batch_size=256),
         loop=LoopConfig(),
         choose=False,
         settle=0,
