@@ -96,11 +96,8 @@ def render(
         label="expert" if policy == "bundled" else "learner",
         compare_label="expert" if compare == "bundled" else compare or "",
     )
-    following = (
-        command("report", policy) if is_run else command("eval", *named_again(policy, env_id, trust, vecnormalize))
-    )
-    if target.suffix.lower() == ".npz":
-        following = command("gen", "fit", "VAE", target)
+    again = ["report", policy] if is_run else ["eval", *named_again(policy, env_id, trust, vecnormalize)]
+    following = command(*(["gen", "fit", "VAE", target] if target.suffix.lower() == ".npz" else again))
     output.result(
         {"path": str(target), "env_id": env_id, "n_frames": frames}, f"{target}: {frames} frames", [following]
     )
