@@ -69,6 +69,25 @@ def filming(run_dir: Path, env_id: str | None) -> str:
     return command("render", run_dir, *(["--compare", "bundled"] if env_id in demos.experts() else []))
 
 
+def can_run(task: str | None) -> bool:
+    """Whether a task can be run here; demonstrations of one that cannot say enough of it for behaviour cloning."""
+    from gail_suite import envs
+
+    return task is not None and envs.is_registered(task) and envs.is_runnable(task)
+
+
+def imitating(folder: Path, task: str, *options: object) -> str:
+    """The command that learns from a folder of demonstrations of `task` what can be learned: GAIL by its default, by
+    PPO where actions are a choice, behaviour cloning where the task cannot be run here.
+    """
+    from gail_suite import envs
+
+    if not can_run(task):
+        return command("train", "bc", "--demos", folder)
+    generator = ["--generator", "ppo"] if envs.spec(task).discrete else []
+    return command("train", "gail", "--demos", folder, *generator, *options)
+
+
 def note(text: str) -> None:
     """A line about progress, on standard error."""
     print(text, file=sys.stderr, flush=True)

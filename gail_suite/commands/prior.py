@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, command, note, set_values, some_of
+from gail_suite.commands.common import DEFAULT, Output, command, imitating, note, set_values, some_of
 
 if TYPE_CHECKING:
     from gail_suite.demos import Demonstrations
@@ -139,7 +139,7 @@ def score(
         f"{r.index:>10} {r.mean:>10.3f} {r.length:>6} {r.episode_return:>10.1f}{'  foreign' * r.foreign}"
         for r in ranked
     ]
-    good = [] if any(r.foreign for r in ranked) else [command("train", "gail", "--demos", demos)]
+    good = [] if any(r.foreign for r in ranked) else [imitating(demos, shown.task)]
     output.result(values, "\n".join(lines), good)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gail_suite.commands.common import DEFAULT, Output, command, find_policy, note
+from gail_suite.commands.common import DEFAULT, Output, command, find_policy, imitating, note
 from gail_suite.commands.parameters import TASK, Episodes, EpisodeSeed, Flag, Stochastic, Task, Trust, VecNormalize
 
 
@@ -64,4 +64,4 @@ def record(
         f"{len(recorded)} episodes of {env_id} in {out}: return {values['return_mean']:.0f} "
         f"+- {values['return_sd']:.0f}, {values['length_mean']:.0f} steps"
     )
-    output.result(values, text, [command("train", "gail", "--demos", out), command("data", "verify", out)])
+    output.result(values, text, [imitating(out, recorded.task), command("data", "verify", out)])

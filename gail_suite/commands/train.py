@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from gail_suite.commands.common import (
     DEFAULT,
     Output,
+    can_run,
     check_resume,
     check_resume_from,
     command,
@@ -392,13 +393,12 @@ def _train(trainer: Trainer[Settings], training: Training, output: Output) -> No
 
 
 def _finish(trainer: Trainer[Settings], run: Run, training: Training, output: Output) -> None:
-    from gail_suite import envs
     from gail_suite.jobs.finish import finish_run
 
     assert run.dir is not None
     values, text = finish_run(run.dir, run.policy, trainer.env_id, training.eval_episodes, training.video)
     following = [filming(run.dir, trainer.env_id), command("eval", run.dir, "-n", 50)]
-    if not envs.is_registered(trainer.env_id):  # nothing can be run on it
+    if not can_run(trainer.env_id):
         following = [command("compare", run.dir)]
     if run.best is not None:
         values["best"] = str(run.dir / "best")

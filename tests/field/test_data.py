@@ -12,6 +12,7 @@ from gail_suite.algorithms.bc import BC, BCConfig
 from gail_suite.commands.cli import main
 from gail_suite.demos import Demonstrations, Trajectory
 from gail_suite.demos.exchange.foreign import column_numbers, guess
+from gail_suite.showing.scale import Uniform
 
 
 def flat(lengths, width, acts=2, seed=0):
@@ -153,6 +154,21 @@ def test_data_of_an_unregistered_task(tmp_path):
         GAIL("TheirRobot-v3", d).train(100)
     with pytest.raises(ValueError, match=r"unknown environment .*did you mean 'HalfCheetah-v5'"):
         demos.from_npz(tmp_path / "x.npz", env_id="HalfCheeta-v5")
+
+
+def test_what_is_said_next_can_be_done(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", obs=rng.normal(size=(41, 5)), acts=rng.uniform(-2, 2, (40, 3)), rews=np.zeros(40))
+    with pytest.warns(UserWarning, match="TheirRobot-v4 is not registered here"):
+        demos.from_npz(tmp_path / "x.npz", env_id="TheirRobot-v4").save(tmp_path / "theirs")
+    demos.record(Uniform("CartPole-v1", 0), "CartPole-v1", 1, seed=0, out=tmp_path / "choices")
+    for name, line in (("theirs", "train bc --demos"), ("choices", "train gail --demos")):
+        for verb in ("verify", "show"):
+            assert main(["data", verb, str(tmp_path / name)]) == 0
+            said = [text for text in capsys.readouterr().out.splitlines() if text.startswith("next: ")]
+            assert f"next: gail-suite {line} {tmp_path / name}" in said[-1]
+            assert said[-1].endswith("--generator ppo") == (name == "choices")
+            assert (len(said) == 2) == (name == "choices" and verb == "show")  # no film of what cannot be run
 
 
 # --- Minari ---

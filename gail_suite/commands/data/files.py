@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, command
+from gail_suite.commands.common import DEFAULT, Output, can_run, command, imitating
 from gail_suite.commands.parameters import TASK, Flag, Task
 
 
@@ -44,9 +44,8 @@ def show(path: Path, *, plot: Path | None = None, output: Output = DEFAULT) -> N
     }
     lines = [f"{name:<12} {value}" for name, value in values.items() if name != "meta"]
     lines += [f"{name:<12} {d.meta[name]}" for name in ("deterministic", "seed", "versions") if name in d.meta]
-    output.result(
-        values, "\n".join(lines), [command("render", path, "--episode", 0), command("train", "gail", "--demos", path)]
-    )
+    shown = [command("render", path, "--episode", 0)] if can_run(d.task) else []
+    output.result(values, "\n".join(lines), [*shown, imitating(path, d.task)])
 
 
 def verify(path: Path, *, output: Output = DEFAULT) -> None:
@@ -57,14 +56,19 @@ def verify(path: Path, *, output: Output = DEFAULT) -> None:
     path
         Folder of demonstrations.
     """
-    from gail_suite import demos
+    from gail_suite import demos, envs
+    from gail_suite.demos.store import read_meta
 
     report = demos.verify(path)
     values = {"path": str(path), "ok": report.ok, "problems": report.problems, "notes": report.notes}
     lines = [f"problem: {p}" for p in report.problems] + [f"note: {n}" for n in report.notes]
     if report.ok:
         lines.append(f"{path} is sound: {report.n_episodes} episodes, {report.n_pairs} pairs")
-    output.result(values, "\n".join(lines), [command("train", "gail", "--demos", path)] if report.ok else [])
+    following = []
+    if report.ok:
+        meta = read_meta(path)
+        following = [imitating(path, envs.named(meta["env_id"], meta.get("env_kwargs")))]
+    output.result(values, "\n".join(lines), following)
     if not report.ok:
         more = f" and {len(report.problems) - 1} more" if len(report.problems) > 1 else ""
         raise ValueError(f"{path} is not sound: {report.problems[0]}{more}")

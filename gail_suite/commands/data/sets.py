@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, command
+from gail_suite.commands.common import DEFAULT, Output, command, imitating
 from gail_suite.commands.parameters import Flag
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def split(path: Path, *, out: Path, fraction: float = 0.8, seed: int = 0, output
     output.result(
         {name: _values(part, out / name) for name, part in parts.items()},
         text,
-        [command("train", "gail", "--demos", out / "train")],
+        [imitating(out / "train", parts["train"].task)],
     )
 
 
