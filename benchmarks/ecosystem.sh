@@ -17,9 +17,10 @@ cat > tasks.py <<'TASKS'
 """Tasks of one's own: observations that are a dictionary, and observations that are images."""
 import gymnasium as gym
 import numpy as np
+import gail_suite.envs  # registers the toy
 
 class Parts(gym.Wrapper):
-    def __init__(self, pixels=False):
+    def __init__(self, pixels=False, render_mode=None):
         super().__init__(gym.make("gail_suite/PointToy-v0"))
         self.pixels = pixels
         box = lambda n: gym.spaces.Box(-np.inf, np.inf, (n,), np.float64)
