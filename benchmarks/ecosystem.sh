@@ -102,7 +102,7 @@ try "gail-suite report best; grep -o 'name=.viewport.[^>]*' best/report.html" 2
 try "gail-suite eval best -n 20" 2
 try "gail-suite compare best sqil dagger mixture" 8
 try "python -c \"
-import gymnasium as gym, gail_suite
+import gymnasium as gym, gail_suite.envs
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 print(evaluate_policy(PPO('MlpPolicy', gym.make('gail_suite/PointToy-v0')), gym.make('gail_suite/PointToy-v0'), 20))\"" 1
