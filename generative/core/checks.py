@@ -19,6 +19,10 @@ MOST_CLASSES = 100_000
 """Labels have to be below this: each class costs memory, whether or not a sample is of it."""
 
 
+class NoNumbers(ValueError, TypeError):
+    """Data that hold something else than numbers: one of our errors, and what scikit-learn's tools expect."""
+
+
 def as_tensor(x: ArrayLike) -> Tensor:
     """``x`` as a tensor: arrays, also read-only ones, share their memory; lists and data frames are copied.
 
@@ -35,7 +39,7 @@ def as_tensor(x: ArrayLike) -> Tensor:
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
     except (TypeError, ValueError) as error:  # texts and gaps in data frames, ragged lists
-        raise ValueError(f"data must be real numbers: {' '.join(str(error).split())}") from None
+        raise NoNumbers(f"data must be real numbers: {' '.join(str(error).split())}") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"data must be real numbers, got values of type {array.dtype} (Complex data not supported)")
     if any(stride < 0 for stride in array.strides) or not array.dtype.isnative:

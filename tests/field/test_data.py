@@ -159,8 +159,8 @@ def test_data_of_an_unregistered_task(tmp_path):
 def test_what_is_said_next_can_be_done(tmp_path, capsys):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "x.npz", obs=rng.normal(size=(41, 5)), acts=rng.uniform(-2, 2, (40, 3)), rews=np.zeros(40))
-    with pytest.warns(UserWarning, match="TheirRobot-v4 is not registered here"):
-        demos.from_npz(tmp_path / "x.npz", env_id="TheirRobot-v4").save(tmp_path / "theirs")
+    with pytest.warns(UserWarning, match="Gripper-v0 is not registered here"):
+        demos.from_npz(tmp_path / "x.npz", env_id="Gripper-v0").save(tmp_path / "theirs")
     demos.record(Uniform("CartPole-v1", 0), "CartPole-v1", 1, seed=0, out=tmp_path / "choices")
     for name, line in (("theirs", "train bc --demos"), ("choices", "train gail --demos")):
         for verb in ("verify", "show"):

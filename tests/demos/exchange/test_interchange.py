@@ -61,6 +61,7 @@ def test_imitation_round_trip(tmp_path, recorded, same):
         demos.to_imitation(recorded, path)
 
 
+@pytest.mark.filterwarnings("ignore:keys will default to True in jsonpickle:DeprecationWarning")
 def test_imitation_itself_reads_and_writes_the_same_files(tmp_path, recorded, same):
     for module in ("pyarrow", "datasets", "jsonpickle", "imitation"):
         pytest.importorskip(module)
