@@ -118,18 +118,7 @@ def measured(file: str, algo: str, seed: int, demos_dir: Path) -> dict[str, Any]
 
 def table() -> str:
     """One line a file and algorithm, seeds one after the other."""
-    header = (
-        "file",
-        "task",
-        "actions out of bounds",
-        "algorithm",
-        "seed",
-        "steps",
-        "score",
-        "return",
-        "demonstrations",
-    )
-    return markdown((*header, "processor seconds"), [_cells(row) for row in sorted(read_rows(CSV), key=_order)])
+    return markdown(HEADER, [_cells(row) for row in sorted(read_rows(CSV), key=_order)])
 
 
 def _order(row: dict[str, str]) -> tuple[str, ...]:
