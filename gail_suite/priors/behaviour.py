@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Transitions
-from gail_suite.generative.core.backend import seeded
+from gail_suite.generative.core.backend import normal_like, seeded
 from gail_suite.generative.mixtures.gmm import GaussianMixture
 from gail_suite.generative.training.fit import Recipe, fit_likelihood
 from gail_suite.generative.training.options import FitOptions
@@ -247,7 +247,7 @@ def _network(train: Tensor, held: Tensor, n: int, steps: int, seed: int, setting
     def loss(actions: Tensor, features: Tensor | None) -> Tensor:
         assert features is not None
         # evaluation sees the states as they are, training their neighbourhood
-        jitter = JITTER * torch.randn(features.shape) if net.training else 0.0
+        jitter = JITTER * normal_like(features) if net.training else 0.0
         return -net.log_prob(features + jitter, actions)
 
     with seeded(seed, torch.device("cpu")):

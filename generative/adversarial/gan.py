@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gail_suite.generative.adversarial.collapse import warn_of_collapse
+from gail_suite.generative.core.backend import own_generator
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
@@ -177,7 +178,7 @@ class GAN(GenerativeModel):
         net, r1 = self.net, self.config["r1"]
         real = ((x - net.shift) / net.scale).requires_grad_(r1 > 0)
         with torch.no_grad():
-            fake = net.generator(torch.randn(len(x), net.generator.latent, device=x.device), y)
+            fake = net.generator(self._noise(x), y)
         on_real = net.critic(real, y)
         loss = F.softplus(-on_real) + F.softplus(net.critic(fake, y))
         if r1 > 0:
@@ -185,9 +186,13 @@ class GAN(GenerativeModel):
             loss = loss + 0.5 * r1 * slope.flatten(1).square().sum(1)
         return loss
 
+    def _noise(self, x: Tensor) -> Tensor:
+        """Codes for a minibatch."""
+        return torch.randn(len(x), self.config["latent"], device=x.device, generator=own_generator(x.device))
+
     def _generator_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         net = self.net
-        return F.softplus(-net.critic(net.generator(torch.randn(len(x), net.generator.latent, device=x.device), y), y))
+        return F.softplus(-net.critic(net.generator(self._noise(x), y), y))
 
     # ---- use --------------------------------------------------------------------------------------------------------
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:

@@ -17,11 +17,11 @@ from gail_suite.generative.autoregressive.causal_sampling import (
     sample_cached,
     sample_plain,
 )
-from gail_suite.generative.core.backend import noise_by_content, seed_generator
+from gail_suite.generative.core.backend import noise_by_content, seed_generator, uniform_like
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.core.values import off_levels
-from gail_suite.generative.interface.model import GenerativeModel
+from gail_suite.generative.interface.density import DensityModel
 from gail_suite.generative.networks.layers import CausalConv2d, Pixelwise, State, unrounded
 from gail_suite.generative.training.fit import Recipe, changed, fit_likelihood
 from gail_suite.generative.training.options import FitOptions
@@ -151,7 +151,7 @@ def rounded_up(features: int, multiple: int) -> int:
     return -(-features // multiple) * multiple
 
 
-class AutoregressiveModel(GenerativeModel):
+class AutoregressiveModel(DensityModel):
     """Base of PixelCNN and PixelRNN: p(x | y) = prod_i p(x_i | x_<i, y) over the values of an image in raster order.
 
     Values are levels k / (K - 1); a model fitted with labels is p(x | y), and without y it sums over the classes with
@@ -196,7 +196,7 @@ class AutoregressiveModel(GenerativeModel):
         """
         if self.config["binarize"]:
             noise = (
-                torch.rand_like(x)
+                uniform_like(x)
                 if seed is None
                 else noise_by_content(
                     x, seed, lambda generator: torch.rand(x.shape[1:], generator=generator, device=x.device)

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import operator
 import os
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,20 +94,102 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+# ---- a fit's own draws ----------------------------------------------------------------------------------------------
+_THREAD = threading.local()
+_LENT = threading.RLock()
+
+
+def own_generator(device: torch.device) -> torch.Generator | None:
+    """The generator on ``device`` of the ``own_draws`` that this thread is in; outside None, torch's global one."""
+    return getattr(_THREAD, "generators", {}).get(device.type)
+
+
+@contextlib.contextmanager
+def own_draws(seed: int, device: torch.device) -> Iterator[None]:
+    """Within the block this thread has generators of its own, seeded with ``seed``, on the processor and ``device``."""
+    before = getattr(_THREAD, "generators", {})
+    _THREAD.generators = {where.type: seed_generator(seed, where) for where in (torch.device("cpu"), device)}
+    try:
+        yield
+    finally:
+        _THREAD.generators = before
+
+
+def reseed(seed: int) -> None:
+    """Start the thread's own generators again from ``seed``."""
+    for generator in _THREAD.generators.values():
+        generator.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def own_starts() -> Iterator[None]:
+    """Within the block torch's layers draw their first weights from the thread's own generator.
+
+    They know the global one alone, which is lent to one thread at a time and given back as it was.
+    """
+    own, lent = own_generator(torch.device("cpu")), torch.default_generator
+    with _LENT:
+        before = lent.get_state()
+        try:
+            if own is not None:
+                lent.set_state(own.get_state())
+            yield
+            if own is not None:
+                own.set_state(lent.get_state())
+        finally:
+            lent.set_state(before)
+
+
+def normal_like(x: Tensor) -> Tensor:
+    """Standard normal noise of the shape of ``x`` from ``own_generator``."""
+    return torch.empty_like(x).normal_(generator=own_generator(x.device))
+
+
+def uniform_like(x: Tensor) -> Tensor:
+    """Noise in [0, 1) of the shape of ``x`` from ``own_generator``."""
+    return torch.empty_like(x).uniform_(generator=own_generator(x.device))
+
+
+# ---- settings of the whole process ----------------------------------------------------------------------------------
+class Shared:
+    """A setting of torch that all threads share, while several of them ask for a value.
+
+    The first in ``values`` that anybody asks for holds; the last who leaves restores what was there before the first.
+    """
+
+    def __init__(self, read: Callable[[], Any], write: Callable[[Any], None], values: tuple[Any, ...]) -> None:
+        self.read, self.write, self.values = read, write, values
+        self._lock, self._wishes, self._before = threading.Lock(), list[Any](), None
+
+    @contextlib.contextmanager
+    def asked(self, value: Any) -> Iterator[None]:
+        """Within the block the setting is ``value``, or a stricter one that another thread needs."""
+        with self._lock:
+            if not self._wishes:
+                self._before = self.read()
+            self._wishes.append(value)
+            self._settle()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wishes.remove(value)
+                self._settle()
+
+    def _settle(self) -> None:
+        self.write(min(self._wishes, key=self.values.index) if self._wishes else self._before)
+
+
+_DEFAULT_DTYPE = Shared(torch.get_default_dtype, torch.set_default_dtype, (torch.float32,))
+
+
 @contextlib.contextmanager
 def learning() -> Iterator[None]:
     """Within the block gradients are recorded and new numbers are float32, whatever the caller has switched on or
     off.
     """
-    before = torch.get_default_dtype()
-    if before != torch.float32:
-        torch.set_default_dtype(torch.float32)
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        if before != torch.float32:
-            torch.set_default_dtype(before)
+    with _DEFAULT_DTYPE.asked(torch.float32), torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 @functools.cache
@@ -151,18 +234,25 @@ def full_precision() -> contextlib.AbstractContextManager[None]:
     return _precision("ieee", "ieee")
 
 
+def _knob(module: Any) -> Shared:
+    return Shared(
+        lambda: module.fp32_precision,
+        lambda value: setattr(module, "fp32_precision", value),
+        ("ieee", "tf32", "bf16"),
+    )
+
+
+_BACKENDS: Any = torch.backends
+_ON_CPU = [_knob(_BACKENDS.mkldnn.matmul), _knob(_BACKENDS.mkldnn.conv)]
+_ON_CUDA = [_knob(_BACKENDS.cuda.matmul), _knob(_BACKENDS.cudnn.conv)]
+
+
 @contextlib.contextmanager
 def _precision(on_cpu: str | None, on_cuda: str | None) -> Iterator[None]:
     """Within the block torch's products and convolutions of float32 have the named precisions; None leaves them."""
-    backends: Any = torch.backends
-    knobs = [(backends.mkldnn.matmul, on_cpu), (backends.mkldnn.conv, on_cpu)] if on_cpu else []
-    if on_cuda and torch.cuda.is_available():
-        knobs += [(backends.cuda.matmul, on_cuda), (backends.cudnn.conv, on_cuda)]
-    before = [knob.fp32_precision for knob, _ in knobs]
-    try:
-        for knob, precision in knobs:
-            knob.fp32_precision = precision
+    with contextlib.ExitStack() as stack:
+        for knob in _ON_CPU if on_cpu else []:
+            stack.enter_context(knob.asked(on_cpu))
+        for knob in _ON_CUDA if on_cuda and torch.cuda.is_available() else []:
+            stack.enter_context(knob.asked(on_cuda))
         yield
-    finally:
-        for (knob, _), precision in zip(knobs, before, strict=True):
-            knob.fp32_precision = precision

@@ -4,7 +4,7 @@ memmaps.
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def as_rows(x: object) -> Rows | None:
     """``x`` as ``Rows`` where it is a Dataset, a DataLoader or a memmap; None for arrays and tensors in memory.
 
     A DataLoader lends its data set; batch size and order are the model's own. ValueError for a Dataset without a
-    length.
+    length, and for an iterator.
     """
     source = x.dataset if isinstance(x, DataLoader) else x
     by_index = not isinstance(source, IterableDataset) and isinstance(source, Sized)
@@ -98,6 +98,12 @@ def as_rows(x: object) -> Rows | None:
         )
     if isinstance(source, np.memmap | Dataset):
         return Rows(source)
+    if isinstance(source, Iterator):
+        # every error of ours is a ValueError
+        raise ValueError(  # noqa: TRY004
+            f"a {type(source).__name__} can be read once, and a network reads its data many times: give an array, one "
+            "mapped from a file (numpy.load(path, mmap_mode='r')), or a Dataset"
+        )
     return None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gail_suite.generative.core.backend import own_starts
 from gail_suite.generative.core.tensors import parsed, read_tensors, write_tensors
 from gail_suite.generative.core.types import Settings
 from gail_suite.generative.interface.calibration import Scale
@@ -68,7 +69,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
         without_labels = header.get("calibration_without_labels", "null")  # absent before 2026-11-27
         model.calibration_without_labels = None if without_labels == "null" else _scale(without_labels, path)
         _check_sizes(config, tensors)
-        with torch.random.fork_rng(devices=[]):  # a network is built with random weights first
+        with own_starts():  # a network is built with random weights first
             model._set_tensors(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
         raise ValueError(

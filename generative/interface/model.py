@@ -18,7 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gail_suite.generative.core.backend import full_precision, learning, resolve_device, seed_generator, seeded
+from gail_suite.generative.core.backend import (
+    full_precision,
+    learning,
+    own_draws,
+    own_generator,
+    own_starts,
+    resolve_device,
+    seed_generator,
+)
 from gail_suite.generative.core.checks import as_context, as_labels, as_tensor, check_finite, check_range, is_context
 from gail_suite.generative.core.peer import not_fitted
 from gail_suite.generative.core.tensors import locked
@@ -96,7 +104,7 @@ class GenerativeModel:
         raise NotImplementedError
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
-        """Train the freshly built model; torch's global generators are already seeded."""
+        """Train the freshly built model; noise comes from ``own_generator``."""
         raise NotImplementedError
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
@@ -169,7 +177,7 @@ class GenerativeModel:
                 self.spec = _tuned(previous, self.spec)
             x_val, y_val = val if isinstance(val, tuple) else (val, None)
             held = None if x_val is None else self._given_val(x_val, y_val, labels)
-            with learning(), seeded(seed, self.device):
+            with learning(), own_draws(seed, self.device):
                 if held is None:
                     data, labels, held = self._hold_out(data, labels)
                 run = self._identity(data, labels, held, seed) if checkpoint else {}
@@ -274,7 +282,8 @@ class GenerativeModel:
     def _train(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
         """Build, fit and calibrate; a network whose training is interrupted is calibrated as it is then."""
         if not options.fine_tune:
-            self._build()
+            with own_starts():
+                self._build()
         self._to_device()
         try:
             self._fit(x, y, val, options)
@@ -441,7 +450,7 @@ class GenerativeModel:
     def _hold_out(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor | None]]:
         if not self.holds_out or len(x) < 20:
             return x, y, (x, y)
-        order = torch.randperm(len(x), device="cpu").to(x.device)
+        order = torch.randperm(len(x), generator=own_generator(torch.device("cpu"))).to(x.device)
         held, kept = order[: len(x) // 10], order[len(x) // 10 :]
         held_y = None if y is None else y[held]
         left = part_of(x, kept)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from gail_suite.generative.core.backend import normal_like
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data import sources as data
 from gail_suite.generative.data.rows import in_memory
@@ -100,7 +101,7 @@ class AutoEncoder(GenerativeModel):
 
         def loss(batch: Tensor, labels: Tensor | None) -> Tensor:
             noise = self.config["noise"]
-            return self.net.error(batch, batch + noise * unit * torch.randn_like(batch) if noise else batch)
+            return self.net.error(batch, batch + noise * unit * normal_like(batch) if noise else batch)
 
         fit_likelihood(self.net, loss, (x, None), (val[0], None), options, changed(self.recipe, self.config))
         self.net.mixture.fit(self.encode(in_memory(x)), options.seed)

@@ -9,11 +9,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from gail_suite.generative.core.backend import noise_by_content, seeded
+from gail_suite.generative.core.backend import noise_by_content, normal_like, own_draws, own_generator
 from gail_suite.generative.core.checks import check_range, check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
-from gail_suite.generative.interface.model import GenerativeModel
+from gail_suite.generative.interface.density import DensityModel
 from gail_suite.generative.latent.codes import LatentMixture
 from gail_suite.generative.measuring import metrics
 from gail_suite.generative.measuring.recipes import Reproduction, binarised, likelihood
@@ -73,7 +73,7 @@ class VAENet(nn.Module):
         return self.likelihood.log_prob(x, out) + self.prior.log_prob(z) - log_q
 
 
-class VAE(GenerativeModel):
+class VAE(DensityModel):
     """Variational autoencoder (Kingma and Welling 2014; importance-weighted: Burda, Grosse and Salakhutdinov 2016).
 
     Maximises E_q[log p(x | z)] - beta KL(q(z | x) || N(0, I)), with at least ``free_bits`` nats of KL in every latent
@@ -159,7 +159,7 @@ class VAE(GenerativeModel):
             self.net.likelihood.standardise(in_memory(x))
         fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
         if self.config["prior_components"]:
-            with torch.no_grad(), seeded(options.seed, options.device):  # the same codes after a resumed fit
+            with torch.no_grad(), own_draws(options.seed, options.device):  # the same codes after a resumed fit
                 codes = torch.cat([self._codes(x, y) for _ in range(CODE_DRAWS)])
                 self.net.prior.fit(codes, options.seed, len(x))
 
@@ -167,11 +167,11 @@ class VAE(GenerativeModel):
         """Negative objective of each sample."""
         x, c = self._ink(x), self.config
         if c["objective"] == "iwae":
-            noise = torch.randn(c["k_train"], len(x), c["latent"], device=x.device)
+            noise = torch.randn(c["k_train"], len(x), c["latent"], device=x.device, generator=own_generator(x.device))
             weights = self.net.log_weights(x, y, noise)
             return math.log(c["k_train"]) - torch.logsumexp(weights, 0)
         mean, log_var = self.net.posterior(x, y)
-        z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
+        z = mean + (0.5 * log_var).exp() * normal_like(mean)
         kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var)
         reconstruction = self.net.likelihood.log_prob(x, self.net.decode(z, y).unsqueeze(0)).squeeze(0)
         paid = kl.mean(0).clamp_min(c["free_bits"]).sum() if c["free_bits"] else kl.sum(1)
@@ -184,7 +184,7 @@ class VAE(GenerativeModel):
         if not self.config["binarize"]:
             return x
         if seed is None:  # in training, on data that fit has checked
-            return torch.bernoulli(x)
+            return torch.bernoulli(x, generator=own_generator(x.device))
         check_range(x)
         noise = noise_by_content(x, seed, lambda g: torch.rand(x.shape[1:], generator=g, device=x.device))
         return (noise < x).to(x)
@@ -195,7 +195,7 @@ class VAE(GenerativeModel):
         for rows in torch.arange(len(x), device=x.device).split(1024):
             part, labels = x[rows].to(self.device), None if y is None else y[rows].to(self.device)
             mean, log_var = self.net.posterior(self._ink(part), labels)
-            parts.append(mean + (0.5 * log_var).exp() * torch.randn_like(mean))
+            parts.append(mean + (0.5 * log_var).exp() * normal_like(mean))
         return torch.cat(parts)
 
     def log_prob(

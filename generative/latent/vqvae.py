@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from gail_suite.generative.autoregressive.causal_sampling import sample_cached
 from gail_suite.generative.autoregressive.pixelcnn import GatedNet
+from gail_suite.generative.core.backend import own_generator
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
-from gail_suite.generative.interface.model import GenerativeModel
+from gail_suite.generative.interface.density import DensityModel
 from gail_suite.generative.mixtures.kmeans import nearest
 from gail_suite.generative.networks.coders import LIKELIHOODS, Likelihood, resolve_likelihood
 from gail_suite.generative.networks.layers import UpTo, convolutional, halvings, unrounded
@@ -68,7 +69,7 @@ def _on_sphere(v: Tensor) -> Tensor:
     return F.normalize(v, dim=-1) * math.sqrt(v.shape[-1])
 
 
-class VQVAE(GenerativeModel):
+class VQVAE(DensityModel):
     """Vector-quantised autoencoder with an autoregressive prior: log p(x) >= log p(x | z) + log p(z), z the codes of x.
 
     Training first minimises -log p(x | z) + |sg[e(x)] - b_z|^2 + ``commitment`` |e(x) - sg[b_z]|^2 with
@@ -145,7 +146,7 @@ class VQVAE(GenerativeModel):
         """Codes from the encoder's vectors of some of the data, in turn where they are too few."""
         net = self.net
         vectors = net.vectors(x[: 16 * len(net.book)].to(self.device)).flatten(0, -2)
-        rows = torch.randperm(len(vectors), device="cpu").to(vectors.device)
+        rows = torch.randperm(len(vectors), generator=own_generator(torch.device("cpu"))).to(vectors.device)
         net.book.copy_(vectors[rows[torch.arange(len(net.book), device=vectors.device) % len(rows)]])
 
     def _loss(self, x: Tensor, y: Tensor | None) -> Tensor:

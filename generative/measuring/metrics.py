@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gail_suite.generative.core.backend import fast_matmul, seed_generator, seeded
+from gail_suite.generative.core.backend import fast_matmul, own_draws, own_generator, own_starts, seed_generator
 from gail_suite.generative.core.types import ArrayLike
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.mixtures.gmm import GaussianMixture
@@ -68,21 +68,22 @@ def train_features(x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, steps: in
     another.
     """
     y, x_val, y_val = y.to(x.device), x_val.to(x.device), y_val.to(x.device)
-    with seeded(seed, x.device):
-        net = nn.Sequential(
-            nn.Conv2d(x.shape[1], 32, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(4),
-            nn.Flatten(),
-            nn.Linear(1024, 64),
-            nn.ReLU(),
-            nn.Linear(64, int(y.max()) + 1),
-        ).to(x.device)
+    with own_draws(seed, x.device):
+        with own_starts():
+            net = nn.Sequential(
+                nn.Conv2d(x.shape[1], 32, 3, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(32, 64, 3, stride=2, padding=1),
+                nn.ReLU(),
+                nn.AdaptiveAvgPool2d(4),
+                nn.Flatten(),
+                nn.Linear(1024, 64),
+                nn.ReLU(),
+                nn.Linear(64, int(y.max()) + 1),
+            ).to(x.device)
         optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-3)
         for _ in range(steps):
-            rows = torch.randint(len(x), (64,), device=x.device)
+            rows = torch.randint(len(x), (64,), device=x.device, generator=own_generator(x.device))
             with fast_matmul(x.device):
                 loss = F.cross_entropy(net(x[rows]), y[rows])
             optimiser.zero_grad(set_to_none=True)

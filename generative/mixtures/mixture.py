@@ -19,7 +19,7 @@ from gail_suite.generative.core.backend import seed_generator
 from gail_suite.generative.core.checks import as_tensor, check_sizes, refuse_unknown
 from gail_suite.generative.core.peer import convergence_warning
 from gail_suite.generative.core.types import ArrayLike, Data, Held, Settings, Stream
-from gail_suite.generative.interface.model import GenerativeModel
+from gail_suite.generative.interface.density import DensityModel
 from gail_suite.generative.mixtures import gaussians as ga
 from gail_suite.generative.mixtures import missing
 from gail_suite.generative.mixtures.chunks import CentredBatches, CentredRows, is_stream
@@ -36,7 +36,7 @@ _DROPPED = ("random_state", "n_factors", "weights_init", "means_init", "precisio
 CovarianceType = Literal["full", "tied", "diag", "spherical", "mfa"]
 
 
-class Mixture(GenerativeModel):
+class Mixture(DensityModel):
     """Base of the mixtures; a subclass writes ``_maximise``, ``_evaluator``, ``_objective`` and ``_start``."""
 
     density: ClassVar[Literal["exact", "bound", "none"]] = "exact"
@@ -329,14 +329,6 @@ class Mixture(GenerativeModel):
         if name not in self.params:
             raise AttributeError(f"this {type(self).__name__} is not fitted yet: call fit(x) first")
         return self.params[name]
-
-    def score_samples(self, x: ArrayLike) -> Tensor:
-        """log_prob under scikit-learn's name, nats (N,), on the CPU."""
-        return self.log_prob(x).cpu()
-
-    def score(self, x: ArrayLike, y: object = None) -> float:
-        """The mean of ``log_prob``, nats per sample; ``y`` is ignored."""
-        return float(self.log_prob(x).mean())
 
     def predict_proba(self, x: ArrayLike) -> Tensor:
         """Responsibilities p(k | x), shape (N, K), on the CPU."""

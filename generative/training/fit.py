@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gail_suite.generative.core.backend import full_precision
+from gail_suite.generative.core.backend import full_precision, own_draws
 from gail_suite.generative.core.types import Settings
 from gail_suite.generative.data.rows import Rows
 from gail_suite.generative.training.muon import Muon
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 Loss = Callable[[Tensor, Tensor | None], Tensor]
-"""(x, y) -> loss of each sample, shape (B,); noise comes from torch's global generator, which the loop seeds."""
+"""(x, y) -> loss of each sample, shape (B,); noise comes from ``own_generator``, which the loop seeds."""
 Labelled = tuple[Tensor, Tensor | None]
 
 
@@ -74,12 +74,12 @@ def fit_likelihood(
     scalars: dict[str, float] = {}
     net.train()
     try:
-        with Meter(steps, counters["step"], options.progress) as meter:
+        with own_draws(options.seed, options.device), Meter(steps, counters["step"], options.progress) as meter:
             for step in range(counters["step"], steps):
                 if recipe.patience and counters["since_best"] >= recipe.patience:
                     break
                 x, y = _batch(data, options.ranks.part(batches(step)), options.device)
-                seed_step(options.seed, step, options.device)
+                seed_step(options.seed, step)
                 with training_precision(recipe.precision, options.device):
                     mean = loss(x, y).mean()
                 rate = learning_rate(recipe, step, steps)
@@ -128,10 +128,10 @@ def fit_adversarial(
     critic.train()
     generator.train()
     try:
-        with Meter(steps, counters["step"], options.progress) as meter:
+        with own_draws(options.seed, options.device), Meter(steps, counters["step"], options.progress) as meter:
             for step in range(counters["step"], steps):
                 x, y = _batch(data, options.ranks.part(batches(step)), options.device)
-                seed_step(options.seed, step, options.device)
+                seed_step(options.seed, step)
                 for name, net in nets.items():
                     with training_precision(recipe.precision, options.device):
                         mean = losses[name](x, y).mean()
@@ -151,9 +151,9 @@ def held_out_loss(net: nn.Module, loss: Loss, val: Labelled, seed: int, batch_si
     """Mean of ``loss`` over ``val`` in float32 and eval mode, with noise that depends on ``seed`` alone."""
     training, device = net.training, next(net.parameters()).device
     net.eval()
-    seed_step(seed, -1, device)
     chunks = torch.arange(len(val[0]), device=val[0].device).split(batch_size)
-    with full_precision():
+    with own_draws(seed, device), full_precision():
+        seed_step(seed, -1)
         total = torch.stack([loss(*_batch(val, chunk, device)).double().sum() for chunk in chunks]).sum()
     net.train(training)
     return float(total) / len(val[0])

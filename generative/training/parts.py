@@ -20,7 +20,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from gail_suite.generative.core.backend import fast_matmul, global_generators, has_fast_bf16, rounding_allowed
+from gail_suite.generative.core.backend import fast_matmul, has_fast_bf16, reseed, rounding_allowed
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.tensors import parsed, read_tensors, write_tensors
 from gail_suite.generative.core.types import Settings
@@ -121,12 +121,9 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.lr * warm * (recipe.final_lr + (1.0 - recipe.final_lr) * cosine)
 
 
-def seed_step(seed: int, step: int, device: torch.device) -> None:
-    """Seed torch's generators for ``device`` from (seed, step) alone, so that a resumed step draws what the first
-    run drew.
-    """
-    for generator in global_generators(device):
-        generator.manual_seed((seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) & (2**63 - 1))
+def seed_step(seed: int, step: int) -> None:
+    """Seed the thread's ``own_draws`` from (seed, step) alone, so that a resumed step draws what the first run drew."""
+    reseed((seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) & (2**63 - 1))
 
 
 class Batches:

@@ -2,8 +2,10 @@
 settings.
 """
 
+import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import GridSearchCV
 
 import generative as g
 
@@ -39,6 +41,19 @@ def test_decode_has_gradients_where_asked(name: str):
     assert not model.decode(z).requires_grad
     (slope,) = torch.autograd.grad(model.decode(z, with_grad=True).sum(), z)
     assert slope.abs().max() > 0
+
+
+def test_scikit_learn_compares_networks_by_their_likelihood():
+    kinds = {"vae": g.VAE(hidden=8, k_eval=2, steps=2), "pixelcnn": g.PixelCNN(features=4, layers=1, steps=2)}
+    for name, grid in (("vae", {"latent": [1, 2]}), ("pixelcnn", {"features": [4, 6]})):
+        search = GridSearchCV(kinds[name], grid, cv=2).fit(X, progress=False)
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+        model = search.best_estimator_
+        assert model.score(X) == pytest.approx(float(model.log_prob(X).mean()))
+    labels = torch.arange(60) % 2
+    model = MODELS["vae"]().fit(X, labels, steps=2, progress=False)
+    assert torch.equal(model.score_samples(X, labels), model.log_prob(X, labels))
+    assert not hasattr(g.GAN(), "score")  # GridSearchCV then asks for a scoring
 
 
 @pytest.mark.parametrize("name", ["vae", "autoencoder", "pixelcnn"])

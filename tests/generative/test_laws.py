@@ -147,6 +147,24 @@ def test_three_threads_read_one_model(models, name):
 
 
 @cases
+def test_fits_in_threads_draw_from_generators_of_their_own(name):
+    def fit(seed: int) -> list[torch.Tensor]:
+        model = MODELS[name]().fit(X, steps=12, seed=seed, device="cpu", progress=False)
+        return answers(model)
+
+    expected, found = [fit(seed) for seed in range(4)], {}
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    threads = [threading.Thread(target=lambda seed=seed: found.update({seed: fit(seed)})) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [same(found[seed], alone) for seed, alone in enumerate(expected)] == [True] * 4
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@cases
 def test_an_unfitted_model_says_so(name, tmp_path):
     model = MODELS[name]()
     calls = [model.typicality, model.error] + ([model.log_prob] if model.density != "none" else [])

@@ -54,6 +54,7 @@ class Endless(IterableDataset):
 def test_what_cannot_be_read_is_refused():
     for data, message in (
         (Endless(), "Endless has no length"),
+        (iter([X]), "a list_iterator can be read once, and a network reads its data many times: give an array"),
         (TensorDataset(2 * X), "images must lie in"),
         (TensorDataset(X / torch.zeros(1)), "NaN or infinite"),
     ):

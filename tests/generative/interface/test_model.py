@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import generative as g
-from generative.core.backend import fast_matmul, resolve_device, seed_generator, seeded
+from generative.core.backend import fast_matmul, full_precision, learning, resolve_device, seed_generator, seeded
 from generative.core.values import infer_values
 
 
@@ -306,6 +306,31 @@ def test_fast_matmul_restores_precision():
         assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
         raise RuntimeError
     assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_settings_of_all_threads_are_the_strictest_and_end_as_they_were():
+    """Two threads whose blocks overlap: the first to enter leaves first."""
+    knob, cpu = torch.backends.mkldnn.matmul, torch.device("cpu")
+    before = knob.fp32_precision
+    training, reading = fast_matmul(cpu, True), full_precision()
+    training.__enter__()
+    reading.__enter__()
+    assert knob.fp32_precision == "ieee"  # a likelihood is exact beside a thread that trains
+    training.__exit__(None, None, None)
+    assert knob.fp32_precision == "ieee"
+    reading.__exit__(None, None, None)
+    assert knob.fp32_precision == before
+    torch.set_default_dtype(torch.float64)
+    try:
+        one, other = learning(), learning()
+        one.__enter__()
+        other.__enter__()
+        one.__exit__(None, None, None)
+        assert torch.get_default_dtype() == torch.float32
+        other.__exit__(None, None, None)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_likelihoods_are_computed_in_full_precision():
