@@ -132,26 +132,26 @@ def pair(case: str, n: int, d: int, k: int, covariance: str, iterations: int, re
 
 
 def table() -> str:
-    """Medians over the repeats of a case, one line a case and number of threads."""
+    """Medians over the repeats of a case, one line a case, machine, number of threads and clock; early rows have one
+    clock.
+    """
     cases: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     for row in read_rows(CSV):
-        cases[row["machine"], row["threads"], row["case"], row["covariance"]].append(row)
+        for clock in ("cpu", "wall"):
+            if row[f"{clock}_ratio"]:
+                key = (row["case"], row["covariance"], row["threads"], clock, row["machine"], row["commit"])
+                cases[key].append(row)
     lines = []
-    for (_, threads, case, covariance), rows in cases.items():
-        middle = {c: median(float(r[c]) for r in rows) for c in COLUMNS if c.endswith(("_s", "_ratio"))}
-        ratios = sorted(float(r["cpu_ratio"]) for r in rows)
+    for (case, covariance, threads, clock, cpu, code), rows in cases.items():
+        seconds = [f"{median(float(r[f'{name}_{clock}_s']) for r in rows):.3g}" for name in ("sklearn", "ours")]
+        ratios = sorted(float(r[f"{clock}_ratio"]) for r in rows)
         size = f"{int(rows[0]['n']):,} x {rows[0]['d']}, K={rows[0]['k']}"
-        seconds = [f"{middle[c]:.3g}" for c in ("sklearn_cpu_s", "ours_cpu_s")]
-        spread = f"{middle['cpu_ratio']:.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
-        wall = f"{middle['wall_ratio']:.1f}"
-        lines.append([case, size, covariance, threads, *seconds, spread, wall, str(len(rows)), rows[0]["commit"]])
-    header = ["case", "data", "covariance", "threads", "scikit-learn, processor s", "ours, processor s"]
-    return markdown([*header, "ratio (least to most)", "wall-clock ratio", "pairs", "commit"], lines)
-
-
-def machines() -> str:
-    """The processors and kernels of the rows."""
-    return "".join(f"* {name}\n" for name in dict.fromkeys(r["machine"] for r in read_rows(CSV)))
+        spread = f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        load = sorted(float(r["load"]) for r in rows if r["load"])
+        loads = f"{load[0]:.1f} to {load[-1]:.1f}" if load else "-"
+        lines.append([case, size, covariance, threads, clock, *seconds, spread, str(len(rows)), loads, cpu, code])
+    header = ["case", "data", "covariance", "threads", "clock", "scikit-learn, s", "ours, s", "ratio (least to most)"]
+    return markdown([*header, "pairs", "load", "machine", "commit"], lines)
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ MODELS: dict[str, Callable[[], g.GenerativeModel]] = {
     "PixelRNN": lambda: g.PixelRNN(),
     "AutoEncoder": lambda: g.AutoEncoder(),
     "VAE": lambda: g.VAE(),
+    "VQVAE": lambda: g.VQVAE(),
     "GAN": lambda: g.GAN(),
     "DCGAN": lambda: g.DCGAN(),
 }

@@ -73,14 +73,18 @@ def session_commits(run_dir: Path, code: str) -> str:
 
 
 def append_row(path: Path, columns: Sequence[str], row: dict[str, Any]) -> None:
-    """Appends one line to a CSV with a header, under a lock."""
+    """Appends one line to a CSV with a header, under a lock; ValueError where the file has other columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", newline="") as file:
+    with open(path, "a+", newline="") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        header = next(csv.reader(file), None)
         file.seek(0, os.SEEK_END)  # the position before the lock may be another writer's
         writer = csv.DictWriter(file, columns, lineterminator="\n")
-        if file.tell() == 0:
+        if header is None:
             writer.writeheader()
+        elif header != list(columns):
+            raise ValueError(f"{path} has the columns {', '.join(header)}, not {', '.join(columns)}: write elsewhere")
         writer.writerow(row)
 
 
