@@ -244,7 +244,9 @@ class Trainer(ABC, Generic[C_co]):
             if self.fresh:
                 self._keep(self.run_dir)
                 shutil.rmtree(self.run_dir / BEST, ignore_errors=True)  # of a run that left nothing else
-            log.truncate_to(-1 if self.fresh else self.loop.steps)
+                log.truncate_to(-1)
+            else:
+                log.resumed(self.loop.steps)
             yield log
 
     def policy(self) -> LearnedPolicy:

@@ -27,7 +27,7 @@ from gail_suite.showing.video import render
 STEPS = 60_000
 """With the preset for few steps, whose end is measured (RESULTS.md): the defaults want more steps than four minutes
 hold."""
-EXPERT_FRAMES = 150
+EXPERT_FRAMES = 100
 """Frames of the expert's film, which stands there before anything is trained."""
 MEASURED = ("score", "return_mean", "return_sd", "length_mean")
 

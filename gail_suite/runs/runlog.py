@@ -169,12 +169,18 @@ class RunLog:
             print(line.rstrip(), file=sys.stderr, flush=True)
 
     def truncate_to(self, step: int) -> None:
-        """Drop the records after `step` (and a torn last line): call it when a run resumes from a checkpoint."""
+        """Drop the records after `step` (and a torn last line)."""
         kept = [row for row in read_metrics(self.run_dir) if row["step"] <= step]
         write_atomic(self.metrics, "".join(json.dumps(row) + "\n" for row in kept).encode())
         self._purge_step = step + 1
         self._there = [{k: v for k, v in row.items() if k not in CLOCK} for row in kept if row["step"] == step]
         self._restart_clock(kept[-1] if kept else {}, step)
+
+    def resumed(self, step: int) -> None:
+        """Say where a run goes on, and drop what it had written after that."""
+        self.truncate_to(step)
+        if not self._quiet:
+            print(f"resumed at step {self._position(step)}", file=sys.stderr, flush=True)
 
     def _restart_clock(self, last: Json, step: int) -> None:
         self._start = time.monotonic()

@@ -280,8 +280,9 @@ def test_kill_minus_nine_in_training_then_resume(recorded: Path, tmp_path: Path,
     process.kill()
     process.communicate()
     step = load_checkpoint(run / "checkpoints")[0]
-    status, _, _ = shell("train", "gail", "--resume", run, "--steps", step + 80, "--eval-episodes", 1, "-q")
+    status, _, err = shell("train", "gail", "--resume", run, "--steps", step + 80, "--eval-episodes", 1)
     assert status == 0 and load_checkpoint(run / "checkpoints")[0] >= step + 80
+    assert f"resumed at step {step:,}/{step + 80:,}\n" in err
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
     assert shell("eval", run, "-n", 1)[0] == 0
