@@ -12,10 +12,12 @@ project, author, release = "gail-suite", "the gail-suite authors", gail_suite.__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
 include_patterns = ["README.md", "RESULTS.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**"]
-exclude_patterns = ["docs/conf.py", "docs/images/**", "docs/pictures/**"]
+exclude_patterns = ["docs/conf.py", "docs/images/**", "docs/pictures/**", "docs/static/**"]
 source_suffix = {".md": "markdown", ".ipynb": "notebook"}
 html_theme = "furo"
 html_title = f"gail-suite {release}"
+html_static_path, html_css_files = ["static"], ["site.css"]
+highlight_language = "text"  # of a block that names none
 html_show_sourcelink = html_copy_source = False
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"

@@ -258,6 +258,8 @@ class GAIL(Imitator[GAILConfig]):
     def _clone(self, log: RunLog | None) -> None:
         """Starts from behaviour cloning."""
         sac, expert, behaviour = self.loop.sac, self.objective.expert, self.objective.behaviour
+        if log is not None:
+            log.say("behaviour cloning to begin with")
         features, actions = expert.features, expert.actions
         if behaviour is not None and self.config.priors.behaviour.warm_start:
             features, actions = behaviour.warm_start(features, WARM_COPIES, self.loop.generator)
@@ -294,6 +296,8 @@ class GAIL(Imitator[GAILConfig]):
         for rank, one in enumerate(one for one in self.nearest.found if one.steps < self.loop.steps):
             facts = {"env_steps": one.steps, "updates": one.updates}
             policies[f"candidate_{rank}"] = LearnedPolicy(one.tensors, meta | facts)
+        if log is not None and len(policies) > 1:
+            log.say(f"choosing the policy that the run leaves, of {len(policies)}")
         found = {k: likeness.distance(p, FINAL_SEED + self.seed, FINAL_EPISODES) for k, p in policies.items()}
         # the last before the latest of the nearest: of those that cannot be told apart the first is left
         chosen = policies[min(found, key=lambda name: likeness.excess(found[name]))]

@@ -62,11 +62,24 @@ def command(*words: object) -> str:
     return shlex.join(["gail-suite", *map(str, words)])
 
 
-def filming(run_dir: Path, env_id: str | None) -> str:
-    """The command that films a run, beside the bundled expert where the task has one."""
+def filming(env_id: str | None, *words: object) -> list[str]:
+    """The command `render WORDS` where a task can be filmed here, and none where it cannot."""
+    from gail_suite.showing.video import check_filmable
+
+    if env_id is None or not can_run(env_id):
+        return []
+    try:
+        check_filmable(env_id)
+    except ValueError:
+        return []
+    return [command("render", *words)]
+
+
+def beside_expert(env_id: str | None) -> list[str]:
+    """What `render` is told to show the bundled expert too, where a task has one."""
     from gail_suite import demos
 
-    return command("render", run_dir, *(["--compare", "bundled"] if env_id in demos.experts() else []))
+    return ["--compare", "bundled"] if env_id in demos.experts() else []
 
 
 def can_run(task: str | None) -> bool:

@@ -94,6 +94,8 @@ def train(
         if stop_requested():
             note(f"stopped; go on with: {command('expert', 'train', '--resume', run_dir)}")
             raise StopRequested
+    if not output.quiet:
+        note("measuring the policy over 50 episodes")
     values, text = finish_run(run_dir, policy, trainer.env_id, 50, False)
     following = command("record", "--env", trainer.env_id, "--expert", run_dir, "--out", "demos-new")
     output.result(values, text, [following])

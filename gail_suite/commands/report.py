@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gail_suite.commands.common import DEFAULT, Output, can_run, filming, scale_given
+from gail_suite.commands.common import DEFAULT, Output, beside_expert, filming, scale_given
 from gail_suite.commands.parameters import Reference
 
 
@@ -27,5 +27,5 @@ def report(*runs: Path, out: Path | None = None, reference: Reference = None, ou
     path = write_report(runs, out, scale=scale)
     unseen = [run for run in runs if not (run / "video.mp4").is_file()]
     tasks = {run: config_of(run).get("env_id") for run in unseen[:1]}
-    following = [filming(run, task) for run, task in tasks.items() if can_run(task)]
+    following = [line for run, task in tasks.items() for line in filming(task, run, *beside_expert(task))]
     output.result({"path": str(path)}, f"{path}: open it in a browser", following)

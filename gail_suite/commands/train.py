@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from gail_suite.commands.common import (
     DEFAULT,
     Output,
+    beside_expert,
     can_run,
     check_resume,
     check_resume_from,
@@ -396,8 +397,11 @@ def _finish(trainer: Trainer[Settings], run: Run, training: Training, output: Ou
     from gail_suite.jobs.finish import finish_run
 
     assert run.dir is not None
+    if training.eval_episodes and can_run(trainer.env_id) and not output.quiet:
+        note(f"measuring the policy over {training.eval_episodes} episodes")
     values, text = finish_run(run.dir, run.policy, trainer.env_id, training.eval_episodes, training.video)
-    following = [filming(run.dir, trainer.env_id), command("eval", run.dir, "-n", 50)]
+    film = filming(trainer.env_id, run.dir, *beside_expert(trainer.env_id))
+    following = [*film, command("eval", run.dir, "-n", 50)]
     if not can_run(trainer.env_id):
         following = [command("compare", run.dir)]
     if run.best is not None:

@@ -179,8 +179,12 @@ class RunLog:
     def resumed(self, step: int) -> None:
         """Say where a run goes on, and drop what it had written after that."""
         self.truncate_to(step)
+        self.say(f"resumed at step {self._position(step)}")
+
+    def say(self, text: str) -> None:
+        """Show what is done now, where it takes a while and makes no steps."""
         if not self._quiet:
-            print(f"resumed at step {self._position(step)}", file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
 
     def _restart_clock(self, last: Json, step: int) -> None:
         self._start = time.monotonic()

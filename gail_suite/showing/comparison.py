@@ -13,6 +13,7 @@ from gail_suite.runs.runlog import read_metrics
 from gail_suite.showing.page import count_steps, png
 from gail_suite.showing.report import series
 from gail_suite.showing.scale import Scale, rescored
+from gail_suite.showing.settings import in_words, settings_of, unlike
 from gail_suite.showing.stats import with_interval
 
 Summary = Json
@@ -33,15 +34,15 @@ def compare(runs: Sequence[str | Path], scale: Scale | None = None) -> list[Summ
     """
     folders = [Path(run) for run in runs]
     configs = [_config(folder) for folder in folders]
-    flat = [_flat({"n_pairs": config.get("n_pairs"), **config.get("config", {})}) for config in configs]
+    settings = [settings_of(config) for config in configs]
     return [
         _summary(
             folder,
             config,
-            _unlike(own, [f for f, c in zip(flat, configs, strict=True) if c.get("algo") == config.get("algo")]),
+            unlike(own, [s for s, c in zip(settings, configs, strict=True) if c.get("algo") == config.get("algo")]),
             scale,
         )
-        for folder, config, own in zip(folders, configs, flat, strict=True)
+        for folder, config, own in zip(folders, configs, settings, strict=True)
     ]
 
 
@@ -110,22 +111,6 @@ def _summary(folder: Path, config: Json, settings: Json, scale: Scale | None) ->
     }
 
 
-def _flat(values: Json, prefix: str = "") -> Json:
-    """Nested settings by their dotted names."""
-    found: Json = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def _unlike(own: Json, settings: list[Json]) -> Json:
-    """The entries of `own` that not all of the others have alike."""
-    return {name: value for name, value in own.items() if any(other.get(name) != value for other in settings)}
-
-
 def _cells(s: Summary) -> tuple[str, ...]:
     def number(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"
@@ -134,7 +119,6 @@ def _cells(s: Summary) -> tuple[str, ...]:
         digits, interval = (0, s["return_interval"]) if key == "return_mean" else (3, s[f"{key}_interval"])
         return "-" if s[key] is None else with_interval(s[key], interval, digits)
 
-    differs = " ".join(f"{name}={value}" for name, value in s["settings"].items())
     return (
         s["run"],
         str(s["algo"]),
@@ -146,5 +130,5 @@ def _cells(s: Summary) -> tuple[str, ...]:
         number(s["last"]),
         *map(measured, FINAL.values()),
         "-" if s["n_episodes"] is None else str(s["n_episodes"]),
-        differs,
+        in_words(s["settings"]),
     )

@@ -118,15 +118,16 @@ def _panels(d: Demonstrations) -> list[tuple[str, Callable[[Axes], None]]]:
     points, episode, share = coverage(d)
     total, one = cells(points, episode)
     covered = (
-        f"states in their widest plane ({share:.0%} of the variance), a colour an episode: {total} of "
-        f"{CELLS * CELLS} cells visited, {one:.0%} of them by one episode on average"
+        f"visited states, each episode in its colour, in the plane of most variance ({share:.0%}); of its "
+        f"{CELLS * CELLS} cells {total} were visited, {one:.0%} of these by a single episode on average"
     )
     actions = [t.acts for t in d if t.acts is not None]
+    ranged = "range of each entry of the {}: 90 % of its values lie in the thick part"
     return [
         ("return of each episode; green lasted to the limit, orange ended before", lambda a: _bars(a, d, d.returns)),
         ("steps of each episode", lambda a: _bars(a, d, d.lengths)),
-        *([("actions: 5 to 95 % thick, all thin, a line an entry", lambda a: _ranges(a, actions))] if actions else []),
-        ("observations: the same, on a scale that bends", lambda a: _ranges(a, [t.obs for t in d], bent=True)),
+        *([(ranged.format("actions"), lambda a: _ranges(a, actions))] if actions else []),
+        (f"{ranged.format('observations')}; logarithmic beyond 1", lambda a: _ranges(a, [t.obs for t in d], bent=True)),
         (covered, lambda a: _scatter(a, points, episode)),
     ]
 

@@ -42,9 +42,11 @@ def write_page(path: Path, title: str, parts: Iterable[str]) -> Path:
 
 
 def rows_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table with a heading line; numbers stand at the right."""
-    body = [_row("td", row) for row in rows]
-    return f'<div class="wide"><table>{_row("th", header)}{"".join(body)}</table></div>'
+    """A table with a heading line; columns of numbers stand at the right, with their headings."""
+    rows = list(rows)
+    right = [all(map(_is_number, column)) for column in zip(*rows, strict=True)] or [False] * len(header)
+    lines = [_row("th", header, right), *(_row("td", row, right) for row in rows)]
+    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 
 def facts_table(values: Json) -> str:
@@ -111,9 +113,13 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _row(tag: str, cells: Sequence[object]) -> str:
-    def one(value: object) -> str:
-        number = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-        return f"<{tag}{' class=n' * number}>{html.escape(cell(value))}</{tag}>"
+def _row(tag: str, cells: Sequence[object], right: Sequence[bool]) -> str:
+    def one(value: object, at_right: bool) -> str:
+        return f"<{tag}{' class=n' * at_right}>{html.escape(cell(value))}</{tag}>"
 
-    return f"<tr>{''.join(map(one, cells))}</tr>"
+    return f"<tr>{''.join(map(one, cells, right))}</tr>"
+
+
+def _is_number(value: object) -> bool:
+    """Whether a cell holds a number, or nothing where there could be one."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

@@ -30,6 +30,7 @@ from gail_suite.showing.page import (
     write_page,
 )
 from gail_suite.showing.scale import Scale, rescored
+from gail_suite.showing.settings import in_words, settings_of, unlike
 from gail_suite.showing.stats import t_interval, with_interval
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ RESULTS = {
 }
 """Results of an evaluation and where their intervals stand."""
 MAX_HEALTH = 6
+MOST_SETTINGS = 2
+"""Settings that a name may hold."""
 COLOURS = ("#1f6feb", "#c4622d", "#2e8540", "#8250df", "#bf3989", "#57606a")
 
 
@@ -133,7 +136,8 @@ def write_report(
         parts.append(folded(f"Settings of {run.folder.name}", f"<pre>{escape(json.dumps(run.config, indent=2))}</pre>"))
     versions = versions_of(told[0].folder)
     parts += [folded("Versions", facts_table(versions))] if versions else []
-    return write_page(target, told[0].title if len(told) == 1 else f"{len(told)} runs", parts)
+    tasks = dict.fromkeys(str(t.config.get("env_id", "?")) for t in told)
+    return write_page(target, told[0].title if len(told) == 1 else f"{len(told)} runs on {' and '.join(tasks)}", parts)
 
 
 def _told(folder: Path, needed: bool = False, scale: Scale | None = None) -> Told:
@@ -145,22 +149,33 @@ def _told(folder: Path, needed: bool = False, scale: Scale | None = None) -> Tol
 
 
 def _names(groups: Sequence[Sequence[Told]]) -> list[str]:
-    """A short name of each group: algorithm and environment, or the first run's folder where these are not enough."""
-    plain = [f"{group[0].name} on {group[0].config.get('env_id', '?')}" for group in groups]
-    return [name if plain.count(name) == 1 else group[0].folder.name for name, group in zip(plain, groups, strict=True)]
+    """A short name of each group: the algorithm, the environment where there are several, and the settings that tell
+    it from others of that name, or the first run's folder where these are too many.
+    """
+    tasks = {group[0].config.get("env_id") for group in groups}
+    plain = [
+        f"{group[0].name} on {group[0].config.get('env_id', '?')}" if len(tasks) > 1 else group[0].name
+        for group in groups
+    ]
+    known = [settings_of(group[0].config) for group in groups]
+    names = []
+    for group, name, own in zip(groups, plain, known, strict=True):
+        differs = unlike(own, (other for other, its in zip(known, plain, strict=True) if its == name))
+        told = f"{name}, {in_words(differs)}" if len(differs) <= MOST_SETTINGS else group[0].folder.name
+        names.append(told if differs else name)
+    return [name if names.count(name) == 1 else g[0].folder.name for name, g in zip(names, groups, strict=True)]
 
 
 def _results(groups: Sequence[Sequence[Told]], names: Sequence[str], others: Mapping[str, Json]) -> list[str]:
     rows = [row for name, group in zip(names, groups, strict=True) for row in _group_rows(name, group)]
-    rows += [_evaluated(name, found) for name, found in others.items()]
-    for env_id in dict.fromkeys(str(group[0].config.get("env_id")) for group in groups):
-        rows += _references(env_id)
+    rows += [_measured(name, found) for name, found in others.items()]
+    tasks = list(dict.fromkeys(str(group[0].config.get("env_id")) for group in groups))
+    for env_id in tasks:
+        rows += _references(env_id, f" ({env_id})" if len(tasks) > 1 else "")
     header = ("policy", "return", "score", "against demos", "steps", "over")
     parts = [rows_table(header, rows), note("Numbers in brackets are 95 % intervals of the mean.")]
     if len(groups) < sum(map(len, groups)):
-        each = [
-            _evaluated(f"{run.folder.name}, seed {run.config.get('seed')}", run.evaluation) for g in groups for run in g
-        ]
+        each = [_evaluated(f"{run.folder.name}, seed {run.config.get('seed')}", run) for g in groups for run in g]
         parts.append(folded("Every run", rows_table(header, each)))
     return parts
 
@@ -169,7 +184,7 @@ def _group_rows(name: str, group: Sequence[Told]) -> list[tuple[object, ...]]:
     """The final policy, over seeds where there are several, and what behaviour cloning began with."""
     measured = [run.evaluation for run in group if run.evaluation.get("return_mean") is not None]
     if len(group) == 1 or len(measured) < 2:
-        rows = [_evaluated(name, measured[0] if measured else {})]
+        rows = [_measured(name, measured[0]) if measured else _evaluated(name, group[0])]
     else:
         rows = [
             (
@@ -181,20 +196,30 @@ def _group_rows(name: str, group: Sequence[Told]) -> list[tuple[object, ...]]:
         ]
     begun = [row for run in group for row in run.rows if row.get("bc_return_mean") is not None]
     if begun:
-        level = [_mean(begun, f"bc_{key}") for key in (*RESULTS, "length_mean")]
-        rows.append((f"{name}: BC start", *level, "in training"))
+        level = [_result(_mean(begun, f"bc_{key}"), None, key) for key in RESULTS]
+        rows.append((f"{name}: BC start", *level, _mean(begun, "bc_length_mean"), "in training"))
     return rows
 
 
-def _evaluated(name: str, found: Json) -> tuple[object, ...]:
-    """A line of the table from what eval.json holds."""
+def _evaluated(name: str, run: Told) -> tuple[object, ...]:
+    """A line of the table: the evaluation of a run's final policy, or the last one of its training."""
+    if run.evaluation.get("return_mean") is not None:
+        return _measured(name, run.evaluation)
+    last = next((row for row in reversed(run.rows) if row.get("return_mean") is not None), None)
+    if last is None:
+        return _measured(name, {})
+    return (*_measured(name, last)[:-1], f"step {last['step']:,}, in training")
+
+
+def _measured(name: str, found: Json) -> tuple[object, ...]:
+    """A line of the table from what eval.json, or a line of metrics.jsonl, holds."""
     over = f"{found['n_episodes']} episodes" if "n_episodes" in found else "not measured"
     results = (_result(found.get(key), found.get(interval), key) for key, interval in RESULTS.items())
     return (name, *results, found.get("length_mean"), over)
 
 
-def _references(env_id: str) -> list[tuple[object, ...]]:
-    """Expert and random actions, where the environment's reference returns are known."""
+def _references(env_id: str, named: str) -> list[tuple[object, ...]]:
+    """Expert and random actions, where the environment's reference returns are known; `named` follows their names."""
     from gail_suite import envs
 
     try:
@@ -207,7 +232,8 @@ def _references(env_id: str) -> list[tuple[object, ...]]:
             half = 1.96 * known.sd / max(known.episodes, 1) ** 0.5
             interval = (known.mean - half, known.mean + half) if known.episodes else None
             over = f"{known.episodes} episodes" if known.episodes else "as given"
-            rows.append((f"{name} ({env_id})", _result(known.mean, interval, "return_mean"), score, None, None, over))
+            results = _result(known.mean, interval, "return_mean"), _result(score, None, "score")
+            rows.append((f"{name}{named}", *results, None, None, over))
     return rows
 
 
@@ -243,7 +269,8 @@ def _curves(groups: Sequence[Sequence[Told]], names: Sequence[str]) -> list[str]
             figure, axes = axes_of(5, 3.2)
             _draw_health(axes, rows, name)
             pictures.append((name, png(figure)))
-    return ["<h2>Learning</h2>", figures(pictures)] if pictures else []
+    explained = [note("docs/metrics.md says what each of these numbers means.")] if len(pictures) > 1 else []
+    return ["<h2>Learning</h2>", figures(pictures), *explained] if pictures else []
 
 
 def _film(run: Told, name: str) -> list[str]:

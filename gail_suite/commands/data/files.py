@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, can_run, command, imitating
+from gail_suite.commands.common import DEFAULT, Output, command, filming, imitating
 from gail_suite.commands.parameters import TASK, Flag, Task
 
 
@@ -44,7 +44,7 @@ def show(path: Path, *, plot: Path | None = None, output: Output = DEFAULT) -> N
     }
     lines = [f"{name:<12} {value}" for name, value in values.items() if name != "meta"]
     lines += [f"{name:<12} {d.meta[name]}" for name in ("deterministic", "seed", "versions") if name in d.meta]
-    shown = [command("render", path, "--episode", 0)] if can_run(d.task) else []
+    shown = filming(d.task, path, "--episode", 0)
     output.result(values, "\n".join(lines), [*shown, imitating(path, d.task)])
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 import envs
 from demos.sealed import read_json, write_json, write_results
 from gail_suite.runs.runlog import RunLog, write_run_files
+from gail_suite.showing.page import rows_table
 from gail_suite.showing.report import _band, learning_curve, write_report
 from gail_suite.showing.scale import Scale
 from gail_suite.showing.stats import t_interval
@@ -92,7 +93,7 @@ def test_expert_clone_and_random_stand_beside_the_learner_with_intervals(tmp_pat
     run = make_run(tmp_path / "run")
     write_results(run / "eval.json", evaluation(3000.0, 0.6))
     page = write_report(run, others={"BC, 4 demonstrations": evaluation(700.0, 0.25)}).read_text()
-    assert cells(page, "GAIL on Ant-v5")[1:] == [
+    assert cells(page, "GAIL")[1:] == [
         "3000 [2990, 3010]",
         "0.600 [0.590, 0.610]",
         "0.700 [0.680, 0.720]",
@@ -110,7 +111,7 @@ def test_a_given_scale_makes_the_scores(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     write_results(run / "eval.json", evaluation(3000.0, 0.6))
     page = write_report(run, scale=Scale(-1000.0, 4000.0)).read_text()
-    assert cells(page, "GAIL on Ant-v5")[1:3] == ["3000 [2990, 3010]", "0.800 [0.798, 0.802]"]
+    assert cells(page, "GAIL")[1:3] == ["3000 [2990, 3010]", "0.800 [0.798, 0.802]"]
 
 
 def test_several_runs_share_a_page_and_seeds_a_band(tmp_path: Path) -> None:
@@ -125,13 +126,36 @@ def test_several_runs_share_a_page_and_seeds_a_band(tmp_path: Path) -> None:
     page = write_report(runs, tmp_path / "both.html").read_text()
     low, high = t_interval(np.array([3000.0, 3200.0]))
     score = [bound / 5000 for bound in (low, high)]
-    assert cells(page, "GAIL on Ant-v5")[1:4] == [
+    assert cells(page, "GAIL")[1:4] == [
         f"3100 [{low:.0f}, {high:.0f}]",
         f"0.620 [{score[0]:.3f}, {score[1]:.3f}]",
         f"0.720 [{score[0] + 0.1:.3f}, {score[1] + 0.1:.3f}]",
     ]
     assert cells(page, "seed 1, seed 1")[1] == "3200 [3190, 3210]" and "bands are the range over seeds" in page
     assert page.count("<summary>Settings of") == 2
+
+
+def test_kinds_are_told_apart_by_settings_and_an_unfinished_run_shows_its_last_evaluation(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name, return_mean=1000.0) for name in "abc"]
+    for run, gamma in zip(runs, (0.9, 0.99, 0.99), strict=True):
+        write_json(run / "config.json", read_json(run / "config.json") | {"config": {"sac": {"gamma": gamma}}})
+    write_results(runs[0] / "eval.json", evaluation(3000.0, 0.6))
+    with RunLog(runs[1], quiet=True) as log:
+        log.log(0, bc_score=0.4, bc_return_mean=412.3)
+    page = write_report(runs[:2], tmp_path / "both.html").read_text()
+    assert "<h1>2 runs on Ant-v5</h1>" in page and cells(page, "GAIL, sac.gamma=0.9<")[1] == "3000 [2990, 3010]"
+    assert cells(page, "GAIL, sac.gamma=0.99")[1:] == ["1000", "0.750", "-", "-", "step 300, in training"]
+    assert cells(page, "GAIL, sac.gamma=0.99: BC start")[1:] == ["412", "0.400", "-", "-", "in training"]
+    write_json(runs[2] / "config.json", read_json(runs[2] / "config.json") | {"algo": "bc", "env_id": "X-v0"})
+    page = write_report(runs[1:], tmp_path / "others.html").read_text()
+    assert "<h1>2 runs on Ant-v5 and X-v0</h1>" in page and cells(page, "GAIL on Ant-v5")
+    assert cells(page, "BC on X-v0") and cells(page, "expert (Ant-v5)")
+
+
+def test_columns_of_numbers_stand_at_the_right_with_their_headings() -> None:
+    table = rows_table(("name", "steps", "return"), [("a", 3, "1 [0, 2]"), ("b", None, None)])
+    assert table.count("class=n") == 3 and "<th class=n>steps</th>" in table and "<td>-</td>" in table
+    assert rows_table(("name",), []).count("<th>name</th>") == 1
 
 
 def test_bands_by_hand() -> None:
