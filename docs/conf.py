@@ -18,7 +18,7 @@ html_theme = "furo"
 html_title = f"gail-suite {release}"
 html_static_path, html_css_files = ["static"], ["site.css"]
 highlight_language = "text"  # of a block that names none
-html_show_sourcelink = html_copy_source = False
+html_show_sourcelink = html_copy_source = html_show_copyright = False
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

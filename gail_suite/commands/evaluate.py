@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gail_suite.commands.common import DEFAULT, Output, filming, find_policy, named_again, scale_given
+from gail_suite.commands.common import DEFAULT, Output, command, filming, find_policy, named_again, scale_given
 from gail_suite.commands.parameters import (
     TASK,
     Episodes,
@@ -54,4 +54,5 @@ def evaluate(
     if own and not stochastic and seed == EVAL_SEED:
         write_results(run / "eval.json", values)
     again = named_again(policy, None if run.exists() and task.env is None else env_id, trust, vecnormalize)
-    output.result(values, f"{env_id}: {said(values)}", filming(env_id, *again, "--out", "video.mp4"))
+    following = filming(env_id, *again, "--out", "video.mp4") or [command("report", policy)] * own
+    output.result(values, f"{env_id}: {said(values)}", following)

@@ -25,7 +25,8 @@ border-bottom:1px solid #dde3ea;vertical-align:top}td.n,th.n{text-align:right;fo
 figure{margin:0;max-width:36rem}figcaption,.note{color:#52606d;font-size:.9rem}video{max-width:48rem}
 pre{background:#f4f6f8;padding:.8rem;overflow:auto}
 summary{cursor:pointer;font-weight:600;margin-top:1.5rem}
-@media(max-width:30rem){td,th{font-size:.72rem;padding-right:.3rem}body{padding:0 .6rem}}"""
+@media(max-width:30rem){td,th{font-size:.72rem;padding-right:.3rem}body{padding:0 .6rem}
+td:first-child{min-width:5rem;overflow-wrap:anywhere}}"""
 
 
 def write_page(path: Path, title: str, parts: Iterable[str]) -> Path:

@@ -17,6 +17,7 @@ import pytest
 import demos
 import envs
 from gail_suite.commands.cli import GROUPS, VERBS, main
+from gail_suite.commands.common import beside_expert, filming
 from gail_suite.runs.checkpoint import checkpoints, load_checkpoint
 
 TOY = envs.TOY_ID
@@ -144,7 +145,9 @@ def test_next_commands_can_be_pasted(trained: Path, shell: Shell) -> None:
     _, out, _ = shell("eval", trained, "-n", 1)
     following = [line.removeprefix("next: ") for line in out.splitlines() if line.startswith("next: ")]
     words = shlex.split(following[0])
-    assert words[:3] == ["gail-suite", "render", str(trained)]
+    assert words == ["gail-suite", "report", str(trained)]  # no film, since the toy draws no pictures
+    _, out, _ = shell(*words[1:])
+    assert "next: " not in out
 
 
 def test_report_rewrites_the_page(trained: Path, shell: Shell) -> None:
@@ -267,6 +270,8 @@ def test_a_film_of_ant_without_opengl(tmp_path: Path, shell: Shell) -> None:
     )
     status, out, _ = shell(*words, "--out", tmp_path / "my ant.gif")
     assert status == 0 and (tmp_path / "my ant.gif").stat().st_size > 500 and "next: " in out
+    assert filming("Ant-v5", "a run", *beside_expert("Ant-v5")) == ["gail-suite render 'a run' --compare bundled"]
+    assert filming("gail_suite/PointToy-v0", "a run") == filming("NoTask-v0", "a run") == filming(None, "x") == []
 
 
 # --- accidents ---
