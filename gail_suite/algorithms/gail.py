@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from typing_extensions import override
 
+from gail_suite import demos
 from gail_suite.algorithms.bc import BCConfig, clone
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
 from gail_suite.algorithms.trainer import Imitator
@@ -23,7 +24,7 @@ from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import can_begin, clipped
 from gail_suite.learning.inverse import InverseConfig, InverseModel
-from gail_suite.learning.keeping import KeepConfig, Shortlist
+from gail_suite.learning.keeping import Arrival, KeepConfig, Shortlist
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
 from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
@@ -36,9 +37,9 @@ from gail_suite.priors.starts import Starts
 from gail_suite.runs.config import Count, Positive, Settings, recorded, shares
 from gail_suite.runs.runlog import RunLog, stop_requested
 
-CHOICE_SEED, FINAL_SEED, FINAL_EPISODES = 70_000, 90_000, 20
-"""Seeds of the episodes by which candidates are found and the final policy is chosen, and how many decide; neither
-training nor any evaluation begins there."""
+FINAL_SEED, FINAL_EPISODES = 90_000, 20
+"""Seed of the episodes by which the final policy is chosen, and how many decide; neither training nor any evaluation
+begins there."""
 NEAREST = 3
 """Policies of a run among which the final one is chosen, beside the last and the clone."""
 WARM_COPIES = 4
@@ -85,6 +86,10 @@ class GAILConfig(Settings):
     """Leave, of the last policy, the nearest of those evaluated on the way and the clone, the one that visits the
     states nearest to the demonstrated ones (the task's reward is not read); off, the last.
     """
+    arrive: Count = 3
+    """Come to an end after so many evaluations in a row whose distance from the demonstrations is no larger than that
+    of two samples of the demonstrator: the rates then fall at twice their pace. 0: never. `choose` measures it.
+    """
     settle: Count = 5
     """End in the second half of a run after so many evaluations in a row none of which is among the nearest to the
     demonstrations, between which `choose` chooses; 0: never.
@@ -102,6 +107,7 @@ class GAILConfig(Settings):
             warm_up=8000,
             capacity=400_000,
             eval_every=20_000,
+            eval_episodes=10,
             checkpoint_every=40_000,
         )
     )
@@ -130,6 +136,7 @@ def few_steps() -> GAILConfig:
         starts=DemonstratedStarts(share=0.0),
         loop=LoopConfig(),
         choose=False,
+        arrive=0,
         settle=0,
     )
 
@@ -196,6 +203,7 @@ class GAIL(Imitator[GAILConfig]):
             {} if self.inverse is None else {"inverse": self.inverse},
         )
         self.nearest = Shortlist(loop.constants, "nearest", NEAREST, latest=True)
+        self.arrival = Arrival(loop.constants, c.arrive)
         return loop
 
     def _begun(self, venv: SavableVecEnv) -> SavableVecEnv:
@@ -230,8 +238,8 @@ class GAIL(Imitator[GAILConfig]):
 
     def _begin(self, log: RunLog | None) -> None:
         if self.likeness is not None:
-            self.loop.on_evaluate = self._offer
-            self.loop.settled = self._settled()
+            self.loop.examine = self._examine
+            self.loop.settled, self.loop.arrived = self._settled(), self.arrival.step
         if self.inverse is not None:
             if self.inverse.fits:
                 self._take(self.inverse)
@@ -270,14 +278,22 @@ class GAIL(Imitator[GAILConfig]):
         if log is not None:
             log.log(self.loop.steps, **row)
 
-    def _offer(self) -> dict[str, float]:
-        """How far the policy is from the demonstrations; among the nearest it is kept for the end."""
+    def _examine(self) -> dict[str, float]:
+        """Return and length of the policy's episodes, and how far they are from the demonstrations; among the nearest
+        it is kept for the end.
+        """
+        from gail_suite.showing.evaluation import WAY_SEED, Evaluation
+
         assert self.likeness is not None
-        policy = self.policy()
-        distance = self.likeness.distance(policy, CHOICE_SEED + self.seed)
-        self.nearest.offer(self.likeness.excess(distance), policy)
-        self.loop.settled = self._settled()
-        return {"distance": distance}
+        policy, loop = self.policy(), self.loop
+        n, seed = loop.config.eval_episodes, WAY_SEED + self.seed
+        episodes = list(demos.record(policy, self.env_id, n, seed, n, deterministic=True))
+        distance = self.likeness.of(episodes)
+        excess = self.likeness.excess(distance)
+        self.nearest.offer(excess, policy)
+        self.arrival.judge(excess, loop.steps)
+        loop.settled, loop.arrived = self._settled(), self.arrival.step
+        return {**Evaluation.of(self.env_id, episodes, seed).row(), "distance": distance}
 
     def _settled(self) -> bool:
         """The second half has come, and none of the last `settle` evaluations is among the nearest."""

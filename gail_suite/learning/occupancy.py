@@ -84,8 +84,11 @@ class Likeness:
 
     def distance(self, policy: Policy, seed: int, episodes: int = EPISODES) -> float:
         """The distance of that many episodes, the first seeded `seed`, from the demonstrations."""
-        shown = demos.record(policy, self.env_id, episodes, seed, episodes, deterministic=True)
-        states, ended = visited(list(shown), self.features, self.horizon)
+        return self.of(list(demos.record(policy, self.env_id, episodes, seed, episodes, deterministic=True)))
+
+    def of(self, episodes: Sequence[Trajectory]) -> float:
+        """The distance of episodes from the demonstrations."""
+        states, ended = visited(episodes, self.features, self.horizon)
         return energy_distance(thinned(states), self.states) + self.spread * abs(ended - self.ended)
 
     def excess(self, distance: float) -> float:

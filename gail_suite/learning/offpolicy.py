@@ -122,8 +122,8 @@ class OffPolicyLoop:
         self.companions = dict(companions or {})
         self.on_step: Callable[[], None] = lambda: None
         """Called before every step of the environments."""
-        self.on_evaluate: Callable[[], dict[str, float]] = dict
-        """Called at every evaluation, for what else there is to say of the policy."""
+        self.examine: Callable[[], dict[str, float]] = self.evaluate
+        """Called at every evaluation, for what there is to say of the policy."""
         self.on_row: OnRow = silent
         self.ended = False
         self.run_dir = Path(run_dir) if run_dir is not None else None
@@ -150,6 +150,10 @@ class OffPolicyLoop:
         self.indistinct = 0
         self.settled = False
         """Set from outside where the policy is as good as it gets."""
+        self.arrived: int | None = None
+        """Step from which the schedules come to their end at twice their pace, and the run with them; set from outside
+        once the policy is like the expert."""
+        self.total = 0
         self.whole = np.arange(loop.n_envs) >= getattr(
             self.env, "n_cut", 0
         )  # whose episodes tell what the task returns
@@ -237,20 +241,20 @@ class OffPolicyLoop:
         Updates see the replay as it was before the step in flight, so the result does not depend on timing.
         """
         end, spent, self.ended = time.monotonic() + (math.inf if budget_s is None else budget_s), False, False
+        self.total = total_steps
         if self.current is None:
             self._begin()
         with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
             while self.steps < total_steps and not (spent or stop_requested() or self.finished() or self.ended):
-                fraction = self.steps / max(total_steps, self.config.horizon)
-                self.sac.set_progress(fraction)
-                self.objective.set_progress(fraction)
+                self.sac.set_progress(self.fraction())
+                self.objective.set_progress(self.fraction())
                 self.on_step()
                 actions = self._actions()
                 pending = pool.submit(self._step, actions)
                 self._learn()
                 self._store(actions, pending.result())
                 spent = time.monotonic() >= end
-                self._periodic(self.steps >= total_steps or spent, log)
+                self._periodic(self.steps >= total_steps or spent or self._run_out(), log)
             if self.finished() and log is not None:
                 log.log(self.steps, ended_early=1.0)
         if self.run_dir is not None and self.saved_at != self.steps:
@@ -269,9 +273,23 @@ class OffPolicyLoop:
         """
         return np.array(getattr(self.env, "first_times", np.zeros(self.config.n_envs)), np.float64)
 
+    def fraction(self) -> float:
+        """How far the schedules are, 0 to 1."""
+        whole = max(self.total, self.config.horizon, 1)
+        planned = self.steps / whole
+        if self.arrived is None:
+            return planned
+        return max(planned, self.sac.config.decay_start + 2 * (self.steps - self.arrived) / whole)
+
+    def _run_out(self) -> bool:
+        """The schedules are at their end before the run is."""
+        return self.arrived is not None and self.fraction() >= 1
+
     def finished(self) -> bool:
-        """Nothing more is to be learned: a discriminator that can no longer tell, or a policy that comes no nearer."""
-        return self.settled or self.indistinct >= INDISTINCT_ROWS
+        """Nothing more is to be learned: a discriminator that can no longer tell, a policy that comes no nearer, or one
+        that has arrived.
+        """
+        return self.settled or self.indistinct >= INDISTINCT_ROWS or self._run_out()
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.steps // every > (self.steps - self.config.n_envs) // every
@@ -285,7 +303,7 @@ class OffPolicyLoop:
             self.sums.clear()
             self._watch(row)
         if last or self._due(self.config.eval_every):
-            row |= self.evaluate() | self.on_evaluate()
+            row |= self.examine()
         if row:
             self.ended = self.on_row(row)
         if log is not None:
@@ -305,13 +323,11 @@ class OffPolicyLoop:
 
     def evaluate(self) -> dict[str, float]:
         """Return, length and (where references exist) score of the averaged actor, on the environment's own reward."""
-        from gail_suite.showing.evaluation import (
-            evaluate,  # imports nothing of this module; late so that tests can train without
-        )
+        # late, so that tests can train without
+        from gail_suite.showing.evaluation import WAY_SEED, evaluate
 
-        result = evaluate(self.policy(), self.env_id, n_episodes=self.config.eval_episodes, seed=50_000 + self.seed)
-        row = {"return_mean": float(result.returns.mean()), "length_mean": float(result.lengths.mean())}
-        return row if result.score is None else {**row, "score": float(result.score)}
+        episodes, seed = self.config.eval_episodes, WAY_SEED + self.seed
+        return evaluate(self.policy(), self.env_id, n_episodes=episodes, seed=seed).row()
 
     def policy(self, actor: Actor | None = None) -> LearnedPolicy:
         """The averaged (or the given) actor as a policy on observations."""

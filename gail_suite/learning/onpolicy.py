@@ -152,11 +152,10 @@ class OnPolicyLoop:
 
     def evaluate(self) -> dict[str, float]:
         """Return, length and (where references exist) score of the deterministic policy on the task's own reward."""
-        from gail_suite.showing.evaluation import evaluate
+        from gail_suite.showing.evaluation import WAY_SEED, evaluate
 
-        result = evaluate(self.policy(), self.env_id, n_episodes=self.cadence.eval_episodes, seed=50_000 + self.seed)
-        row = {"return_mean": result.return_mean, "length_mean": result.length_mean}
-        return row if result.score is None else {**row, "score": result.score}
+        episodes, seed = self.cadence.eval_episodes, WAY_SEED + self.seed
+        return evaluate(self.policy(), self.env_id, n_episodes=episodes, seed=seed).row()
 
     def policy(self) -> LearnedPolicy:
         """The learner's policy on observations."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,14 @@ import numpy as np
 from gail_suite import demos, envs
 from gail_suite.demos.policy import Policy
 from gail_suite.demos.sealed import Json
+from gail_suite.demos.trajectory import Trajectory
 from gail_suite.envs.names import Task
 from gail_suite.showing.scale import Scale
 from gail_suite.showing.stats import bootstrap_interval, with_interval
 
-EVAL_SEED = 1000
-"""Seed of the first episode of every final evaluation; no training starts there."""
+EVAL_SEED, WAY_SEED = 1000, 50_000
+"""Seeds of the first episode of every final evaluation, and of those on the way of a run whose own seed is 0; no
+training starts there."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Evaluation:
     deterministic: bool
     scale: Scale | None = None
     """What makes a score against the demonstrations of a return, where they are known."""
+
+    @classmethod
+    def of(cls, env_id: str, episodes: Sequence[Trajectory], seed: int) -> Evaluation:
+        """That of complete episodes of a deterministic policy, the first from the seed `seed`."""
+        returns, lengths = np.array([t.episode_return for t in episodes]), np.array([len(t) for t in episodes])
+        return cls(env_id, returns, lengths, seed, deterministic=True)
 
     @property
     def n_episodes(self) -> int:
@@ -61,6 +69,11 @@ class Evaluation:
         are not known.
         """
         return None if self.scale is None else self.scale(self.return_mean)
+
+    def row(self) -> dict[str, float]:
+        """What metrics.jsonl says of it: mean return and length, and the score where references are known."""
+        row = {"return_mean": self.return_mean, "length_mean": self.length_mean}
+        return row if self.score is None else {**row, "score": self.score}
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Bootstrap interval of the mean return."""
