@@ -88,7 +88,7 @@ class GAILConfig(Settings):
     """
     arrive: Count = 3
     """Come to an end after so many evaluations in a row whose distance from the demonstrations is no larger than that
-    of two samples of the demonstrator: the rates then fall at twice their pace. 0: never. `choose` measures it.
+    of two samples of the demonstrator: schedules then go three times as fast. 0: never. `choose` measures it.
     """
     settle: Count = 5
     """End in the second half of a run after so many evaluations in a row none of which is among the nearest to the
@@ -96,7 +96,7 @@ class GAILConfig(Settings):
     """
     sac: SACConfig = field(
         default_factory=lambda: SACConfig(
-            burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, decay_start=0.5, average_rate=0.005
+            burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, decay_start=0.25, average_rate=0.005
         )
     )
     """The learner."""

@@ -38,6 +38,8 @@ from gail_suite.runs.runlog import RunLog, stop_requested
 
 INDISTINCT_ROWS = 10
 """Rows of metrics.jsonl over which a discriminator has to tell nothing before a run ends."""
+PACE = 3
+"""How much faster schedules go once the policy has arrived."""
 Outcome = tuple[np.ndarray, np.ndarray, np.ndarray, list[Info]]
 """Observations, rewards, ends and infos of one step of every environment."""
 SHOWN = ("score", "return_mean", "train_return", "logit_gap")
@@ -151,8 +153,8 @@ class OffPolicyLoop:
         self.settled = False
         """Set from outside where the policy is as good as it gets."""
         self.arrived: int | None = None
-        """Step from which the schedules come to their end at twice their pace, and the run with them; set from outside
-        once the policy is like the expert."""
+        """Step from which the schedules go at `PACE`, and the run ends with them; set from outside once the policy is
+        like the expert."""
         self.total = 0
         self.whole = np.arange(loop.n_envs) >= getattr(
             self.env, "n_cut", 0
@@ -276,10 +278,8 @@ class OffPolicyLoop:
     def fraction(self) -> float:
         """How far the schedules are, 0 to 1."""
         whole = max(self.total, self.config.horizon, 1)
-        planned = self.steps / whole
-        if self.arrived is None:
-            return planned
-        return max(planned, self.sac.config.decay_start + 2 * (self.steps - self.arrived) / whole)
+        hurried = 0 if self.arrived is None else (PACE - 1) * (self.steps - self.arrived)
+        return (self.steps + hurried) / whole
 
     def _run_out(self) -> bool:
         """The schedules are at their end before the run is."""
