@@ -247,7 +247,7 @@ class OffPolicyLoop:
         if self.current is None:
             self._begin()
         with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
-            while self.steps < total_steps and not (spent or stop_requested() or self.finished() or self.ended):
+            while self.steps < self.last_step() and not (spent or stop_requested() or self.finished() or self.ended):
                 self.sac.set_progress(self.fraction())
                 self.objective.set_progress(self.fraction())
                 self.on_step()
@@ -256,8 +256,8 @@ class OffPolicyLoop:
                 self._learn()
                 self._store(actions, pending.result())
                 spent = time.monotonic() >= end
-                self._periodic(self.steps >= total_steps or spent or self._run_out(), log)
-            if self.finished() and log is not None:
+                self._periodic(self.steps >= self.last_step() or spent, log)
+            if log is not None and (self.finished() or self.last_step() <= self.steps < total_steps):
                 log.log(self.steps, ended_early=1.0)
         if self.run_dir is not None and self.saved_at != self.steps:
             self.save()
@@ -277,19 +277,23 @@ class OffPolicyLoop:
 
     def fraction(self) -> float:
         """How far the schedules are, 0 to 1."""
-        whole = max(self.total, self.config.horizon, 1)
         hurried = 0 if self.arrived is None else (PACE - 1) * (self.steps - self.arrived)
-        return (self.steps + hurried) / whole
+        return (self.steps + hurried) / self._whole
 
-    def _run_out(self) -> bool:
-        """The schedules are at their end before the run is."""
-        return self.arrived is not None and self.fraction() >= 1
+    @property
+    def _whole(self) -> int:
+        """Steps of the schedules."""
+        return max(self.total, self.config.horizon)
+
+    def last_step(self) -> int:
+        """The step at which the run is at its end: with its schedules, once the policy has arrived."""
+        if self.arrived is None:
+            return self.total
+        return min(self.total, self.arrived + math.ceil((self._whole - self.arrived) / PACE))
 
     def finished(self) -> bool:
-        """Nothing more is to be learned: a discriminator that can no longer tell, a policy that comes no nearer, or one
-        that has arrived.
-        """
-        return self.settled or self.indistinct >= INDISTINCT_ROWS or self._run_out()
+        """Nothing more is to be learned: a discriminator that can no longer tell, or a policy that comes no nearer."""
+        return self.settled or self.indistinct >= INDISTINCT_ROWS
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.steps // every > (self.steps - self.config.n_envs) // every
@@ -309,6 +313,7 @@ class OffPolicyLoop:
         if log is not None:
             if row:
                 log.log(self.steps, **row)
+            log.total_steps = self.last_step()
             log.progress(self.steps, **{k: row[k] for k in SHOWN if k in row})
         if self.run_dir is not None and self._due(self.config.checkpoint_every):
             self.save()
