@@ -213,11 +213,14 @@ class Watch:
                 p.grad = torch.where(fine, p.grad, 0.0)
         _advance(optimiser, lr)
         if self.looks(step) and bool(self._bad):
-            raise TrainingDiverged(
-                f"by step {step}: a loss or a gradient is not finite; the last good weights are kept. Lower lr (now "
-                f"{lr:.3g}) or check the data"
-            )
+            raise _diverged(f"by step {step}", "a loss or a gradient", lr)
         return mean
+
+
+def _diverged(when: str, what: str, lr: float) -> TrainingDiverged:
+    return TrainingDiverged(
+        f"{when}: {what} is not finite; the last good weights are kept. Lower lr (now {lr:.3g}) or check the data"
+    )
 
 
 def _advance(optimiser: torch.optim.Optimizer, lr: float) -> None:
@@ -240,19 +243,13 @@ def descend(
     TrainingDiverged, before any weight changes, where a number is not finite."""
     if not torch.isfinite(loss):
         place = "the input" if not torch.isfinite(x).all() else "the loss"
-        raise TrainingDiverged(
-            f"step {step}: {place} is not finite; the last good weights are kept. Lower lr (now "
-            f"{lr:.3g}) or check the data"
-        )
+        raise _diverged(f"step {step}", place, lr)
     mean = backward()
     norm = nn.utils.clip_grad_norm_(net.parameters(), clip)
     if not torch.isfinite(norm):
         bad = [name for name, p in net.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
         place = f"parameter {bad[0]}" if bad else "all parameters together (overflow of the norm)"
-        raise TrainingDiverged(
-            f"step {step}: the gradient of {place} is not finite; the last good weights are kept. "
-            f"Lower lr (now {lr:.3g})"
-        )
+        raise _diverged(f"step {step}", f"the gradient of {place}", lr)
     _advance(optimiser, lr)
     return mean
 
