@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -143,6 +144,26 @@ def remove_dead_folders(target: Path) -> None:
     for leftover in target.parent.glob(f".{_literal(target.name)}.tmp-*"):
         with suppress(ValueError), locked(leftover):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A new folder beside `target` to write into, which is renamed to it at the end of the block: `target` is there as
+    a whole or not at all. What killed writers of it left behind is removed. `target` may be an empty folder.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_dead_folders(target)
+    folder = target.with_name(f".{target.name}.tmp-{secrets.token_hex(4)}")
+    folder.mkdir()
+    try:
+        with locked(folder):
+            yield folder
+            sync_folder(folder)
+            folder.rename(target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    sync_folder(target.parent)
 
 
 def check_memory(n_bytes: float, what: str) -> None:

@@ -21,7 +21,7 @@ from typing import Annotated
 
 import msgspec
 
-from gail_suite.demos.files import locked, naming, read_bytes, refuse_links, write_atomic
+from gail_suite.demos.files import locked, naming, read_bytes, refuse_links, whole_folder, write_atomic
 from gail_suite.demos.provenance import physics_mismatch
 from gail_suite.demos.sealed import Json, checked, one_warning, parse_json, read_json, write_json
 from gail_suite.demos.shard import encode, manifest_entry, read_shard, shard_name
@@ -121,22 +121,24 @@ def assemble(folder: Path, meta: Json, trajectories: Sequence[Trajectory]) -> De
 
 
 def save(demonstrations: Demonstrations, path: str | Path) -> Path:
-    """Writes a new demonstrations folder.
+    """Writes a new demonstrations folder, which is there as a whole or not at all.
 
     Raises:
-        ValueError: one is there already.
+        ValueError: something is there already.
     """
-    folder = Path(path)
-    if (folder / META).exists() or folder.is_file():
-        raise ValueError(f"{folder} exists already: choose another folder, or remove it first")
+    target = Path(path)
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise ValueError(f"{target} exists already: choose another folder, or remove it first")
     meta = dict(demonstrations.meta)
     if demonstrations.stride > 1:
         meta["pairs"] = {"stride": demonstrations.stride, "offsets": list(demonstrations.offsets)}
-    with open_for_writing(folder, meta) as writer:
+    meta = _described(meta)
+    with whole_folder(target) as folder:
+        writer = Writer(folder, meta)
         for episode, trajectory in enumerate(demonstrations):
             writer.append(episode, trajectory)
         writer.finish()
-    return folder
+    return target
 
 
 def read_meta(folder: Path) -> Json:
@@ -248,8 +250,7 @@ def open_for_writing(folder: Path, meta: Json) -> Iterator[Writer]:
     Raises:
         ValueError: the folder holds other demonstrations, a damaged episode, or is being written by another process.
     """
-    meta = json.loads(json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **meta}))
-    checked(meta, MetaRecord, "the provenance of the demonstrations")
+    meta = _described(meta)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         refuse_links(folder)
@@ -260,6 +261,13 @@ def open_for_writing(folder: Path, meta: Json) -> Iterator[Writer]:
         else:
             write_json(folder / META, meta)
         yield Writer(folder, meta)
+
+
+def _described(meta: Json) -> Json:
+    """What meta.json holds of a provenance."""
+    meta = json.loads(json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, **meta}))
+    checked(meta, MetaRecord, "the provenance of the demonstrations")
+    return meta
 
 
 def _same(folder: Path, there: Json, wanted: Json) -> Json:

@@ -126,11 +126,16 @@ class Bench:
 
     def recovered(self, run: Path, what: str) -> str | None:
         """Takes the run up as a user would; what is wrong with its end."""
-        if not holds_policy(run):
+        if not self.complete(run):
             again = self.training.resume(run) if checkpoints(run / "checkpoints") else self.begin(run)
             if error := silently(again, run):
                 return f"{self.name}, {what}: {error}"
         return self.judged(run, what)
+
+    def complete(self, run: Path) -> bool:
+        """Whether the run has left its policy, and its evaluation where there is one."""
+        left = ("policy/policy.json", "eval.json")
+        return all((run / name).exists() for name in left if (self.whole / name).exists())
 
     def judged(self, run: Path, what: str) -> str | None:
         """What is wrong with a run that has ended; a sound one is removed."""
@@ -144,11 +149,6 @@ class Bench:
             return f"{self.name}, {what}: {difference}"
         shutil.rmtree(run)
         return None
-
-
-def holds_policy(run: Path) -> bool:
-    """Whether the run has left its policy."""
-    return (run / "policy/policy.json").exists()
 
 
 def outcome(run: Path) -> tuple[dict[str, np.ndarray], list[dict[str, object]]]:
@@ -217,7 +217,7 @@ def disturbed(bench: Bench, seconds: float, seed: int = 0) -> Iterator[str | Non
     while time.monotonic() < end:
         run = bench.folder / f"disturbed-{number}"
         number += 1
-        while not holds_policy(run) and time.monotonic() < end:
+        while not bench.complete(run) and time.monotonic() < end:
             yield from _disturb(bench, run, rng)
         if problem := bench.recovered(run, f"run {number}"):
             yield problem

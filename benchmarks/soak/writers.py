@@ -47,6 +47,8 @@ class Writer:
     """Writes the older content that `write` replaces or adds to."""
     refuses: bool = False
     """Whether it does not write over what is there, so that a broken one is removed by hand and written anew."""
+    goes_on: Callable[[Path], object] | None = None
+    """What is written after it, in a run that goes on."""
 
 
 def writers() -> list[Writer]:
@@ -127,7 +129,13 @@ def writers() -> list[Writer]:
             lambda folder: there("m.safetensors")(folder) and generative.load(folder / "m.safetensors").spec,
             lambda folder: model.save(folder / "m.safetensors"),
         ),
-        Writer("checkpoint", checkpoint(30), read_checkpoint, lambda f: [checkpoint(k)(f) for k in (10, 20)]),
+        Writer(
+            "checkpoint",
+            checkpoint(30),
+            read_checkpoint,
+            lambda f: [checkpoint(k)(f) for k in (10, 20)],
+            goes_on=checkpoint(40),
+        ),
         Writer(
             "run's records",
             lambda folder: write_run_files(folder, facts | {"seed": 1}),
@@ -187,7 +195,10 @@ def broken(writer: Writer, folder: Path, fault: tracing.Fault, share: float) -> 
     prepared, whole = _prepared(writer, folder / "before"), _prepared(writer, folder / "whole")
     old = _read(writer, prepared)
     writer.write(whole)
-    new, expected = _read(writer, whole), tree(whole)
+    new = _read(writer, whole)
+    if writer.goes_on:
+        writer.goes_on(whole)
+    expected = tree(whole)
     calls = range(1, tracing.run(lambda: writer.write(prepared), prepared, fault=fault).calls + 1)
     rng = random.Random(f"{writer.name} {fault}")
     for at in calls if share >= 1 else sorted(rng.sample(calls, max(1, round(share * len(calls))))):
@@ -217,17 +228,20 @@ def _judged(
 
 
 def _again(writer: Writer, here: Path, is_whole: bool) -> None:
-    """Calls the writer again, as a user would: not where all is there, and after removing what stands in the way."""
-    if writer.refuses and is_whole:
-        return
-    try:
-        writer.write(here)
-    except ValueError:
-        if not writer.refuses:
-            raise
-        shutil.rmtree(here)
-        here.mkdir()
-        writer.write(here)
+    """Calls the writer again, as a user would: where that would be refused or a run goes on, not if all is there, and
+    after removing what stands in the way.
+    """
+    if not is_whole or not (writer.refuses or writer.goes_on):
+        try:
+            writer.write(here)
+        except ValueError:
+            if not writer.refuses:
+                raise
+            shutil.rmtree(here)
+            here.mkdir()
+            writer.write(here)
+    if writer.goes_on:
+        writer.goes_on(here)
 
 
 def _names_file(error: str, folder: Path) -> bool:

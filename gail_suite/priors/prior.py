@@ -13,8 +13,6 @@ import difflib
 import hashlib
 import importlib
 import inspect
-import secrets
-import shutil
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from gail_suite.demos.files import locked, remove_dead_folders, write_atomic
+from gail_suite.demos.files import whole_folder, write_atomic
 from gail_suite.demos.sealed import Json, checked, one_warning, read_json, read_tensors, tensor_bytes, write_json
 from gail_suite.runs.config import Settings, converted
 
@@ -109,7 +107,7 @@ class Prior:
     """Demonstrations, seed and versions (JSON values)."""
 
     def save(self, path: str | Path) -> Path:
-        """Writes the folder under another name and renames it, so that a folder is there as a whole or not at all.
+        """Writes the folder, which is there as a whole or not at all.
 
         Raises:
             ValueError: something is there already.
@@ -117,32 +115,23 @@ class Prior:
         target = Path(path)
         if target.exists():
             raise ValueError(f"{target} is there already: choose another folder for the prior")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        remove_dead_folders(target)
-        folder = target.with_name(f".{target.name}.tmp-{secrets.token_hex(4)}")
-        folder.mkdir()
-        try:
-            with locked(folder):
-                arrays = {f"features.{k}": v for k, v in self.features.state().items()} | self.arrays
-                write_atomic(folder / "arrays.safetensors", tensor_bytes(arrays))
-                if self.model is not None:
-                    self.model.save(folder / "model.safetensors")
-                write_json(
-                    folder / "prior.json",
-                    {
-                        "format": FORMAT,
-                        "use": self.use,
-                        "model": self.kind,
-                        "env_id": self.env_id,
-                        "control": self.control,
-                        "settings": self.settings,
-                        "provenance": self.provenance,
-                    },
-                )
-                folder.rename(target)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        with whole_folder(target) as folder:
+            arrays = {f"features.{k}": v for k, v in self.features.state().items()} | self.arrays
+            write_atomic(folder / "arrays.safetensors", tensor_bytes(arrays))
+            if self.model is not None:
+                self.model.save(folder / "model.safetensors")
+            write_json(
+                folder / "prior.json",
+                {
+                    "format": FORMAT,
+                    "use": self.use,
+                    "model": self.kind,
+                    "env_id": self.env_id,
+                    "control": self.control,
+                    "settings": self.settings,
+                    "provenance": self.provenance,
+                },
+            )
         return target
 
 

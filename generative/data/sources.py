@@ -104,8 +104,11 @@ def as_images(x: ArrayLike) -> Tensor:
     data = data.to(torch.float32) / scale
     if data.ndim == 3:
         data = data.unsqueeze(1)
-    if data.ndim not in (2, 4) or len(data) == 0:
-        raise ValueError(f"data must be (N, D), (N, H, W) or (N, C, H, W) with N >= 1, got shape {tuple(data.shape)}")
+    if data.ndim not in (2, 4) or data.numel() == 0:
+        raise ValueError(
+            "data must be (N, D), (N, H, W) or (N, C, H, W) with N >= 1 and no empty side, got shape "
+            f"{tuple(data.shape)}"
+        )
     if data.ndim == 4 and data.shape[1] not in (1, 3) and data.shape[3] in (1, 3):
         raise ValueError(
             f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it"

@@ -13,7 +13,7 @@ import demos
 import envs
 from demos import Demonstrations, Trajectory
 from demos.sealed import read_json, write_json
-from demos.store import open_for_writing
+from demos.store import Writer, open_for_writing
 
 FLOATS = st.floats(-(2.0**90), 2.0**90, width=32)
 
@@ -220,7 +220,10 @@ def test_death_at_every_system_call(tmp_path, make_demos, same, monkeypatch):
             for name in ("replace", "fsync", "unlink"):
                 patch.setattr(os, name, mortal(name))
             try:
-                whole.save(path)
+                with open_for_writing(path, whole.meta) as writer:
+                    for episode in range(2):
+                        writer.append(episode, whole[episode])
+                    writer.finish()
                 break
             except Killed:
                 pass
@@ -233,7 +236,22 @@ def test_death_at_every_system_call(tmp_path, make_demos, same, monkeypatch):
             writer.finish()
         same(demos.load(path), whole)
         assert not list(path.glob(".*"))
-    assert point > 10  # the loop ended because a save outlived all its calls
+    assert point > 10  # the loop ended because a recording outlived all its calls
+
+
+def test_a_save_that_breaks_off_leaves_nothing_that_could_be_taken_for_the_whole(
+    tmp_path, make_demos, same, monkeypatch
+):
+    whole, path = make_demos(lengths=(2, 3)), tmp_path / "d"
+    (tmp_path / ".d.tmp-0123abcd").mkdir()  # a killed one's
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "finish", lambda self: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            whole.save(path)
+    assert not list(tmp_path.iterdir())
+    path.mkdir()
+    same(demos.load(whole.save(path)), whole)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_other_physics_warn_and_strict_refuses(tmp_path, toy_policy):

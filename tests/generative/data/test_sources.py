@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import re
 import struct
 
 import numpy as np
@@ -145,9 +146,10 @@ def test_numpy_files(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match=f"{name} {message}"):
             data.load(tmp_path / name)
-    np.savez(tmp_path / "rows.npz", x=np.zeros((0, 3)))
-    with pytest.raises(ValueError, match=r"N >= 1, got shape \(0, 3\)"):
-        data.load(tmp_path / "rows.npz")
+    for shape in ((0, 3), (3, 0), (4, 1, 0, 8)):
+        np.savez(tmp_path / "rows.npz", x=np.zeros(shape))
+        with pytest.raises(ValueError, match=re.escape(f"N >= 1 and no empty side, got shape {shape}")):
+            data.load(tmp_path / "rows.npz")
 
 
 def test_arrays_are_checked():

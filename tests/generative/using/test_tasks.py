@@ -256,7 +256,7 @@ def folder(tmp_path_factory):
         ("fit VAE bars.npz --out .", ". is a folder: name a file in it"),
         ("fit VAE bars.npz --gif a.png", "a.png must end in .gif"),
         ("fit VAE rows.npz --gif new/x.gif", "only images (N, C, H, W) can be filmed in training, got shape (48, 3)"),
-        ("fit VAE none.npz", "N >= 1, got shape (0, 1, 6, 6)"),
+        ("fit VAE none.npz", "N >= 1 and no empty side, got shape (0, 1, 6, 6)"),
         ("sample images.st -n 0", "n=0 must be at least 1"),
         ("sample images.st -n -3", "n=-3 must be at least 1"),
         ("sample images.st --out s.jpg", "s.jpg must end in .png, .npz or .npy"),
