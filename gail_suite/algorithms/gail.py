@@ -24,7 +24,7 @@ from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import can_begin, clipped
 from gail_suite.learning.inverse import InverseConfig, InverseModel
-from gail_suite.learning.keeping import Arrival, KeepConfig, Shortlist
+from gail_suite.learning.keeping import KeepConfig, Shortlist
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
 from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
@@ -86,10 +86,6 @@ class GAILConfig(Settings):
     """Leave, of the last policy, the nearest of those evaluated on the way and the clone, the one that visits the
     states nearest to the demonstrated ones (the task's reward is not read); off, the last.
     """
-    arrive: Count = 3
-    """Come to an end after so many evaluations in a row whose distance from the demonstrations is no larger than that
-    of two samples of the demonstrator: schedules then go three times as fast. 0: never. `choose` measures it.
-    """
     settle: Count = 5
     """End in the second half of a run after so many evaluations in a row none of which is among the nearest to the
     demonstrations, between which `choose` chooses; 0: never.
@@ -136,7 +132,6 @@ def few_steps() -> GAILConfig:
         starts=DemonstratedStarts(share=0.0),
         loop=LoopConfig(),
         choose=False,
-        arrive=0,
         settle=0,
     )
 
@@ -203,7 +198,6 @@ class GAIL(Imitator[GAILConfig]):
             {} if self.inverse is None else {"inverse": self.inverse},
         )
         self.nearest = Shortlist(loop.constants, "nearest", NEAREST, latest=True)
-        self.arrival = Arrival(loop.constants, c.arrive)
         return loop
 
     def _begun(self, venv: SavableVecEnv) -> SavableVecEnv:
@@ -239,7 +233,7 @@ class GAIL(Imitator[GAILConfig]):
     def _begin(self, log: RunLog | None) -> None:
         if self.likeness is not None:
             self.loop.examine = self._examine
-            self.loop.settled, self.loop.arrived = self._settled(), self.arrival.step
+            self.loop.settled = self._settled()
         if self.inverse is not None:
             if self.inverse.fits:
                 self._take(self.inverse)
@@ -289,10 +283,8 @@ class GAIL(Imitator[GAILConfig]):
         n, seed = loop.config.eval_episodes, WAY_SEED + self.seed
         episodes = list(demos.record(policy, self.env_id, n, seed, n, deterministic=True))
         distance = self.likeness.of(episodes)
-        excess = self.likeness.excess(distance)
-        self.nearest.offer(excess, policy)
-        self.arrival.judge(excess, loop.steps)
-        loop.settled, loop.arrived = self._settled(), self.arrival.step
+        self.nearest.offer(self.likeness.excess(distance), policy)
+        loop.settled = self._settled()
         return {**Evaluation.of(self.env_id, episodes, seed).row(), "distance": distance}
 
     def _settled(self) -> bool:

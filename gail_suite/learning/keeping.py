@@ -121,33 +121,6 @@ class Shortlist:
         }
 
 
-class Arrival:
-    """When a run arrived: `patience` evaluations in a row were as good as can be, of value 0.
-
-    What it counts lies among a loop's constants, as a `Shortlist` does.
-    """
-
-    def __init__(self, constants: dict[str, np.ndarray], patience: int) -> None:
-        """A `patience` of 0: never."""
-        self.constants, self.patience = constants, patience
-
-    def judge(self, value: float, step: int) -> None:
-        """Counts an evaluation at a step of the environments, until the run has arrived."""
-        if self.step is None:
-            row = int(self._counted[0]) + 1 if value == 0 else 0
-            self.constants["arrival"] = np.array([row, step if 0 < self.patience <= row else -1], np.int64)
-
-    @property
-    def _counted(self) -> np.ndarray:
-        return self.constants.get("arrival", np.array([0, -1]))
-
-    @property
-    def step(self) -> int | None:
-        """The step of the last of those evaluations; None before."""
-        step = int(self._counted[1])
-        return None if step < 0 else step
-
-
 class Best:
     """Judges the policy of each evaluation and keeps the best.
 

@@ -38,8 +38,6 @@ from gail_suite.runs.runlog import RunLog, stop_requested
 
 INDISTINCT_ROWS = 10
 """Rows of metrics.jsonl over which a discriminator has to tell nothing before a run ends."""
-PACE = 3
-"""How much faster schedules go once the policy has arrived."""
 Outcome = tuple[np.ndarray, np.ndarray, np.ndarray, list[Info]]
 """Observations, rewards, ends and infos of one step of every environment."""
 SHOWN = ("score", "return_mean", "train_return", "logit_gap")
@@ -152,10 +150,6 @@ class OffPolicyLoop:
         self.indistinct = 0
         self.settled = False
         """Set from outside where the policy is as good as it gets."""
-        self.arrived: int | None = None
-        """Step from which the schedules go at `PACE`, and the run ends with them; set from outside once the policy is
-        like the expert."""
-        self.total = 0
         self.whole = np.arange(loop.n_envs) >= getattr(
             self.env, "n_cut", 0
         )  # whose episodes tell what the task returns
@@ -243,21 +237,21 @@ class OffPolicyLoop:
         Updates see the replay as it was before the step in flight, so the result does not depend on timing.
         """
         end, spent, self.ended = time.monotonic() + (math.inf if budget_s is None else budget_s), False, False
-        self.total = total_steps
         if self.current is None:
             self._begin()
         with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
-            while self.steps < self.last_step() and not (spent or stop_requested() or self.finished() or self.ended):
-                self.sac.set_progress(self.fraction())
-                self.objective.set_progress(self.fraction())
+            while self.steps < total_steps and not (spent or stop_requested() or self.finished() or self.ended):
+                fraction = self.steps / max(total_steps, self.config.horizon)
+                self.sac.set_progress(fraction)
+                self.objective.set_progress(fraction)
                 self.on_step()
                 actions = self._actions()
                 pending = pool.submit(self._step, actions)
                 self._learn()
                 self._store(actions, pending.result())
                 spent = time.monotonic() >= end
-                self._periodic(self.steps >= self.last_step() or spent, log)
-            if log is not None and (self.finished() or self.last_step() <= self.steps < total_steps):
+                self._periodic(self.steps >= total_steps or spent, log)
+            if self.finished() and log is not None:
                 log.log(self.steps, ended_early=1.0)
         if self.run_dir is not None and self.saved_at != self.steps:
             self.save()
@@ -274,22 +268,6 @@ class OffPolicyLoop:
         demonstrated.
         """
         return np.array(getattr(self.env, "first_times", np.zeros(self.config.n_envs)), np.float64)
-
-    def fraction(self) -> float:
-        """How far the schedules are, 0 to 1."""
-        hurried = 0 if self.arrived is None else (PACE - 1) * (self.steps - self.arrived)
-        return (self.steps + hurried) / self._whole
-
-    @property
-    def _whole(self) -> int:
-        """Steps of the schedules."""
-        return max(self.total, self.config.horizon)
-
-    def last_step(self) -> int:
-        """The step at which the run is at its end: with its schedules, once the policy has arrived."""
-        if self.arrived is None:
-            return self.total
-        return min(self.total, self.arrived + math.ceil((self._whole - self.arrived) / PACE))
 
     def finished(self) -> bool:
         """Nothing more is to be learned: a discriminator that can no longer tell, or a policy that comes no nearer."""
@@ -313,7 +291,6 @@ class OffPolicyLoop:
         if log is not None:
             if row:
                 log.log(self.steps, **row)
-            log.total_steps = self.last_step()
             log.progress(self.steps, **{k: row[k] for k in SHOWN if k in row})
         if self.run_dir is not None and self._due(self.config.checkpoint_every):
             self.save()

@@ -218,7 +218,7 @@ class RunLog:
             self._bar.start()
             self._task = self._bar.add_task("", total=self.total_steps, at="", details="")
         details = self._details(step, now, fields)
-        self._bar.update(self._task, total=self.total_steps, completed=step, at=self._position(step), details=details)
+        self._bar.update(self._task, completed=step, at=self._position(step), details=details)
 
     def _tensorboard(self, step: int, scalars: dict[str, float]) -> None:
         if self._events is None:

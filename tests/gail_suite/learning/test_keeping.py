@@ -5,7 +5,7 @@ from typing import cast
 
 import numpy as np
 
-from gail_suite.learning.keeping import Arrival, Shortlist
+from gail_suite.learning.keeping import Shortlist
 from gail_suite.learning.policy import LearnedPolicy
 
 
@@ -39,19 +39,3 @@ def test_of_policies_as_good_as_can_be_the_latest_are_kept_when_asked() -> None:
     assert [one.steps for one in shortlist.found] == [20, 10] and shortlist.waited == 1
     still = Shortlist({}, "nearest", 2, latest=True)
     assert [still.offer(0.1, policy(i)) for i in range(3)] == [True, True, False]
-
-
-def test_a_run_has_arrived_after_so_many_evaluations_in_a_row_that_are_as_good_as_can_be() -> None:
-    constants: dict[str, np.ndarray] = {}
-    arrival = Arrival(constants, 2)
-    for step, value in ((10, 0.0), (20, 0.1), (30, 0.0)):
-        arrival.judge(value, step)
-        assert arrival.step is None
-    again = Arrival({name: value.copy() for name, value in constants.items()}, 2)
-    again.judge(0.0, 40)
-    assert again.step == 40
-    again.judge(0.1, 50)
-    assert again.step == 40
-    never = Arrival({}, 0)
-    never.judge(0.0, 10)
-    assert never.step is None
