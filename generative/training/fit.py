@@ -6,6 +6,7 @@ that was never interrupted, provided ``steps`` (the horizon of the schedule) is 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from collections.abc import Callable
@@ -74,7 +75,11 @@ def fit_likelihood(
     scalars: dict[str, float] = {}
     net.train()
     try:
-        with own_draws(options.seed, options.device), Meter(steps, counters["step"], options.progress) as meter:
+        with (
+            own_draws(options.seed, options.device),
+            _ahead(data[0], options, recipe, counters["step"], steps),
+            Meter(steps, counters["step"], options.progress) as meter,
+        ):
             for step in range(counters["step"], steps):
                 if recipe.patience and counters["since_best"] >= recipe.patience:
                     break
@@ -128,7 +133,11 @@ def fit_adversarial(
     critic.train()
     generator.train()
     try:
-        with own_draws(options.seed, options.device), Meter(steps, counters["step"], options.progress) as meter:
+        with (
+            own_draws(options.seed, options.device),
+            _ahead(data[0], options, recipe, counters["step"], steps),
+            Meter(steps, counters["step"], options.progress) as meter,
+        ):
             for step in range(counters["step"], steps):
                 x, y = _batch(data, options.ranks.part(batches(step)), options.device)
                 seed_step(options.seed, step)
@@ -229,3 +238,13 @@ def _batch(data: Labelled, index: Tensor, device: torch.device) -> Labelled:
         x, y = x.both(index)
         return x.to(device), None if y is None else y.to(device)
     return x[index].to(device, non_blocking=True), None if y is None else y[index].to(device, non_blocking=True)
+
+
+def _ahead(
+    x: Tensor, options: FitOptions, recipe: Recipe, first: int, steps: int
+) -> contextlib.AbstractContextManager[None]:
+    """Rows that workers read are read before their step comes."""
+    if not isinstance(x, Rows):
+        return contextlib.nullcontext()
+    batches = Batches(len(x), recipe.batch_size, options.seed, x.device)
+    return x.ahead(options.ranks.part(batches(step)) for step in range(first, steps))

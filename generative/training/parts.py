@@ -347,8 +347,8 @@ class TrainingState:
 
 
 class Meter:
-    """Progress on standard error: a bar on a terminal, one plain line every few seconds elsewhere, nothing when
-    disabled."""
+    """Progress on standard error: a bar on a terminal, one line that is written over in a notebook, a plain line every
+    few seconds elsewhere, nothing when disabled."""
 
     def __init__(self, total: int, start: int, enabled: bool, every_s: float = 5.0, unit: str = "step") -> None:
         self.total, self.start, self.every_s, self.unit = total, start, every_s, unit
@@ -364,6 +364,10 @@ class Meter:
             else None
         )
         self._plain = enabled and self._bar is None
+        self._over = type(sys.stderr).__module__.startswith("ipykernel")
+        self._width = 0
+        if self._over:
+            self.every_s = min(every_s, 0.5)
         self._began = self._last = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -380,6 +384,8 @@ class Meter:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if self._width:
+            print(file=sys.stderr, flush=True)
 
     def update(self, done: int, scalars: dict[str, float]) -> None:
         """Show that ``done`` steps are made, with the latest scalars."""
@@ -392,4 +398,11 @@ class Meter:
             self._last = now
             left = (self.total - done) / max(rate, 1e-9)
             rates = f"{rate:.1f} steps/s " if self.unit == "step" else ""
-            print(f"{self.unit} {done}/{self.total} {text} {rates}ETA {left:.0f} s", file=sys.stderr, flush=True)
+            self._say(f"{self.unit} {done}/{self.total} {text} {rates}ETA {left:.0f} s")
+
+    def _say(self, line: str) -> None:
+        if not self._over:
+            print(line, file=sys.stderr, flush=True)
+            return
+        print("\r" + line.ljust(self._width), end="", file=sys.stderr, flush=True)
+        self._width = len(line)

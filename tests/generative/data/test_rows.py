@@ -1,5 +1,7 @@
 """Data read batch by batch give the fit that the same data in memory give."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,33 @@ def test_labels_come_along(name: str):
         MODELS[name]().fit(Counted(), steps=3, progress=False),
     )
     assert torch.equal(rows.sample(5, seed=0, y=1), whole.sample(5, seed=0, y=1))
+
+
+class Read(Dataset):
+    """Rows, and in their labels whether another process read them."""
+
+    def __init__(self, path) -> None:
+        self.path, self.here = path, os.getpid()
+
+    def __len__(self) -> int:
+        return len(X)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        with open(self.path, "a") as file:
+            file.write("here\n" if os.getpid() == self.here else "there\n")
+        return X[i]
+
+
+def test_the_workers_of_a_loader_read_the_batches_to_come(tmp_path):
+    whole = MODELS["vae"]().fit(X, steps=6, progress=False)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    loader = DataLoader(Read(tmp_path / "log"), num_workers=1)
+    rows = MODELS["vae"]().fit(loader, steps=6, progress=False)
+    assert torch.equal(rows.sample(5, seed=0), whole.sample(5, seed=0)) and torch.equal(torch.get_rng_state(), before)
+    assert (tmp_path / "log").read_text().count("there") >= 6 * 54  # nine tenths of the rows, all in one batch
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        g.AutoEncoder().fit(DataLoader(TensorDataset(X / torch.zeros(1)), num_workers=1), steps=1, progress=False)
 
 
 class Endless(IterableDataset):

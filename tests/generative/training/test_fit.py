@@ -1,3 +1,4 @@
+import io
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -255,3 +256,14 @@ def test_plain_progress_lines_and_silence(capsys: pytest.CaptureFixture[str]) ->
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == enabled
         assert not enabled or (lines[0].startswith("step 2/2 loss 0.5 ") and "steps/s ETA 0 s" in lines[0])
+
+
+def test_a_notebook_has_one_line_that_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr("sys.stderr", stream)
+    with Meter(2, 0, True, every_s=0.0) as meter:
+        meter.update(1, {"loss": 1.25})
+        meter.update(2, {"loss": 0.5})
+    said = stream.getvalue()
+    assert said.count("\r") == 2 and said.count("\n") == 1 and said.endswith("\n")
+    assert "step 2/2 loss 0.5" in said.split("\r")[-1]
