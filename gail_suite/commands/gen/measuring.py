@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gail_suite.commands.common import DEFAULT, Output, command
-from gail_suite.commands.gen.shared import RESULTS, Data, Device, File, Root, model_and_test, prepare, write
+from gail_suite.commands.gen.shared import RESULTS, Data, Device, File, Root, model_and_test, model_at, prepare, write
 
 
 def score(
@@ -52,9 +52,8 @@ def score(
 
 def info(file: File, *, output: Output = DEFAULT) -> None:
     """Show what a model file holds."""
-    from gail_suite import generative as g
 
-    model = g.load(file)
+    model = model_at(file)
     size = sum(t.numel() for t in model._tensors().values())
     median, upper = model.calibration or (None, None)
     without_labels = model.calibration_without_labels

@@ -5,7 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from gail_suite.commands.common import DEFAULT, Output, command
-from gail_suite.commands.gen.shared import RESULTS, Count, Data, Device, File, Root, model_and_test, prepare, write
+from gail_suite.commands.gen.shared import (
+    RESULTS,
+    Count,
+    Data,
+    Device,
+    File,
+    Root,
+    model_and_test,
+    model_at,
+    prepare,
+    write,
+)
 
 
 def sample(
@@ -31,10 +42,8 @@ def sample(
     label
         Class to draw, for models fitted with --by-class.
     """
-    from gail_suite import generative as g
-
     prepare(out, *RESULTS)
-    drawn = g.load(file, device).sample(n, seed=seed, y=label)
+    drawn = model_at(file, device).sample(n, seed=seed, y=label)
     write(out, drawn)
     output.result({"file": str(out), "n": n}, f"{n} samples in {out}", [command("gen", "info", file)])
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from gail_suite.generative import GenerativeModel
 
 RESULTS = (".png", ".npz", ".npy")
-File = Annotated[Path, Parameter(help="The model that `gen fit` saved.")]
+File = Annotated[
+    Path, Parameter(help="The model that `gen fit` saved, or a ready-made one of digits by name: vae-digits.")
+]
 Data = Annotated[str, Parameter(help="As for `gen fit`.")]
 Root = Annotated[Path | None, Parameter(help="Folder of the IDX files of mnist.")]
 Device = Annotated[str, Parameter(help="auto, cpu or cuda.")]
@@ -34,6 +36,15 @@ def nearest(name: str, known: tuple[str, ...], what: str) -> str:
     raise ValueError(f"unknown {what} {name!r}: {hint}")
 
 
+def model_at(file: Path, device: str = "cpu") -> GenerativeModel:
+    """The model of ``file``, or the ready-made one of that name where there is no such file."""
+    from gail_suite import generative as g
+
+    return (
+        g.pretrained(str(file), device) if file.name.endswith("-digits") and not file.exists() else g.load(file, device)
+    )
+
+
 def model_and_test(
     file: Path, data: str, n: int | None, root: Path | None, device: str, images: bool = False
 ) -> tuple[GenerativeModel, Tensor]:
@@ -45,7 +56,7 @@ def model_and_test(
 
     if n is not None and n < 1:
         raise ValueError(f"-n {n} must be at least 1")
-    model = g.load(file, device)
+    model = model_at(file, device)
     if images and len(model.spec["event_shape"]) != 3:
         shape = tuple(model.spec["event_shape"])
         raise ValueError(f"{file} was fitted on samples of shape {shape}: only images have parts to restore")

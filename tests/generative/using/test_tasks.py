@@ -1,5 +1,7 @@
 """Applications on models small enough to be exact or nearly so, pictures, and the command line around them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -225,6 +227,16 @@ def test_commands(tmp_path, capsys, monkeypatch):
         gen.fit("vae", "bars.npz", set_=["laten=3"])
     with pytest.raises(ValueError, match=r"was fitted on samples of shape \(1, 6, 6\), digits has \(1, 8, 8\)"):
         gen.score(tmp_path / "m.st", "digits")
+
+
+def test_commands_take_ready_made_models_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gen.sample(Path("vae-digits"), n=4, seed=1, out=tmp_path / "s.npz")
+    assert np.array_equal(np.load("s.npz")["x"], g.pretrained("vae-digits").sample(4, seed=1).numpy())
+    gen.inpaint(Path("mixture-digits"), n=3)
+    assert (tmp_path / "inpaint.png").exists()
+    with pytest.raises(ValueError, match="no pretrained model 'mixtur-digits': did you mean 'mixture-digits'"):
+        gen.info(Path("mixtur-digits"))
 
 
 @pytest.fixture(scope="module")
