@@ -25,6 +25,7 @@ MODELS: dict[str, tuple[Callable[[], g.GenerativeModel], int | None]] = {
     "dcgan": (lambda: g.DCGAN(latent=32, features=16), 1000),
     "pixelcnn": (lambda: g.PixelCNN(features=24, layers=4), 1000),
     "pixelrnn": (lambda: g.PixelRNN(features=24, hidden=24, layers=2), 700),
+    "vqvae": (lambda: g.VQVAE(codes=32, hidden=16, features=16, layers=3), 1500),
 }
 
 
