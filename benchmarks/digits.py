@@ -46,6 +46,7 @@ MODELS: dict[str, Callable[[], g.GenerativeModel]] = {
     "gan": lambda: g.GAN(),
     "gan-without-r1": lambda: g.GAN(r1=0.0),
     "dcgan": lambda: g.DCGAN(),
+    "dcgan-spectral-r1": lambda: g.DCGAN(spectral_norm=True, r1=0.3),
 }
 STEPS = {
     "iwae": 1500,
@@ -56,6 +57,7 @@ STEPS = {
     "gan": 4000,
     "gan-without-r1": 4000,
     "dcgan": 1500,
+    "dcgan-spectral-r1": 1500,
 }
 BASELINES = ("real", "independent", "kde")
 
@@ -128,6 +130,35 @@ def table() -> str:
         ]
         lines.append([name, *cells, str(max(len(v) for k, v in metrics_.items() if k != "seconds"))])
     return markdown(["model", *SHOWN, "seeds"], lines)
+
+
+GANS = {
+    "GAN, before": ("gan-without-r1", 3),
+    "GAN, r1=0.3 (its default today)": ("gan", 3),
+    "DCGAN, its default": ("dcgan", 3),
+    "DCGAN, spectral norm and r1=0.3": ("dcgan-spectral-r1", 3),
+    "validation images": ("real", 1),
+}
+"""Line of the table -> model of the CSV, and its seeds."""
+OF_GANS = {"frechet": 0, "ndb": 0, "nn_accuracy": 2, "class_diversity": 2}
+
+
+def gans() -> str:
+    """The GANs seed by seed, before and after their settings changed."""
+    found: dict[tuple[str, str, str], str] = {
+        (row["model"], row["metric"], row["seed"]): row["value"] for row in read_rows(CSV)
+    }
+    lines = []
+    for name, (model, seeds) in GANS.items():
+        cells = [
+            " / ".join(
+                f"{float(found[model, metric, str(seed)]):.{digits}f}" if (model, metric, str(seed)) in found else "-"
+                for seed in range(seeds)
+            )
+            for metric, digits in OF_GANS.items()
+        ]
+        lines.append([name, *cells])
+    return markdown(["", *(f"{metric}, seeds 0 / 1 / 2" for metric in OF_GANS)], lines)
 
 
 def main() -> None:

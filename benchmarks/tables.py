@@ -22,12 +22,16 @@ from benchmarks.records import ROOT, plain_table
 MARKER = re.compile(r"(<!-- table:(?P<name>[\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 TABLES: dict[str, tuple[str, str]] = {
     "ablation": ("ablation", "table"),
+    "characters": ("characters", "table"),
+    "characters_samples": ("characters", "samples"),
+    "colour": ("colour", "table"),
     "cs285": ("cs285", "table"),
     "demo": ("demo", "table"),
     "demonstrators": ("demonstrators", "table"),
     "digits": ("digits", "table"),
     "exploration_summary": ("exploration", "table"),
     "exploration_choices": ("exploration_choices", "table"),
+    "gans": ("digits", "gans"),
     "few_demos": ("few_demos", "table"),
     "gmm_speed": ("gmm_speed", "table"),
     "holding": ("few_demos", "holding"),
