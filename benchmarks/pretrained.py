@@ -1,6 +1,6 @@
 """Fit the small models of digits that ship with the package, into generative/pretrained.
 
-python -m benchmarks.pretrained [NAME ...]      # all: about two minutes of one free core; a file is under 300 KB
+python -m benchmarks.pretrained [NAME ...]      # all: about four minutes of one free core; a file is under 300 KB
 """
 
 from __future__ import annotations
