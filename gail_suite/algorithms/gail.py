@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from typing_extensions import override
 
@@ -105,6 +106,7 @@ class GAILConfig(Settings):
             eval_every=20_000,
             eval_episodes=10,
             checkpoint_every=40_000,
+            indistinct=0.05,
         )
     )
     """Collection and housekeeping."""
@@ -233,7 +235,7 @@ class GAIL(Imitator[GAILConfig]):
     def _begin(self, log: RunLog | None) -> None:
         if self.likeness is not None:
             self.loop.examine = self._examine
-            self.loop.settled = self._settled()
+            self.loop.settled, self.loop.alike = self._settled(), bool(self.loop.constants.get("alike", False))
         if self.inverse is not None:
             if self.inverse.fits:
                 self._take(self.inverse)
@@ -283,8 +285,10 @@ class GAIL(Imitator[GAILConfig]):
         n, seed = loop.config.eval_episodes, WAY_SEED + self.seed
         episodes = list(demos.record(policy, self.env_id, n, seed, n, deterministic=True))
         distance = self.likeness.of(episodes)
-        self.nearest.offer(self.likeness.excess(distance), policy)
-        loop.settled = self._settled()
+        excess = self.likeness.excess(distance)
+        self.nearest.offer(excess, policy)
+        loop.settled, loop.alike = self._settled(), excess == 0
+        loop.constants["alike"] = np.array(loop.alike)
         return {**Evaluation.of(self.env_id, episodes, seed).row(), "distance": distance}
 
     def _settled(self) -> bool:

@@ -148,6 +148,8 @@ class OffPolicyLoop:
         self.running = np.zeros(loop.n_envs)
         self.time = np.zeros(loop.n_envs)
         self.indistinct = 0
+        self.alike = True
+        """Whether the policy is like the expert by what else tells them apart; set from outside."""
         self.settled = False
         """Set from outside where the policy is as good as it gets."""
         self.whole = np.arange(loop.n_envs) >= getattr(
@@ -271,7 +273,7 @@ class OffPolicyLoop:
 
     def finished(self) -> bool:
         """Nothing more is to be learned: a discriminator that can no longer tell, or a policy that comes no nearer."""
-        return self.settled or self.indistinct >= INDISTINCT_ROWS
+        return self.settled or (self.alike and self.indistinct >= INDISTINCT_ROWS)
 
     def _due(self, every: int) -> bool:
         return every > 0 and self.steps // every > (self.steps - self.config.n_envs) // every

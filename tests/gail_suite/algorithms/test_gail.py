@@ -15,6 +15,7 @@ from gail_suite.algorithms.gail import GAIL, DemonstratedStarts, GAILConfig, few
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig, share_at_bounds
 from gail_suite.learning.inverse import InverseConfig
 from gail_suite.learning.learned_reward import load_reward, save_reward
+from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import LoopConfig
 from gail_suite.learning.pairs import Pairs, demo_pairs
 from gail_suite.learning.replay import Replay, Window
@@ -506,6 +507,20 @@ def test_a_run_ends_when_the_discriminator_tells_nothing(toy_demos, tmp_path):
     gail = GAIL(envs.TOY_ID, toy_demos, easy, seed=0, run_dir=tmp_path / "run")
     gail.train(1000, eval_episodes=0)
     assert 400 <= gail.loop.steps <= 600 and read_metrics(tmp_path / "run")[-1]["ended_early"] == 1
+
+
+@pytest.mark.parametrize(("excess", "ends"), [(0.0, True), (0.1, False)])
+def test_it_goes_on_where_the_states_that_it_visits_still_tell(toy_demos, tmp_path, killed, monkeypatch, excess, ends):
+    monkeypatch.setattr(Likeness, "excess", lambda self, distance: excess)
+    loop = dataclasses.replace(SMALL.loop, indistinct=1e6, log_every=40, eval_every=200, checkpoint_every=400)
+    easy = dataclasses.replace(SMALL, choose=True, settle=0, loop=loop)
+    gail = GAIL(envs.TOY_ID, toy_demos, easy, seed=0, run_dir=tmp_path / "run")
+    gail.train(800, eval_episodes=0)
+    assert (gail.loop.steps < 800) == ends
+    killed(GAIL(envs.TOY_ID, toy_demos, easy, seed=0, run_dir=tmp_path / "cut"), 800, 400, eval_episodes=0)
+    again = GAIL.resume(tmp_path / "cut")
+    again.train(800, eval_episodes=0)
+    assert again.loop.steps == gail.loop.steps
 
 
 def test_presets_and_what_older_runs_lack(toy_demos, tmp_path):
