@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gail_suite.generative.adversarial.collapse import warn_of_collapse
-from gail_suite.generative.core.backend import own_generator
+from gail_suite.generative.core.backend import normal_like
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
@@ -188,7 +188,7 @@ class GAN(GenerativeModel):
 
     def _noise(self, x: Tensor) -> Tensor:
         """Codes for a minibatch."""
-        return torch.randn(len(x), self.config["latent"], device=x.device, generator=own_generator(x.device))
+        return normal_like(x.new_empty(len(x), self.config["latent"]))
 
     def _generator_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         net = self.net

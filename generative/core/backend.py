@@ -105,14 +105,19 @@ def own_generator(device: torch.device) -> torch.Generator | None:
 
 
 @contextlib.contextmanager
-def own_draws(seed: int, device: torch.device) -> Iterator[None]:
-    """Within the block this thread has generators of its own, seeded with ``seed``, on the processor and ``device``."""
-    before = getattr(_THREAD, "generators", {})
+def own_draws(seed: int, device: torch.device, rank: int = 0, world: int = 1, batch: int = 0) -> Iterator[None]:
+    """Within the block this thread has generators of its own, seeded with ``seed``, on the processor and ``device``.
+
+    Of ``world`` processes that share minibatches of ``batch`` rows, each draws the noise of all rows and keeps that of
+    its own, so that a row's noise does not depend on who has it.
+    """
+    before = getattr(_THREAD, "generators", {}), getattr(_THREAD, "share", (0, 1, 0))
     _THREAD.generators = {where.type: seed_generator(seed, where) for where in (torch.device("cpu"), device)}
+    _THREAD.share = rank, world, batch
     try:
         yield
     finally:
-        _THREAD.generators = before
+        _THREAD.generators, _THREAD.share = before
 
 
 def reseed(seed: int) -> None:
@@ -140,14 +145,22 @@ def own_starts() -> Iterator[None]:
             lent.set_state(before)
 
 
-def normal_like(x: Tensor) -> Tensor:
-    """Standard normal noise of the shape of ``x`` from ``own_generator``."""
-    return torch.empty_like(x).normal_(generator=own_generator(x.device))
+def normal_like(x: Tensor, rows: int = 0) -> Tensor:
+    """Standard normal noise of the shape of ``x`` from ``own_generator``; dimension ``rows`` is that of a minibatch."""
+    return _drawn(x, rows, lambda noise: noise.normal_(generator=own_generator(x.device)))
 
 
 def uniform_like(x: Tensor) -> Tensor:
     """Noise in [0, 1) of the shape of ``x`` from ``own_generator``."""
-    return torch.empty_like(x).uniform_(generator=own_generator(x.device))
+    return _drawn(x, 0, lambda noise: noise.uniform_(generator=own_generator(x.device)))
+
+
+def _drawn(x: Tensor, rows: int, draw: Callable[[Tensor], Tensor]) -> Tensor:
+    rank, world, batch = getattr(_THREAD, "share", (0, 1, 0))
+    if world == 1:
+        return draw(torch.empty_like(x))
+    whole = draw(x.new_empty([batch if i == rows else n for i, n in enumerate(x.shape)]))
+    return whole.movedim(rows, 0)[rank::world].movedim(0, rows)
 
 
 # ---- settings of the whole process ----------------------------------------------------------------------------------

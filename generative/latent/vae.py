@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from gail_suite.generative.core.backend import noise_by_content, normal_like, own_draws, own_generator
+from gail_suite.generative.core.backend import noise_by_content, normal_like, own_draws, uniform_like
 from gail_suite.generative.core.checks import check_range, check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
@@ -167,7 +167,7 @@ class VAE(DensityModel):
         """Negative objective of each sample."""
         x, c = self._ink(x), self.config
         if c["objective"] == "iwae":
-            noise = torch.randn(c["k_train"], len(x), c["latent"], device=x.device, generator=own_generator(x.device))
+            noise = normal_like(x.new_empty(c["k_train"], len(x), c["latent"]), rows=1)
             weights = self.net.log_weights(x, y, noise)
             return math.log(c["k_train"]) - torch.logsumexp(weights, 0)
         mean, log_var = self.net.posterior(x, y)
@@ -184,7 +184,7 @@ class VAE(DensityModel):
         if not self.config["binarize"]:
             return x
         if seed is None:  # in training, on data that fit has checked
-            return torch.bernoulli(x, generator=own_generator(x.device))
+            return (uniform_like(x) < x).to(x)
         check_range(x)
         noise = noise_by_content(x, seed, lambda g: torch.rand(x.shape[1:], generator=g, device=x.device))
         return (noise < x).to(x)

@@ -76,7 +76,7 @@ def fit_likelihood(
     net.train()
     try:
         with (
-            own_draws(options.seed, options.device),
+            own_draws(options.seed, options.device, options.ranks.rank, options.ranks.world, batches.size),
             _ahead(data[0], options, recipe, counters["step"], steps),
             Meter(steps, counters["step"], options.progress) as meter,
         ):
@@ -134,7 +134,7 @@ def fit_adversarial(
     generator.train()
     try:
         with (
-            own_draws(options.seed, options.device),
+            own_draws(options.seed, options.device, options.ranks.rank, options.ranks.world, batches.size),
             _ahead(data[0], options, recipe, counters["step"], steps),
             Meter(steps, counters["step"], options.progress) as meter,
         ):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from gail_suite import generative as g
+from gail_suite.generative.core.backend import normal_like, own_draws, uniform_like
 from gail_suite.generative.training.ranks import Ranks
 
 FIT = """
@@ -22,7 +23,8 @@ rank, folder, name, steps = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.
 dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
 x = torch.rand(96, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 settings = {"batch_size": 25, "eval_every": 4, "checkpoint_every": 4, "precision": "float32"}
-model = getattr(g, name)(**settings, **({"levels": 4} if name == "PixelCNN" else {}))
+more = {"PixelCNN": {"levels": 4}, "VAE": {"k_eval": 2, "binarize": True}}
+model = getattr(g, name)(**settings, **more.get(name, {}))
 losses = []
 keep = lambda step, scalars: losses.append(scalars["loss"])
 model.fit(x, steps=steps, progress=False, checkpoint=f"{folder}/checkpoints", on_step=keep)
@@ -41,15 +43,20 @@ def start(rank: int, folder: Path, name: str, steps: int) -> subprocess.Popen[st
     )
 
 
-def test_two_processes_fit_as_one_does(tmp_path: Path) -> None:
-    processes = [start(rank, tmp_path, "PixelCNN", 8) for rank in (0, 1)]
+MORE = {"PixelCNN": {"levels": 4}, "VAE": {"k_eval": 2, "binarize": True}}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_two_processes_fit_as_one_does(name: str, tmp_path: Path) -> None:
+    """Also where the loss draws noise: a row has the noise that it would have in one process."""
+    processes = [start(rank, tmp_path, name, 8) for rank in (0, 1)]
     for process in processes:
-        errors = process.communicate(timeout=120)[1]
+        errors = process.communicate(timeout=300)[1]
         assert process.returncode == 0, errors
     two = torch.load(tmp_path / "two.pt")
     x = torch.rand(96, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     settings = {"batch_size": 25, "eval_every": 4, "checkpoint_every": 4, "precision": "float32"}
-    one, losses = g.PixelCNN(**settings, levels=4), []
+    one, losses = getattr(g, name)(**settings, **MORE[name]), []
     one.fit(x, steps=8, progress=False, on_step=lambda step, scalars: losses.append(scalars["loss"]))
     assert two["losses"] == pytest.approx(losses, rel=1e-5)
     for key, value in one.net.state_dict().items():
@@ -88,3 +95,19 @@ def test_a_minibatch_has_a_row_for_each() -> None:
     assert Ranks(1, 3).part(torch.arange(7)).tolist() == [1, 4]
     with pytest.raises(ValueError, match="a minibatch of 2 cannot be shared by 3 processes"):
         Ranks(0, 3).part(torch.arange(2))
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_rows_noise_does_not_depend_on_who_has_it(rows: int) -> None:
+    shape, cpu = [7, 7, 3], torch.device("cpu")
+    with own_draws(4, cpu):
+        whole = normal_like(torch.empty(shape), rows), uniform_like(torch.empty(shape))
+    for rank in (0, 1, 2):
+        part = Ranks(rank, 3).part(torch.arange(7))
+        shape[rows] = len(part)
+        with own_draws(4, cpu, rank, 3, 7):
+            assert torch.equal(normal_like(torch.empty(shape), rows), whole[0].index_select(rows, part))
+            with own_draws(4, cpu):  # held-out data are not shared
+                assert torch.equal(normal_like(torch.empty(7, 7, 3), rows), whole[0])
+            if rows == 0:
+                assert torch.equal(uniform_like(torch.empty(shape)), whole[1][part])
