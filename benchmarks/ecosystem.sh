@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What people of this field try first, here and with the tool they know: each command, and what it printed.
-#   bash benchmarks/ecosystem.sh > docs/results/ecosystem.md      (in an environment with gail-suite and imitation)
+#   bash benchmarks/ecosystem.sh > docs/results/ecosystem.md    (in an environment with gail-suite[cluster] and imitation)
 set -u
 root=$PWD
 cd "$(mktemp -d)"
@@ -75,6 +75,7 @@ printf '## Data sets as data\n\n'
 try "gail-suite record --env gail_suite/PointToy-v0 -n 4 --out a; gail-suite record --env gail_suite/PointToy-v0 -n 2 --seed 9 --out b" 2
 try "gail-suite data merge a b --out both && gail-suite data split both --fraction 0.5 --out halves" 3
 try "gail-suite data filter both --min-return 226 --out good; gail-suite data show good --plot good.html" 3
+try "gail-suite record --env Ant-v5 -n 1 --out ant; gail-suite render ant --episode 0 -n 40 --width 160 --height 120 --out ant.gif" 2
 try "minari --help | grep -iE 'combine|delete|download|list|show|split|filter|merge'" 12
 
 printf '## Training\n\n'
@@ -82,7 +83,7 @@ try "gail-suite train gail --demos a --out best --steps 3000 --keep-best distanc
 try "gail-suite train sqil --demos a --out sqil --steps 1000 --eval-episodes 5" 3
 try "gail-suite train dagger --demos a --out dagger --steps 2 --expert bundled --set bc.steps=300 --eval-episodes 5" 3
 try "gail-suite train bc --demos a --out mixture --steps 300 --set components=2 --eval-episodes 5" 3
-try "gail-suite sweep bc --demos a --out found --space lr=0.01:0.001" 1
+try "gail-suite sweep bc --demos a --out found --space lr=0.00001:0.01:log --trials 4 --seeds 0 1 --steps 200" 9
 try "python -c \"
 import inspect
 from imitation.algorithms.adversarial.gail import GAIL

@@ -67,7 +67,7 @@ def run_demo(
         "gail": _measure(out / "gail/eval.json", gail, env_id, n_eval, out / "gail/policy/policy.json"),
     }
     say("5/5 film and report")
-    others = {"expert": rows["expert"], f"BC, {n_demos} demonstrations": rows["bc"]}
+    others = {"bundled expert": rows["expert"], f"BC, {n_demos} demonstrations": rows["bc"]}
     files = {"expert": film} | _pictures(out, env_id, gail, expert, n_frames, f"GAIL, {n_demos} demonstrations", others)
     summary: Json = {"env_id": env_id, "n_demos": n_demos, "steps": steps, "n_eval": n_eval}
     summary |= {name: {k: row[k] for k in MEASURED} for name, row in rows.items()}

@@ -14,7 +14,7 @@ from gail_suite.showing.page import count_steps, png
 from gail_suite.showing.report import series
 from gail_suite.showing.scale import Scale, rescored
 from gail_suite.showing.settings import in_words, settings_of, unlike
-from gail_suite.showing.stats import with_interval
+from gail_suite.showing.stats import interval_of, with_interval
 
 Summary = Json
 FINAL = {"return": "return_mean", "score": "score", "against demos": "demo_score"}
@@ -116,8 +116,8 @@ def _cells(s: Summary) -> tuple[str, ...]:
         return "-" if value is None else f"{value:.3f}"
 
     def measured(key: str) -> str:
-        digits, interval = (0, s["return_interval"]) if key == "return_mean" else (3, s[f"{key}_interval"])
-        return "-" if s[key] is None else with_interval(s[key], interval, digits)
+        digits = 0 if key == "return_mean" else 3
+        return "-" if s[key] is None else with_interval(s[key], interval_of(s, key.removesuffix("_mean")), digits)
 
     return (
         s["run"],

@@ -13,7 +13,7 @@ from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Trajectory
 from gail_suite.envs.names import Task
 from gail_suite.showing.scale import Scale
-from gail_suite.showing.stats import bootstrap_interval, with_interval
+from gail_suite.showing.stats import bootstrap_interval, interval_of, with_interval
 
 EVAL_SEED, WAY_SEED = 1000, 50_000
 """Seeds of the first episode of every final evaluation, and of those on the way of a run whose own seed is 0; no
@@ -109,10 +109,14 @@ def said(found: Json) -> str:
     parts = []
     for name, key in (("score against the demonstrations", "demo_score"), ("normalised score", "score")):
         if found.get(key) is not None:
-            parts.append(f"{name} {with_interval(found[key], found[f'{key}_interval'])}")
-    low, high = found["return_interval"]
-    parts.append(f"return {found['return_mean']:.0f} +- {found['return_sd']:.0f} [{low:.0f}, {high:.0f}]")
-    return ", ".join([*parts, f"{found['length_mean']:.0f} steps, {found['n_episodes']} episodes"])
+            parts.append(f"{name} {with_interval(found[key], interval_of(found, key))}")
+    spread = with_interval(found["return_sd"], interval_of(found, "return"), 0)
+    parts.append(f"return {found['return_mean']:.0f} +- {spread}")
+    return ", ".join([*parts, f"{found['length_mean']:.0f} steps, {_counted(found['n_episodes'])}"])
+
+
+def _counted(episodes: int) -> str:
+    return f"{episodes} episode{'s' * (episodes != 1)}"
 
 
 def evaluate(

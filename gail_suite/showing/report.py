@@ -31,18 +31,14 @@ from gail_suite.showing.page import (
 )
 from gail_suite.showing.scale import Scale, rescored
 from gail_suite.showing.settings import in_words, settings_of, unlike
-from gail_suite.showing.stats import t_interval, with_interval
+from gail_suite.showing.stats import interval_of, t_interval, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OUTCOMES = ("score", "return_mean", "train_return", "length_mean")
-RESULTS = {
-    "return_mean": "return_interval",
-    "score": "score_interval",
-    "demo_score": "demo_score_interval",
-}
-"""Results of an evaluation and where their intervals stand."""
+RESULTS = ("return_mean", "score", "demo_score")
+"""Results of an evaluation that are shown."""
 MAX_HEALTH = 6
 MOST_SETTINGS = 2
 """Settings that a name may hold."""
@@ -213,8 +209,9 @@ def _evaluated(name: str, run: Told) -> tuple[object, ...]:
 
 def _measured(name: str, found: Json) -> tuple[object, ...]:
     """A line of the table from what eval.json, or a line of metrics.jsonl, holds."""
-    over = f"{found['n_episodes']} episodes" if "n_episodes" in found else "not measured"
-    results = (_result(found.get(key), found.get(interval), key) for key, interval in RESULTS.items())
+    n = found.get("n_episodes")
+    over = "not measured" if n is None else f"{n} episode{'s' * (n != 1)}"
+    results = (_result(found.get(key), interval_of(found, key.removesuffix("_mean")), key) for key in RESULTS)
     return (name, *results, found.get("length_mean"), over)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,16 @@ def with_interval(value: float, interval: Sequence[float] | None, digits: int = 
     """
     low, high = interval or (np.inf, np.inf)
     return f"{value:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite([low, high]).all() else "")
+
+
+def interval_of(found: Mapping[str, Any], key: str) -> Sequence[float] | None:
+    """The interval of a result of an evaluation, as eval.json holds it; None of one episode, which shows no spread.
+
+    >>> interval_of({"score_interval": [0.8, 0.9], "n_episodes": 2}, "score")
+    [0.8, 0.9]
+    >>> interval_of({"score_interval": [0.8, 0.8], "n_episodes": 1}, "score")
+    """
+    return None if found.get("n_episodes") == 1 else found.get(f"{key}_interval")
 
 
 def t_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The demo leaves everything it promises, prints honest numbers, and goes on where it stopped."""
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,12 @@ def test_a_stopped_demo_goes_on_and_a_finished_one_is_reused(tmp_path: Path, mon
     assert json.loads((out / "summary.json").read_text()) == found
     assert all(Path(path).stat().st_size > 100 for path in found["files"].values())
     assert set(found["files"]) == {"expert", "video", "curve", "report", "summary"}
-    assert "data:video/mp4" in (out / "gail/report.html").read_text()
+    page = (out / "gail/report.html").read_text()
+    assert "data:video/mp4" in page and "The film shows the first 4 steps of an episode that may last 1,000" in page
+    for name, measured in (("GAIL", False), ("bundled expert", False), ("BC, 1 demonstrations", False),
+                           ("expert", True), ("random actions", True)):  # fmt: skip
+        returned = page.split(f"<td>{name}</td><td>")[1].split("</td>")[0]  # one episode has no interval
+        assert re.fullmatch(r"-?\d+ \[-?\d+, -?\d+\]" if measured else r"-?\d+", returned), (name, returned)
 
     before = {name: (out / name).stat().st_mtime_ns for name in ("gail/policy/policy.safetensors", "bc/eval.json")}
     again = demo.run_demo(out, **TINY, say=said.append)
