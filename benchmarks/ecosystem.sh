@@ -83,7 +83,7 @@ try "gail-suite train gail --demos a --out best --steps 3000 --keep-best distanc
 try "gail-suite train sqil --demos a --out sqil --steps 1000 --eval-episodes 5" 3
 try "gail-suite train dagger --demos a --out dagger --steps 2 --expert bundled --set bc.steps=300 --eval-episodes 5" 3
 try "gail-suite train bc --demos a --out mixture --steps 300 --set components=2 --eval-episodes 5" 3
-try "gail-suite sweep bc --demos a --out found --space lr=0.00001:0.01:log --trials 4 --seeds 0 1 --steps 200" 9
+try "gail-suite sweep bc --demos a --out found --space lr=0.00001:0.01:log --trials 4 --seeds 0 1 --steps 200" 6
 try "python -c \"
 import inspect
 from imitation.algorithms.adversarial.gail import GAIL

@@ -149,7 +149,7 @@ def _sweep(
     jobs = planned(values)
     failed = _run(jobs, places.jobs or os.cpu_count() or 1, places.ray, output)
     found = summary(jobs)
-    finished = [job.folder for job in jobs if job.is_finished()]
+    finished = [out / job.folder.name for job in jobs if job.is_finished()]
     following = [command("compare", *finished)] if finished else []
     output.result({"sweep": found, "out": str(out)}, "\n".join(_told(jobs[0].algo, s) for s in found), following)
     if failed:
@@ -200,7 +200,8 @@ def _tell(asked: Search, output: Output) -> None:
     lines = [f"{jobs[0].variant}: {asked.objective} {value:.4g}" for jobs, value in named[:5]]
     lines.append(f"{len(asked.tried)} tried, the best first; all of them in {asked.out}/search.json")
     values = {"objective": asked.objective, "best": ranked[0], "trials": asked.tried, "out": str(asked.out)}
-    output.result(values, "\n".join(lines), [command("compare", *(job.folder for job in named[0][0]))])
+    best = [asked.out / job.folder.name for job in named[0][0]]  # as --out was given, not as a worker needs it
+    output.result(values, "\n".join(lines), [command("compare", *best)])
 
 
 def _check(demos: Path, seeds: tuple[int, ...], config: Path | None, eval_episodes: int, jobs: int | None) -> None:

@@ -124,7 +124,10 @@ def test_tasks_without_reference_returns_are_summed_up_against_the_demonstration
     assert _told("gail", found) == "gail: IQM of the scores against the demonstrations 0.300 [0.200, 0.400], 2 runs"
 
 
-def test_the_command_trains_and_says_what_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_trains_and_says_what_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     shown = tmp_path / "demos"
     demos.record(envs.toy_expert, envs.TOY_ID, n_episodes=3, seed=0, out=shown)
     words = [
@@ -133,7 +136,7 @@ def test_the_command_trains_and_says_what_failed(tmp_path: Path, capsys: pytest.
         "--demos",
         str(shown),
         "--out",
-        str(tmp_path / "sweep"),
+        "sweep",
         "--seeds",
         "3",
         "--eval-episodes",
@@ -142,6 +145,8 @@ def test_the_command_trains_and_says_what_failed(tmp_path: Path, capsys: pytest.
     assert main([*words, "--steps", "50", "--json"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)["sweep"]
     assert entry["seeds"] == [3] and entry["scores"][0] is not None
+    assert main([*words, "--steps", "50"]) == 0
+    assert "next: gail-suite compare sweep/seed=3\n" in capsys.readouterr().out
     assert main([*words, "--grid", "no_such_setting=1"]) == 1
     assert "unknown setting 'no_such_setting'" in capsys.readouterr().err  # before anything starts
     assert main([*words, "--grid", "lr"]) == 1
