@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from gail_suite.learning.networks import Actor, TwinCritic
 from gail_suite.learning.replay import Window
+from gail_suite.learning.schedule import linear
 from gail_suite.runs.config import Count, Layers, NonNegative, Positive, Settings, Unit
 
 Sample = tuple[Tensor, Tensor, Tensor]
@@ -70,6 +71,8 @@ class SACConfig(Settings):
     """Tune the temperature to `target_entropy` per action dimension."""
     target_entropy: float = -1.0
     """Target entropy per dimension of what the actor draws (actions; with latent actions the code too)."""
+    target_entropy_final: float | None = None
+    """The same at the end of the run, falling as the learning rates do; None: it stays."""
     average_rate: Unit = 0.001
     """Rate of the averaged actor per actor update."""
     average_rate_final: Unit | None = None
@@ -109,15 +112,17 @@ class SAC:
             "critic": torch.optim.Adam(self.critic.parameters(), lr=config.critic_lr, fused=True),
             "alpha": torch.optim.Adam([self.log_alpha], lr=config.actor_lr),
         }
-        self.updates, self.average_rate = 0, config.average_rate
+        self.updates, self.average_rate, self.target_entropy = 0, config.average_rate, config.target_entropy
 
     def set_progress(self, fraction: float) -> None:
-        """Sets the learning rates and the averaging rate for a run that is `fraction` in [0, 1] done."""
+        """Sets the learning rates, the averaging rate and the target entropy for a run that is `fraction` in [0, 1]
+        done.
+        """
         c = self.config
         done = min(1.0, max(0.0, (fraction - c.decay_start) / max(1e-9, 1 - c.decay_start)))
         factor = 1 + (c.lr_final - 1) * done
-        if c.average_rate_final is not None:
-            self.average_rate = c.average_rate + (c.average_rate_final - c.average_rate) * done
+        self.average_rate = linear(c.average_rate, c.average_rate_final, done)
+        self.target_entropy = linear(c.target_entropy, c.target_entropy_final, done)
         for name, rate in (("actor", c.actor_lr), ("critic", c.critic_lr)):
             self.optimisers[name].param_groups[0]["lr"] = rate * factor
 
@@ -210,7 +215,7 @@ class SAC:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.averaged.parameters()), list(self.actor.parameters()), self.average_rate)
         if c.tune_alpha:
-            gap = log_prob.detach().mean() + (c.target_entropy + entropy_offset) * self.actor.width
+            gap = log_prob.detach().mean() + (self.target_entropy + entropy_offset) * self.actor.width
             self._step("alpha", -self.log_alpha * gap)
         info["alpha"] = self.log_alpha.detach().exp()
         return info
