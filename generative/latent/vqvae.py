@@ -136,7 +136,9 @@ class VQVAE(DensityModel):
             net.prior.requires_grad_(True)
         codes, held = (self._chunked(lambda part: net.codes(net.vectors(part)), part) for part in (seen, val[0]))
         folder = options.checkpoint / "prior" if options.checkpoint else None
-        more = replace(options, checkpoint=folder, resume=options.resume and folder is not None and folder.is_dir())
+        # a fit that ended at the prior's beginning has left an empty folder
+        begun = folder is not None and any(folder.glob("step_*.safetensors"))
+        more = replace(options, checkpoint=folder, resume=options.resume and begun)
         fit_likelihood(
             net.prior, self._prior_loss, (codes, None), (held, None), more, replace(recipe, lr=2 * recipe.lr)
         )

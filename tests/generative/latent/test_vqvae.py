@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -60,3 +62,14 @@ def test_file_tasks_and_mistakes(model: g.VQVAE, tmp_path):
         g.VQVAE(codes=1)
     with pytest.raises(ValueError, match=r"VQVAE takes images"):
         g.VQVAE().fit(torch.rand(9, 3))
+
+
+def test_a_fit_that_ended_before_the_first_checkpoint_of_its_prior_goes_on(tmp_path: Path):
+    def fitted(resume: bool) -> g.VQVAE:
+        options = {"steps": 4, "progress": False, "checkpoint": tmp_path, "resume": resume}
+        return g.VQVAE(**SMALL).fit(X, seed=0, **options)
+
+    whole = fitted(False)
+    for file in (tmp_path / "prior").iterdir():
+        file.unlink()
+    torch.testing.assert_close(fitted(True).log_prob(X[:4]), whole.log_prob(X[:4]), rtol=0, atol=0)
