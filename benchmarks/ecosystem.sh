@@ -65,11 +65,12 @@ import tasks
 from gail_suite import envs
 envs.make('Pixels-v0')\"" 1
 try "python -c \"
-import gymnasium as gym, tasks
-from imitation.algorithms.bc import BC
+import gymnasium as gym, numpy as np, tasks
 from imitation.rewards.reward_nets import BasicRewardNet
 env = gym.make('Parts-v0')
-BasicRewardNet(env.observation_space, env.action_space)\"" 1
+seen, action = env.reset()[0], env.action_space.sample()
+one = {name: part[None] for name, part in seen.items()}
+BasicRewardNet(env.observation_space, env.action_space).predict(one, action[None], one, np.zeros(1, bool))\"" 1
 
 printf '## Data sets as data\n\n'
 try "gail-suite record --env gail_suite/PointToy-v0 -n 4 --out a; gail-suite record --env gail_suite/PointToy-v0 -n 2 --seed 9 --out b" 2
