@@ -54,7 +54,7 @@ import numpy as np
 from imitation.data.types import Trajectory
 Trajectory(obs=np.zeros((3, 2)), acts=None, infos=None, terminal=True)\"" 1
 
-printf '## Discrete and Dict observations\n\nCartPole-v1 from one trajectory with 55 s of processor, `python -m benchmarks.cartpole`; `imitation_gail` is the quickstart of imitation:\n\n'
+printf '## Discrete and Dict observations\n\nCartPole-v1 from one trajectory with 55 s of processor or 40,000 steps, `python -m benchmarks.cartpole`; `imitation_gail` is the quickstart of imitation:\n\n'
 try "cut -d, -f1-6 '$root/benchmarks/results/cartpole.csv' | column -s, -t" 20 | sed "s#$root/##"
 try "python -c \"
 import tasks
