@@ -77,7 +77,9 @@ class GAILConfig(Settings):
     """Start from behaviour cloning."""
     bc: BCConfig = field(default_factory=BCConfig)
     """The warm start."""
-    adversary: AdversaryConfig = field(default_factory=lambda: AdversaryConfig(reach=20, entropy_at_bounds=-3.0))
+    adversary: AdversaryConfig = field(
+        default_factory=lambda: AdversaryConfig(reach=20, entropy_at_bounds=-3.0, gradient_penalty_final=0.1)
+    )
     """Discriminator and reward."""
     inverse: InverseConfig = field(default_factory=InverseConfig)
     """What tells the expert's actions where they are not known."""
@@ -93,7 +95,13 @@ class GAILConfig(Settings):
     """
     sac: SACConfig = field(
         default_factory=lambda: SACConfig(
-            burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, decay_start=0.5, average_rate=0.005
+            burn_in=3000,
+            gamma=0.99,
+            tune_alpha=True,
+            target_entropy_final=-3.0,
+            lr_final=0.1,
+            decay_start=0.5,
+            average_rate=0.005,
         )
     )
     """The learner."""
@@ -126,11 +134,12 @@ class GAILConfig(Settings):
 
 def few_steps() -> GAILConfig:
     """For simulators whose steps are dear: a quarter of the steps, four times the updates for each, episodes begin
-    as the task's.
+    as the task's, and neither the noise of the actions nor the gradient penalty falls.
     """
     return GAILConfig(
         steps=100_000,
         adversary=AdversaryConfig(),
+        sac=replace(GAILConfig().sac, target_entropy_final=None),
         starts=DemonstratedStarts(share=0.0),
         loop=LoopConfig(),
         choose=False,

@@ -72,7 +72,7 @@ class SACConfig(Settings):
     target_entropy: float = -1.0
     """Target entropy per dimension of what the actor draws (actions; with latent actions the code too)."""
     target_entropy_final: float | None = None
-    """The same at the end of the run, falling as the learning rates do; None: it stays."""
+    """The same at the end of the run (linear); None: it stays."""
     average_rate: Unit = 0.001
     """Rate of the averaged actor per actor update."""
     average_rate_final: Unit | None = None
@@ -122,7 +122,7 @@ class SAC:
         done = min(1.0, max(0.0, (fraction - c.decay_start) / max(1e-9, 1 - c.decay_start)))
         factor = 1 + (c.lr_final - 1) * done
         self.average_rate = linear(c.average_rate, c.average_rate_final, done)
-        self.target_entropy = linear(c.target_entropy, c.target_entropy_final, done)
+        self.target_entropy = linear(c.target_entropy, c.target_entropy_final, min(1.0, max(0.0, fraction)))
         for name, rate in (("actor", c.actor_lr), ("critic", c.critic_lr)):
             self.optimisers[name].param_groups[0]["lr"] = rate * factor
 
