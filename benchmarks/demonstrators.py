@@ -129,11 +129,19 @@ ROWS = {
 """The most important first."""
 
 UNINFORMED = (*NO_EXPERT, "adversary.entropy_at_bounds=0", "choose=false", "settle=0")
+QUIET = ("sac.target_entropy_final=-3", "adversary.gradient_penalty_final=0.1")
 VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
     "gail-few-steps": (),
     "gail-batch-128": ("sac.batch_size=128",),
+    "gail-entropy-3": ("sac.target_entropy=-3", "adversary.entropy_at_bounds=0"),
+    "gail-entropy-3-penalty-0.1": (
+        "sac.target_entropy=-3",
+        "adversary.entropy_at_bounds=0",
+        "adversary.gradient_penalty_final=0.1",
+    ),
+    "gail-quiet": QUIET,
     "no-expert": (*UNINFORMED, "starts.share=0"),
     "reset-only": UNINFORMED,
 }

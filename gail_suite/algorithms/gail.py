@@ -77,9 +77,7 @@ class GAILConfig(Settings):
     """Start from behaviour cloning."""
     bc: BCConfig = field(default_factory=BCConfig)
     """The warm start."""
-    adversary: AdversaryConfig = field(
-        default_factory=lambda: AdversaryConfig(reach=20, entropy_at_bounds=-3.0, gradient_penalty_final=0.1)
-    )
+    adversary: AdversaryConfig = field(default_factory=lambda: AdversaryConfig(reach=20, entropy_at_bounds=-3.0))
     """Discriminator and reward."""
     inverse: InverseConfig = field(default_factory=InverseConfig)
     """What tells the expert's actions where they are not known."""
@@ -98,7 +96,6 @@ class GAILConfig(Settings):
             burn_in=3000,
             gamma=0.99,
             tune_alpha=True,
-            target_entropy_final=-3.0,
             lr_final=0.1,
             decay_start=0.5,
             average_rate=0.005,
@@ -134,12 +131,11 @@ class GAILConfig(Settings):
 
 def few_steps() -> GAILConfig:
     """For simulators whose steps are dear: a quarter of the steps, four times the updates for each, episodes begin
-    as the task's, and neither the noise of the actions nor the gradient penalty falls.
+    as the task's.
     """
     return GAILConfig(
         steps=100_000,
         adversary=AdversaryConfig(),
-        sac=replace(GAILConfig().sac, target_entropy_final=None),
         starts=DemonstratedStarts(share=0.0),
         loop=LoopConfig(),
         choose=False,

@@ -51,7 +51,7 @@ class AdversaryConfig(LogitConfig):
     On by itself where the demonstrations hold no actions."""
     entropy_at_bounds: float = 0.0
     """Added to the target entropy of an action that the expert has at a bound, where a squashed Gaussian of the usual
-    entropy cannot be: the target is lowered by the share of such actions, at the end no longer (linear)."""
+    entropy cannot be: the target is lowered by the share of such actions."""
     absorbing: bool = False
     """After a termination, the reward of an absorbing state for ever instead of nothing (Kostrikov et al., 2019)."""
     termination_cost: NonNegative = 0.0
@@ -201,8 +201,7 @@ class Adversary:
         if self.config.bound_targets:
             inputs["target_bounds"] = self._target_bounds()
         if self.config.entropy_at_bounds:
-            offset = self.config.entropy_at_bounds * share_at_bounds(self.expert.actions)
-            inputs["entropy_offset"] = self._between(offset, 0.0)
+            inputs["entropy_offset"] = self.config.entropy_at_bounds * share_at_bounds(self.expert.actions)
         terms = self._actor_terms(generator)
         if terms:
             inputs["actor_penalty"] = lambda actor, sample: added([term(actor, sample) for term in terms])

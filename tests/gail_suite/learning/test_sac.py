@@ -97,19 +97,18 @@ def test_averaging_rate_falls_with_the_learning_rates_and_follows_by_hand():
 
 
 def test_the_target_entropy_falls_over_the_run_and_the_temperature_follows():
-    temperature = {}
-    for final in (-100.0, 100.0):
+    def temperature(fraction, final, offset):
         sac = small(tune_alpha=True, target_entropy=0.0, target_entropy_final=final, actor_delay=1)
-        targets = []
-        for fraction in (0.0, 0.75, 1.0):
-            sac.set_progress(fraction)
-            targets.append(sac.target_entropy)
-        assert targets == pytest.approx([0.0, 0.75 * final, final])
+        sac.set_progress(fraction)
         window = random_window()
-        sac.update(window, window.rewards, torch.Generator().manual_seed(0))
-        temperature[final] = sac.log_alpha.item()
+        sac.update(window, window.rewards, torch.Generator().manual_seed(0), entropy_offset=offset)
+        return sac.log_alpha.item()
+
     start = math.log(small().config.alpha)
-    assert temperature[-100.0] < start < temperature[100.0]
+    # the target is (1 - fraction) offset + fraction final, and the entropy of the fresh actor near 0
+    assert temperature(0.0, -100.0, 100.0) > start > temperature(1.0, -100.0, 100.0)
+    assert temperature(0.0, 100.0, -100.0) < start < temperature(0.75, 100.0, -100.0)
+    assert temperature(1.0, None, 100.0) > start > temperature(1.0, None, -100.0)
 
 
 def test_actor_penalty_pulls_towards_the_expert():
