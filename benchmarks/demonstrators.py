@@ -329,11 +329,26 @@ HEADER = [
 ]
 
 
-def table() -> str:
-    """One line a demonstrator, protocol and algorithm."""
+SHORT = ["task", "demonstrator", "demonstrations", "BC", "GAIL", "seeds", "falls in 50", "minutes of processor"]
+
+
+def by_run() -> dict[tuple[str, ...], list[Mapping[str, str]]]:
+    """The lines of the CSV by task, demonstrator, protocol, number of demonstrations and algorithm."""
     groups: dict[tuple[str, ...], list[Mapping[str, str]]] = defaultdict(list)
     for row in read_rows(CSV):
         groups[row["env"], row["demonstrator"], row["protocol"], row["n_demos"], row["algo"]].append(row)
+    return groups
+
+
+def mean(rows: Sequence[Mapping[str, str]], column: str, scale: float = 1) -> str:
+    """Mean of a column where it is known."""
+    values = [float(r[column]) / scale for r in rows if r[column]]
+    return f"{np.mean(values):,.0f}" if values else "-"
+
+
+def table() -> str:
+    """One line a demonstrator, protocol and algorithm."""
+    groups = by_run()
     order = [identity(row, "", 0)[:4] for row in ROWS.values()]
     ordered = sorted(groups.items(), key=lambda item: (order.index(item[0][:4]), item[0][4]))
     return markdown(HEADER, [line(key, rows) for key, rows in ordered])
@@ -347,10 +362,6 @@ def line(key: tuple[str, ...], rows: Sequence[Mapping[str, str]]) -> list[str]:
     spread = " ({:.2f} to {:.2f})".format(*bootstrap_interval(scores, statistic=iqm)) if len(scores) > 1 else ""
     floor = next(r.floor for r in ROWS.values() if identity(r, "", 0)[:4] == key[:4])
 
-    def mean(column: str, scale: float = 1) -> str:
-        values = [float(r[column]) / scale for r in rows if r[column]]
-        return f"{np.mean(values):,.0f}" if values else "-"
-
     return [
         env,
         demonstrator,
@@ -360,12 +371,39 @@ def line(key: tuple[str, ...], rows: Sequence[Mapping[str, str]]) -> list[str]:
         " ".join(f"{s:.3f}" for s in scores),
         " ".join(r["falls"] for r in rows),
         " ".join(r["lowest_after_0.9"] or "-" for r in rows),
-        mean("env_steps"),
-        mean("updates"),
-        f"{mean('wall_s', 60)} ({mean('cpu_s', 60)})",
+        mean(rows, "env_steps"),
+        mean(rows, "updates"),
+        f"{mean(rows, 'wall_s', 60)} ({mean(rows, 'cpu_s', 60)})",
         f"{floor:.2f}" if algo == "gail" else "",
         PUBLISHED.get((env, int(n_demos)), ("",))[0] if algo == "gail" else "",
     ]
+
+
+def short_table() -> str:
+    """One line a demonstrator that the defaults were trained on, beside its clone."""
+    groups = by_run()
+    lines = []
+    for row in ROWS.values():
+        bc, gail = (groups.get((*identity(row, "", 0)[:4], algo), []) for algo in ("bc", "gail"))
+        if not gail:
+            continue
+        cloned_score, score = (
+            f"{iqm(np.array([float(r['score']) for r in rows])):.3f}" if rows else "-" for rows in (bc, gail)
+        )
+        shown, falls = f"{row.n_demos}, {row.protocol}", mean(gail, "falls")
+        lines.append(
+            [
+                row.env,
+                row.demonstrator,
+                shown,
+                cloned_score,
+                f"**{score}**",
+                str(len(gail)),
+                falls,
+                mean(gail, "cpu_s", 60),
+            ]
+        )
+    return markdown(SHORT, lines)
 
 
 def main() -> None:

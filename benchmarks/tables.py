@@ -28,6 +28,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "cs285": ("cs285", "table"),
     "demo": ("demo", "table"),
     "demonstrators": ("demonstrators", "table"),
+    "demonstrators_short": ("demonstrators", "short_table"),
     "digits": ("digits", "table"),
     "exploration_summary": ("exploration", "table"),
     "exploration_choices": ("exploration_choices", "table"),

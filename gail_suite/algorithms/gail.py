@@ -93,12 +93,7 @@ class GAILConfig(Settings):
     """
     sac: SACConfig = field(
         default_factory=lambda: SACConfig(
-            burn_in=3000,
-            gamma=0.99,
-            tune_alpha=True,
-            lr_final=0.1,
-            decay_start=0.5,
-            average_rate=0.005,
+            burn_in=3000, gamma=0.99, tune_alpha=True, lr_final=0.1, decay_start=0.5, average_rate=0.005
         )
     )
     """The learner."""
