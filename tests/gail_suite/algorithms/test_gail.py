@@ -509,11 +509,14 @@ def test_a_run_ends_when_the_discriminator_tells_nothing(toy_demos, tmp_path):
     assert 400 <= gail.loop.steps <= 600 and read_metrics(tmp_path / "run")[-1]["ended_early"] == 1
 
 
-@pytest.mark.parametrize(("excess", "ends"), [(0.0, True), (0.1, False)])
-def test_it_goes_on_where_the_states_that_it_visits_still_tell(toy_demos, tmp_path, killed, monkeypatch, excess, ends):
+@pytest.mark.parametrize(("excess", "burn_in", "ends"), [(0.0, 10**6, True), (0.1, 10**6, False), (0.0, 0, False)])
+def test_a_run_ends_at_its_clone_where_neither_discriminator_nor_states_tell(
+    toy_demos, tmp_path, killed, monkeypatch, excess, burn_in, ends
+):
     monkeypatch.setattr(Likeness, "excess", lambda self, distance: excess)
     loop = dataclasses.replace(SMALL.loop, indistinct=1e6, log_every=40, eval_every=200, checkpoint_every=400)
-    easy = dataclasses.replace(SMALL, choose=True, settle=0, loop=loop)
+    sac = dataclasses.replace(SMALL.sac, burn_in=burn_in)
+    easy = dataclasses.replace(SMALL, choose=True, settle=0, loop=loop, sac=sac)
     gail = GAIL(envs.TOY_ID, toy_demos, easy, seed=0, run_dir=tmp_path / "run")
     gail.train(800, eval_episodes=0)
     assert (gail.loop.steps < 800) == ends
