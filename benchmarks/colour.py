@@ -1,7 +1,7 @@
 """Colour frames in bits per dimension: PixelCNN with a mixture of logistics beside independent values and factor
 analysers.
 
-    python -m benchmarks.colour [--envs Ant-v5 Humanoid-v5] [--frames 800] [--steps 300]
+    python -m benchmarks.colour [--envs Ant-v5 Humanoid-v5] [--frames 800] [--steps 1000]
 
 Frames of 32x32x3 of the bundled experts, rendered here, 8 bits a channel. They are split by time, 80/10/10, so that no
 test frame stands between two training frames; the last tenth is of other moments of the walk. Appends what
@@ -69,7 +69,7 @@ def factor_analysers(train: torch.Tensor, val: torch.Tensor, test: torch.Tensor,
 
 def pixelcnn(train: torch.Tensor, val: torch.Tensor, test: torch.Tensor, steps: int) -> Found:
     """A small gated PixelCNN whose pixels are mixtures of five logistics."""
-    model = g.PixelCNN(logistics=5, features=30, layers=5, batch_size=16, eval_every=100, ema=0.99, optimiser="muon")
+    model = g.PixelCNN(logistics=5, features=30, layers=5, batch_size=16, eval_every=100, ema=0.99, lr=1e-2)
     model.fit(train, val=val, steps=steps, progress=False)
     return metrics.nats(model, test), model.sample(8, seed=0)
 
@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--envs", nargs="+", default=["Ant-v5", "Humanoid-v5"])
     parser.add_argument("--frames", type=int, default=800)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=1000)
     a = parser.parse_args()
     torch.set_num_threads(1)
     done = {(r["env"], r["model"]) for r in read_rows(CSV)}
