@@ -1,6 +1,7 @@
 """Data of other people: formats, widths, bounds, endings, and what is missing in them."""
 
 import json
+from importlib.util import find_spec
 
 import gymnasium as gym
 import h5py
@@ -168,7 +169,8 @@ def test_what_is_said_next_can_be_done(tmp_path, capsys):
             said = [text for text in capsys.readouterr().out.splitlines() if text.startswith("next: ")]
             assert f"next: gail-suite {line} {tmp_path / name}" in said[-1]
             assert said[-1].endswith("--generator ppo") == (name == "choices")
-            assert (len(said) == 2) == (name == "choices" and verb == "show")  # no film of what cannot be run
+            filmed = name == "choices" and verb == "show" and find_spec("pygame") is not None
+            assert len(said) == 1 + filmed  # no film of what cannot be run, or not drawn here
 
 
 # --- Minari ---
