@@ -129,7 +129,6 @@ ROWS = {
 """The most important first."""
 
 UNINFORMED = (*NO_EXPERT, "adversary.entropy_at_bounds=0", "choose=false", "settle=0")
-QUIET = ("sac.target_entropy_final=-3", "adversary.gradient_penalty_final=0.1")
 VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
@@ -141,7 +140,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
         "adversary.entropy_at_bounds=0",
         "adversary.gradient_penalty_final=0.1",
     ),
-    "gail-quiet": QUIET,
+    "gail-quiet": ("sac.target_entropy_final=-3", "adversary.gradient_penalty_final=0.1"),
     "no-expert": (*UNINFORMED, "starts.share=0"),
     "reset-only": UNINFORMED,
 }
@@ -329,7 +328,17 @@ HEADER = [
 ]
 
 
-SHORT = ["task", "demonstrator", "demonstrations", "BC", "GAIL", "seeds", "falls in 50", "minutes of processor"]
+SHORT = [
+    "task",
+    "demonstrator",
+    "demonstrations",
+    "BC",
+    "GAIL",
+    "seeds",
+    "falls in 50",
+    "minutes of processor",
+    "floor",
+]
 
 
 def by_run() -> dict[tuple[str, ...], list[Mapping[str, str]]]:
@@ -401,6 +410,7 @@ def short_table() -> str:
                 str(len(gail)),
                 falls,
                 mean(gail, "cpu_s", 60),
+                f"{row.floor:.2f}",
             ]
         )
     return markdown(SHORT, lines)

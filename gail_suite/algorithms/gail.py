@@ -287,7 +287,7 @@ class GAIL(Imitator[GAILConfig]):
         distance = self.likeness.of(episodes)
         excess = self.likeness.excess(distance)
         self.nearest.offer(excess, policy)
-        # once it has moved, an evaluation that finds nothing may be luck, and later ones do not hold
+        # once the policy has moved, an evaluation that finds nothing may be luck, and later ones do not hold
         is_clone = loop.sac.updates <= self.config.sac.burn_in
         loop.settled, loop.alike = self._settled(), excess == 0 and is_clone
         loop.constants["alike"] = np.array(loop.alike)

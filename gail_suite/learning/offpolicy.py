@@ -72,7 +72,8 @@ class LoopConfig(Settings):
     """Steps over which the schedules run, where that is more than the run's own: what a longer run does at first."""
     indistinct: NonNegative = 0.0
     """End as soon as the discriminator's mean logits of expert and learner have stayed below this, on either side, for
-    `INDISTINCT_ROWS` rows of metrics.jsonl: it can no longer tell them apart. 0: never."""
+    `INDISTINCT_ROWS` rows of metrics.jsonl, and the states that the clone visits do not tell it from the expert either
+    (GAIL's `choose` measures them): the clone is all that is needed. 0: never."""
     matmul: str = "auto"
     """Matrix products while training: auto (bfloat16 inputs where the processor multiplies them faster), float32 or
     bfloat16.
@@ -148,7 +149,7 @@ class OffPolicyLoop:
         self.running = np.zeros(loop.n_envs)
         self.time = np.zeros(loop.n_envs)
         self.indistinct = 0
-        self.alike = True
+        self.alike = False
         """Whether the policy is like the expert by what else tells them apart; set from outside."""
         self.settled = False
         """Set from outside where the policy is as good as it gets."""
