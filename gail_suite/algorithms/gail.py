@@ -21,7 +21,7 @@ from gail_suite.algorithms.bc import BCConfig, clone
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
 from gail_suite.algorithms.trainer import Imitator
 from gail_suite.demos.sealed import Json
-from gail_suite.demos.trajectory import Demonstrations
+from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import can_begin, clipped
 from gail_suite.learning.inverse import InverseConfig, InverseModel
@@ -87,6 +87,11 @@ class GAILConfig(Settings):
     """Leave, of the last policy, the nearest of those evaluated on the way and the clone, the one that visits the
     states nearest to the demonstrated ones (the task's reward is not read); off, the last.
     """
+    arrive: Count = 50
+    """End at the first evaluation whose policy is like the demonstrator over so many episodes, as `choose` compares
+    them: as near as two samples of the demonstrator's states are to each other, and without an early end where it has
+    none; 0: never.
+    """
     settle: Count = 5
     """End in the second half of a run after so many evaluations in a row none of which is among the nearest to the
     demonstrations, between which `choose` chooses; 0: never.
@@ -106,7 +111,6 @@ class GAILConfig(Settings):
             eval_every=20_000,
             eval_episodes=10,
             checkpoint_every=40_000,
-            indistinct=0.05,
         )
     )
     """Collection and housekeeping."""
@@ -134,6 +138,7 @@ def few_steps() -> GAILConfig:
         starts=DemonstratedStarts(share=0.0),
         loop=LoopConfig(),
         choose=False,
+        arrive=0,
         settle=0,
     )
 
@@ -155,8 +160,10 @@ class GAIL(Imitator[GAILConfig]):
 
     @classmethod
     def _recorded(cls, record: Json, run_dir: Path) -> GAILConfig:
+        config = translated(record["config"], run_dir)
+        known = {k: v for k, v in config.get("loop", {}).items() if k != "indistinct"}  # `arrive` has taken its place
         # what it lacks is older than the defaults
-        return recorded(replace(few_steps(), sac=SACConfig()), translated(record["config"], run_dir))
+        return recorded(replace(few_steps(), sac=SACConfig()), {**config, "loop": known})
 
     def _show(self, demonstrations: Demonstrations) -> Shown:
         c = self.config
@@ -234,8 +241,7 @@ class GAIL(Imitator[GAILConfig]):
 
     def _begin(self, log: RunLog | None) -> None:
         if self.likeness is not None:
-            self.loop.examine = self._examine
-            self.loop.settled, self.loop.alike = self._settled(), bool(self.loop.constants.get("alike", False))
+            self.loop.examine, self.loop.settled = self._examine, self._arrived or self._settled()
         if self.inverse is not None:
             if self.inverse.fits:
                 self._take(self.inverse)
@@ -287,11 +293,26 @@ class GAIL(Imitator[GAILConfig]):
         distance = self.likeness.of(episodes)
         excess = self.likeness.excess(distance)
         self.nearest.offer(excess, policy)
-        # once the policy has moved, an evaluation that finds nothing may be luck, and later ones do not hold
-        is_clone = loop.sac.updates <= self.config.sac.burn_in
-        loop.settled, loop.alike = self._settled(), excess == 0 and is_clone
-        loop.constants["alike"] = np.array(loop.alike)
+        # a few episodes may be luck
+        loop.constants["arrived"] = np.array(excess == 0 and self._like(policy))
+        loop.settled = self._arrived or self._settled()
         return {**Evaluation.of(self.env_id, episodes, seed).row(), "distance": distance}
+
+    def _like(self, policy: LearnedPolicy) -> bool:
+        """Whether `arrive` episodes cannot be told from the demonstrator's; an early end that it lacks decides."""
+        assert self.likeness is not None
+        episodes: list[Trajectory] = []
+        while (left := self.config.arrive - len(episodes)) > 0:
+            n, seed = min(left, self.loop.config.eval_episodes), FINAL_SEED + self.seed + len(episodes)
+            episodes += demos.record(policy, self.env_id, n, seed, n, deterministic=True)
+            if self.likeness.falls(episodes):
+                return False
+        return bool(episodes) and self.likeness.excess(self.likeness.of(episodes)) == 0
+
+    @property
+    def _arrived(self) -> bool:
+        """The latest evaluation found a policy that is like the demonstrator."""
+        return bool(self.loop.constants.get("arrived", False))
 
     def _settled(self) -> bool:
         """The second half has come, and none of the last `settle` evaluations is among the nearest."""
@@ -301,7 +322,7 @@ class GAIL(Imitator[GAILConfig]):
     def _final(self, log: RunLog | None) -> LearnedPolicy:
         policies = {"last": self.policy()}
         likeness = self.likeness
-        if likeness is None or stop_requested():
+        if likeness is None or self._arrived or stop_requested():
             return policies["last"]
         meta, constants = policies["last"].meta, self.loop.constants
         tensors = {k.removeprefix("clone."): v for k, v in constants.items() if k.startswith("clone.")}

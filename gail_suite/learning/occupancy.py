@@ -91,6 +91,10 @@ class Likeness:
         states, ended = visited(episodes, self.features, self.horizon)
         return energy_distance(thinned(states), self.states) + self.spread * abs(ended - self.ended)
 
+    def falls(self, episodes: Sequence[Trajectory]) -> bool:
+        """Whether an episode ends early where the demonstrator's never do."""
+        return self.ended == 0 and any(t.terminated and len(t) < self.horizon for t in episodes)
+
     def excess(self, distance: float) -> float:
         """What of a distance tells a policy from the demonstrator: 0 up to that of two samples of one behaviour."""
         return max(0.0, distance - self.uncertainty)

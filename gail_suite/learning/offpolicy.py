@@ -36,11 +36,9 @@ from gail_suite.runs.checkpoint import Saved, check_finite, save_parts
 from gail_suite.runs.config import Count, Environments, NonNegative, Positive, Settings, Unit
 from gail_suite.runs.runlog import RunLog, stop_requested
 
-INDISTINCT_ROWS = 10
-"""Rows of metrics.jsonl over which a discriminator has to tell nothing before a run ends."""
 Outcome = tuple[np.ndarray, np.ndarray, np.ndarray, list[Info]]
 """Observations, rewards, ends and infos of one step of every environment."""
-SHOWN = ("score", "return_mean", "train_return", "logit_gap")
+SHOWN = ("score", "return_mean", "train_return", "logit_gap", "distance")
 """What the progress line shows of a row of metrics."""
 
 
@@ -70,10 +68,6 @@ class LoopConfig(Settings):
     """Steps between rows of metrics.jsonl."""
     horizon: Count = 0
     """Steps over which the schedules run, where that is more than the run's own: what a longer run does at first."""
-    indistinct: NonNegative = 0.0
-    """End as soon as the discriminator's mean logits of expert and learner have stayed below this, on either side, for
-    `INDISTINCT_ROWS` rows of metrics.jsonl, and the states that the clone visits do not tell it from the expert either
-    (GAIL's `choose` measures them): the clone is all that is needed. 0: never."""
     matmul: str = "auto"
     """Matrix products while training: auto (bfloat16 inputs where the processor multiplies them faster), float32 or
     bfloat16.
@@ -148,11 +142,8 @@ class OffPolicyLoop:
         self.returns: deque[float] = deque(maxlen=20)
         self.running = np.zeros(loop.n_envs)
         self.time = np.zeros(loop.n_envs)
-        self.indistinct = 0
-        self.alike = False
-        """Whether the policy is like the expert by what else tells them apart; set from outside."""
         self.settled = False
-        """Set from outside where the policy is as good as it gets."""
+        """Set from outside where nothing more is to be learned."""
         self.whole = np.arange(loop.n_envs) >= getattr(
             self.env, "n_cut", 0
         )  # whose episodes tell what the task returns
@@ -243,7 +234,7 @@ class OffPolicyLoop:
         if self.current is None:
             self._begin()
         with ThreadPoolExecutor(1) as pool, cpu_settings(self.config.matmul):
-            while self.steps < total_steps and not (spent or stop_requested() or self.finished() or self.ended):
+            while self.steps < total_steps and not (spent or stop_requested() or self.settled or self.ended):
                 fraction = self.steps / max(total_steps, self.config.horizon)
                 self.sac.set_progress(fraction)
                 self.objective.set_progress(fraction)
@@ -254,7 +245,7 @@ class OffPolicyLoop:
                 self._store(actions, pending.result())
                 spent = time.monotonic() >= end
                 self._periodic(self.steps >= total_steps or spent, log)
-            if self.finished() and log is not None:
+            if self.settled and log is not None:
                 log.log(self.steps, ended_early=1.0)
         if self.run_dir is not None and self.saved_at != self.steps:
             self.save()
@@ -272,10 +263,6 @@ class OffPolicyLoop:
         """
         return np.array(getattr(self.env, "first_times", np.zeros(self.config.n_envs)), np.float64)
 
-    def finished(self) -> bool:
-        """Nothing more is to be learned: a discriminator that can no longer tell, or a policy that comes no nearer."""
-        return self.settled or (self.alike and self.indistinct >= INDISTINCT_ROWS)
-
     def _due(self, every: int) -> bool:
         return every > 0 and self.steps // every > (self.steps - self.config.n_envs) // every
 
@@ -286,7 +273,8 @@ class OffPolicyLoop:
             row |= {"train_return": float(np.mean(self.returns)) if self.returns else float("nan")}
             self.sums.check(self.steps)
             self.sums.clear()
-            self._watch(row)
+            if "disc_logit_expert" in row:
+                row["logit_gap"] = (row["disc_logit_expert"] - row["disc_logit_agent"]) / 2
         if last or self._due(self.config.eval_every):
             row |= self.examine()
         if row:
@@ -297,14 +285,6 @@ class OffPolicyLoop:
             log.progress(self.steps, **{k: row[k] for k in SHOWN if k in row})
         if self.run_dir is not None and self._due(self.config.checkpoint_every):
             self.save()
-
-    def _watch(self, row: dict[str, float]) -> None:
-        """Counts the rows in a row whose logits are too small to tell anything."""
-        if "disc_logit_expert" not in row:
-            return
-        row["logit_gap"] = (row["disc_logit_expert"] - row["disc_logit_agent"]) / 2
-        largest = max(abs(row["disc_logit_expert"]), abs(row["disc_logit_agent"]))
-        self.indistinct = self.indistinct + 1 if largest < self.config.indistinct else 0
 
     def evaluate(self) -> dict[str, float]:
         """Return, length and (where references exist) score of the averaged actor, on the environment's own reward."""
@@ -354,7 +334,6 @@ class OffPolicyLoop:
                 "running": self.running,
                 "returns": np.array(self.returns),
                 "time": self.time,
-                "indistinct": np.array(self.indistinct, np.int64),
                 "generator": self.generator.get_state().numpy(),
             },
             "policy": policy.tensors,
@@ -383,8 +362,7 @@ class OffPolicyLoop:
         loop = parts["loop"]
         self.current, self.running = np.array(loop["current"]), np.array(loop["running"])
         self.returns = deque(loop["returns"].tolist(), maxlen=20)
-        self.time = np.array(loop.get("time", self.time))  # older checkpoints lack these two
-        self.indistinct = int(loop.get("indistinct", 0))
+        self.time = np.array(loop.get("time", self.time))  # older checkpoints lack it
         self.constants |= parts.get("constants", {})
         self.generator.set_state(torch.from_numpy(np.array(loop["generator"])))
         self.sums.load_state(parts.get("sums", {}))  # none before 2026-11-28

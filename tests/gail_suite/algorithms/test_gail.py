@@ -17,7 +17,7 @@ from gail_suite.learning.inverse import InverseConfig
 from gail_suite.learning.learned_reward import load_reward, save_reward
 from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import LoopConfig
-from gail_suite.learning.pairs import Pairs, demo_pairs
+from gail_suite.learning.pairs import Pairs, Shown, demo_pairs
 from gail_suite.learning.replay import Replay, Window
 from gail_suite.learning.sac import SACConfig
 from gail_suite.runs import runlog
@@ -501,24 +501,44 @@ def test_the_nearest_policy_of_the_way_is_left_also_after_a_kill(toy_demos, tmp_
 
 
 @pytest.mark.parametrize(
-    ("excess", "burn_in", "choose", "ends"),
-    [(0.0, 10**6, True, True), (0.1, 10**6, True, False), (0.0, 0, True, False), (0.0, 10**6, False, False)],
+    ("excess", "falls", "arrive", "choose", "ends"),
+    [
+        (0.0, False, 12, True, 200),
+        (0.1, False, 12, True, 800),
+        (0.0, True, 12, True, 800),
+        (0.0, False, 0, True, 800),
+        (0.0, False, 12, False, 800),
+    ],
 )
-def test_a_run_ends_at_its_clone_where_neither_discriminator_nor_states_tell(
-    toy_demos, tmp_path, killed, monkeypatch, excess, burn_in, choose, ends
+def test_a_run_ends_once_its_policy_is_like_the_demonstrator(
+    toy_demos, tmp_path, killed, monkeypatch, excess, falls, arrive, choose, ends
 ):
+    asked = []
     monkeypatch.setattr(Likeness, "excess", lambda self, distance: excess)
-    loop = dataclasses.replace(SMALL.loop, indistinct=1e6, log_every=40, eval_every=200, checkpoint_every=400)
-    sac = dataclasses.replace(SMALL.sac, burn_in=burn_in)
-    easy = dataclasses.replace(SMALL, choose=choose, settle=0, loop=loop, sac=sac)
+    monkeypatch.setattr(Likeness, "falls", lambda self, episodes: asked.append(len(episodes)) or falls)
+    loop = dataclasses.replace(SMALL.loop, log_every=40, eval_every=200, eval_episodes=5, checkpoint_every=200)
+    easy = dataclasses.replace(SMALL, choose=choose, arrive=arrive, settle=0, loop=loop)
     gail = GAIL(envs.TOY_ID, toy_demos, easy, seed=0, run_dir=tmp_path / "run")
-    gail.train(800, eval_episodes=0)
-    assert (gail.loop.steps < 800) == ends
-    assert any("ended_early" in row for row in read_metrics(tmp_path / "run")) == ends
-    killed(GAIL(envs.TOY_ID, toy_demos, easy, seed=0, run_dir=tmp_path / "cut"), 800, 400, eval_episodes=0)
-    again = GAIL.resume(tmp_path / "cut")
-    again.train(800, eval_episodes=0)
-    assert again.loop.steps == gail.loop.steps
+    run = gail.train(800, eval_episodes=0)
+    assert gail.loop.steps == ends
+    assert asked[:3] == ([] if excess or not (arrive and choose) else [5, 5, 5] if falls else [5, 10, 12])
+    assert any("ended_early" in row for row in read_metrics(tmp_path / "run")) == (ends < 800)
+    # the checkpoint of a run that has arrived knows it
+    assert GAIL.resume(tmp_path / "run").train(800, eval_episodes=0).policy.meta == run.policy.meta
+    assert gail.loop.steps == ends
+
+
+def test_falls_count_where_the_demonstrator_has_none(toy_demos):
+    shown = Shown.of(envs.TOY_ID, toy_demos, False)
+    likeness = Likeness(envs.TOY_ID, shown.features, shown.expert, torch.as_tensor(shown.times))
+    whole = toy_demos[0]
+    cut = dataclasses.replace(
+        whole, obs=whole.obs[:6], acts=whole.acts[:5], rews=whole.rews[:5], terminated=True, truncated=False
+    )
+    likeness.ended = 0.0
+    assert likeness.falls([whole, cut]) and not likeness.falls([dataclasses.replace(cut, terminated=False)])
+    likeness.ended = 0.1
+    assert not likeness.falls([cut])
 
 
 def test_presets_and_what_older_runs_lack(toy_demos, tmp_path):
@@ -527,7 +547,8 @@ def test_presets_and_what_older_runs_lack(toy_demos, tmp_path):
     assert few.adversary == AdversaryConfig() and few.sac == GAILConfig().sac
     # a record without the settings that this version added is read as what it was
     written = json.loads(json.dumps(dataclasses.asdict(few)))
-    for name in ("steps", "starts", "inverse", "choose"):
+    written["loop"]["indistinct"] = 0.05  # of the version before
+    for name in ("steps", "starts", "inverse", "choose", "arrive"):
         del written[name]
     for name in ("reach", "state_only", "entropy_at_bounds"):
         del written["adversary"][name]
