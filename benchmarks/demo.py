@@ -12,16 +12,30 @@ from pathlib import Path
 from benchmarks.records import RESULTS, commit, machine, markdown
 
 FILE = RESULTS / "demo.json"
-HEADER = ["expert: score (return; length)", "bc", "gail", "its training", "whole demo", "machine", "commit"]
+HEADER = [
+    "task",
+    "shown",
+    "steps",
+    "expert: score (return; length)",
+    "bc",
+    "gail",
+    "its training",
+    "whole demo",
+    "machine",
+    "commit",
+]
 
 
 def table() -> str:
     """What `make demo` printed on each machine: expert, BC and GAIL (`runs/demo/summary.json`, kept in the list of
     results/demo.json).
     """
-    runs = json.loads(FILE.read_text())
+    runs = sorted(json.loads(FILE.read_text()), key=lambda run: run["env_id"], reverse=True)
     lines = [
         [
+            run["env_id"],
+            str(run["n_demos"]),
+            f"{run['steps']:,}",
             *(
                 f"{run[k]['score']:.3f} ({run[k]['return_mean']:.0f} +- {run[k]['return_sd']:.0f}; "
                 f"{run[k]['length_mean']:.0f} steps)"
@@ -34,10 +48,9 @@ def table() -> str:
         ]
         for run in runs
     ]
-    s = runs[0]
     return markdown(HEADER, lines) + (
-        f"\n`{s['command']}`: {s['env_id']}, {s['n_demos']} demonstrations, {s['steps']:,} steps, {s['n_eval']} "
-        "episodes each; timed after installation.\n"
+        f"\n`{runs[-1]['command']}`, {runs[-1]['n_eval']} episodes each; `shown` counts trajectories. Timed after "
+        "installation.\n"
     )
 
 

@@ -13,8 +13,8 @@ from gail_suite.commands.common import DEFAULT, Output, command, note
 def demo(
     *,
     out: Path = Path("runs/demo"),
-    env: str = "Ant-v5",
-    demos: Annotated[int, Parameter(name="--take")] = 4,
+    env: str = "Humanoid-v5",
+    demos: Annotated[int, Parameter(name="--take")] = 1,
     steps: int | None = None,
     seed: int = 0,
     eval_episodes: int = 20,
@@ -32,7 +32,7 @@ def demo(
     demos
         Number of demonstrations.
     steps
-        Environment steps of GAIL.
+        Environment steps of GAIL; it ends before them once its policy cannot be told from the demonstrator.
     seed
         Seed of everything random.
     eval_episodes
@@ -58,8 +58,8 @@ def demo(
         )
     except StopRequested:
         told = [
-            ("--env", env, "Ant-v5"),
-            ("--take", demos, 4),
+            ("--env", env, "Humanoid-v5"),
+            ("--take", demos, 1),
             ("--steps", steps, None),
             ("--seed", seed, 0),
             ("--eval-episodes", eval_episodes, 20),
@@ -73,6 +73,6 @@ def demo(
     following = [
         command("eval", out / "gail", "-n", 50),
         command("render", out / "gail", "--compare", out / "bc", "--out", out / "bc_and_gail.mp4"),
-        command("record", "--env", "Humanoid-v5", "--out", "humanoid-demos"),
+        command("record", "--env", "Ant-v5", "-n", 4, "--out", "ant-demos"),
     ]
     output.result(summary, table(summary), following)

@@ -17,7 +17,7 @@ from gail_suite.runs import runlog
 from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.runlog import StopRequested
 
-TINY = {"n_demos": 1, "steps": 160, "n_eval": 1, "n_frames": 4, "quiet": True}
+TINY = {"env_id": "Ant-v5", "n_demos": 1, "steps": 160, "n_eval": 1, "n_frames": 4, "quiet": True}
 
 
 class SmallBC(BC):
@@ -60,7 +60,7 @@ def test_a_stopped_demo_goes_on_and_a_finished_one_is_reused(tmp_path: Path, mon
     assert set(found["files"]) == {"expert", "video", "curve", "report", "summary"}
     page = (out / "gail/report.html").read_text()
     assert "data:video/mp4" in page and "The film shows the first 4 steps of an episode that may last 1,000" in page
-    for name, measured in (("GAIL", False), ("bundled expert", False), ("BC, 1 demonstrations", False),
+    for name, measured in (("GAIL", False), ("bundled expert", False), ("BC, 1 demonstration", False),
                            ("expert", True), ("random actions", True)):  # fmt: skip
         returned = page.split(f"<td>{name}</td><td>")[1].split("</td>")[0]  # one episode has no interval
         assert re.fullmatch(r"-?\d+ \[-?\d+, -?\d+\]" if measured else r"-?\d+", returned), (name, returned)
