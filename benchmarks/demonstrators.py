@@ -140,12 +140,14 @@ VARIANTS: dict[str, tuple[str, ...]] = {
         "adversary.entropy_at_bounds=0",
         "adversary.gradient_penalty_final=0.1",
     ),
-    "gail-quiet": ("sac.target_entropy_final=-3", "adversary.gradient_penalty_final=0.1"),
     "no-expert": (*UNINFORMED, "starts.share=0"),
     "reset-only": UNINFORMED,
 }
 """Off-policy GAIL by name, with what each sets beside its defaults. The last two know no expert: a discriminator that
 never learns, without and with episodes that begin in demonstrated states."""
+
+CONTROLS = ("no-expert", "reset-only")
+"""What survival alone, and starts alone, are worth."""
 
 PUBLISHED = {
     ("Humanoid-v5", 1): ("5161 at 1.1M steps, 697 at 100k",),
@@ -333,12 +335,19 @@ SHORT = [
     "demonstrator",
     "demonstrations",
     "BC",
+    "no expert",
+    "starts alone",
     "GAIL",
     "seeds",
     "falls in 50",
+    "env steps",
     "minutes of processor",
     "floor",
 ]
+COMPARED = ("bc", *CONTROLS, "gail")
+"""The algorithms of the short table."""
+FIRST = 10
+"""Lines of the README's table."""
 
 
 def by_run() -> dict[tuple[str, ...], list[Mapping[str, str]]]:
@@ -388,32 +397,29 @@ def line(key: tuple[str, ...], rows: Sequence[Mapping[str, str]]) -> list[str]:
     ]
 
 
+def first_table() -> str:
+    """The first lines of the short table."""
+    return "".join(short_table().splitlines(keepends=True)[: 2 + FIRST])
+
+
 def short_table() -> str:
-    """One line a demonstrator that the defaults were trained on, beside its clone."""
+    """One line a demonstrator that the defaults were trained on, beside its clone and the controls."""
     groups = by_run()
     lines = []
     for row in ROWS.values():
-        bc, gail = (groups.get((*identity(row, "", 0)[:4], algo), []) for algo in ("bc", "gail"))
-        if not gail:
-            continue
-        cloned_score, score = (
-            f"{iqm(np.array([float(r['score']) for r in rows])):.3f}" if rows else "-" for rows in (bc, gail)
-        )
-        shown, falls = f"{row.n_demos}, {row.protocol}", mean(gail, "falls")
-        lines.append(
-            [
-                row.env,
-                row.demonstrator,
-                shown,
-                cloned_score,
-                f"**{score}**",
-                str(len(gail)),
-                falls,
-                mean(gail, "cpu_s", 60),
-                f"{row.floor:.2f}",
-            ]
-        )
+        found = {algo: groups.get((*identity(row, "", 0)[:4], algo), []) for algo in COMPARED}
+        gail = found["gail"]
+        if gail:
+            scores = [_score(rows) for rows in found.values()]
+            figures = [mean(gail, "falls"), mean(gail, "env_steps"), mean(gail, "cpu_s", 60), f"{row.floor:.2f}"]
+            shown = [row.env, row.demonstrator, f"{row.n_demos}, {row.protocol}"]
+            lines.append([*shown, *scores[:-1], f"**{scores[-1]}**", str(len(gail)), *figures])
     return markdown(SHORT, lines)
+
+
+def _score(rows: Sequence[Mapping[str, str]]) -> str:
+    """The IQM over seeds, where there are any."""
+    return f"{iqm(np.array([float(r['score']) for r in rows])):.3f}" if rows else "-"
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "demo": ("demo", "table"),
     "demonstrators": ("demonstrators", "table"),
     "demonstrators_short": ("demonstrators", "short_table"),
+    "demonstrators_first": ("demonstrators", "first_table"),
     "digits": ("digits", "table"),
     "exploration_summary": ("exploration", "table"),
     "exploration_choices": ("exploration_choices", "table"),

@@ -24,6 +24,7 @@ from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import can_begin, clipped
+from gail_suite.learning.cpu import cpu_settings
 from gail_suite.learning.inverse import InverseConfig, InverseModel
 from gail_suite.learning.keeping import KeepConfig, Shortlist
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
@@ -77,7 +78,11 @@ class GAILConfig(Settings):
     """Start from behaviour cloning."""
     bc: BCConfig = field(default_factory=BCConfig)
     """The warm start."""
-    adversary: AdversaryConfig = field(default_factory=lambda: AdversaryConfig(reach=20, entropy_at_bounds=-3.0))
+    adversary: AdversaryConfig = field(
+        default_factory=lambda: AdversaryConfig(
+            reach=20, entropy_at_bounds=-3.0, entropy_safe=-2.0, gradient_penalty_safe=0.1
+        )
+    )
     """Discriminator and reward."""
     inverse: InverseConfig = field(default_factory=InverseConfig)
     """What tells the expert's actions where they are not known."""
@@ -160,10 +165,8 @@ class GAIL(Imitator[GAILConfig]):
 
     @classmethod
     def _recorded(cls, record: Json, run_dir: Path) -> GAILConfig:
-        config = translated(record["config"], run_dir)
-        known = {k: v for k, v in config.get("loop", {}).items() if k != "indistinct"}  # `arrive` has taken its place
         # what it lacks is older than the defaults
-        return recorded(replace(few_steps(), sac=SACConfig()), {**config, "loop": known})
+        return recorded(replace(few_steps(), sac=SACConfig()), translated(record["config"], run_dir))
 
     def _show(self, demonstrations: Demonstrations) -> Shown:
         c = self.config
@@ -263,7 +266,8 @@ class GAIL(Imitator[GAILConfig]):
 
     def _take(self, inverse: InverseModel) -> None:
         expert = self.objective.expert
-        self.objective.expert = expert.told(inverse.actions(expert.features, expert.next_features))
+        with cpu_settings(self.config.loop.matmul):  # also where a resumed run begins
+            self.objective.expert = expert.told(inverse.actions(expert.features, expert.next_features))
 
     def _clone(self, log: RunLog | None) -> None:
         """Starts from behaviour cloning."""

@@ -34,6 +34,8 @@ class AdversaryConfig(LogitConfig):
     """Agent pairs are drawn from this many last transitions."""
     gradient_penalty_final: NonNegative | None = None
     """Weight of the gradient penalty at the end (linear); none keeps it constant."""
+    gradient_penalty_safe: NonNegative | None = None
+    """The same while no episode ends early, the expert's or the agent's; none: as for any."""
     expert_share: Fraction = 0.25
     """Share of expert pairs in critic batches at the start."""
     expert_share_final: Fraction = 0.1
@@ -52,6 +54,9 @@ class AdversaryConfig(LogitConfig):
     entropy_at_bounds: float = 0.0
     """Added to the target entropy of an action that the expert has at a bound, where a squashed Gaussian of the usual
     entropy cannot be: the target is lowered by the share of such actions."""
+    entropy_safe: float = 0.0
+    """Added to the target entropy at the end (linear) while no episode ends early: noise that teaches to bear a
+    stumble then only costs."""
     absorbing: bool = False
     """After a termination, the reward of an absorbing state for ever instead of nothing (Kostrikov et al., 2019)."""
     termination_cost: NonNegative = 0.0
@@ -102,6 +107,7 @@ class Adversary:
         self.absorbing_pair[:, -1] = 1
         self.learner = LogitLearner(self.pairs.shape[1], config, paired=True, net=a.discriminator)
         self.fraction, self.calls, self.expert_reward = 0.0, 0, float(self.learner.form(torch.zeros(())))
+        self.expert_ends, self.safe = bool(expert.terminated.any()), False
 
     def set_progress(self, fraction: float) -> None:
         """Sets the schedules for a run that is `fraction` in [0, 1] done."""
@@ -149,6 +155,7 @@ class Adversary:
     def update(self, replay: Replay, generator: torch.Generator) -> dict[str, Tensor]:
         """One discriminator step on every `every`-th call, on pairs of the expert and as many of the agent."""
         self.calls += 1
+        self.safe = not (self.expert_ends or replay.ends)
         c = self.config
         if self.calls % c.every:
             return {}
@@ -158,7 +165,8 @@ class Adversary:
             rows = self.moments.draw(window.time[:, 0], generator)
         expert, agent = self.pairs[rows], self._seen(window)[:, 0]
         ended = self.expert.terminated[rows], window.terminated[:, 0]
-        penalty = self._between(c.gradient_penalty, c.gradient_penalty_final)
+        safe = c.gradient_penalty_safe if self.safe else None
+        penalty = self._between(c.gradient_penalty, c.gradient_penalty_final if safe is None else safe)
         info, logits = self.learner.step(
             self._followed(expert, ended[0]), self._followed(agent, ended[1]), generator, penalty, (expert, agent)
         )
@@ -200,12 +208,17 @@ class Adversary:
             inputs["extra"] = self._expert_rows(n, generator)
         if self.config.bound_targets:
             inputs["target_bounds"] = self._target_bounds()
-        if self.config.entropy_at_bounds:
-            inputs["entropy_offset"] = self.config.entropy_at_bounds * share_at_bounds(self.expert.actions)
+        if self.config.entropy_at_bounds or self.config.entropy_safe:
+            inputs["entropy_offset"] = self._entropy_offset()
         terms = self._actor_terms(generator)
         if terms:
             inputs["actor_penalty"] = lambda actor, sample: added([term(actor, sample) for term in terms])
         return inputs
+
+    def _entropy_offset(self) -> float:
+        c = self.config
+        at_bounds = c.entropy_at_bounds * share_at_bounds(self.expert.actions)
+        return at_bounds + (self._between(0.0, c.entropy_safe) if self.safe else 0.0)
 
     def _expert_count(self) -> int:
         """Expert rows beside `batch_size` rows of the agent, so that they are the scheduled share of both."""

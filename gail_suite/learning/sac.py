@@ -71,8 +71,6 @@ class SACConfig(Settings):
     """Tune the temperature to `target_entropy` per action dimension."""
     target_entropy: float = -1.0
     """Target entropy per dimension of what the actor draws (actions; with latent actions the code too)."""
-    target_entropy_final: float | None = None
-    """The same at the end of the run (linear); None: it stays."""
     average_rate: Unit = 0.001
     """Rate of the averaged actor per actor update."""
     average_rate_final: Unit | None = None
@@ -112,17 +110,14 @@ class SAC:
             "critic": torch.optim.Adam(self.critic.parameters(), lr=config.critic_lr, fused=True),
             "alpha": torch.optim.Adam([self.log_alpha], lr=config.actor_lr),
         }
-        self.updates, self.average_rate, self.fraction = 0, config.average_rate, 0.0
+        self.updates, self.average_rate = 0, config.average_rate
 
     def set_progress(self, fraction: float) -> None:
-        """Sets the learning rates, the averaging rate and the target entropy for a run that is `fraction` in [0, 1]
-        done.
-        """
+        """Sets the learning rates and the averaging rate for a run that is `fraction` in [0, 1] done."""
         c = self.config
         done = min(1.0, max(0.0, (fraction - c.decay_start) / max(1e-9, 1 - c.decay_start)))
         factor = 1 + (c.lr_final - 1) * done
         self.average_rate = linear(c.average_rate, c.average_rate_final, done)
-        self.fraction = min(1.0, max(0.0, fraction))
         for name, rate in (("actor", c.actor_lr), ("critic", c.critic_lr)):
             self.optimisers[name].param_groups[0]["lr"] = rate * factor
 
@@ -154,7 +149,7 @@ class SAC:
             target_bounds: smallest and largest attainable return; critic targets are clipped to it.
             actor_penalty: added to the actor's loss (a BC term, a KL to a prior), see `ActorPenalty`, or None.
             extra: (features, actions, returns, discount, bootstrap features) of further rows for the critic batch.
-            entropy_offset: added to the target entropy per dimension that the run begins with.
+            entropy_offset: added to the target entropy per dimension.
         """
         c = self.config
         returns, discount, bootstrap = window.returns(rewards, c.gamma)
@@ -215,8 +210,7 @@ class SAC:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.averaged.parameters()), list(self.actor.parameters()), self.average_rate)
         if c.tune_alpha:
-            target = linear(c.target_entropy + entropy_offset, c.target_entropy_final, self.fraction)
-            gap = log_prob.detach().mean() + target * self.actor.width
+            gap = log_prob.detach().mean() + (c.target_entropy + entropy_offset) * self.actor.width
             self._step("alpha", -self.log_alpha * gap)
         info["alpha"] = self.log_alpha.detach().exp()
         return info

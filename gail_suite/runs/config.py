@@ -121,13 +121,21 @@ def merge(config: T, values: Mapping[str, object], prefix: str = "") -> T:
     return dataclasses.replace(config, **changes)
 
 
+GONE = {"loop": ("indistinct",), "sac": ("target_entropy_final",)}
+"""Settings of one day's version. GAIL's `arrive` and `adversary.entropy_safe` have taken their places."""
+
+
 def recorded(defaults: T, values: Mapping[str, object]) -> T:
-    """The config that a run wrote down; what it lacks is as in `defaults`.
+    """The config that a run wrote down; what it lacks is as in `defaults`, and what is `GONE` is left out.
 
     Raises ValueError where it has settings that this version does not know.
     """
+    known = {
+        group: {k: v for k, v in value.items() if k not in GONE.get(group, ())} if isinstance(value, Mapping) else value
+        for group, value in values.items()
+    }
     try:
-        return merge(defaults, values)
+        return merge(defaults, known)
     except ValueError as error:
         raise ValueError(f"the run was begun by another version of gail-suite: {error}") from error
 

@@ -444,6 +444,26 @@ def test_entropy_target_falls_with_the_share_of_actions_at_a_bound():
     assert "entropy_offset" not in Adversary(pairs, AdversaryConfig(), 4, 0.9).learner_inputs(torch.Generator())
 
 
+@pytest.mark.parametrize(("expert_ends", "agent_ends"), [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)])
+def test_noise_and_penalty_fall_where_nothing_ever_ends(monkeypatch, expert_ends, agent_ends):
+    pairs = Pairs(torch.zeros(3, 2), torch.zeros(3, 1), torch.zeros(3, 2), torch.tensor([0.0, 0.0, expert_ends]))
+    config = AdversaryConfig(every=1, batch_size=4, entropy_safe=-2.0, gradient_penalty_safe=0.2)
+    adversary, replay, weights = Adversary(pairs, config, 4, 0.9), Replay(16, 1, 2, 1), []
+    zeros = np.zeros((1, 2))
+    for ends in (0.0, agent_ends):
+        replay.add(zeros, zeros[:, :1], zeros, [0.0], [ends], [ends])
+    step = adversary.learner.step
+    monkeypatch.setattr(
+        adversary.learner, "step", lambda e, a, g, weight, between: weights.append(weight) or step(e, a, g)
+    )
+    adversary.set_progress(0.5)
+    adversary.update(replay, torch.Generator())
+    safe = not (expert_ends or agent_ends)
+    # half of the way from 0 to -2 and from 1 to 0.2
+    assert adversary.learner_inputs(torch.Generator())["entropy_offset"] == (-1.0 if safe else 0.0)
+    assert weights == [pytest.approx(0.6 if safe else 1.0)]
+
+
 def test_the_discriminator_of_states_sees_no_action():
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(2, 50, 3, generator=generator)
@@ -548,9 +568,10 @@ def test_presets_and_what_older_runs_lack(toy_demos, tmp_path):
     # a record without the settings that this version added is read as what it was
     written = json.loads(json.dumps(dataclasses.asdict(few)))
     written["loop"]["indistinct"] = 0.05  # of the version before
+    written["sac"]["target_entropy_final"] = None
     for name in ("steps", "starts", "inverse", "choose", "arrive"):
         del written[name]
-    for name in ("reach", "state_only", "entropy_at_bounds"):
+    for name in ("reach", "state_only", "entropy_at_bounds", "entropy_safe", "gradient_penalty_safe"):
         del written["adversary"][name]
     assert GAIL._recorded({"config": written}, tmp_path) == few
 
