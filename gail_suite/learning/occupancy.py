@@ -95,6 +95,14 @@ class Likeness:
         """Whether an episode ends early where the demonstrator's never do."""
         return self.ended == 0 and any(t.terminated and len(t) < self.horizon for t in episodes)
 
+    def near(self, distance: float) -> bool:
+        """Whether a policy at that distance may be the demonstrator.
+
+        Halves of N independent states are about four times as far from each other as all N are from an endless sample
+        of the same behaviour, so half of the uncertainty is twice what the demonstrator itself would have.
+        """
+        return distance <= self.uncertainty / 2
+
     def excess(self, distance: float) -> float:
         """What of a distance tells a policy from the demonstrator: 0 up to that of two samples of one behaviour."""
         return max(0.0, distance - self.uncertainty)

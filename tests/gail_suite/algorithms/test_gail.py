@@ -521,31 +521,41 @@ def test_the_nearest_policy_of_the_way_is_left_also_after_a_kill(toy_demos, tmp_
 
 
 @pytest.mark.parametrize(
-    ("excess", "falls", "arrive", "choose", "ends"),
+    ("near", "falls", "arrive", "choose", "burn_in", "ends"),
     [
-        (0.0, False, 12, True, 200),
-        (0.1, False, 12, True, 800),
-        (0.0, True, 12, True, 800),
-        (0.0, False, 0, True, 800),
-        (0.0, False, 12, False, 800),
+        (True, False, 12, True, 0, 400),
+        (True, False, 12, True, 10**6, 200),  # the clone
+        (False, False, 12, True, 0, 600),
+        (True, True, 12, True, 0, 600),
+        (True, False, 0, True, 0, 600),
+        (True, False, 12, False, 0, 600),
     ],
 )
 def test_a_run_ends_once_its_policy_is_like_the_demonstrator(
-    toy_demos, tmp_path, killed, monkeypatch, excess, falls, arrive, choose, ends
+    toy_demos, tmp_path, monkeypatch, near, falls, arrive, choose, burn_in, ends
 ):
     asked = []
-    monkeypatch.setattr(Likeness, "excess", lambda self, distance: excess)
+    monkeypatch.setattr(Likeness, "near", lambda self, distance: near)
     monkeypatch.setattr(Likeness, "falls", lambda self, episodes: asked.append(len(episodes)) or falls)
-    loop = dataclasses.replace(SMALL.loop, log_every=40, eval_every=200, eval_episodes=5, checkpoint_every=200)
-    easy = dataclasses.replace(SMALL, choose=choose, arrive=arrive, settle=0, loop=loop)
+    loop = dataclasses.replace(
+        SMALL.loop,
+        warm_up=100,
+        updates_per_step=0.05,
+        log_every=40,
+        eval_every=200,
+        eval_episodes=5,
+        checkpoint_every=200,
+    )
+    sac = dataclasses.replace(SMALL.sac, burn_in=burn_in)
+    easy = dataclasses.replace(SMALL, choose=choose, arrive=arrive, settle=0, loop=loop, sac=sac)
     gail = GAIL(envs.TOY_ID, toy_demos, easy, seed=0, run_dir=tmp_path / "run")
-    run = gail.train(800, eval_episodes=0)
+    run = gail.train(600, eval_episodes=0)
     assert gail.loop.steps == ends
-    assert asked[:3] == ([] if excess or not (arrive and choose) else [5, 5, 5] if falls else [5, 10, 12])
-    assert any("ended_early" in row for row in read_metrics(tmp_path / "run")) == (ends < 800)
+    assert asked[:3] == ([5, 10, 12] if ends < 600 else [5, 5] if falls else [])
+    assert any("ended_early" in row for row in read_metrics(tmp_path / "run")) == (ends < 600)
     # the checkpoint of a run that has arrived knows it
-    assert GAIL.resume(tmp_path / "run").train(800, eval_episodes=0).policy.meta == run.policy.meta
-    assert gail.loop.steps == ends
+    again = GAIL.resume(tmp_path / "run")
+    assert again.train(600, eval_episodes=0).policy.meta == run.policy.meta and again.loop.steps == ends
 
 
 def test_falls_count_where_the_demonstrator_has_none(toy_demos):

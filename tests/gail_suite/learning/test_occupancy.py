@@ -73,6 +73,17 @@ def test_a_rare_fall_counts_in_proportion(monkeypatch):
     assert judge.excess(judge.distance(None, 0)) > 0.5
 
 
+def test_the_demonstrator_is_near_itself_and_another_is_not():
+    generator = torch.Generator().manual_seed(0)
+    itself = another = 0
+    for _ in range(12):
+        judge, other = Still(torch.randn(1000, 5, generator=generator), 0.0), torch.randn(3000, 5, generator=generator)
+        itself += judge.near(energy_distance(other, judge.states))
+        another += judge.near(energy_distance(other + 0.2, judge.states))
+        assert not judge.near(judge.uncertainty)
+    assert itself >= 8 and another == 0
+
+
 def test_uncertainty_by_hand():
     # twenty blocks of one state each: the even ones at 0, the odd at 1: 2 * 1 - 0 - 0
     assert uncertainty(torch.arange(20.0)[:, None] % 2) == pytest.approx(2.0)
