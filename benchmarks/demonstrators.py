@@ -121,6 +121,7 @@ ROWS = {
     "hopper-ars": Row("Hopper-v5", "hopper_zoo_ars", floor=0.97),
     "cheetah-paper": Row("HalfCheetah-v5", "halfcheetah_gail_paper"),
     "cheetah-cs285": Row("HalfCheetah-v5", "halfcheetah_cs285_v4"),
+    "humanoid-bundled-obs": Row("Humanoid-v5", "bundled", observations=True, floor=0.90),
     "humanoid-paper-obs": Row("Humanoid-v5", "humanoid_gail_paper", observations=True, floor=0.90),
     "cheetah-paper-obs": Row("HalfCheetah-v5", "halfcheetah_gail_paper", observations=True, floor=0.90),
     "walker-paper-obs": Row("Walker2d-v5", "walker2d_gail_paper", observations=True, floor=0.90),
