@@ -85,8 +85,11 @@ def test_airl_learns_the_toy_and_its_reward_prefers_the_expert(shown: demos.Demo
 
 
 # Seconds, since two trainings follow each other. Over seeds the new policy has 0.95, 0.27 (it stays in the lane) and
-# 0.97; at random 0.
-def test_a_reward_that_was_kept_teaches_a_new_policy(toy_demos: demos.Demonstrations, tmp_path: Path) -> None:
+# 0.97; at random 0. With other products it may stay at random, so they are float32 on every processor.
+def test_a_reward_that_was_kept_teaches_a_new_policy(
+    toy_demos: demos.Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     learner = dataclasses.replace(small("trpo"), batch_steps=1024, max_kl=0.05)
     config = AIRLConfig(learner=learner, cadence=Cadence(10**9, 2, 10**9), state_only=True)
     AIRL(envs.TOY_ID, toy_demos, config, 0, tmp_path / "airl").train(8 * 1024, eval_episodes=0)

@@ -56,6 +56,8 @@ def test_dual_ascent_holds_the_information_at_its_limit():
 class Drawn:
     """A replay of agent pairs from a normal that overlaps with the expert's."""
 
+    ends = ()
+
     def sample(self, n, steps, generator, recent=None):
         x = torch.randn(n, 1, 12, generator=generator)
         zeros = torch.zeros(n, 1)

@@ -39,7 +39,7 @@ def test_a_period_of_five_is_learned(tmp_path, model):
     bits = g.metrics.bits_per_dim(g.metrics.nats(fitted, s.x_test), 64)
     assert bits < 0.5  # log2(5) / 64 = 0.04 is left of the first character
     drawn = text.as_text(fitted.sample(1, seed=0), s.alphabet)[0]
-    assert sum(b == chr((ord(a) - 96) % 5 + 97) for a, b in pairwise(drawn)) > 50
+    assert sum(b == chr((ord(a) - 96) % 5 + 97) for a, b in pairwise(drawn)) > 40  # by chance 13
 
 
 def test_files_that_are_no_text_are_named(tmp_path):
