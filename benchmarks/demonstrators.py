@@ -135,6 +135,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "gail-no-starts": ("starts.share=0",),
     "gail-few-steps": (),
     "gail-batch-128": ("sac.batch_size=128",),
+    "gail-penalty-0.2": ("adversary.gradient_penalty=0.2",),
     "gail-entropy-3": ("sac.target_entropy=-3", "adversary.entropy_at_bounds=0"),
     "gail-entropy-3-penalty-0.1": (
         "sac.target_entropy=-3",

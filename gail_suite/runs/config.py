@@ -121,8 +121,12 @@ def merge(config: T, values: Mapping[str, object], prefix: str = "") -> T:
     return dataclasses.replace(config, **changes)
 
 
-GONE = {"loop": ("indistinct",), "sac": ("target_entropy_final",)}
-"""Settings of one day's version. GAIL's `arrive` and `adversary.entropy_safe` have taken their places."""
+GONE: Mapping[str, Mapping[str, tuple[object, ...]]] = {
+    "loop": {"indistinct": (0.0, 0.05)},
+    "sac": {"target_entropy_final": (None,)},
+}
+"""Settings of one day's version, with the values by which a run goes on as it is without them. GAIL's `arrive` and
+`adversary.entropy_safe` have taken their places."""
 
 
 def recorded(defaults: T, values: Mapping[str, object]) -> T:
@@ -131,7 +135,9 @@ def recorded(defaults: T, values: Mapping[str, object]) -> T:
     Raises ValueError where it has settings that this version does not know.
     """
     known = {
-        group: {k: v for k, v in value.items() if k not in GONE.get(group, ())} if isinstance(value, Mapping) else value
+        group: {k: v for k, v in value.items() if v not in GONE.get(group, {}).get(k, ())}
+        if isinstance(value, Mapping)
+        else value
         for group, value in values.items()
     }
     try:

@@ -584,6 +584,9 @@ def test_presets_and_what_older_runs_lack(toy_demos, tmp_path):
     for name in ("reach", "state_only", "entropy_at_bounds", "entropy_safe", "gradient_penalty_safe"):
         del written["adversary"][name]
     assert GAIL._recorded({"config": written}, tmp_path) == few
+    written["sac"]["target_entropy_final"] = -3.0  # which nothing would follow
+    with pytest.raises(ValueError, match=r"another version of gail-suite: unknown setting 'sac\.target_entropy_final'"):
+        GAIL._recorded({"config": written}, tmp_path)
 
 
 @pytest.mark.parametrize(("settle", "end"), [(2, 1000), (5, 1600), (0, 1600)])
