@@ -129,11 +129,18 @@ ROWS = {
 }
 """The most important first."""
 
-UNINFORMED = (*NO_EXPERT, "adversary.entropy_at_bounds=0", "choose=false", "settle=0")
+UNINFORMED = (
+    *NO_EXPERT,
+    "adversary.entropy_at_bounds=0",
+    "adversary.entropy_safe=0",
+    "choose=false",
+    "settle=0",
+)
 VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
     "gail-few-steps": (),
+    "gail-learned-inverse": ("inverse.simulate=0",),
     "gail-batch-128": ("sac.batch_size=128",),
     "gail-penalty-0.2": ("adversary.gradient_penalty=0.2",),
     "gail-entropy-3": ("sac.target_entropy=-3", "adversary.entropy_at_bounds=0"),

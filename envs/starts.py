@@ -50,19 +50,38 @@ def put(env: Env, obs: np.ndarray) -> np.ndarray | None:
     return _shown(inner, np.concatenate((qpos[skipped:], qvel))) if getattr(inner, "is_healthy", True) else None
 
 
-def clipped(states: np.ndarray) -> np.ndarray:
-    """(N,) which of the states (N, S) were cut off at a bound when they were observed, so that they cannot be put back.
+def state_of(env: Env) -> np.ndarray:
+    """The state (S,) in which a task is that `put` can put into one: what its observation would begin with were
+    nothing cut off.
+    """
+    inner = env.unwrapped
+    if isinstance(inner, PointToy):
+        return inner._observation()
+    assert isinstance(inner, MujocoEnv)
+    parts = state_parts(env)
+    assert parts is not None
+    data = inner.data
+    return np.concatenate((data.qpos[len(data.qpos) - parts[0] :], data.qvel))
+
+
+def clipped_entries(states: np.ndarray) -> np.ndarray:
+    """(N, S) which entries of the states (N, S) were cut off at a bound when they were observed.
 
     Hopper and Walker2d show velocities up to 10: nearly nine tenths of a fast walk's states hold one that was larger. A
     column of mostly different numbers was clipped where its largest or its smallest comes more than once.
     """
-    lost = np.zeros(len(states), bool)
-    for column in states.T:
+    lost = np.zeros(states.shape, bool)
+    for column, gone in zip(states.T, lost.T, strict=True):
         if len(np.unique(column)) > VARIED * len(column):
             for bound in (column.min(), column.max()):
                 at_bound = column == bound
-                lost |= at_bound & (at_bound.sum() > 1)
+                gone |= at_bound & (at_bound.sum() > 1)
     return lost
+
+
+def clipped(states: np.ndarray) -> np.ndarray:
+    """(N,) which of the states (N, S) hold an entry that was cut off, so that they cannot be put back."""
+    return np.asarray(clipped_entries(states).any(1))
 
 
 def _shown(inner: MujocoEnv, state: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.reaching import Reaching
 from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.attach import PriorsConfig, attach, keep_copies
 from gail_suite.priors.earlier import translated
@@ -140,6 +141,7 @@ def few_steps() -> GAILConfig:
     return GAILConfig(
         steps=100_000,
         adversary=AdversaryConfig(),
+        inverse=InverseConfig(simulate=0),
         starts=DemonstratedStarts(share=0.0),
         loop=LoopConfig(),
         choose=False,
@@ -191,6 +193,7 @@ class GAIL(Imitator[GAILConfig]):
             Adversary(shown.expert, c.adversary, c.sac.batch_size, c.sac.gamma, a, shown.times),
         )
         self.inverse = InverseModel(n_features, act_dim, c.inverse) if c.adversary.state_only else None
+        self.reaching = Reaching(self.env_id, shown, c.inverse.simulate) if c.adversary.state_only else None
         self.likeness: Likeness | None = None
         if c.choose and shown.times is not None:
             self.likeness = Likeness(self.env_id, shown.features, shown.expert, torch.as_tensor(shown.times))
@@ -207,7 +210,7 @@ class GAIL(Imitator[GAILConfig]):
             a.make_actor,
             a.wrap_env or self._begun,
             shown.arrays() | a.constants(),
-            {} if self.inverse is None else {"inverse": self.inverse},
+            {name: one for name, one in (("inverse", self.inverse), ("reaching", self.reaching)) if one is not None},
         )
         self.nearest = Shortlist(loop.constants, "nearest", NEAREST, latest=True)
         return loop
@@ -258,16 +261,25 @@ class GAIL(Imitator[GAILConfig]):
         if loop.steps < loop.config.warm_up + inverse.fits * inverse.config.every:
             return
         row = {"inverse_loss": inverse.fit(loop.replay, loop.generator)}
+        if reaching := self.reaching:
+            reaching.search(self._guesses(inverse))
+            row["reached"] = reaching.share
         self._take(inverse)
         if log is not None:
             log.log(loop.steps, **row)
         if inverse.fits == 1 and self.config.warm_start:
             self._clone(log)
 
-    def _take(self, inverse: InverseModel) -> None:
+    def _guesses(self, inverse: InverseModel) -> np.ndarray:
         expert = self.objective.expert
         with cpu_settings(self.config.loop.matmul):  # also where a resumed run begins
-            self.objective.expert = expert.told(inverse.actions(expert.features, expert.next_features))
+            return inverse.actions(expert.features, expert.next_features).numpy()
+
+    def _take(self, inverse: InverseModel) -> None:
+        told = self._guesses(inverse)
+        if self.reaching is not None:
+            told = self.reaching.told(told)
+        self.objective.expert = self.objective.expert.told(torch.from_numpy(told))
 
     def _clone(self, log: RunLog | None) -> None:
         """Starts from behaviour cloning."""

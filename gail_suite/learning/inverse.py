@@ -37,6 +37,10 @@ class InverseConfig(Settings):
     """Environment steps between later fits."""
     more: Count = 600
     """Gradient steps of a later fit."""
+    simulate: Count = 200_000
+    """Steps of a simulator that can be put into a state, at most, by which the model's answers are corrected until
+    they lead from each demonstrated state to the next; 0 for none.
+    """
 
 
 class InverseModel:
