@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from typing_extensions import override
 
-from gail_suite import demos
 from gail_suite.algorithms.bc import BCConfig, clone
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
 from gail_suite.algorithms.trainer import Imitator
@@ -40,7 +39,7 @@ from gail_suite.priors.starts import Starts
 from gail_suite.runs.config import Count, Positive, Settings, recorded, shares
 from gail_suite.runs.runlog import RunLog, stop_requested
 
-FINAL_SEED, FINAL_EPISODES = 90_000, 20
+FINAL_SEED, FINAL_EPISODES = 90_000, 50
 """Seed of the episodes by which the final policy is chosen, and how many decide; neither training nor any evaluation
 begins there."""
 NEAREST = 3
@@ -305,7 +304,7 @@ class GAIL(Imitator[GAILConfig]):
         assert self.likeness is not None
         policy, loop = self.policy(), self.loop
         n, seed = loop.config.eval_episodes, WAY_SEED + self.seed
-        episodes = list(demos.record(policy, self.env_id, n, seed, n, deterministic=True))
+        episodes = self.likeness.episodes(policy, seed, n)
         distance = self.likeness.of(episodes)
         self.nearest.offer(self.likeness.excess(distance), policy)
         # what holds for a few episodes, or before the rates fall, may be luck
@@ -320,7 +319,7 @@ class GAIL(Imitator[GAILConfig]):
         episodes: list[Trajectory] = []
         while (left := self.config.arrive - len(episodes)) > 0:
             n, seed = min(left, self.loop.config.eval_episodes), FINAL_SEED + self.seed + len(episodes)
-            episodes += demos.record(policy, self.env_id, n, seed, n, deterministic=True)
+            episodes += self.likeness.episodes(policy, seed, n)
             if self.likeness.falls(episodes):
                 return False
         return bool(episodes) and self.likeness.near(self.likeness.of(episodes))
@@ -352,10 +351,14 @@ class GAIL(Imitator[GAILConfig]):
             policies[f"candidate_{rank}"] = LearnedPolicy(one.tensors, meta | facts)
         if log is not None and len(policies) > 1:
             log.say(f"choosing the policy that the run leaves, of {len(policies)}")
-        found = {k: likeness.distance(p, FINAL_SEED + self.seed, FINAL_EPISODES) for k, p in policies.items()}
+        row: dict[str, float] = {}
+        for name, policy in policies.items():
+            episodes = likeness.episodes(policy, FINAL_SEED + self.seed, FINAL_EPISODES)
+            row |= {f"{name}_distance": likeness.of(episodes), f"{name}_falls": float(likeness.falls(episodes))}
         # the last before the latest of the nearest: of those that cannot be told apart the first is left
-        chosen = policies[min(found, key=lambda name: likeness.excess(found[name]))]
+        chosen = policies[
+            min(policies, key=lambda name: (likeness.excess(row[f"{name}_distance"]), row[f"{name}_falls"]))
+        ]
         if log is not None:
-            row = {f"{name}_distance": value for name, value in found.items()}
             log.log(self.loop.steps, **row, chosen_step=float(chosen.meta["env_steps"]))
         return chosen

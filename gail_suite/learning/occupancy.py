@@ -84,16 +84,20 @@ class Likeness:
 
     def distance(self, policy: Policy, seed: int, episodes: int = EPISODES) -> float:
         """The distance of that many episodes, the first seeded `seed`, from the demonstrations."""
-        return self.of(list(demos.record(policy, self.env_id, episodes, seed, episodes, deterministic=True)))
+        return self.of(self.episodes(policy, seed, episodes))
+
+    def episodes(self, policy: Policy, seed: int, n: int) -> list[Trajectory]:
+        """Deterministic episodes, the first seeded `seed`."""
+        return list(demos.record(policy, self.env_id, n, seed, n, deterministic=True))
 
     def of(self, episodes: Sequence[Trajectory]) -> float:
         """The distance of episodes from the demonstrations."""
         states, ended = visited(episodes, self.features, self.horizon)
         return energy_distance(thinned(states), self.states) + self.spread * abs(ended - self.ended)
 
-    def falls(self, episodes: Sequence[Trajectory]) -> bool:
-        """Whether an episode ends early where the demonstrator's never do."""
-        return self.ended == 0 and any(t.terminated and len(t) < self.horizon for t in episodes)
+    def falls(self, episodes: Sequence[Trajectory]) -> int:
+        """How many episodes end early where the demonstrator's never do."""
+        return sum(t.terminated and len(t) < self.horizon for t in episodes) if self.ended == 0 else 0
 
     def near(self, distance: float) -> bool:
         """Whether a policy at that distance may be the demonstrator.

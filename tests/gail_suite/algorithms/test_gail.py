@@ -505,6 +505,19 @@ def test_the_clone_is_left_where_its_states_are_nearer(toy_demos, tmp_path):
     assert GAIL(envs.TOY_ID, toy_demos, kept, seed=0).train(800, eval_episodes=0).policy.meta["updates"] > 0
 
 
+def test_of_policies_that_are_equally_near_one_that_does_not_fall_is_left(toy_demos, tmp_path, monkeypatch):
+    choosing = dataclasses.replace(SMALL, choose=True, arrive=0, loop=dataclasses.replace(SMALL.loop, eval_every=200))
+    found = []
+    monkeypatch.setattr(Likeness, "excess", lambda self, distance: 0.0)
+    # the last is judged first
+    monkeypatch.setattr(Likeness, "falls", lambda self, episodes: found.append(len(episodes)) or int(len(found) == 1))
+    gail = GAIL(envs.TOY_ID, toy_demos, choosing, seed=0, run_dir=tmp_path / "run")
+    policy = gail.train(800, eval_episodes=0).policy
+    row = read_metrics(tmp_path / "run")[-1]
+    assert row["last_falls"] == 1 and row["candidate_0_falls"] == 0 and set(found) == {50}
+    assert row["chosen_step"] == policy.meta["env_steps"] == 600  # the latest of the others
+
+
 def test_the_nearest_policy_of_the_way_is_left_also_after_a_kill(toy_demos, tmp_path, killed):
     evaluated = dataclasses.replace(SMALL.loop, eval_every=200, checkpoint_every=200)
     choosing = dataclasses.replace(SMALL, choose=True, loop=evaluated)
@@ -557,6 +570,7 @@ def test_a_run_ends_once_its_policy_is_like_the_demonstrator(
     gail = GAIL(envs.TOY_ID, toy_demos, easy, seed=0, run_dir=tmp_path / "run")
     run = gail.train(600, eval_episodes=0)
     assert gail.loop.steps == ends
+    asked = [n for n in asked if n <= 12]  # without those of the choice at the end
     assert asked[:3] == ([5, 10, 12] if ends < 600 else [5, 5] if falls else [])
     assert any("ended_early" in row for row in read_metrics(tmp_path / "run")) == (ends < 600)
     # the checkpoint of a run that has arrived knows it
