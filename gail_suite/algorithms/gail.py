@@ -7,7 +7,7 @@ rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -39,9 +39,9 @@ from gail_suite.priors.starts import Starts
 from gail_suite.runs.config import Count, Positive, Settings, recorded, shares
 from gail_suite.runs.runlog import RunLog, stop_requested
 
-FINAL_SEED, FINAL_EPISODES = 90_000, 50
-"""Seed of the episodes by which the final policy is chosen, and how many decide; neither training nor any evaluation
-begins there."""
+FINAL_SEED, SCREENING, FINAL_EPISODES = 90_000, 10, 50
+"""Seed of the episodes by which the final policy is chosen, how many each candidate has, and how many the nearest;
+neither training nor any evaluation begins there."""
 NEAREST = 3
 """Policies of a run among which the final one is chosen, beside the last and the clone."""
 WARM_COPIES = 4
@@ -351,14 +351,24 @@ class GAIL(Imitator[GAILConfig]):
             policies[f"candidate_{rank}"] = LearnedPolicy(one.tensors, meta | facts)
         if log is not None and len(policies) > 1:
             log.say(f"choosing the policy that the run leaves, of {len(policies)}")
-        row: dict[str, float] = {}
-        for name, policy in policies.items():
-            episodes = likeness.episodes(policy, FINAL_SEED + self.seed, FINAL_EPISODES)
-            row |= {f"{name}_distance": likeness.of(episodes), f"{name}_falls": float(likeness.falls(episodes))}
-        # the last before the latest of the nearest: of those that cannot be told apart the first is left
-        chosen = policies[
-            min(policies, key=lambda name: (likeness.excess(row[f"{name}_distance"]), row[f"{name}_falls"]))
-        ]
+        name, row = self._nearest(likeness, policies)
         if log is not None:
-            log.log(self.loop.steps, **row, chosen_step=float(chosen.meta["env_steps"]))
-        return chosen
+            log.log(self.loop.steps, **row, chosen_step=float(policies[name].meta["env_steps"]))
+        return policies[name]
+
+    def _nearest(self, likeness: Likeness, policies: Mapping[str, LearnedPolicy]) -> tuple[str, dict[str, float]]:
+        """The name of the policy that is nearest to the demonstrator, and what there is to say of all of them.
+
+        Of those that cannot be told apart the one that falls least often is taken, and of those the first.
+        """
+        seed = FINAL_SEED + self.seed
+        found = {name: likeness.episodes(policy, seed, SCREENING) for name, policy in policies.items()}
+        first = {name: likeness.excess(likeness.of(episodes)) for name, episodes in found.items()}
+        near = [name for name in policies if first[name] <= min(first.values()) + likeness.uncertainty]
+        for name in near:
+            found[name] += likeness.episodes(policies[name], seed + SCREENING, FINAL_EPISODES - SCREENING)
+        distance = {name: likeness.of(episodes) for name, episodes in found.items()}
+        falls = {name: likeness.falls(episodes) for name, episodes in found.items()}
+        row = {f"{name}_distance": value for name, value in distance.items()}
+        row |= {f"{name}_falls": float(n) for name, n in falls.items()}
+        return min(near, key=lambda name: (likeness.excess(distance[name]), falls[name])), row

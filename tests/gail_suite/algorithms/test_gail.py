@@ -554,6 +554,7 @@ def test_a_run_ends_once_its_policy_is_like_the_demonstrator(
     toy_demos, tmp_path, monkeypatch, near, falls, arrive, choose, burn_in, ends
 ):
     asked = []
+    monkeypatch.setattr("gail_suite.algorithms.gail.SCREENING", 20)
     monkeypatch.setattr(Likeness, "near", lambda self, distance: near)
     monkeypatch.setattr(Likeness, "falls", lambda self, episodes: asked.append(len(episodes)) or falls)
     loop = dataclasses.replace(
