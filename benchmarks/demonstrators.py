@@ -139,6 +139,7 @@ UNINFORMED = (
 VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
+    "gail-early": ("starts.early=0.25",),
     "gail-few-steps": (),
     "gail-learned-inverse": ("inverse.simulate=0",),
     "gail-batch-128": ("sac.batch_size=128",),
