@@ -71,7 +71,7 @@ class Passes:
 
     def _memory(self, count: int) -> Tensor:
         """Room for the statistic of ``count`` rows, which a pass fills again and again."""
-        return torch.empty(min(count, self.rows.n), self.width, dtype=torch.float64, device=self.rows.device)
+        return torch.empty(min(count, self.rows.n) * self.width, dtype=torch.float64, device=self.rows.device)
 
     def expect(
         self, ev: ga.Evaluator, params: ga.Params, entropic: bool, apart: bool = False
@@ -89,9 +89,9 @@ class Passes:
         centre = params["means"] if apart or ev.centre is not None else None
         columns = self.columns if centre is None else self.columns_apart
         count = chunk_rows(columns, self.rows.device)
-        out = self._memory(count)
+        memory = self._memory(count)
         for _, x, w in self.rows.chunks(count):
-            t = ga.statistic(self.kind, x, products, out)
+            t = ga.statistic(self.kind, x, products, memory)
             logits, y = ev.logits(x, t)
             r, log_p = normalise(logits)
             gain = torch.special.entr(r).sum(0) if entropic else log_p
@@ -106,11 +106,11 @@ class Passes:
         sums: ga.Statistics = {}
         columns = self.columns if centre is None else self.columns_apart
         count = chunk_rows(columns, self.rows.device)
-        out = self._memory(count)
+        memory = self._memory(count)
         for chunk in self.rows.chunks(count):
             r = assign(chunk) if chunk.weight is None else assign(chunk) * chunk.weight
             x = chunk.x.nan_to_num(0.0) if self.has_missing else chunk.x
-            t = None if centre is not None else ga.statistic(self.kind, x, True, out)
+            t = None if centre is not None else ga.statistic(self.kind, x, True, memory)
             ga.accumulate(self.kind, x, t, r, None, centre, sums)
         outer = self.outer
         if outer is None and self.kind == "tied" and centre is None:

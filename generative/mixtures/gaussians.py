@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -68,6 +69,7 @@ class Evaluator:
         return replace(self, const=self.const + more)
 
 
+@lru_cache(maxsize=64)
 def pairs(d: int) -> tuple[Tensor, Tensor]:
     """The columns (i, j) of the products x_i x_j: blocks of rows of the upper triangle, whole squares on its
     diagonal.
@@ -87,37 +89,43 @@ def width(kind: str, d: int) -> int:
     return {"full": d + len(pairs(d)[0]), "tied": d, "spherical": d + 1}.get(kind, 2 * d)
 
 
-def statistic(kind: str, x: Tensor, products: bool = False, out: Tensor | None = None) -> Tensor | None:
+def statistic(kind: str, x: Tensor, products: bool = False, memory: Tensor | None = None) -> Tensor | None:
     """t(x): x for tied, (x, x^2) for diag and mfa, (x, |x|^2) for spherical, (x, x_i x_j) for full with ``products``,
     else None.
 
-    ``out``, (B or more, width), takes the result in place of new memory.
+    ``memory``, at least B times the width, takes the result in place of new memory.
     """
     n, d = x.shape
     if kind == "tied":
         return x
     if kind == "full" and not products:
         return None
-    t = x.new_empty(n, width(kind, d)) if out is None else out[:n]
+    size = n * width(kind, d)
+    memory = x.new_empty(size) if memory is None else memory[:size]
+    if kind == "full":
+        return _with_products(x, memory.view(-1, n)).T
+    t = memory.view(n, -1)
     t[:, :d] = x
     if kind == "spherical":
         torch.linalg.vecdot(x, x, out=t[:, d])
-    elif kind != "full":
-        torch.mul(x, x, out=t[:, d:])
     else:
-        _products(x, t[:, d:])
+        torch.mul(x, x, out=t[:, d:])
     return t
 
 
-def _products(x: Tensor, out: Tensor) -> None:
-    """Write the products of ``pairs`` to ``out``."""
+def _with_products(x: Tensor, out: Tensor) -> Tensor:
+    """``out`` (width, B) filled with x and the products of ``pairs``, the rows of ``x`` side by side: so the inner
+    loop is long.
+    """
     d = x.shape[1]
-    step, at = _block(d), 0
+    out[:d] = x.T
+    step, at = _block(d), d
     for a in range(0, d, step):
-        first, rest = x[:, a : a + step], x[:, a:]
-        to = at + first.shape[1] * rest.shape[1]
-        torch.mul(first.unsqueeze(2), rest.unsqueeze(1), out=out[:, at:to].unflatten(1, (first.shape[1], -1)))
+        first, rest = out[a : min(a + step, d)], out[a:d]
+        to = at + len(first) * len(rest)
+        torch.mul(first.unsqueeze(1), rest.unsqueeze(0), out=out[at:to].unflatten(0, (len(first), -1)))
         at = to
+    return out
 
 
 def regular(covariance: Tensor, floor: float, margin: float = 0.0) -> Tensor:
