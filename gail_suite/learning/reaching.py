@@ -63,10 +63,12 @@ class Reaching:
         with closing(envs.make(self.env_id)) as env:
             env.reset(seed=0)
             try:
-                for start in (guesses.astype(np.float64), *_anywhere(guesses.shape)):
-                    self._pass(env, self.shown.states, start)
-            except ValueError:  # the task cannot be put into a state
+                put(env, self.shown.states[0])
+            except ValueError:  # no task that can be put into a state
                 self.spent = self.budget
+                return
+            for start in (guesses.astype(np.float64), *_anywhere(guesses.shape)):
+                self._pass(env, self.shown.states, start)
 
     def _pass(self, env: Env, states: np.ndarray, guesses: np.ndarray) -> None:
         """One search for every row that was not reached, an episode's in order."""
