@@ -96,8 +96,6 @@ def reproduce(
     steps: int | None = None,
     progress: bool = True,
 ) -> Reproduction:
-    """The MNIST row of the DCGAN: 28x28 from 7x7, 16 features, 26,000 steps of batch 64, Adam 2e-4 to 4e-6 (0.5,
-    0.999).
-    """
-    model = DCGAN(latent=64, features=16, steps=26_000, final_lr=0.02, ema=0.9995)
+    """The MNIST row of the DCGAN: 28x28 from 7x7, 32 features, 8,000 steps of batch 64, Adam 2e-4 (0.5, 0.999)."""
+    model = DCGAN(latent=64, features=32, steps=8_000, ema=0.9995, precision="bfloat16")
     return adversarial(model, data_path, out, seed=seed, steps=steps, progress=progress)
