@@ -345,6 +345,7 @@ SHORT = [
     "demonstrator",
     "demonstrations",
     "BC",
+    "imitation's GAIL",
     "no expert",
     "starts alone",
     "GAIL",
@@ -354,7 +355,7 @@ SHORT = [
     "minutes of processor",
     "floor",
 ]
-COMPARED = ("bc", *CONTROLS, "gail")
+COMPARED = ("bc", "imitation-gail", *CONTROLS, "gail")
 """The algorithms of the short table."""
 FIRST = 10
 """Lines of the README's table."""
