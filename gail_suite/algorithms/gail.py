@@ -225,7 +225,7 @@ class GAIL(Imitator[GAILConfig]):
         config, states, times = self.config.starts, self.shown.states, self.shown.times
         count, early = round(config.share * venv.num_envs), round(config.early * venv.num_envs)
         known = np.zeros(0, bool) if states is None else ~clipped(states)
-        if states is None or not known.any() or not can_begin(venv, states[0]):
+        if count and (states is None or not known.any() or not can_begin(venv, states[0])):
             count = 0
         if count + early == 0:
             return venv
@@ -257,7 +257,7 @@ class GAIL(Imitator[GAILConfig]):
             self.loop.examine, self.loop.settled = self._examine, self._arrived or self._settled()
         if self.inverse is not None:
             if self.inverse.fits:
-                self._take(self.inverse)
+                self._take(self._guesses(self.inverse))
             self.loop.on_step = partial(self._tell, self.inverse, log)
         elif self.fresh and self.config.warm_start:
             self._clone(log)
@@ -267,26 +267,25 @@ class GAIL(Imitator[GAILConfig]):
         loop = self.loop
         if loop.steps < loop.config.warm_up + inverse.fits * inverse.config.every:
             return
-        row = {"inverse_loss": inverse.fit(loop.replay, loop.generator)}
-        if reaching := self.reaching:
-            reaching.search(self._guesses(inverse))
-            row["reached"] = reaching.share
-        self._take(inverse)
+        loss, guesses = inverse.fit(loop.replay, loop.generator), self._guesses(inverse)
+        assert self.reaching is not None
+        self.reaching.search(guesses)
+        self._take(guesses)
         if log is not None:
-            log.log(loop.steps, **row)
+            log.log(loop.steps, inverse_loss=loss, reached=self.reaching.share)
         if inverse.fits == 1 and self.config.warm_start:
             self._clone(log)
 
     def _guesses(self, inverse: InverseModel) -> np.ndarray:
+        """What the inverse model says the expert did, (N, A) in [-1, 1]."""
         expert = self.objective.expert
         with cpu_settings(self.config.loop.matmul):  # also where a resumed run begins
             return inverse.actions(expert.features, expert.next_features).numpy()
 
-    def _take(self, inverse: InverseModel) -> None:
-        told = self._guesses(inverse)
-        if self.reaching is not None:
-            told = self.reaching.told(told)
-        self.objective.expert = self.objective.expert.told(torch.from_numpy(told))
+    def _take(self, guesses: np.ndarray) -> None:
+        """Takes for the expert's actions the guesses (N, A), and what was found in their place."""
+        assert self.reaching is not None
+        self.objective.expert = self.objective.expert.told(torch.from_numpy(self.reaching.told(guesses)))
 
     def _clone(self, log: RunLog | None) -> None:
         """Starts from behaviour cloning."""

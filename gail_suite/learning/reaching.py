@@ -26,7 +26,7 @@ REACHED = 1e-3
 EXACT = 1e-5
 """Largest miss at which a search ends."""
 RANDOM_PASSES = 5
-"""Searches from random actions for what the guesses did not lead to."""
+"""Searches from random actions for what the first guesses did not lead to."""
 ITERATIONS = 10
 """Of a search, at most."""
 DIFFERENCE = 1e-3
@@ -67,7 +67,8 @@ class Reaching:
             except ValueError:  # no task that can be put into a state
                 self.spent = self.budget
                 return
-            for start in (guesses.astype(np.float64), *_anywhere(guesses.shape)):
+            anywhere = () if self.spent else _anywhere(guesses.shape)  # again they would lead where they led
+            for start in (guesses.astype(np.float64), *anywhere):
                 self._pass(env, self.shown.states, start)
 
     def _pass(self, env: Env, states: np.ndarray, guesses: np.ndarray) -> None:
@@ -117,7 +118,7 @@ class Reaching:
 
 
 def _anywhere(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """Random actions, for each of the later passes."""
+    """Random actions, for each of the passes after the guesses."""
     for seed in range(RANDOM_PASSES):
         yield np.random.default_rng(seed).uniform(-1, 1, shape)
 

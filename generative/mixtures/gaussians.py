@@ -75,8 +75,9 @@ def pairs(d: int) -> tuple[Tensor, Tensor]:
     diagonal.
     """
     step = _block(d)
-    found = [torch.cartesian_prod(torch.arange(a, min(a + step, d)), torch.arange(a, d)) for a in range(0, d, step)]
-    return torch.cat(found).unbind(1)  # type: ignore[return-value]
+    with torch.inference_mode(False):  # they are kept, and may serve a gradient later
+        found = [torch.cartesian_prod(torch.arange(a, min(a + step, d)), torch.arange(a, d)) for a in range(0, d, step)]
+        return torch.cat(found).unbind(1)  # type: ignore[return-value]
 
 
 def _block(d: int) -> int:

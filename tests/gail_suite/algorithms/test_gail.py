@@ -417,6 +417,11 @@ def test_without_demonstrated_starts_nothing_is_different(toy_demos):
     assert started.loop.env.n_cut == 2 and started.record()["begin_in_demonstrated_states"] == 2
 
 
+def test_shares_of_starts_are_at_most_all():
+    with pytest.raises(ValueError, match=r"starts\.share=0\.8 and starts\.early=0\.3 are more than all"):
+        DemonstratedStarts(share=0.8, early=0.3)
+
+
 def test_a_task_that_cannot_be_put_into_a_state_begins_as_it_does(pendulum):
     gail = GAIL(pendulum.env_id, pendulum, dataclasses.replace(SMALL, starts=DemonstratedStarts(0.5, 10)), seed=0)
     assert gail.record()["begin_in_demonstrated_states"] == 0

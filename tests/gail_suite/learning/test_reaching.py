@@ -7,7 +7,7 @@ import torch
 import demos
 import envs
 from gail_suite.learning.pairs import Shown, demo_pairs
-from gail_suite.learning.reaching import REACHED, Reaching, least_squares
+from gail_suite.learning.reaching import RANDOM_PASSES, REACHED, Reaching, least_squares
 
 
 class Uniform:
@@ -96,3 +96,17 @@ def test_a_search_from_a_checkpoint_goes_on_as_if_nothing_had_happened(toy_demos
     for one in (whole, again):
         one.search(guesses)
     assert all(np.array_equal(a, again.state()[name]) for name, a in whole.state().items())
+
+
+def test_random_starts_are_tried_once_and_new_guesses_again(toy_demos, monkeypatch):
+    s, true = shown(envs.TOY_ID, toy_demos)
+    search, tried = Reaching(envs.TOY_ID, s, 1000), []
+
+    def one_pass(self, env, states, guesses):
+        tried.append(guesses)
+        self.spent += 1
+
+    monkeypatch.setattr(Reaching, "_pass", one_pass)
+    for value in (0.0, 0.5):
+        search.search(np.full(true.shape, value, np.float32))
+    assert len(tried) == 1 + RANDOM_PASSES + 1 and (tried[-1] == 0.5).all()

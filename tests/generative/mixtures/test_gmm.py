@@ -298,3 +298,15 @@ def test_wrong_inputs_are_answered():
     ]:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_columns_kept_from_inference_mode_serve_a_gradient():
+    ga.pairs.cache_clear()
+    with torch.inference_mode():
+        ga.pairs(3)
+    means = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
+    covariances = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1).requires_grad_()
+    ev = ga.evaluator("full", {"means": means, "covariances": covariances}, torch.ones(3, dtype=torch.float64))
+    x = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
+    ev.logits(x, ga.statistic("full", x, True))[0].sum().backward()
+    np.testing.assert_allclose(means.grad, x.expand(2, 3))  # of -|x - m|^2 / 2
