@@ -115,8 +115,8 @@ class Transitions:
         if self.acts is None:
             raise ValueError(
                 f"these {len(self)} pairs hold observations only, without actions: behaviour cloning, and whatever "
-                "compares state-action pairs, learns from the expert's actions; give demonstrations that have them, "
-                "or learn from observations"
+                "compares state-action pairs, learns from the expert's actions; find them with gail-suite data "
+                "actions, or learn from observations"
             )
         return self.acts
 

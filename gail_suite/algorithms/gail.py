@@ -8,6 +8,7 @@ rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
-from gail_suite.learning.reaching import Reaching
+from gail_suite.learning.reaching import Unreachable, with_actions
 from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.attach import PriorsConfig, attach, keep_copies
 from gail_suite.priors.earlier import translated
@@ -91,7 +92,7 @@ class GAILConfig(Settings):
     )
     """Discriminator and reward."""
     inverse: InverseConfig = field(default_factory=InverseConfig)
-    """What tells the expert's actions where they are not known."""
+    """What tells the expert's actions where they were not recorded."""
     starts: DemonstratedStarts = field(default_factory=DemonstratedStarts)
     """Where episodes begin; a prior for starts goes before."""
     choose: bool = True
@@ -178,9 +179,14 @@ class GAIL(Imitator[GAILConfig]):
     def _show(self, demonstrations: Demonstrations) -> Shown:
         c = self.config
         self.total_steps = c.steps
+        if c.adversary.state_only:
+            demonstrations = demonstrations.observations_only()
+        if not demonstrations.has_actions and c.inverse.simulate:
+            with suppress(Unreachable):
+                demonstrations = with_actions(self.env_id, demonstrations, c.inverse.simulate)
         if not demonstrations.has_actions:
-            self.config = c = replace(c, adversary=replace(c.adversary, state_only=True))
-        return Shown.of(self.env_id, demonstrations, c.adversary.state_only)
+            self.config = replace(c, adversary=replace(c.adversary, state_only=True))
+        return Shown.of(self.env_id, demonstrations, not demonstrations.has_actions)
 
     def _build(self) -> OffPolicyLoop:
         c, shown = self.config, self.shown
@@ -197,8 +203,8 @@ class GAIL(Imitator[GAILConfig]):
             a,
             Adversary(shown.expert, c.adversary, c.sac.batch_size, c.sac.gamma, a, shown.times),
         )
-        self.inverse = InverseModel(n_features, act_dim, c.inverse) if c.adversary.state_only else None
-        self.reaching = Reaching(self.env_id, shown, c.inverse.simulate) if c.adversary.state_only else None
+        known = shown.meta.get("shown", {}).get("actions", not c.adversary.state_only)  # earlier versions did not say
+        self.inverse = None if known else InverseModel(n_features, act_dim, c.inverse)
         self.likeness: Likeness | None = None
         if c.choose and shown.times is not None:
             self.likeness = Likeness(self.env_id, shown.features, shown.expert, torch.as_tensor(shown.times))
@@ -215,7 +221,7 @@ class GAIL(Imitator[GAILConfig]):
             a.make_actor,
             a.wrap_env or self._begun,
             shown.arrays() | a.constants(),
-            {name: one for name, one in (("inverse", self.inverse), ("reaching", self.reaching)) if one is not None},
+            {} if self.inverse is None else {"inverse": self.inverse},
         )
         self.nearest = Shortlist(loop.constants, "nearest", NEAREST, latest=True)
         return loop
@@ -257,7 +263,7 @@ class GAIL(Imitator[GAILConfig]):
             self.loop.examine, self.loop.settled = self._examine, self._arrived or self._settled()
         if self.inverse is not None:
             if self.inverse.fits:
-                self._take(self._guesses(self.inverse))
+                self._take_guesses(self.inverse)
             self.loop.on_step = partial(self._tell, self.inverse, log)
         elif self.fresh and self.config.warm_start:
             self._clone(log)
@@ -267,25 +273,18 @@ class GAIL(Imitator[GAILConfig]):
         loop = self.loop
         if loop.steps < loop.config.warm_up + inverse.fits * inverse.config.every:
             return
-        loss, guesses = inverse.fit(loop.replay, loop.generator), self._guesses(inverse)
-        assert self.reaching is not None
-        self.reaching.search(guesses)
-        self._take(guesses)
+        loss = inverse.fit(loop.replay, loop.generator)
+        self._take_guesses(inverse)
         if log is not None:
-            log.log(loop.steps, inverse_loss=loss, reached=self.reaching.share)
+            log.log(loop.steps, inverse_loss=loss)
         if inverse.fits == 1 and self.config.warm_start:
             self._clone(log)
 
-    def _guesses(self, inverse: InverseModel) -> np.ndarray:
-        """What the inverse model says the expert did, (N, A) in [-1, 1]."""
+    def _take_guesses(self, inverse: InverseModel) -> None:
+        """Takes what the inverse model says for the expert's actions."""
         expert = self.objective.expert
         with cpu_settings(self.config.loop.matmul):  # also where a resumed run begins
-            return inverse.actions(expert.features, expert.next_features).numpy()
-
-    def _take(self, guesses: np.ndarray) -> None:
-        """Takes for the expert's actions the guesses (N, A), and what was found in their place."""
-        assert self.reaching is not None
-        self.objective.expert = self.objective.expert.told(torch.from_numpy(self.reaching.told(guesses)))
+            self.objective.expert = expert.told(inverse.actions(expert.features, expert.next_features))
 
     def _clone(self, log: RunLog | None) -> None:
         """Starts from behaviour cloning."""

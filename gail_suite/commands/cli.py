@@ -39,6 +39,7 @@ VERBS = {
     "data verify": ("data:verify", "Check every file, digest and value of a folder of demonstrations."),
     "data import": ("data:import_", "Turn Minari, imitation, D4RL or .npz data into a folder of demonstrations."),
     "data export": ("data:export", "Write demonstrations in the format of Minari or imitation."),
+    "data actions": ("data:actions", "Find the actions of demonstrations without any, in the simulator."),
     "data merge": ("data:merge", "Put folders of demonstrations together."),
     "data filter": ("data:filter_", "Keep the episodes that meet conditions: return, length, typicality."),
     "data split": ("data:split", "Divide the episodes into two folders that share none."),

@@ -335,6 +335,7 @@ def _own_settings(
 
 def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settings] | None:
     """The trainer of a new run, or None where its settings were shown instead."""
+    from gail_suite.algorithms.gail import GAILConfig
     from gail_suite.learning.plan import fitted
     from gail_suite.runs.config import build, describe
 
@@ -348,6 +349,8 @@ def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settin
     _check_ending(training, env_id)
     resume = None if recipe.algo in ("bc", "dagger") else command("train", recipe.algo, "--resume")
     run_dir = run_folder(training.out, f"{recipe.algo}-{envs.names.bare(env_id)}-{training.seed}", resume)
+    if isinstance(config, GAILConfig) and config.inverse.simulate and not shown.has_actions:
+        output.say("these demonstrations hold no actions: trying which lead from state to state, a minute or two")
     return recipe.kind(env_id, shown, config, training.seed, run_dir, _device(recipe.device))
 
 

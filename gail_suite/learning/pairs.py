@@ -81,7 +81,11 @@ class Shown:
     def of(cls, env_id: str, demonstrations: Demonstrations, observations_only: bool = False) -> Shown:
         """Demonstrations as they were recorded; errors as for `demo_pairs`."""
         returns, known = demonstrations.returns, demonstrations.has_rewards
-        shown = {"n_episodes": len(returns), "return_mean": float(returns.mean()) if known else None}
+        shown = {
+            "n_episodes": len(returns),
+            "return_mean": float(returns.mean()) if known else None,
+            "actions": not observations_only,
+        }
         features, expert = demo_pairs(env_id, demonstrations, observations_only)
         return cls(
             features,

@@ -1,23 +1,24 @@
-"""Actions that lead through demonstrated states, found by trying: for demonstrations that were shown without actions,
-where the simulator can be put into a state.
+"""Actions of demonstrations that were shown without any, found by trying, where the simulator can be put into a state.
 
 The simulation is put into a shown state, and damped least squares (Levenberg, 1944; Marquardt, 1963) with finite
 differences brings it as near to the next one as one action can. Contacts make this a problem with several minima, so
-a good first guess matters.
+a good first guess matters: what was found for similar pairs of states.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 
 from gail_suite import envs
+from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.common import Env
 from gail_suite.envs.starts import clipped_entries, put, state_of
 from gail_suite.learning.actions import action_bounds, from_unit
-from gail_suite.learning.pairs import Shown
+from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
 
 Miss = Callable[[np.ndarray], np.ndarray]
 """From an action (A,) in [-1, 1] to how far from the goal it leads, (F,)."""
@@ -25,102 +26,148 @@ REACHED = 1e-3
 """Largest miss of a goal that counts as reached, in standard deviations of each feature."""
 EXACT = 1e-5
 """Largest miss at which a search ends."""
-RANDOM_PASSES = 5
-"""Searches from random actions for what the first guesses did not lead to."""
+PASSES = 10
+"""Searches for a row at most, each from another guess."""
 ITERATIONS = 10
 """Of a search, at most."""
 DIFFERENCE = 1e-3
 """Change of an action from which slopes are taken."""
 DAMPINGS = 10.0 ** np.arange(-6, 3)
 """From the boldest step to the most careful."""
+TRUSTED = 0.5
+"""Share of the tried rows from which on the actions that were found are taken: below, this is another physics than
+that of the demonstrations."""
 
 
-class Reaching:
-    """The actions (N, A) in [-1, 1] between the states of `shown`, as far as they were found.
+class Unreachable(ValueError):
+    """The actions of demonstrations cannot be found by trying."""
 
-    At most `budget` steps are simulated over the life of the search.
+
+def with_actions(env_id: str, shown: Demonstrations, budget: int) -> Demonstrations:
+    """`shown` with the actions that lead from each shown state to the next, as far as they are found in `budget`
+    simulated steps; where none was found, those of the most similar pair of states.
+
+    The share of the pairs whose action leads on is in meta["actions_found"]. Pairs that do not count as shown have
+    actions 0.
+
+    Raises:
+        ValueError: sizes that are not the environment's.
+        Unreachable: a task that cannot be put into a state, or one where less than half of what was tried leads on.
+    """
+    check_demonstrations(shown, env_id)
+    low, high = action_bounds(env_id)
+    search = Search(env_id, shown, budget)
+    search.run()
+    if not search.trusted:
+        raise Unreachable(
+            f"of {search.tried.sum()} demonstrated states only {(search.miss < REACHED).sum()} lead to the next in "
+            f"{env_id}, whatever the action: these demonstrations are of another physics"
+        )
+    acts = from_unit(search.told(), low, high).clip(np.float32(low), np.float32(high)).astype(np.float32)
+    told, rows = [], iter(acts)
+    for one, steps in zip(shown, search.steps, strict=True):
+        whole = np.zeros((len(one), acts.shape[1]), np.float32)
+        whole[steps] = [next(rows) for _ in steps]
+        told.append(replace(one, acts=whole))
+    return replace(shown, trajectories=tuple(told), meta={**shown.meta, "actions_found": round(search.share, 4)})
+
+
+class Search:
+    """The actions (N, A) in [-1, 1] between the N pairs of states that demonstrations show, as far as they are found
+    in `budget` simulated steps.
     """
 
-    def __init__(self, env_id: str, shown: Shown, budget: int) -> None:
-        self.env_id, self.shown, self.budget, self.bounds = env_id, shown, budget, action_bounds(env_id)
-        self.actions = np.zeros(tuple(shown.expert.actions.shape), np.float32)
-        self.miss = np.full(len(self.actions), np.inf)
-        self.spent = 0
+    def __init__(self, env_id: str, shown: Demonstrations, budget: int) -> None:
+        columns, t = state_columns(env_id), shown.transitions()
+        self.env_id, self.budget, self.bounds, self.spent = env_id, budget, action_bounds(env_id), 0
+        self.features = fit_features(t.obs, columns)
+        self.states, self.goals = t.obs[:, columns], self.features(t.next_obs).astype(np.float64)
+        self.steps = [
+            np.arange(offset, len(one), shown.stride) for offset, one in zip(shown.offsets, shown, strict=True)
+        ]
+        self.follows = np.concatenate([np.r_[False, np.diff(steps) == 1] for steps in self.steps])
+        """(N,) whether a pair begins where the one before it ends."""
+        before = self.features(t.obs)
+        change = self.goals - before
+        self.looks = np.concatenate([before, change / np.maximum(change.std(0), 1e-6)], 1).astype(np.float32)
+        """(N, 2F) by which pairs are compared: where they begin, and how far each feature goes."""
+        self.actions = np.zeros((len(t), len(self.bounds[0])))
+        self.miss = np.full(len(t), np.inf)
+        self.tried = np.zeros(len(t), bool)
 
     @property
     def share(self) -> float:
-        """Share of the rows whose action leads to the next state."""
+        """Share of the pairs whose action leads to the second state."""
         return float((self.miss < REACHED).mean())
 
-    def told(self, guesses: np.ndarray) -> np.ndarray:
-        """`guesses` (N, A), and what was found in their place."""
-        return np.where(np.isfinite(self.miss)[:, None], self.actions, guesses)
+    @property
+    def trusted(self) -> bool:
+        """Whether enough of what was tried leads on for this to be the physics of the demonstrations."""
+        return bool((self.miss < REACHED).sum() >= max(1, TRUSTED * self.tried.sum()))
 
-    def search(self, guesses: np.ndarray) -> None:
-        """Looks from `guesses` (N, A) for the actions that were not found yet, until the budget is spent."""
-        if self.shown.states is None or self.spent >= self.budget:
-            return
+    def told(self) -> np.ndarray:
+        """(N, A) what was found, and where nothing was that of the most similar pair."""
+        return np.stack(
+            [self.actions[row] if self.tried[row] else self._guess(row, 0) for row in range(len(self.miss))]
+        )
+
+    def run(self) -> None:
+        """Looks for the actions of all pairs, from other guesses for those that were not found.
+
+        Raises:
+            Unreachable: a task that cannot be put into a state.
+        """
         with closing(envs.make(self.env_id)) as env:
             env.reset(seed=0)
             try:
-                put(env, self.shown.states[0])
-            except ValueError:  # no task that can be put into a state
-                self.spent = self.budget
-                return
-            anywhere = () if self.spent else _anywhere(guesses.shape)  # again they would lead where they led
-            for start in (guesses.astype(np.float64), *anywhere):
-                self._pass(env, self.shown.states, start)
+                put(env, self.states[0])
+            except ValueError as error:
+                raise Unreachable(f"{self.env_id} cannot be put into a demonstrated state to try actions") from error
+            for rank in range(PASSES):
+                self._pass(env, rank)
 
-    def _pass(self, env: Env, states: np.ndarray, guesses: np.ndarray) -> None:
+    def _guess(self, row: int, rank: int) -> np.ndarray:
+        """The action of the pair that is `rank`-th most similar to a row's, of those that were found; 0 for none."""
+        known = np.flatnonzero(self.miss < REACHED)
+        if len(known) <= rank:
+            return np.zeros(self.actions.shape[1])
+        far = np.square(self.looks[known] - self.looks[row]).sum(1)
+        return self.actions[known[np.argpartition(far, rank)[rank]]]
+
+    def _pass(self, env: Env, rank: int) -> None:
         """One search for every row that was not reached, an episode's in order."""
-        if self.share == 1:
-            return
-        lost, times = clipped_entries(states), self.shown.times
-        before: np.ndarray | None = None  # the state to which the row before led, where it led here
-        for row, state in enumerate(states.astype(np.float64)):
-            if times is None or times[row] == 0 or times[row] != times[row - 1] + 1:
+        lost, before = clipped_entries(self.states), None
+        wanted = np.r_[lost[1:].any(1) & self.follows[1:], False]  # whether the next pair begins where this one led
+        for row, state in enumerate(self.states.astype(np.float64)):
+            if self.spent >= self.budget:
+                return
+            if self.miss[row] < REACHED and not wanted[row]:
                 before = None
-            if before is not None:  # what an observation cuts off is what the simulation had when it came here
-                whole = np.where(lost[row], before, state)
-            elif not lost[row].any():
-                whole = state
-            else:
                 continue
-            can_be = self.spent < self.budget and put(env, whole) is not None
-            before = self._reach(env, row, whole, guesses[row]) if can_be else None
+            # what an observation cuts off is what the simulation had when it came here
+            known = np.where(lost[row], before, state) if before is not None and self.follows[row] else state
+            unknown = lost[row].any() and known is state
+            before = None if unknown or put(env, known) is None else self._reach(env, row, known, rank)
 
-    def _reach(self, env: Env, row: int, state: np.ndarray, guess: np.ndarray) -> np.ndarray | None:
+    def _reach(self, env: Env, row: int, state: np.ndarray, rank: int) -> np.ndarray | None:
         """Searches for the action of a row; the state (S,) to which it leads, None where that is not the next."""
-        features, goal = self.shown.features, self.shown.expert.next_features[row].double().numpy()
 
         def miss(action: np.ndarray) -> np.ndarray:
             self.spent += 1
             put(env, state)
             obs = env.step(from_unit(action, *self.bounds))[0]
-            return (obs[features.columns] - features.mean) / features.std - goal
+            f = self.features
+            return (obs[f.columns] - f.mean) / f.std - self.goals[row]
 
         if self.miss[row] >= REACHED:
-            action, far = least_squares(miss, guess)
+            self.tried[row] = True
+            action, far = least_squares(miss, self._guess(row, rank))
             if far < self.miss[row]:
                 self.actions[row], self.miss[row] = action, far
         if self.miss[row] >= REACHED:
             return None
-        miss(self.actions[row].astype(np.float64))
+        miss(self.actions[row])
         return state_of(env)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """For a checkpoint."""
-        return {"actions": self.actions, "miss": self.miss, "spent": np.array(self.spent, np.int64)}
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Inverse of `state`."""
-        self.actions, self.miss, self.spent = arrays["actions"].copy(), arrays["miss"].copy(), int(arrays["spent"])
-
-
-def _anywhere(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """Random actions, for each of the passes after the guesses."""
-    for seed in range(RANDOM_PASSES):
-        yield np.random.default_rng(seed).uniform(-1, 1, shape)
 
 
 def least_squares(miss: Miss, action: np.ndarray) -> tuple[np.ndarray, float]:

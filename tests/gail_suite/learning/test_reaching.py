@@ -2,12 +2,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
 
 import demos
 import envs
-from gail_suite.learning.pairs import Shown, demo_pairs
-from gail_suite.learning.reaching import RANDOM_PASSES, REACHED, Reaching, least_squares
+from gail_suite.learning import reaching
+from gail_suite.learning.actions import action_bounds, to_unit
+from gail_suite.learning.reaching import REACHED, Search, Unreachable, least_squares, with_actions
 
 
 class Uniform:
@@ -20,8 +20,8 @@ class Uniform:
         return self.rng.uniform(-1.33, 1.33, (len(observation), self.act_dim)).clip(-1, 1).astype(np.float32), None
 
 
-def shown(env_id, demonstrations):
-    return Shown.of(env_id, demonstrations.observations_only(), True), demo_pairs(env_id, demonstrations)[1].actions
+def in_unit(env_id, demonstrations):
+    return to_unit(demonstrations.transitions().actions, *action_bounds(env_id)).clip(-1, 1)
 
 
 def test_least_squares_stops_at_the_bounds():
@@ -32,81 +32,82 @@ def test_least_squares_stops_at_the_bounds():
 
 
 def test_actions_of_the_toy_are_found_and_lead_on(toy_demos):
-    s, true = shown(envs.TOY_ID, toy_demos)
-    search = Reaching(envs.TOY_ID, s, 100_000)
-    search.search(np.zeros(true.shape, np.float32))
-    assert search.share == 1 and np.abs(search.told(np.zeros(true.shape)) - true.numpy().clip(-1, 1)).max() < 1e-3
-    spent = search.spent
-    search.search(np.zeros(true.shape, np.float32))  # nothing is left to find
-    assert search.spent == spent
+    told = with_actions(envs.TOY_ID, toy_demos.observations_only(), 100_000)
+    assert told.meta["actions_found"] == 1 and told.lengths.tolist() == toy_demos.lengths.tolist()
+    assert np.abs(in_unit(envs.TOY_ID, told) - in_unit(envs.TOY_ID, toy_demos)).max() < 1e-3
 
 
 @pytest.mark.parametrize(("env_id", "episodes"), [("Hopper-v5", 12), ("Swimmer-v5", 1)])
 def test_actions_of_a_simulation_are_found_from_observations(env_id, episodes):
     recorded = demos.record(Uniform(env_id), env_id, episodes, 5, 1)
-    s, true = shown(env_id, recorded)
-    search = Reaching(env_id, s, 20_000)
-    search.search(np.zeros(true.shape, np.float32))
+    search = Search(env_id, recorded.observations_only(), 20_000)
+    search.run()
     found = search.miss < REACHED
     assert search.share > 0.8
-    assert (torch.from_numpy(search.actions)[found] - true[found].clip(-1, 1)).abs().mean() < 0.01
+    assert np.abs(search.actions - in_unit(env_id, recorded))[found].mean() < 0.01
 
 
 def test_velocities_that_an_observation_cuts_off_are_carried_on():
-    # Hopper shows velocities up to 10; cut off at 1, most rows hold one, and the simulation has to remember it
+    # Hopper shows velocities up to 10; cut off at 1, most pairs hold one, and the simulation has to remember it
     recorded = demos.record(Uniform("Hopper-v5"), "Hopper-v5", 12, 5, 4)
-    s, true = shown("Hopper-v5", recorded)
-    assert s.states is not None
-    states = s.states.copy()
-    states[:, 5:] = states[:, 5:].clip(-1, 1)
-    lost = np.abs(states[:, 5:]).max(1) >= 1
+    search = Search("Hopper-v5", recorded.observations_only(), 20_000)
+    search.states = search.states.copy()
+    search.states[:, 5:] = search.states[:, 5:].clip(-1, 1)
+    lost = np.abs(search.states[:, 5:]).max(1) >= 1
     assert lost.mean() > 0.5
-    search = Reaching("Hopper-v5", dataclasses.replace(s, states=states), 20_000)
-    search.search(np.zeros(true.shape, np.float32))
+    search.run()
     found = search.miss < REACHED
     assert found[lost].mean() > 0.5
-    assert (torch.from_numpy(search.actions)[found] - true[found].clip(-1, 1)).abs().mean() < 0.01
+    assert np.abs(search.actions - in_unit("Hopper-v5", recorded))[found].mean() < 0.01
 
 
-def test_the_budget_is_kept_and_what_was_not_searched_is_the_guess(toy_demos):
-    s, true = shown(envs.TOY_ID, toy_demos)
-    guesses = np.full(true.shape, 0.25, np.float32)
-    for budget in (0, 50):
-        search = Reaching(envs.TOY_ID, s, budget)
-        search.search(guesses)
-        assert search.spent <= budget + 20  # a search that has begun is finished
-        assert (search.told(guesses)[-1] == 0.25).all() and (search.share > 0) == (budget > 0)
+def test_only_what_is_shown_of_subsampled_demonstrations_is_tried(toy_demos):
+    shown = toy_demos.subsample(7, seed=1)
+    told = with_actions(envs.TOY_ID, shown.observations_only(), 100_000)
+    np.testing.assert_allclose(in_unit(envs.TOY_ID, told), in_unit(envs.TOY_ID, shown), atol=1e-3)
+    for one, offset in zip(told, told.offsets, strict=True):
+        hidden = np.delete(one.acts, np.arange(offset, len(one), 7), 0)
+        assert len(hidden) and not hidden.any()
 
 
-def test_a_task_that_cannot_be_put_into_a_state_keeps_the_guesses():
+def test_the_budget_is_kept_and_what_was_not_tried_is_what_similar_pairs_have(toy_demos):
+    search = Search(envs.TOY_ID, toy_demos.observations_only(), 50)
+    search.run()
+    assert search.spent <= 70  # a search that has begun is finished
+    assert 0 < search.tried.sum() < len(search.tried)
+    found = search.actions[search.miss < REACHED]
+    for action in search.told()[~search.tried]:
+        assert (action == found).all(1).any()
+
+
+def test_a_guess_is_what_the_most_similar_pair_has(toy_demos):
+    search = Search(envs.TOY_ID, toy_demos.observations_only(), 0)
+    assert not search._guess(0, 0).any()  # nothing is known
+    search.looks = np.array([[0.0], [5.0], [1.0], [2.0]])
+    search.actions, search.miss = np.arange(4.0)[:, None], np.array([np.inf, 0, 0, 0.1])
+    assert [search._guess(0, rank).item() for rank in (0, 1, 2)] == [2, 1, 0]
+
+
+def test_a_task_that_cannot_be_put_into_a_state_is_refused():
     pendulum = demos.record(Uniform("Pendulum-v1"), "Pendulum-v1", 1, 5, 1)
-    s, true = shown("Pendulum-v1", pendulum)
-    search, guesses = Reaching("Pendulum-v1", s, 1000), np.full(true.shape, 0.25, np.float32)
-    search.search(guesses)
-    assert (search.told(guesses) == 0.25).all() and search.share == 0
+    with pytest.raises(Unreachable, match="Pendulum-v1 cannot be put into a demonstrated state"):
+        with_actions("Pendulum-v1", pendulum.observations_only(), 1000)
 
 
-def test_a_search_from_a_checkpoint_goes_on_as_if_nothing_had_happened(toy_demos):
-    s, true = shown(envs.TOY_ID, toy_demos)
-    whole, guesses = Reaching(envs.TOY_ID, s, 200), np.zeros(true.shape, np.float32)
-    whole.search(guesses)
-    again = Reaching(envs.TOY_ID, s, 400)
-    again.load_state(whole.state())
-    whole.budget = 400
-    for one in (whole, again):
-        one.search(guesses)
-    assert all(np.array_equal(a, again.state()[name]) for name, a in whole.state().items())
+def test_another_physics_is_refused(toy_demos):
+    # states in another order, between which no action leads
+    mixed = tuple(
+        dataclasses.replace(t, obs=np.random.default_rng(0).permutation(t.obs)) for t in toy_demos.observations_only()
+    )
+    shown = dataclasses.replace(toy_demos, trajectories=mixed)
+    with pytest.raises(Unreachable, match=r"of \d+ demonstrated states only \d+ lead to the next .* another physics"):
+        with_actions(envs.TOY_ID, shown, 100_000)
 
 
-def test_random_starts_are_tried_once_and_new_guesses_again(toy_demos, monkeypatch):
-    s, true = shown(envs.TOY_ID, toy_demos)
-    search, tried = Reaching(envs.TOY_ID, s, 1000), []
-
-    def one_pass(self, env, states, guesses):
-        tried.append(guesses)
-        self.spent += 1
-
-    monkeypatch.setattr(Reaching, "_pass", one_pass)
-    for value in (0.0, 0.5):
-        search.search(np.full(true.shape, value, np.float32))
-    assert len(tried) == 1 + RANDOM_PASSES + 1 and (tried[-1] == 0.5).all()
+def test_other_guesses_are_tried_only_for_what_was_not_found(toy_demos, monkeypatch):
+    search, tried = Search(envs.TOY_ID, toy_demos.observations_only(), 100_000), []
+    monkeypatch.setattr(Search, "_guess", lambda self, row, rank: tried.append((row, rank)) or np.zeros(2))
+    monkeypatch.setattr(reaching, "PASSES", 3)
+    search.run()
+    assert [row for row, rank in tried if rank == 0] == list(range(len(search.miss)))
+    assert search.share == 1 and not [row for row, rank in tried if rank > 0]
