@@ -141,6 +141,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "gail-no-starts": ("starts.share=0",),
     "gail-early": ("starts.early=0.25",),
     "gail-few-steps": (),
+    "gail-state-only": ("adversary.state_only=true",),
     "gail-learned-inverse": ("inverse.simulate=0",),
     "gail-batch-128": ("sac.batch_size=128",),
     "gail-penalty-0.2": ("adversary.gradient_penalty=0.2",),
@@ -237,9 +238,8 @@ def train(
         return *rival(algo, row.env, shown, seed, budget_s), ""
     if algo == "bc":
         return cloned(row.env, shown, seed, run_dir), 0, ""
-    observing = ("adversary.state_only=true",) if row.observations else ()
     base = few_steps() if algo == "gail-few-steps" else gs.GAILConfig()
-    config = build(base, settings=[*VARIANTS[algo], *observing])
+    config = build(base, settings=VARIANTS[algo])
     trainer = new_or_resumed(gs.GAIL, row, shown, config, seed, run_dir)
     policy = trainer.train(eval_episodes=0).policy
     return policy, trainer.loop.steps, trainer.loop.sac.updates
