@@ -7,6 +7,7 @@ writes checkpoints and shows progress.
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,7 +35,10 @@ class Ranks:
             return cls()
         if dist.is_torchelastic_launched() and not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
-        return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls()
+        if not dist.is_initialized():
+            return cls()
+        atexit.register(_leave)  # more than once does no harm
+        return cls(dist.get_rank(), dist.get_world_size())
 
     @property
     def first(self) -> bool:
@@ -79,6 +83,12 @@ class Ranks:
         for held, value in zip([*gradients, *buffers], averages, strict=True):
             held.copy_(value)
         return mean
+
+
+def _leave() -> None:
+    """Ends the group at the interpreter's end, whose threads would abort the process where they outlive it."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _like(flat: Tensor, tensors: Iterable[Tensor]) -> list[Tensor]:

@@ -17,7 +17,8 @@ from gail_suite.generative.core.backend import normal_like, own_draws, uniform_l
 from gail_suite.generative.training.ranks import Ranks
 
 FIT = """
-import sys, torch, torch.distributed as dist
+import atexit, sys, torch, torch.distributed as dist
+atexit.register(lambda: print("still in a group" if dist.is_initialized() else "left"))  # the last to be called
 from gail_suite import generative as g
 rank, folder, name, steps = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
@@ -38,6 +39,7 @@ def start(rank: int, folder: Path, name: str, steps: int) -> subprocess.Popen[st
     return subprocess.Popen(
         [sys.executable, "-c", FIT, str(rank), str(folder), name, str(steps)],
         env=environment,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -51,8 +53,9 @@ def test_two_processes_fit_as_one_does(name: str, tmp_path: Path) -> None:
     """Also where the loss draws noise: a row has the noise that it would have in one process."""
     processes = [start(rank, tmp_path, name, 8) for rank in (0, 1)]
     for process in processes:
-        errors = process.communicate(timeout=300)[1]
+        out, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
+        assert out.split("\n")[-2] == "left"  # threads of a group that outlive the interpreter abort it now and then
     two = torch.load(tmp_path / "two.pt")
     x = torch.rand(96, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     settings = {"batch_size": 25, "eval_every": 4, "checkpoint_every": 4, "precision": "float32"}
