@@ -139,7 +139,6 @@ UNINFORMED = (
 VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
-    "gail-early": ("starts.early=0.25",),
     "gail-few-steps": (),
     "gail-state-only": ("adversary.state_only=true",),
     "gail-learned-inverse": ("inverse.simulate=0",),

@@ -59,16 +59,10 @@ class DemonstratedStarts(Settings):
     """Share of the environments whose episodes begin there; 0 for none."""
     length: Positive = 50
     """Steps after which such an episode is cut."""
-    early: float = 0.0
-    """Share of the environments whose episodes begin as the task does and are cut, so that beginnings are common."""
-    early_length: Positive = 200
-    """Steps after which such an episode is cut."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shares(self, "share", "early")
-        if self.share + self.early > 1:
-            raise ValueError(f"starts.share={self.share} and starts.early={self.early} are more than all environments")
+        shares(self, "share")
 
 
 @dataclass(frozen=True)
@@ -229,19 +223,14 @@ class GAIL(Imitator[GAILConfig]):
     def _begun(self, venv: SavableVecEnv) -> SavableVecEnv:
         """The environments of a run, those that begin in demonstrated states among them where there can be any."""
         config, states, times = self.config.starts, self.shown.states, self.shown.times
-        count, early = round(config.share * venv.num_envs), round(config.early * venv.num_envs)
-        known = np.zeros(0, bool) if states is None else ~clipped(states)
-        if count and (states is None or not known.any() or not can_begin(venv, states[0])):
-            count = 0
-        if count + early == 0:
+        count, known = round(config.share * venv.num_envs), np.zeros(0, bool) if states is None else ~clipped(states)
+        if count == 0 or states is None or not known.any() or not can_begin(venv, states[0]):
             return venv
-        at = np.zeros((0, 0)) if states is None else states[known]
-        shown_at = None if times is None else times[known]
-        return Starts(venv, at, count, config.length, self.seed, shown_at, (early, config.early_length))
+        return Starts(venv, states[known], count, config.length, self.seed, None if times is None else times[known])
 
     @override
     def record(self) -> Json:
-        return super().record() | {"begin_in_demonstrated_states": int(getattr(self.loop.env, "n_begun", 0))}
+        return super().record() | {"begin_in_demonstrated_states": int(getattr(self.loop.env, "n_cut", 0))}
 
     def reward(self) -> LearnedReward:
         """What the discriminator gives, and what it makes of a termination; a prior's bonus is not part of it."""

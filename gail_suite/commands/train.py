@@ -139,7 +139,7 @@ def gail(
     preset
         Settings for other circumstances: few-steps where the simulator is slow (sac only).
     state_only
-        Learn from states alone, as where the demonstrations hold no actions (sac only).
+        Learn from states alone, as where there are no actions and none can be found by trying (sac only).
     starts
         Share of the environments whose episodes begin in demonstrated states, half of them where the simulator can be
         put into one; 0 for none (sac only).

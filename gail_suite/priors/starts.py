@@ -114,19 +114,18 @@ def sample(prior: Prior, n: int, seed: int = 0) -> np.ndarray:
 
 
 class Starts(VecEnvWrapper, SavableVecEnv):
-    """The first `n_begun` environments begin in one of `states` (N, O), for at most `length` steps; N = 0: as the
-    task does. `early` are the number of the next ones, which begin as the task does, and the steps for which.
+    """The first `n_cut` environments begin in one of `states` (N, O), for at most `length` steps; N = 0: as the
+    task does.
     """
 
     def __init__(
         self,
         venv: SavableVecEnv,
         states: np.ndarray,
-        n_begun: int,
+        n_cut: int,
         length: int,
         seed: int,
         times: np.ndarray | None = None,
-        early: tuple[int, int] = (0, 1),
     ) -> None:
         """`times` (N,): the steps of a demonstration at which the states were shown, not known (NaN) where not
         given.
@@ -135,21 +134,15 @@ class Starts(VecEnvWrapper, SavableVecEnv):
         self.inner = venv
         self.times = np.full(len(states), np.nan) if times is None else times
         self.first_times = np.zeros(venv.num_envs)
-        self.states, self.n_begun = states, n_begun
-        self.limits = np.array([length] * n_begun + [early[1]] * early[0])
+        self.states, self.n_cut, self.length = states, n_cut, length
         self.generator = np.random.Generator(np.random.PCG64(seed))
         self.elapsed = np.zeros(venv.num_envs, np.int64)
-
-    @property
-    def n_cut(self) -> int:
-        """How many environments have episodes that are cut, the first."""
-        return len(self.limits)
 
     @override
     def reset(self) -> np.ndarray:
         obs = np.asarray(self.venv.reset())
         self.elapsed[:] = 0
-        for i in range(self.n_begun):
+        for i in range(self.n_cut):
             self._begin(i, obs)
         return obs
 
@@ -159,11 +152,11 @@ class Starts(VecEnvWrapper, SavableVecEnv):
         obs, dones = np.array(obs), np.array(dones)
         self.elapsed += 1
         for i in range(self.n_cut):
-            if not dones[i] and self.elapsed[i] >= self.limits[i]:
+            if not dones[i] and self.elapsed[i] >= self.length:
                 dones[i], infos[i]["TimeLimit.truncated"] = True, True
                 infos[i]["terminal_observation"] = obs[i].copy()
                 obs[i] = self.reset_one(i)
-            if dones[i] and i < self.n_begun:
+            if dones[i]:
                 self._begin(i, obs)
         self.elapsed[dones] = 0
         return obs, rewards, dones, infos

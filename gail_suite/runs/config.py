@@ -124,9 +124,10 @@ def merge(config: T, values: Mapping[str, object], prefix: str = "") -> T:
 GONE: Mapping[str, Mapping[str, tuple[object, ...]]] = {
     "loop": {"indistinct": (0.0, 0.05)},
     "sac": {"target_entropy_final": (None,)},
+    "starts": {"early": (0.0,), "early_length": (200,)},
 }
 """Settings of one day's version, with the values by which a run goes on as it is without them. GAIL's `arrive` and
-`adversary.entropy_safe` have taken their places."""
+`adversary.entropy_safe` have taken the places of the first two."""
 
 
 def recorded(defaults: T, values: Mapping[str, object]) -> T:

@@ -443,11 +443,6 @@ def test_without_demonstrated_starts_nothing_is_different(toy_demos):
     assert started.loop.env.n_cut == 2 and started.record()["begin_in_demonstrated_states"] == 2
 
 
-def test_shares_of_starts_are_at_most_all():
-    with pytest.raises(ValueError, match=r"starts\.share=0\.8 and starts\.early=0\.3 are more than all"):
-        DemonstratedStarts(share=0.8, early=0.3)
-
-
 def test_a_task_that_cannot_be_put_into_a_state_begins_as_it_does(pendulum):
     gail = GAIL(pendulum.env_id, pendulum, dataclasses.replace(SMALL, starts=DemonstratedStarts(0.5, 10)), seed=0)
     assert gail.record()["begin_in_demonstrated_states"] == 0
@@ -514,7 +509,8 @@ def test_the_discriminator_of_states_sees_no_action():
 
 
 def test_the_reward_of_states_is_saved_as_one_of_the_next_observation(toy_demos, tmp_path):
-    gail = GAIL(envs.TOY_ID, toy_demos.observations_only(), WIDE, seed=0)
+    config = dataclasses.replace(WIDE, adversary=dataclasses.replace(WIDE.adversary, state_only=True))
+    gail = GAIL(envs.TOY_ID, toy_demos, config, seed=0)
     t = toy_demos.transitions()
     reward = load_reward(save_reward(gail.reward(), tmp_path / "reward"))
     x, y = (torch.from_numpy(gail.shown.features(o)) for o in (t.obs, t.next_obs))
@@ -636,6 +632,8 @@ def test_presets_and_what_older_runs_lack(toy_demos, tmp_path):
     for name in ("reach", "state_only", "entropy_at_bounds", "entropy_safe", "gradient_penalty_safe"):
         del written["adversary"][name]
     assert GAIL._recorded({"config": written}, tmp_path) == few
+    begun = {"share": 0.5, "length": 50, "early": 0.0, "early_length": 200}  # of one day's version
+    assert GAIL._recorded({"config": written | {"starts": begun}}, tmp_path).starts == DemonstratedStarts()
     written["sac"]["target_entropy_final"] = -3.0  # which nothing would follow
     with pytest.raises(ValueError, match=r"another version of gail-suite: unknown setting 'sac\.target_entropy_final'"):
         GAIL._recorded({"config": written}, tmp_path)

@@ -92,3 +92,31 @@ def test_a_recorded_episode_is_filmed_without_a_policy(tmp_path: Path, shell: Sh
     assert status == 1 and "leave out --env and --compare" in err
     status, _, err = shell("render", tmp_path / "seen", "--episode", 7)
     assert status == 1 and "there is no episode 7" in err
+
+
+def test_actions_are_found_and_serve_what_needs_them(toy_demos: Demonstrations, tmp_path: Path, shell: Shell) -> None:
+    seen, told = tmp_path / "seen", tmp_path / "told"
+    toy_demos.observations_only().save(seen)
+    status, _, err = shell("train", "bc", "--demos", seen, "--steps", 10, "--out", tmp_path / "run")
+    assert status == 1 and "find them with gail-suite data actions" in err
+    status, out, _ = shell("data", "actions", seen, "--out", told, "--json")
+    assert status == 0 and json.loads(out)["actions_found"] == 1
+    for found, true in zip(demos.load(told), toy_demos, strict=True):
+        np.testing.assert_allclose(found.acts, true.acts.clip(-1, 1), atol=1e-3)
+    status, _, err = shell("train", "bc", "--demos", told, "--steps", 10, "--out", tmp_path / "run", "-q")
+    assert status == 0, err
+    for words, message in (((told,), "holds actions already"), ((seen, "--budget", 0), "--budget 0 tries nothing")):
+        status, _, err = shell("data", "actions", *words, "--out", tmp_path / "none")
+        assert status == 1 and message in err
+    assert not (tmp_path / "none").exists()
+
+
+def test_training_without_actions_says_that_they_are_looked_for(
+    toy_demos: Demonstrations, tmp_path: Path, shell: Shell
+) -> None:
+    toy_demos.observations_only().save(tmp_path / "seen")
+    words = ("train", "gail", "--demos", tmp_path / "seen", "--steps", 40, "--eval-episodes", 1)
+    settings = ("--set", "loop.n_envs=2", "--set", "loop.warm_up=20", "--set", "choose=false", "--set", "bc.steps=5")
+    status, out, err = shell(*words, *settings, "--out", tmp_path / "run")
+    assert status == 0 and "hold no actions: trying which lead from state to state" in out, err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["demos"]["actions_found"] == 1

@@ -130,20 +130,3 @@ def test_clipped_states_are_no_starts():
     kept = whole(obs, np.arange(17))
     assert 0 < len(kept) < 200 and np.abs(kept[:, 8:]).max() < 10
     assert len(whole(obs[:1], np.arange(17))) == 1
-
-
-def test_early_episodes_begin_as_the_task_does_and_are_cut():
-    venv = Starts(toys(), STATES[:1], 1, 4, 0, early=(1, 6))
-    venv.reset()
-    cuts = []
-    for step in range(1, 14):
-        dones, infos = venv.step(np.zeros((venv.num_envs, 2), np.float32))[2:]
-        cuts += [(step, i) for i in range(venv.num_envs) if dones[i]]
-        assert all(infos[i]["TimeLimit.truncated"] for i in range(2) if dones[i])
-    assert venv.n_cut == 2 and venv.n_begun == 1
-    assert [cut for cut in cuts if cut[1] < 2] == [(4, 0), (6, 1), (8, 0), (12, 0), (12, 1)]
-    # what follows the cut is a start of the task's own, not a demonstrated state
-    venv.reset()
-    for _ in range(6):
-        obs = venv.step(np.zeros((venv.num_envs, 2), np.float32))[0]
-    assert np.abs(obs[1]).max() <= 0.3 and not np.allclose(obs[1], STATES[0])
