@@ -338,12 +338,12 @@ class GAIL(Imitator[GAILConfig]):
         if likeness is None or self._arrived or stop_requested():
             return policies["last"]
         meta, constants = policies["last"].meta, self.loop.constants
-        tensors = {k.removeprefix("clone."): v for k, v in constants.items() if k.startswith("clone.")}
-        if tensors:
-            policies["clone"] = LearnedPolicy(tensors, meta | {"env_steps": 0, "updates": 0})
         for rank, one in enumerate(one for one in self.nearest.found if one.steps < self.loop.steps):
             facts = {"env_steps": one.steps, "updates": one.updates}
             policies[f"candidate_{rank}"] = LearnedPolicy(one.tensors, meta | facts)
+        clone = {k.removeprefix("clone."): v for k, v in constants.items() if k.startswith("clone.")}
+        if clone:  # after those that have learned more, where they are as near
+            policies["clone"] = LearnedPolicy(clone, meta | {"env_steps": 0, "updates": 0})
         if log is not None and len(policies) > 1:
             log.say(f"choosing the policy that the run leaves, of {len(policies)}")
         name, row = self._nearest(likeness, policies)

@@ -49,8 +49,8 @@ class AdversaryConfig(LogitConfig):
     all.
     """
     state_only: bool = False
-    """Learn from states alone: the discriminator compares (s, s'), and recorded actions are not read. On by itself where
-    the demonstrations hold no actions and none can be found by trying."""
+    """Learn from states alone: the discriminator compares (s, s'), and recorded actions are not read. On by itself
+    where the demonstrations hold no actions and none can be found by trying."""
     entropy_at_bounds: float = 0.0
     """Added to the target entropy of an action that the expert has at a bound, where a squashed Gaussian of the usual
     entropy cannot be: the target is lowered by the share of such actions."""
