@@ -60,6 +60,7 @@ PLAIN = (
     "cartpole",
     "demonstrators",
     "exploration",
+    "found_actions",
     "memorisation",
     "pixelcnn_choices",
     "pixelcnn_sampling",

@@ -120,6 +120,12 @@ def assemble(folder: Path, meta: Json, trajectories: Sequence[Trajectory]) -> De
         raise ValueError(f"{folder / META} has damaged pairs {pairs} ({error}): restore it from a copy") from None
 
 
+def refuse_existing(target: Path) -> None:
+    """ValueError where something is already that a new folder would replace."""
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise ValueError(f"{target} exists already: choose another folder, or remove it first")
+
+
 def save(demonstrations: Demonstrations, path: str | Path) -> Path:
     """Writes a new demonstrations folder, which is there as a whole or not at all.
 
@@ -127,8 +133,7 @@ def save(demonstrations: Demonstrations, path: str | Path) -> Path:
         ValueError: something is there already.
     """
     target = Path(path)
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise ValueError(f"{target} exists already: choose another folder, or remove it first")
+    refuse_existing(target)
     meta = dict(demonstrations.meta)
     if demonstrations.stride > 1:
         meta["pairs"] = {"stride": demonstrations.stride, "offsets": list(demonstrations.offsets)}

@@ -259,7 +259,8 @@ class Demonstrations(Sequence[Trajectory]):
 
     def observations_only(self) -> Demonstrations:
         """The same without their actions, as if only the states had been seen (Torabi et al., 2018)."""
-        return replace(self, trajectories=tuple(replace(t, acts=None) for t in self))
+        meta = {name: value for name, value in self.meta.items() if name != "actions_found"}
+        return replace(self, trajectories=tuple(replace(t, acts=None) for t in self), meta=meta)
 
     def transitions(self) -> Transitions:
         """The shown pairs of all trajectories, in order; `terminated` is True only where the task ended."""

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.attach import PriorsConfig, attach, keep_copies
 from gail_suite.priors.earlier import translated
 from gail_suite.priors.starts import Starts
+from gail_suite.runs.checkpoint import Saved
 from gail_suite.runs.config import Count, Positive, Settings, recorded, shares
 from gail_suite.runs.runlog import RunLog, stop_requested
 
@@ -169,6 +171,16 @@ class GAIL(Imitator[GAILConfig]):
     def _recorded(cls, record: Json, run_dir: Path) -> GAILConfig:
         # what it lacks is older than the defaults
         return recorded(replace(few_steps(), sac=SACConfig()), translated(record["config"], run_dir))
+
+    @classmethod
+    @override
+    def _of_record(cls, record: Json, saved: Saved, run_dir: Path, device: str) -> Self:
+        if "reaching" in saved.parts:
+            raise ValueError(
+                f"{run_dir} was begun by another version of gail-suite, which looked for actions on the way: begin it "
+                "anew"
+            )
+        return super()._of_record(record, saved, run_dir, device)
 
     def _show(self, demonstrations: Demonstrations) -> Shown:
         c = self.config

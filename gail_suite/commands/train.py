@@ -349,8 +349,11 @@ def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settin
     _check_ending(training, env_id)
     resume = None if recipe.algo in ("bc", "dagger") else command("train", recipe.algo, "--resume")
     run_dir = run_folder(training.out, f"{recipe.algo}-{envs.names.bare(env_id)}-{training.seed}", resume)
-    if isinstance(config, GAILConfig) and config.inverse.simulate and not shown.has_actions:
-        output.say("these demonstrations hold no actions: trying which lead from state to state, a minute or two")
+    if isinstance(config, GAILConfig) and (config.adversary.state_only or not shown.has_actions):
+        output.say(
+            "without recorded actions: trying which lead from state to state, up to "
+            f"{config.inverse.simulate} steps of simulation for each of {shown.n_pairs} pairs"
+        )
     return recipe.kind(env_id, shown, config, training.seed, run_dir, _device(recipe.device))
 
 

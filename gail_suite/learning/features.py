@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gail_suite import envs
-from gail_suite.envs.structure import state_width
+from gail_suite.envs.structure import state_parts, state_width
 from gail_suite.learning.actions import action_bounds
 
 if TYPE_CHECKING:
@@ -120,6 +120,11 @@ def _register(env_id: str, demonstrations: Demonstrations) -> None:
     """Makes an unknown task known by its demonstrations; actions are taken to be in [-1, 1], or as far as they
     reach.
     """
+    if not demonstrations.has_actions:
+        raise ValueError(
+            f"{env_id} is not registered here, and without actions the demonstrations do not say what it takes: give "
+            "--import MODULE, which registers it"
+        )
     acts = np.concatenate([t.acts for t in demonstrations if t.acts is not None])
     low, high = np.minimum(acts.min(0), -1), np.maximum(acts.max(0), 1)
     warnings.warn(
@@ -138,6 +143,12 @@ def state_columns(env_id: str) -> np.ndarray:
     """
     with closing(envs.make(env_id)) as env:
         return np.arange(state_width(env) or envs.spec(env_id).obs_dim)
+
+
+def state_entries(env_id: str) -> np.ndarray:
+    """Columns from which a simulation can be put back into the state it was in; all where the task does not say."""
+    with closing(envs.make(env_id)) as env:
+        return np.arange(sum(state_parts(env) or ()) or envs.spec(env_id).obs_dim)
 
 
 def fit_features(obs: np.ndarray, columns: np.ndarray) -> Features:

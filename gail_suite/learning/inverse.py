@@ -37,9 +37,9 @@ class InverseConfig(Settings):
     """Environment steps between later fits."""
     more: Count = 600
     """Gradient steps of a later fit."""
-    simulate: Count = 200_000
-    """Steps of a simulator that can be put into a state, at most, by which the model's answers are corrected until
-    they lead from each demonstrated state to the next; 0 for none.
+    simulate: Count = 200
+    """Steps for each shown pair of states, at most, that a simulator that can be put into a state is given to find the
+    action between them, before the run begins. The model is needed only where that fails; 0: always.
     """
 
 

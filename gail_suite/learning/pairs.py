@@ -11,7 +11,7 @@ from torch import Tensor
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.learning.actions import action_bounds, to_unit
-from gail_suite.learning.features import Features, check_demonstrations, fit_features, state_columns
+from gail_suite.learning.features import Features, check_demonstrations, fit_features, state_columns, state_entries
 from gail_suite.runs.checkpoint import Parts
 
 FIELDS = ("features", "actions", "next_features", "terminated")
@@ -93,7 +93,7 @@ class Shown:
             {**demonstrations.meta, "shown": shown},
             demonstrations,
             times=demonstrations.times(),
-            states=demonstrations.transitions().obs[:, state_columns(env_id)],
+            states=demonstrations.transitions().obs[:, state_entries(env_id)],
         )
 
     @classmethod

@@ -7,6 +7,7 @@ a good first guess matters: what was found for similar pairs of states.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -18,7 +19,7 @@ from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.common import Env
 from gail_suite.envs.starts import clipped_entries, put, state_of
 from gail_suite.learning.actions import action_bounds, from_unit
-from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
+from gail_suite.learning.features import check_demonstrations, fit_features, state_columns, state_entries
 
 Miss = Callable[[np.ndarray], np.ndarray]
 """From an action (A,) in [-1, 1] to how far from the goal it leads, (F,)."""
@@ -34,34 +35,39 @@ DIFFERENCE = 1e-3
 """Change of an action from which slopes are taken."""
 DAMPINGS = 10.0 ** np.arange(-6, 3)
 """From the boldest step to the most careful."""
-TRUSTED = 0.5
-"""Share of the tried rows from which on the actions that were found are taken: below, this is another physics than
-that of the demonstrations."""
+ENOUGH = 0.5
+"""Share of the pairs from which on the actions that were found are taken for the expert's."""
+COMPARED = 2000
+"""Pairs with known actions among which the most similar are looked for, at most."""
 
 
 class Unreachable(ValueError):
     """The actions of demonstrations cannot be found by trying."""
 
 
-def with_actions(env_id: str, shown: Demonstrations, budget: int) -> Demonstrations:
-    """`shown` with the actions that lead from each shown state to the next, as far as they are found in `budget`
-    simulated steps; where none was found, those of the most similar pair of states.
+def with_actions(env_id: str, shown: Demonstrations, tries: int) -> Demonstrations:
+    """`shown` with the actions that lead from each shown state to the next, found in `tries` simulated steps a pair at
+    most. Where none leads there it is the one that misses least, and where none could be tried that of the most
+    similar pair.
 
     The share of the pairs whose action leads on is in meta["actions_found"]. Pairs that do not count as shown have
     actions 0.
 
     Raises:
         ValueError: sizes that are not the environment's.
-        Unreachable: a task that cannot be put into a state, or one where less than half of what was tried leads on.
+        Unreachable: a task that cannot be put into a state, or one where less than half of the pairs lead on.
     """
-    check_demonstrations(shown, env_id)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever trains on these demonstrations is told
+        check_demonstrations(shown, env_id)
     low, high = action_bounds(env_id)
-    search = Search(env_id, shown, budget)
+    search = Search(env_id, shown, tries * shown.n_pairs)
     search.run()
-    if not search.trusted:
+    if search.share < ENOUGH:
         raise Unreachable(
-            f"of {search.tried.sum()} demonstrated states only {(search.miss < REACHED).sum()} lead to the next in "
-            f"{env_id}, whatever the action: these demonstrations are of another physics"
+            f"of {len(search.miss)} demonstrated pairs of states {search.tried.sum()} could be tried in {env_id}, and "
+            f"for {(search.miss < REACHED).sum()} an action was found: these demonstrations are of another physics, or "
+            "their observations hide too much of the state"
         )
     acts = from_unit(search.told(), low, high).clip(np.float32(low), np.float32(high)).astype(np.float32)
     told, rows = [], iter(acts)
@@ -69,7 +75,8 @@ def with_actions(env_id: str, shown: Demonstrations, budget: int) -> Demonstrati
         whole = np.zeros((len(one), acts.shape[1]), np.float32)
         whole[steps] = [next(rows) for _ in steps]
         told.append(replace(one, acts=whole))
-    return replace(shown, trajectories=tuple(told), meta={**shown.meta, "actions_found": round(search.share, 4)})
+    meta = {name: value for name, value in shown.meta.items() if name != "observations_only"}
+    return replace(shown, trajectories=tuple(told), meta={**meta, "actions_found": round(search.share, 4)})
 
 
 class Search:
@@ -78,10 +85,10 @@ class Search:
     """
 
     def __init__(self, env_id: str, shown: Demonstrations, budget: int) -> None:
-        columns, t = state_columns(env_id), shown.transitions()
+        t = shown.transitions()
         self.env_id, self.budget, self.bounds, self.spent = env_id, budget, action_bounds(env_id), 0
-        self.features = fit_features(t.obs, columns)
-        self.states, self.goals = t.obs[:, columns], self.features(t.next_obs).astype(np.float64)
+        self.features = fit_features(t.obs, state_columns(env_id))
+        self.states, self.goals = t.obs[:, state_entries(env_id)], self.features(t.next_obs).astype(np.float64)
         self.steps = [
             np.arange(offset, len(one), shown.stride) for offset, one in zip(shown.offsets, shown, strict=True)
         ]
@@ -100,13 +107,8 @@ class Search:
         """Share of the pairs whose action leads to the second state."""
         return float((self.miss < REACHED).mean())
 
-    @property
-    def trusted(self) -> bool:
-        """Whether enough of what was tried leads on for this to be the physics of the demonstrations."""
-        return bool((self.miss < REACHED).sum() >= max(1, TRUSTED * self.tried.sum()))
-
     def told(self) -> np.ndarray:
-        """(N, A) what was found, and where nothing was that of the most similar pair."""
+        """(N, A) what was found or misses least, and where none could be tried that of the most similar pair."""
         return np.stack(
             [self.actions[row] if self.tried[row] else self._guess(row, 0) for row in range(len(self.miss))]
         )
@@ -131,6 +133,7 @@ class Search:
         known = np.flatnonzero(self.miss < REACHED)
         if len(known) <= rank:
             return np.zeros(self.actions.shape[1])
+        known = known[:: -(-len(known) // COMPARED)]
         far = np.square(self.looks[known] - self.looks[row]).sum(1)
         return self.actions[known[np.argpartition(far, rank)[rank]]]
 

@@ -21,7 +21,7 @@ from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.envs.common import pack_host, unpack_host
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import clipped
-from gail_suite.learning.features import fit_features, state_columns
+from gail_suite.learning.features import fit_features, state_columns, state_entries
 from gail_suite.priors.fitting import checked_settings, fitted_model, inputs, picture_values, split
 from gail_suite.priors.prior import Prior, Setting, UseConfig, facts
 from gail_suite.runs.config import Positive, shares
@@ -71,12 +71,16 @@ def fit(
         if control is not None or settings:
             raise ValueError(f"{model} starts have no model, so neither a control nor settings: leave them out")
         columns = state_columns(demonstrations.task)
-        states = whole(shown.obs, columns)[:, columns] if model == "demonstrated" else np.zeros((0, 0))
+        states = (
+            whole(shown.obs, state_entries(demonstrations.task))[:, columns]
+            if model == "demonstrated"
+            else np.zeros((0, 0))
+        )
         return Prior(**made, arrays={"obs_mean": mean, "states": states.astype(np.float32)})
     sizes = checked_settings(model, settings)
     prior = Prior(**made, settings={"states": True} | settings, arrays={"obs_mean": mean})
-    columns = state_columns(demonstrations.task)
-    train, held = (inputs(prior, arrivals(whole(t.obs, columns))) for t in split(demonstrations))
+    entries = state_entries(demonstrations.task)
+    train, held = (inputs(prior, arrivals(whole(t.obs, entries))) for t in split(demonstrations))
     fitted = fitted_model(model, train, held, seed, control, sizes)
     return Prior(
         **made,

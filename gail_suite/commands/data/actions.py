@@ -8,7 +8,7 @@ from gail_suite.commands.common import DEFAULT, Output, imitating
 from gail_suite.commands.parameters import TASK, Task
 
 
-def actions(path: Path, *, out: Path, task: Task = TASK, budget: int = 200_000, output: Output = DEFAULT) -> None:
+def actions(path: Path, *, out: Path, task: Task = TASK, tries: int = 200, output: Output = DEFAULT) -> None:
     """Find the actions of demonstrations that were shown without any, where the simulator can be put into a state.
 
     Parameters
@@ -17,18 +17,20 @@ def actions(path: Path, *, out: Path, task: Task = TASK, budget: int = 200_000, 
         Folder of demonstrations.
     out
         Folder for the same with actions.
-    budget
-        Steps that are simulated at most.
+    tries
+        Steps that are simulated for each shown pair of states, at most.
     """
     from gail_suite import demos
+    from gail_suite.demos.store import refuse_existing
     from gail_suite.learning.reaching import with_actions
 
     shown = demos.load(path)
     if shown.has_actions:
         raise ValueError(f"{path} holds actions already")
-    if budget < 1:
-        raise ValueError(f"--budget {budget} tries nothing: give at least 1 step")
-    told = with_actions(task.name(shown.task) or shown.task, shown, budget)
+    if tries < 1:
+        raise ValueError(f"--tries {tries} tries nothing: give at least 1 step")
+    refuse_existing(out)
+    told = with_actions(task.name(shown.task) or shown.task, shown, tries)
     told.save(out)
     share = told.meta["actions_found"]
     values = {"path": str(out), "env_id": told.task, "n_pairs": told.n_pairs, "actions_found": share}

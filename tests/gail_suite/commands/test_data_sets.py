@@ -105,7 +105,7 @@ def test_actions_are_found_and_serve_what_needs_them(toy_demos: Demonstrations, 
         np.testing.assert_allclose(found.acts, true.acts.clip(-1, 1), atol=1e-3)
     status, _, err = shell("train", "bc", "--demos", told, "--steps", 10, "--out", tmp_path / "run", "-q")
     assert status == 0, err
-    for words, message in (((told,), "holds actions already"), ((seen, "--budget", 0), "--budget 0 tries nothing")):
+    for words, message in (((told,), "holds actions already"), ((seen, "--tries", 0), "--tries 0 tries nothing")):
         status, _, err = shell("data", "actions", *words, "--out", tmp_path / "none")
         assert status == 1 and message in err
     assert not (tmp_path / "none").exists()
@@ -118,5 +118,7 @@ def test_training_without_actions_says_that_they_are_looked_for(
     words = ("train", "gail", "--demos", tmp_path / "seen", "--steps", 40, "--eval-episodes", 1)
     settings = ("--set", "loop.n_envs=2", "--set", "loop.warm_up=20", "--set", "choose=false", "--set", "bc.steps=5")
     status, out, err = shell(*words, *settings, "--out", tmp_path / "run")
-    assert status == 0 and "hold no actions: trying which lead from state to state" in out, err
+    assert status == 0 and "without recorded actions: trying which lead from state to state, up to 200 steps" in out, (
+        err
+    )
     assert json.loads((tmp_path / "run" / "config.json").read_text())["demos"]["actions_found"] == 1
