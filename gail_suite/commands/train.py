@@ -352,7 +352,7 @@ def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settin
     if isinstance(config, GAILConfig) and (config.adversary.state_only or not shown.has_actions):
         tries = config.inverse.simulate
         told = f"trying which lead from state to state, {tries} steps at most for each of {shown.n_pairs} pairs"
-        output.say(f"without recorded actions: {told if tries else 'a model of the dynamics guesses them'}")
+        output.say("without recorded actions: " + (told if tries else "a model of the dynamics guesses them"))
     return recipe.kind(env_id, shown, config, training.seed, run_dir, _device(recipe.device))
 
 
