@@ -221,9 +221,11 @@ class Demonstrations(Sequence[Trajectory]):
 
     def times(self) -> np.ndarray:
         """(N,) int: the step of its episode at which each pair of `transitions()` was shown."""
-        return np.concatenate(
-            [np.arange(offset, len(t), self.stride) for offset, t in zip(self.offsets, self, strict=True)]
-        )
+        return np.concatenate(self.steps())
+
+    def steps(self) -> list[np.ndarray]:
+        """Of each trajectory, the steps (T',) whose pairs count as shown."""
+        return [np.arange(offset, len(t), self.stride) for offset, t in zip(self.offsets, self, strict=True)]
 
     def take(self, n: int, seed: int = 0) -> Demonstrations:
         """n trajectories chosen by a seeded permutation, without replacement; take(n) is the start of take(n + 1).
@@ -264,8 +266,7 @@ class Demonstrations(Sequence[Trajectory]):
 
     def transitions(self) -> Transitions:
         """The shown pairs of all trajectories, in order; `terminated` is True only where the task ended."""
-        keep = [np.arange(offset, len(t), self.stride) for offset, t in zip(self.offsets, self, strict=True)]
-        pairs = list(zip(self, keep, strict=True))
+        pairs = list(zip(self, self.steps(), strict=True))
         return Transitions(
             obs=np.concatenate([t.obs[i] for t, i in pairs]),
             acts=np.concatenate([t.acts[i] for t, i in pairs if t.acts is not None]) if self.has_actions else None,

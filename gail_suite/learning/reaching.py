@@ -71,7 +71,7 @@ def with_actions(env_id: str, shown: Demonstrations, tries: int) -> Demonstratio
         )
     acts = from_unit(search.told(), low, high).clip(np.float32(low), np.float32(high)).astype(np.float32)
     told, rows = [], iter(acts)
-    for one, steps in zip(shown, search.steps, strict=True):
+    for one, steps in zip(shown, shown.steps(), strict=True):
         whole = np.zeros((len(one), acts.shape[1]), np.float32)
         whole[steps] = [next(rows) for _ in steps]
         told.append(replace(one, acts=whole))
@@ -89,10 +89,7 @@ class Search:
         self.env_id, self.budget, self.bounds, self.spent = env_id, budget, action_bounds(env_id), 0
         self.features = fit_features(t.obs, state_columns(env_id))
         self.states, self.goals = t.obs[:, state_entries(env_id)], self.features(t.next_obs).astype(np.float64)
-        self.steps = [
-            np.arange(offset, len(one), shown.stride) for offset, one in zip(shown.offsets, shown, strict=True)
-        ]
-        self.follows = np.concatenate([np.r_[False, np.diff(steps) == 1] for steps in self.steps])
+        self.follows = np.concatenate([np.r_[False, np.diff(steps) == 1] for steps in shown.steps()])
         """(N,) whether a pair begins where the one before it ends."""
         before = self.features(t.obs)
         change = self.goals - before

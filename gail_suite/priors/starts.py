@@ -66,20 +66,15 @@ def fit(
     shown = demonstrations.transitions()
     features = fit_features(shown.obs, state_columns(demonstrations.task))
     made = facts("start", model, demonstrations, features, control, seed)
-    mean = shown.obs.mean(0).astype(np.float32)
+    mean, entries = shown.obs.mean(0).astype(np.float32), state_entries(demonstrations.task)
     if model in ("constant", "demonstrated"):
         if control is not None or settings:
             raise ValueError(f"{model} starts have no model, so neither a control nor settings: leave them out")
         columns = state_columns(demonstrations.task)
-        states = (
-            whole(shown.obs, state_entries(demonstrations.task))[:, columns]
-            if model == "demonstrated"
-            else np.zeros((0, 0))
-        )
+        states = whole(shown.obs, entries)[:, columns] if model == "demonstrated" else np.zeros((0, 0))
         return Prior(**made, arrays={"obs_mean": mean, "states": states.astype(np.float32)})
     sizes = checked_settings(model, settings)
     prior = Prior(**made, settings={"states": True} | settings, arrays={"obs_mean": mean})
-    entries = state_entries(demonstrations.task)
     train, held = (inputs(prior, arrivals(whole(t.obs, entries))) for t in split(demonstrations))
     fitted = fitted_model(model, train, held, seed, control, sizes)
     return Prior(

@@ -1,5 +1,6 @@
 """`gail-suite data`: sets of demonstrations on the command line."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 import demos
 from demos import Demonstrations, Trajectory
+from gail_suite.learning import reaching
 
 Shell = Callable[..., tuple[int, str, str]]
 
@@ -94,17 +96,26 @@ def test_a_recorded_episode_is_filmed_without_a_policy(tmp_path: Path, shell: Sh
     assert status == 1 and "there is no episode 7" in err
 
 
-def test_actions_are_found_and_serve_what_needs_them(toy_demos: Demonstrations, tmp_path: Path, shell: Shell) -> None:
+def test_actions_are_found_and_serve_what_needs_them(
+    toy_demos: Demonstrations, tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen, told = tmp_path / "seen", tmp_path / "told"
-    toy_demos.observations_only().save(seen)
+    hidden = toy_demos.observations_only()
+    dataclasses.replace(hidden, meta={**hidden.meta, "observations_only": True}).save(seen)
     status, _, err = shell("train", "bc", "--demos", seen, "--steps", 10, "--out", tmp_path / "run")
     assert status == 1 and "find them with gail-suite data actions" in err
     status, out, _ = shell("data", "actions", seen, "--out", told, "--json")
     assert status == 0 and json.loads(out)["actions_found"] == 1
+    meta = demos.load(told).meta
+    assert meta["actions_found"] == 1 and "observations_only" not in meta
+    assert "actions_found" not in demos.load(told).observations_only().meta
     for found, true in zip(demos.load(told), toy_demos, strict=True):
         np.testing.assert_allclose(found.acts, true.acts.clip(-1, 1), atol=1e-3)
     status, _, err = shell("train", "bc", "--demos", told, "--steps", 10, "--out", tmp_path / "run", "-q")
     assert status == 0, err
+    monkeypatch.setattr(reaching, "with_actions", None)  # nothing below may come as far as a search
+    status, _, err = shell("data", "actions", seen, "--out", told)
+    assert status == 1 and "exists already" in err
     for words, message in (((told,), "holds actions already"), ((seen, "--tries", 0), "--tries 0 tries nothing")):
         status, _, err = shell("data", "actions", *words, "--out", tmp_path / "none")
         assert status == 1 and message in err
