@@ -143,6 +143,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "gail-state-only": ("adversary.state_only=true",),
     "gail-learned-inverse": ("inverse.simulate=0",),
     "gail-batch-128": ("sac.batch_size=128",),
+    "gail-actor-1e-4": ("sac.actor_lr=1e-4",),
     "gail-penalty-0.2": ("adversary.gradient_penalty=0.2",),
     "gail-entropy-3": ("sac.target_entropy=-3", "adversary.entropy_at_bounds=0"),
     "gail-entropy-3-penalty-0.1": (
@@ -231,11 +232,14 @@ def train(
     """The final policy, the environment steps and the updates it took."""
     import gail_suite as gs
     from gail_suite.algorithms.gail import few_steps
+    from gail_suite.learning.reaching import with_actions
     from gail_suite.runs.config import build
 
     if algo.startswith("imitation-"):
         return *rival(algo, row.env, shown, seed, budget_s), ""
     if algo == "bc":
+        if not shown.has_actions:
+            shown = with_actions(row.env, shown, gs.GAILConfig().inverse.simulate)
         return cloned(row.env, shown, seed, run_dir), 0, ""
     base = few_steps() if algo == "gail-few-steps" else gs.GAILConfig()
     config = build(base, settings=VARIANTS[algo])
@@ -304,8 +308,8 @@ def lowest_after(scores: Sequence[float], level: float) -> float | str:
 
 
 def possible(row_name: str, algo: str) -> bool:
-    """Whether an algorithm can learn from a row: cloning, and imitation's algorithms, need actions."""
-    return algo in VARIANTS or not ROWS[row_name].observations
+    """Whether an algorithm can learn from a row: imitation's need recorded actions, our cloning has them found."""
+    return not (algo.startswith("imitation-") and ROWS[row_name].observations)
 
 
 def run_all(algos: Sequence[str], rows: Sequence[str], seeds: int, jobs: int, demos_dir: Path) -> int:

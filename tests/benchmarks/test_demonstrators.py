@@ -55,9 +55,18 @@ def test_the_controls_know_nothing_of_the_expert():
         assert not config.warm_start and config.starts.share == share
 
 
-def test_only_our_gail_learns_from_observations():
-    assert d.possible("hopper-paper-obs", "gail") and not d.possible("hopper-paper-obs", "bc")
-    assert d.possible("hopper-paper", "bc") and not d.possible("hopper-paper-obs", "imitation-gail")
+def test_only_our_algorithms_learn_from_observations():
+    assert d.possible("hopper-paper-obs", "gail") and d.possible("hopper-paper-obs", "bc")
+    assert d.possible("hopper-paper", "imitation-gail") and not d.possible("hopper-paper-obs", "imitation-gail")
+
+
+def test_a_clone_of_observations_has_the_found_actions(toy_demos, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(d, "cloned", lambda env, shown, seed, run_dir: seen.append(shown) or "clone")
+    row = d.Row(envs.TOY_ID, "toy", observations=True)
+    assert d.train(row, "bc", toy_demos.observations_only(), 0, tmp_path, None) == ("clone", 0, "")
+    told = seen[0].transitions().actions
+    np.testing.assert_allclose(told, toy_demos.transitions().actions.clip(-1, 1), atol=1e-3)
 
 
 def test_where_demonstrations_lie_is_outside_the_repository():
