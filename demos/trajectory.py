@@ -227,6 +227,10 @@ class Demonstrations(Sequence[Trajectory]):
         """Of each trajectory, the steps (T',) whose pairs count as shown."""
         return [np.arange(offset, len(t), self.stride) for offset, t in zip(self.offsets, self, strict=True)]
 
+    def follows(self) -> np.ndarray:
+        """(N,) bool: whether each pair of `transitions()` begins where the one before it ended."""
+        return np.concatenate([np.diff(steps, prepend=-2) == 1 for steps in self.steps()])
+
     def take(self, n: int, seed: int = 0) -> Demonstrations:
         """n trajectories chosen by a seeded permutation, without replacement; take(n) is the start of take(n + 1).
 

@@ -89,8 +89,7 @@ class Search:
         self.env_id, self.budget, self.bounds, self.spent = env_id, budget, action_bounds(env_id), 0
         self.features = fit_features(t.obs, state_columns(env_id))
         self.states, self.goals = t.obs[:, state_entries(env_id)], self.features(t.next_obs).astype(np.float64)
-        self.follows = np.concatenate([np.r_[False, np.diff(steps) == 1] for steps in shown.steps()])
-        """(N,) whether a pair begins where the one before it ends."""
+        self.follows = shown.follows()
         before = self.features(t.obs)
         change = self.goals - before
         self.looks = np.concatenate([before, change / np.maximum(change.std(0), 1e-6)], 1).astype(np.float32)
