@@ -2,7 +2,9 @@
 
 The simulation is put into a shown state, and damped least squares (Levenberg, 1944; Marquardt, 1963) with finite
 differences brings it as near to the next one as one action can. Contacts make this a problem with several minima, so
-a good first guess matters: what was found for similar pairs of states.
+a good first guess matters: what was found for similar pairs of states. What an observation cuts off of a state (Hopper
+and Walker2d show velocities up to 10) is what the simulation has after the pair before, else it is looked for beside
+the action.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from gail_suite.learning.actions import action_bounds, from_unit
 from gail_suite.learning.features import check_demonstrations, fit_features, state_columns, state_entries
 
 Miss = Callable[[np.ndarray], np.ndarray]
-"""From an action (A,) in [-1, 1] to how far from the goal it leads, (F,)."""
+"""From an action (A,) in [-1, 1], and what else is looked for, to how far from the goal it leads, (F,)."""
 REACHED = 1e-3
 """Largest miss of a goal that counts as reached, in standard deviations of each feature."""
 EXACT = 1e-5
@@ -39,6 +41,8 @@ ENOUGH = 0.5
 """Share of the pairs from which on the actions that were found are taken for the expert's."""
 COMPARED = 2000
 """Pairs with known actions among which the most similar are looked for, at most."""
+BEYOND = 10.0
+"""Standard deviations of what is shown, up to which beyond the bound an entry that was cut off is looked for."""
 
 
 class Unreachable(ValueError):
@@ -95,6 +99,9 @@ class Search:
         self.looks = np.concatenate([before, change / np.maximum(change.std(0), 1e-6)], 1).astype(np.float32)
         """(N, 2F) by which pairs are compared: where they begin, and how far each feature goes."""
         self.actions = np.zeros((len(t), len(self.bounds[0])))
+        self.lost, self.whole = clipped_entries(self.states), self.states.astype(np.float64)
+        """(N, S) which entries of the states their observations cut off, and the states with what was found of them."""
+        self.beyond = BEYOND * self.whole.std(0) * np.sign(self.whole - self.whole.mean(0))
         self.miss = np.full(len(t), np.inf)
         self.tried = np.zeros(len(t), bool)
 
@@ -105,9 +112,11 @@ class Search:
 
     def told(self) -> np.ndarray:
         """(N, A) what was found or misses least, and where none could be tried that of the most similar pair."""
-        return np.stack(
-            [self.actions[row] if self.tried[row] else self._guess(row, 0) for row in range(len(self.miss))]
-        )
+        actions = self.actions.copy()
+        for row in np.flatnonzero(~self.tried).tolist():
+            if (similar := self._similar(row, 0)) is not None:
+                actions[row] = self.actions[similar]
+        return actions
 
     def run(self) -> None:
         """Looks for the actions of all pairs, from other guesses for those that were not found.
@@ -124,53 +133,69 @@ class Search:
             for rank in range(PASSES):
                 self._pass(env, rank)
 
-    def _guess(self, row: int, rank: int) -> np.ndarray:
-        """The action of the pair that is `rank`-th most similar to a row's, of those that were found; 0 for none."""
+    def _similar(self, row: int, rank: int) -> int | None:
+        """The pair that is `rank`-th most similar to a row's, of those whose actions were found."""
         known = np.flatnonzero(self.miss < REACHED)
         if len(known) <= rank:
-            return np.zeros(self.actions.shape[1])
+            return None
         known = known[:: -(-len(known) // COMPARED)]
         far = np.square(self.looks[known] - self.looks[row]).sum(1)
-        return self.actions[known[np.argpartition(far, rank)[rank]]]
+        return int(known[np.argpartition(far, rank)[rank]])
 
     def _pass(self, env: Env, rank: int) -> None:
         """One search for every row that was not reached, an episode's in order."""
-        lost, before = clipped_entries(self.states), None
-        wanted = np.r_[lost[1:].any(1) & self.follows[1:], False]  # whether the next pair begins where this one led
-        for row, state in enumerate(self.states.astype(np.float64)):
+        wanted = np.r_[self.lost[1:].any(1) & self.follows[1:], False]  # the next pair may need where this one led
+        led: np.ndarray | None = None
+        for row in range(len(self.states)):
             if self.spent >= self.budget:
                 return
-            if self.miss[row] < REACHED and not wanted[row]:
-                before = None
+            reached, before = self.miss[row] < REACHED, led if self.follows[row] else None
+            led = None
+            if reached and not wanted[row]:
                 continue
-            # what an observation cuts off is what the simulation had when it came here
-            known = np.where(lost[row], before, state) if before is not None and self.follows[row] else state
-            unknown = lost[row].any() and known is state
-            before = None if unknown or put(env, known) is None else self._reach(env, row, known, rank)
+            lost = np.zeros(0, int) if reached else np.flatnonzero(self.lost[row])
+            if before is not None:  # the simulation has what the observation cuts off
+                self.whole[row, lost], lost = before[lost], lost[:0]
+            if put(env, self.whole[row]) is not None:
+                led = self._reach(env, row, lost, rank)
 
-    def _reach(self, env: Env, row: int, state: np.ndarray, rank: int) -> np.ndarray | None:
-        """Searches for the action of a row; the state (S,) to which it leads, None where that is not the next."""
+    def _reach(self, env: Env, row: int, sought: np.ndarray, rank: int) -> np.ndarray | None:
+        """Searches for the action of a row, and for the `sought` entries of its state beside it; the state (S,) to
+        which they lead, None where that is not the next.
+        """
+        acts, f = self.actions.shape[1], self.features
+        bound, beyond = self.states[row, sought], self.beyond[row, sought]
 
-        def miss(action: np.ndarray) -> np.ndarray:
+        def state(z: np.ndarray) -> np.ndarray:
+            whole = self.whole[row].copy()
+            whole[sought] = bound + beyond * (z[acts:] + 1) / 2
+            return whole
+
+        def miss(z: np.ndarray) -> np.ndarray:
             self.spent += 1
-            put(env, state)
-            obs = env.step(from_unit(action, *self.bounds))[0]
-            f = self.features
+            put(env, state(z))
+            obs = env.step(from_unit(z[:acts], *self.bounds))[0]
             return (obs[f.columns] - f.mean) / f.std - self.goals[row]
 
+        found = np.concatenate((self.actions[row], np.full(len(sought), -1.0)))
         if self.miss[row] >= REACHED:
-            self.tried[row] = True
-            action, far = least_squares(miss, self._guess(row, rank))
+            self.tried[row], similar = True, self._similar(row, rank)
+            guess = np.zeros_like(found)
+            if similar is not None:
+                excess = (self.whole[similar, sought] - bound) / beyond
+                guess = np.concatenate((self.actions[similar], 2 * excess - 1))
+            z, far = least_squares(miss, guess)
             if far < self.miss[row]:
-                self.actions[row], self.miss[row] = action, far
+                self.actions[row], self.miss[row], self.whole[row], found = z[:acts], far, state(z), z
         if self.miss[row] >= REACHED:
             return None
-        miss(self.actions[row])
+        miss(found)
         return state_of(env)
 
 
 def least_squares(miss: Miss, action: np.ndarray) -> tuple[np.ndarray, float]:
-    """The action (A,) in [-1, 1] that misses least by the sum of squares, from `action` on, and its largest miss."""
+    """The action (A,) in [-1, 1], and what else is looked for in [-1, 1], that misses least by the sum of squares, from
+    `action` on, and its largest miss."""
     action, damping = action.clip(-1, 1), 2
     missed = miss(action)
     for _ in range(ITERATIONS):

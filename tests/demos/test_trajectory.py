@@ -95,6 +95,12 @@ def test_subsample_laws(lengths, k, seed):
     np.testing.assert_array_equal(part.transitions().obs, whole.subsample(k, seed).transitions().obs)
 
 
+def test_which_pairs_follow_one_another():
+    whole = Demonstrations((counting(3), counting(2)), {"env_id": "Toy-v0"})
+    assert whole.follows().tolist() == [False, True, True, False, True]
+    assert not whole.subsample(2, seed=0).follows().any()
+
+
 def test_subsample_offsets_differ_and_the_paper_protocol_counts():
     part = toy(*[1000] * 4).subsample(20, seed=0)
     assert part.n_pairs == 200 and len(set(part.offsets)) > 1  # 4 trajectories, every 20th pair: 200 pairs (GAIL paper)
