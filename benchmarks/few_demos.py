@@ -235,19 +235,19 @@ def new_or_resumed(
     """
     from gail_suite.runs.checkpoint import checkpoints
 
+    # what was asked for: a run may find the actions of demonstrations itself, and say so in its own settings
+    asked = run_dir / "asked.json"
+    wanted = json.dumps(dataclasses.asdict(config) | {"demos": dict(demos_used.meta)}, sort_keys=True, default=str)
     if not checkpoints(run_dir / "checkpoints"):
+        run_dir.mkdir(parents=True, exist_ok=True)
+        asked.write_text(wanted)
         note_session(run_dir, goes_on=False)
         return kind(row.env, demos_used, config, seed, run_dir)
-    trainer = kind.resume(run_dir)
-    own_meta = {name: value for name, value in trainer.demo_meta.items() if name != "shown"}  # what the run added
-    found, wanted = (
-        json.dumps(dataclasses.asdict(c) | {"demos": dict(d)}, sort_keys=True, default=str)
-        for c, d in ((trainer.config, own_meta), (config, demos_used.meta))
-    )
-    if found != wanted:
+    if not asked.exists() or asked.read_text() != wanted:
         raise SystemExit(
             f"{run_dir} holds a run with other settings or demonstrations: remove or rename it to begin anew"
         )
+    trainer = kind.resume(run_dir)
     note_session(run_dir, goes_on=True)
     return trainer
 

@@ -58,7 +58,6 @@ PLAIN = (
     "ant_falls",
     "ant_search",
     "cartpole",
-    "demonstrators",
     "exploration",
     "found_actions",
     "memorisation",

@@ -212,13 +212,13 @@ class GAIL(Imitator[GAILConfig]):
         torch.manual_seed(self.seed)
         self.attachments, self.objective = (
             a,
-            Adversary(shown.expert, c.adversary, c.sac.batch_size, c.sac.gamma, a, shown.times),
+            Adversary(shown.expert, c.adversary, c.sac.batch_size, c.sac.gamma, a, shown.times, shown.ends),
         )
         known = shown.meta.get("shown", {}).get("actions", not c.adversary.state_only)  # earlier versions did not say
         self.inverse = None if known else InverseModel(n_features, act_dim, c.inverse)
         self.likeness: Likeness | None = None
         if c.choose and shown.times is not None:
-            self.likeness = Likeness(self.env_id, shown.features, shown.expert, torch.as_tensor(shown.times))
+            self.likeness = Likeness(self.env_id, shown)
         loop = OffPolicyLoop(
             self.env_id,
             shown.features,

@@ -78,8 +78,11 @@ class Adversary:
         gamma: float,
         attachments: Attachments | None = None,
         times: np.ndarray | None = None,
+        expert_ends: bool = False,
     ) -> None:
-        """`attachments` is what priors do to it, nothing where not given; `times` (N,): when each pair was shown."""
+        """`attachments` is what priors do to it, nothing where not given; `times` (N,): when each pair was shown;
+        `expert_ends`: the demonstrator's episodes can end early, also where no shown pair does.
+        """
         if config.absorbing and (config.termination_cost or config.termination_cost_final):
             raise ValueError(
                 "adversary.absorbing says what a termination is worth, so adversary.termination_cost cannot: set one "
@@ -107,7 +110,7 @@ class Adversary:
         self.absorbing_pair[:, -1] = 1
         self.learner = LogitLearner(self.pairs.shape[1], config, paired=True, net=a.discriminator)
         self.fraction, self.calls, self.expert_reward = 0.0, 0, float(self.learner.form(torch.zeros(())))
-        self.expert_ends, self.safe = bool(expert.terminated.any()), False
+        self.expert_ends, self.safe = expert_ends or bool(expert.terminated.any()), False
 
     def set_progress(self, fraction: float) -> None:
         """Sets the schedules for a run that is `fraction` in [0, 1] done."""
@@ -266,12 +269,14 @@ class Adversary:
     def state(self) -> dict[str, np.ndarray]:
         """Discriminator, optimiser and counters as arrays."""
         counters = {"calls": np.array(self.calls, np.int64), "expert_reward": np.array(self.expert_reward)}
+        counters["fraction"] = np.array(self.fraction)  # of a run that is over nobody sets it again
         own = {} if self.behaviour is None else self.behaviour.state()
         return {**counters, **own, **self.learner.state()}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Inverse of `state`."""
         self.calls, self.expert_reward = int(arrays["calls"]), float(arrays["expert_reward"])
+        self.fraction = float(arrays.get("fraction", 0.0))  # earlier versions did not save it
         if self.behaviour is not None:
             self.behaviour.load_state(arrays)
         self.learner.load_state(arrays)

@@ -48,7 +48,7 @@ class ConstantRewards(TaskReward):
 
     @override
     def learner_inputs(self, generator: torch.Generator) -> LearnerInputs:
-        """As many of the expert's rows as of the agent's; targets lie between nothing and 1 for ever."""
+        """As many of the expert's rows as of the agent's."""
         expert = self.expert[torch.randint(len(self.expert), (self.batch_size,), generator=generator)]
         discount = self.gamma * (1 - expert.terminated)
         rows = (expert.features, expert.actions, torch.ones(self.batch_size), discount, expert.next_features)
@@ -69,8 +69,7 @@ class SQIL(Imitator[SQILConfig]):
     @override
     def _build(self) -> OffPolicyLoop:
         c, shown = self.config, self.shown
-        if self.fresh:
-            self.total_steps = c.steps
+        self.total_steps = c.steps
         objective = ConstantRewards(shown.expert, c.sac.batch_size, c.sac.gamma)
         return OffPolicyLoop(
             self.env_id,

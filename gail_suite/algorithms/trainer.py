@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 import numpy as np
-import torch
 from typing_extensions import override
 
 from gail_suite import envs
@@ -210,12 +209,18 @@ class Trainer(ABC, Generic[C_co]):
         with self.session(end, quiet, loggers) as log:
             self._begin(log)
             self.fresh = False
-            self.loop.train(end, log, budget_s)
+            if not self._over:
+                self.loop.train(end, log, budget_s)
             policy, learned = self._final(log), copy.deepcopy(self.reward())
             self._leave(policy, learned)
             score = self._score(policy, eval_episodes)
             self._scored(score, log)
         return Run(policy, score, self.run_dir, learned, self.best_policy())
+
+    @property
+    def _over(self) -> bool:
+        """Whether a resumed run had come to its end before its steps were done."""
+        return False
 
     def _told(self, callbacks: Sequence[Callback], row: Row) -> bool:
         """What a row of metrics leads to; whether training ends there."""
@@ -339,7 +344,7 @@ class Imitator(Trainer[C_co]):
             return Best(keep, constants, lambda policy, row: -row["return_mean"])
         if shown.times is None:
             raise ValueError("these demonstrations do not say when their pairs were shown: set keep.best to return")
-        likeness = Likeness(self.env_id, shown.features, shown.expert, torch.as_tensor(shown.times))
+        likeness = Likeness(self.env_id, shown)
         seed = KEEP_SEED + self.seed
 
         def measure(policy: LearnedPolicy, row: Row) -> float:
@@ -356,7 +361,12 @@ class Imitator(Trainer[C_co]):
                 policy.save(self.run_dir / BEST)
             if self.best.exhausted:
                 row["ended_no_better"] = 1.0
-        return super()._told(callbacks, row) or (self.best is not None and self.best.exhausted)
+        return super()._told(callbacks, row) or self._over
+
+    @property
+    @override
+    def _over(self) -> bool:
+        return self.best is not None and self.best.exhausted
 
     @override
     def best_policy(self) -> LearnedPolicy | None:

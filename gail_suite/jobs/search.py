@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from gail_suite import demos
 from gail_suite.demos.sealed import Json, write_json
@@ -144,5 +143,5 @@ def distance(job: Job, folder: Path) -> float:
     """
     env_id = config_of(job.folder)["env_id"]
     shown = Shown.of(env_id, demos.load(folder), observations_only=True)
-    likeness = Likeness(env_id, shown.features, shown.expert, torch.as_tensor(shown.times))
+    likeness = Likeness(env_id, shown)
     return likeness.distance(load_policy(job.folder), DISTANCE_SEED, job.eval_episodes)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import torch
 
+from gail_suite.generative.core.backend import fast_matmul, has_amx_bf16
+
 MATMUL = ("auto", "float32", "bfloat16")
 """How products of float32 matrices may be made."""
 
@@ -19,16 +21,13 @@ def cpu_settings(matmul: str = "auto") -> Iterator[None]:
     Layers of 256 units are too small to share between threads. Sums stay float32. `matmul` is one of `MATMUL`, auto
     is bfloat16 where the processor has tiles for it.
     """
-    backend = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before, threads = backend.fp32_precision, torch.get_num_threads()
-    fast = matmul == "bfloat16" or (matmul == "auto" and torch.cpu._is_amx_tile_supported())
-    backend.fp32_precision = "bf16" if fast else before
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        backend.fp32_precision = before
-        torch.set_num_threads(threads)
+    fast, threads = matmul == "bfloat16" or (matmul == "auto" and has_amx_bf16()), torch.get_num_threads()
+    with fast_matmul(torch.device("cpu"), fast):  # shared with trainings and fits in other threads
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def keep_freed_memory() -> None:

@@ -16,7 +16,7 @@ from gail_suite import demos, envs
 from gail_suite.demos.policy import Policy
 from gail_suite.demos.trajectory import Trajectory
 from gail_suite.learning.features import Features
-from gail_suite.learning.pairs import Pairs
+from gail_suite.learning.pairs import Shown
 
 EPISODES = 5
 """Episodes that a policy is judged by on the way."""
@@ -50,12 +50,18 @@ def visited(trajectories: Sequence[Trajectory], features: Features, horizon: int
     return torch.from_numpy(states).clamp(-FAR, FAR), ended / (len(states) + ended)
 
 
-def demonstrated(expert: Pairs, times: Tensor, horizon: int) -> tuple[Tensor, float]:
-    """The states (N, F) that the expert visited, and the share of its time that demonstrated ends took."""
+def demonstrated(shown: Shown, horizon: int) -> tuple[Tensor, float]:
+    """The states (N, F) that were shown, and the share of the demonstrator's time that early ends took."""
+    states = shown.expert.features.clamp(-FAR, FAR)
+    if shown.episodes is not None:
+        lengths, ended = shown.episodes.T
+        lost = float(((horizon - lengths).clip(min=0) * ended).sum())
+        return states, lost / (float(lengths.sum()) + lost)
+    times = torch.as_tensor(shown.times)  # a run of an earlier version knows the ends that are among its pairs
     gaps = times.diff()
     stride = float(gaps[gaps > 0].median()) if (gaps > 0).any() else 1.0
-    ended = float(((horizon - 1 - times).clamp(min=0) * expert.terminated).sum()) / stride
-    return expert.features.clamp(-FAR, FAR), ended / (len(times) + ended)
+    lost = float(((horizon - 1 - times).clamp(min=0) * shown.expert.terminated).sum()) / stride
+    return states, lost / (len(times) + lost)
 
 
 def uncertainty(states: Tensor) -> float:
@@ -74,11 +80,12 @@ class Likeness:
     by its square, and so for nothing.
     """
 
-    def __init__(self, env_id: str, features: Features, expert: Pairs, times: Tensor) -> None:
-        """`times` (N,): the step of its episode at which each of the expert's pairs was shown."""
-        self.env_id, self.features = env_id, features
-        self.horizon = envs.spec(env_id).horizon or int(times.max()) + 1
-        states, self.ended = demonstrated(expert, times, self.horizon)
+    def __init__(self, env_id: str, shown: Shown) -> None:
+        """`shown` says at which step of its episode each pair was shown."""
+        assert shown.times is not None
+        self.env_id, self.features = env_id, shown.features
+        self.horizon = envs.spec(env_id).horizon or int(shown.times.max()) + 1
+        states, self.ended = demonstrated(shown, self.horizon)
         self.states, self.uncertainty = thinned(states), uncertainty(states)
         self.spread = mean_distance(self.states, self.states)
 

@@ -75,6 +75,15 @@ class Shown:
     """(N,) step of its episode at which each pair was shown; None in runs of earlier versions."""
     starts: tuple[np.ndarray, np.ndarray] | None = None
     """States (M, S) in which episodes may begin, and the step (M,) of its episode at which each was shown."""
+    episodes: np.ndarray | None = None
+    """(K, 2) int: the length of each demonstrated episode, whether its pairs were all shown or not, and 1 where the
+    task ended it; None in runs of earlier versions.
+    """
+
+    @property
+    def ends(self) -> bool:
+        """Whether the task ended an episode of the demonstrator, as far as is known."""
+        return bool(self.expert.terminated.any()) or (self.episodes is not None and bool(self.episodes[:, 1].any()))
 
     @classmethod
     def of(cls, env_id: str, demonstrations: Demonstrations, observations_only: bool = False) -> Shown:
@@ -92,6 +101,7 @@ class Shown:
             {**demonstrations.meta, "shown": shown},
             demonstrations,
             times=demonstrations.times(),
+            episodes=np.array([[len(t), t.terminated] for t in demonstrations]),
         )
 
     @classmethod
@@ -110,13 +120,13 @@ class Shown:
         elif "states" in kept and times is not None:  # earlier versions left out what was clipped
             whole = ~clipped(np.array(kept["states"]))
             starts = np.array(kept["states"])[whole], times[whole]
-        return cls(Features.saved(parts), expert, meta, None, bonus, times, starts)
+        episodes = np.array(kept["episodes"]) if "episodes" in kept else None
+        return cls(Features.saved(parts), expert, meta, None, bonus, times, starts, episodes)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The pairs, for a checkpoint."""
         arrays = {f"expert.{name}": getattr(self.expert, name).numpy() for name in FIELDS}
-        if self.times is not None:
-            arrays["times"] = self.times
+        arrays |= {k: array for k in ("times", "episodes") if (array := getattr(self, k)) is not None}
         if self.starts is not None:
             arrays["starts.states"], arrays["starts.times"] = self.starts
         return arrays

@@ -56,7 +56,9 @@ class LatentMixture(nn.Module):
     def distribution(self) -> MixtureSameFamily:
         """The mixture as a torch distribution over codes."""
         components = MultivariateNormal(self.means, scale_tril=self.roots, validate_args=False)
-        return MixtureSameFamily(Categorical(probs=self.weights), components, validate_args=False)
+        # not probs, which torch holds above 1e-7: a component that the fit does not use has no density
+        used = Categorical(logits=self.weights.log(), validate_args=False)
+        return MixtureSameFamily(used, components, validate_args=False)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z), shape of ``z`` without its last axis."""

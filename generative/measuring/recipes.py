@@ -30,7 +30,7 @@ class Reproduction:
 
 def binarised(path: str | Path, *, seed: int = 0) -> data.Splits:
     """MNIST from IDX files: grey training images, validation and test binarised once, pixel ~ Bernoulli(grey), from
-    ``seed``."""
+    ``seed`` and ``seed`` + 1."""
     splits = data.load(path)
     fixed = [data.binarize(x, "fixed", seed + k) for k, x in enumerate((splits.x_val, splits.x_test))]
     return data.Splits(splits.x_train, splits.y_train, fixed[0], splits.y_val, fixed[1], splits.y_test)
@@ -89,7 +89,7 @@ def likelihood(
     progress: bool = True,
 ) -> Reproduction:
     """Train on dynamically binarised MNIST; nats and bits/dim of the 10,000 test images, binarised with the fixed seed
-    0."""
+    1."""
     splits = binarised(path)
     train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
     nats = metrics.nats(model, splits.x_test)

@@ -5,6 +5,7 @@ import pytest
 import envs
 from benchmarks import few_demos
 from gail_suite.algorithms.gail import GAIL, GAILConfig
+from gail_suite.learning.inverse import InverseConfig
 from gail_suite.learning.offpolicy import LoopConfig
 from gail_suite.learning.sac import SACConfig
 
@@ -25,3 +26,11 @@ def test_a_run_goes_on_with_its_own_settings_and_demonstrations_only(toy_demos, 
     other = dataclasses.replace(toy_demos, meta={**toy_demos.meta, "seed": 7})
     with pytest.raises(SystemExit, match="demonstrations"):
         few_demos.new_or_resumed(GAIL, ROW, other, CONFIG, 0, tmp_path)
+
+
+@pytest.mark.parametrize("simulate", [0, 200])
+def test_a_run_of_observations_alone_goes_on(toy_demos, tmp_path, simulate):
+    shown = toy_demos[:1].observations_only()
+    config = dataclasses.replace(CONFIG, inverse=InverseConfig(simulate=simulate, steps=5))
+    few_demos.new_or_resumed(GAIL, ROW, shown, config, 0, tmp_path).train(80, eval_episodes=0)
+    assert few_demos.new_or_resumed(GAIL, ROW, shown, config, 0, tmp_path).loop.steps == 80

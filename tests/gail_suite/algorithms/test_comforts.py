@@ -104,6 +104,9 @@ def test_ppo_keeps_a_best_policy_too(toy_demos, tmp_path: Path) -> None:
     rows = read_metrics(tmp_path / "run")
     assert rows[-1]["ended_no_better"] == 1.0 and trainer.loop.steps < 64 * 30
     assert run.best.meta["env_steps"] == max(rows, key=lambda row: row["return_mean"])["step"]
+    steps = trainer.loop.steps  # a run that waited in vain is over, also when it is resumed
+    again = resume(tmp_path / "run").train(64 * 30, eval_episodes=0)
+    assert read_metrics(tmp_path / "run")[-1]["step"] == steps and same(again.policy, run.policy)
 
 
 def test_sqil_learns_the_toy_and_resumes(toy_demos, tmp_path: Path, killed) -> None:

@@ -247,6 +247,14 @@ def test_a_termination_costs_more_and_more_of_the_attainable_return():
     assert a.learner_inputs(torch.Generator())["target_bounds"] == pytest.approx((-10.0, 5.0))
 
 
+def test_a_price_that_changed_over_a_run_is_known_after_it():
+    priced = {"termination_cost": 1.0, "termination_cost_final": 3.0}
+    a, again = adversary(**priced), adversary(**priced)
+    a.set_progress(1.0)
+    again.load_state(a.state())
+    assert again.at_termination() == pytest.approx(a.at_termination()) and a.at_termination() < 0
+
+
 def test_a_terminated_expert_pays_the_same():
     expert = Pairs(torch.ones(1, 2), torch.zeros(1, 1), torch.ones(1, 2), torch.ones(1))
     returns = []
@@ -608,7 +616,7 @@ def test_a_run_ends_once_its_policy_is_like_the_demonstrator(
 
 def test_falls_count_where_the_demonstrator_has_none(toy_demos):
     shown = Shown.of(envs.TOY_ID, toy_demos, False)
-    likeness = Likeness(envs.TOY_ID, shown.features, shown.expert, torch.as_tensor(shown.times))
+    likeness = Likeness(envs.TOY_ID, shown)
     whole = toy_demos[0]
     cut = dataclasses.replace(
         whole, obs=whole.obs[:6], acts=whole.acts[:5], rews=whole.rews[:5], terminated=True, truncated=False

@@ -1,9 +1,11 @@
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 
+import envs
 from demos.trajectory import Trajectory
 from gail_suite.learning import occupancy
 from gail_suite.learning.features import Features
@@ -16,7 +18,7 @@ from gail_suite.learning.occupancy import (
     uncertainty,
     visited,
 )
-from gail_suite.learning.pairs import Pairs
+from gail_suite.learning.pairs import Pairs, Shown
 
 UNIT = Features(np.arange(2), np.zeros(2, np.float32), np.ones(2, np.float32))
 
@@ -42,10 +44,25 @@ def test_only_ends_of_the_task_take_time():
 
 @pytest.mark.parametrize(("stride", "share"), [(1, 8 / 10), (2, 3.5 / 5.5)])
 def test_a_demonstrated_end_counts_as_one(stride, share):
-    # shown at 0 and k, horizon 10: by hand (9 - 1) / 1 = 8 more pairs and (9 - 2) / 2 = 3.5
-    times = torch.arange(2.0) * stride
+    # of a run that knows pairs only, at 0 and k, horizon 10: by hand (9 - 1) / 1 = 8 more pairs, (9 - 2) / 2 = 3.5
     pairs = Pairs(torch.zeros(2, 2), torch.zeros(2, 1), torch.zeros(2, 2), torch.tensor([0.0, 1.0]))
-    assert demonstrated(pairs, times, 10)[1] == pytest.approx(share)
+    assert demonstrated(Shown(UNIT, pairs, {}, times=np.arange(2) * stride), 10)[1] == pytest.approx(share)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 5])
+def test_ends_that_are_not_among_the_shown_pairs_are_known(toy_demos, stride):
+    whole = toy_demos[0]
+    cut = dataclasses.replace(
+        whole, obs=whole.obs[:31], acts=whole.acts[:30], rews=whole.rews[:30], terminated=True, truncated=False
+    )
+    part = dataclasses.replace(toy_demos[:2], trajectories=(cut, whole)).subsample(stride, seed=3)
+    shown = Shown.of(envs.TOY_ID, part)
+    # by hand, horizon 100: one end after 30 steps takes 70 of the demonstrator's 30 + 100 + 70
+    assert demonstrated(shown, 100)[1] == pytest.approx(0.35) and shown.ends
+    again = Shown.saved({"constants": shown.arrays(), "features": shown.features.state()}, {})
+    assert demonstrated(again, 100)[1] == pytest.approx(0.35) and again.ends
+    likeness = Likeness(envs.TOY_ID, shown)
+    assert likeness.ended == pytest.approx(0.35) and likeness.falls([cut]) == 0
 
 
 class Still(Likeness):

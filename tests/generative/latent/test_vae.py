@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+from torch.distributions import MultivariateNormal
 
 import generative as g
 from generative.core.backend import seed_generator, seeded
+from generative.latent.codes import LatentMixture
 from generative.networks.coders import Likelihood
 
 CPU = torch.device("cpu")
@@ -158,6 +160,16 @@ def test_class_conditional_sums_over_its_classes():
     assert float(model.log_prob(torch.ones(1, 1, 3, 3), k=64)) == pytest.approx(given - math.log(2), abs=0.15)
     with pytest.raises(ValueError, match="label 7 is outside the 2 classes"):
         model.sample(1, y=7)
+
+
+def test_components_that_a_small_fit_does_not_use_have_no_density():
+    prior = LatentMixture(2, 100)
+    prior.fit(torch.randn(60, 2, generator=torch.Generator().manual_seed(0)) + 30, seed=0)
+    used = prior.weights > 0
+    assert 0 < used.sum() < 100
+    z = torch.tensor([[30.0, 30.0], [0.0, 0.0]])  # in the data, and where the unused ones are
+    parts = MultivariateNormal(prior.means[used], scale_tril=prior.roots[used]).log_prob(z[:, None])
+    torch.testing.assert_close(prior.log_prob(z), torch.logsumexp(prior.weights[used].log() + parts, 1))
 
 
 def test_prior_mixture_improves_a_clustered_code():
