@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
@@ -24,6 +25,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def check_writable(target: Path) -> None:
+    """ValueError, before any work is done for it, where nothing can be written at `target`."""
+    folder = target.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(f"{target} cannot be written ({error.strerror}): choose another place") from None
 
 
 def write_atomic(target: Path, data: bytes) -> None:

@@ -79,13 +79,15 @@ def _checked(name: str, value: ArrayLike, ndim: int) -> np.ndarray:
         raise ValueError(
             f"trajectory {name} has type {array.dtype}: it must hold real numbers; convert them with .astype(float)"
         )
+    given = array
     with np.errstate(over="ignore"):  # what overflows float32 is reported below
         array = array.astype(np.float32, order="C", copy=False).view()
     bad = ~np.isfinite(array)
     if bad.any():
         step = int(np.argwhere(bad)[0][0])
+        kind = "numbers too large for float32" if np.isfinite(given).all() else "NaN or Inf"
         raise ValueError(
-            f"trajectory {name} holds {int(bad.sum())} NaN or Inf, the first at step {step}: "
+            f"trajectory {name} holds {int(bad.sum())} {kind}, the first at step {step}: "
             "leave this episode out or record it again"
         )
     array.flags.writeable = False

@@ -65,13 +65,24 @@ def read_hdf5(path: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray
 
     h5py = require("h5py", "reading an HDF5 file")
     open_regular(path).close()
+    if not h5py.is_hdf5(path):
+        raise ValueError(
+            f"{path} is no HDF5 file, or a damaged one: demonstrations are read from .npz and .hdf5 files and from "
+            "folders, and nothing is ever unpickled"
+        )
     try:
         with h5py.File(path, "r") as file:
-            datasets = {name: found for name, found in own_datasets(h5py, file, path) if wanted(name)}
+            everything = dict(own_datasets(h5py, file, path))
+            datasets = {name: found for name, found in everything.items() if wanted(name)}
+            if everything and not datasets:
+                raise ValueError(f"it holds {', '.join([*everything][:8])}, none of which is known here")
             check_memory(sum(found.nbytes for found in datasets.values()), str(path))
             return {name: np.asarray(found) for name, found in datasets.items()}
     except Exception as error:  # noqa: BLE001 (whatever HDF5 meets in a damaged file)
-        raise ValueError(f"{path} cannot be read as HDF5 ({error}): download it again") from None
+        message = (
+            f"{path} cannot be read as HDF5 ({error}): see docs/save_format.md for the layout, or download it again"
+        )
+        raise ValueError(message) from None
 
 
 def own_datasets(h5py: ModuleType, group: Group, path: Path, prefix: str = "") -> Iterator[tuple[str, Dataset]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gail_suite.demos.exchange.foreign import NUMBERED, cuts, numbered
 from gail_suite.demos.exchange.interchange import assemble, build, horizon_of
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
+NPZ_KEYS = ("obs", "acts", "rews", "lengths", "terminated", "truncated", "seed", "env_id")
 D4RL_KEYS = ("observations", "actions", "rewards", "terminals")
 D4RL_NAMES = {
     "ant": "Ant-v5",
@@ -51,10 +53,12 @@ def from_npz(path: str | Path, env_id: str | None = None, columns: Sequence[int]
         split(source, key, arrays[key], lengths) if key in arrays else [None] * len(lengths) for key in ("acts", "rews")
     )
     endings = {
-        key: np.broadcast_to(arrays[key], lengths.shape).tolist()
+        key: _each(source, key, arrays[key], len(lengths))
         for key in ("terminated", "truncated", "seed")
         if key in arrays
     }
+    if unread := sorted(set(arrays) - set(NPZ_KEYS)):
+        warnings.warn(f"{source} holds {', '.join(unread)} too, which is not read here", stacklevel=2)
     trajectories = [
         build(
             i,
@@ -66,8 +70,8 @@ def from_npz(path: str | Path, env_id: str | None = None, columns: Sequence[int]
         )
         for i in range(len(lengths))
     ]
-    named = str(arrays["env_id"]) if "env_id" in arrays else None
-    return assemble(trajectories, source, env_id or named, {}, columns)
+    named = str(_each(source, "env_id", arrays["env_id"], 1)[0]) if "env_id" in arrays else None
+    return assemble(trajectories, source, env_id or named, {}, columns, named)
 
 
 def from_d4rl(path: str | Path, env_id: str | None = None, columns: Sequence[int] | None = None) -> Demonstrations:
@@ -101,6 +105,13 @@ def require_keys(source: str, found: Collection[str], keys: tuple[str, ...]) -> 
             f"{source} lacks {', '.join(missing)} and holds {', '.join(sorted(found)) or 'nothing'}: "
             "see docs/save_format.md for the layout"
         )
+
+
+def _each(source: str, key: str, array: np.ndarray, n: int) -> list[object]:
+    """One value an episode, from as many or from one for all; ValueError for another number of them."""
+    if array.ndim > 1 or array.size not in (1, n):
+        raise ValueError(f"{source} has {key} of shape {array.shape} for {n} episodes: give one value, or one each")
+    return np.broadcast_to(array.reshape(-1), (n,)).tolist()
 
 
 def split(source: str, key: str, array: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:

@@ -45,8 +45,12 @@ def guess(source: str | Path) -> str:
     Raises:
         ValueError: no file or folder of that name, and no id of a Minari dataset either.
     """
+    from gail_suite.demos.store import META
+
     path = Path(source)
     if path.is_dir():
+        if (path / META).is_file():
+            raise ValueError(f"{path} is a folder of this suite's demonstrations already: use it as it is")
         return "imitation"
     if path.is_file():
         return _by_keys(path) if path.suffix == ".npz" else "d4rl"

@@ -65,11 +65,13 @@ def assemble(
     env_id: str | None,
     meta: Json,
     columns: Sequence[int] | None = None,
+    recorded: str | None = None,
 ) -> Demonstrations:
     """Imported demonstrations, brought to the environment's columns (see `foreign.fitted`) and checked against it.
 
-    `meta` is our own provenance if the source carried it. Of a task that is not registered here they are taken as they
-    are, with a warning: they can be cloned, and nothing can be run on them.
+    `meta` is our own provenance if the source carried it. `recorded` is the task that the source names, where `env_id`
+    may be another; it is kept in the meta data, with a warning. Of a task that is not registered here they are taken as
+    they are, with a warning: they can be cloned, and nothing can be run on them.
 
     Raises:
         ValueError: the environment is not named anywhere, or has other widths.
@@ -89,6 +91,13 @@ def assemble(
     changed = {} if done is None else {"columns": done}
     kwargs = {**arguments, **(meta.get("env_kwargs") or {}), **said}
     found = {"source": source, **meta, **changed, "env_id": bare, "env_kwargs": kwargs}
+    if recorded is not None and envs.parts(recorded)[0] != bare:
+        found["recorded_env_id"] = recorded
+        warnings.warn(
+            f"{source} says that it was recorded in {recorded} and is taken for {bare}: another task, or another "
+            "version's physics, cannot be told from its numbers",
+            stacklevel=2,
+        )
     demonstrations = Demonstrations(tuple(replace(t, obs=into(t.obs)) for t in episodes), found)
     if not envs.is_registered(demonstrations.task, nearest=0.9):
         warnings.warn(
@@ -97,6 +106,13 @@ def assemble(
             stacklevel=2,
         )
         return demonstrations
+    limit, longest = horizon_of(demonstrations.task), int(demonstrations.lengths.max())
+    if limit is not None and longest > limit:
+        warnings.warn(
+            f"{source} holds an episode of {longest} steps, and {demonstrations.task} ends after {limit}: episodes "
+            "that were joined teach wrong steps where they meet, so give each one's length",
+            stacklevel=2,
+        )
     with closing(envs.make(demonstrations.task)) as env:
         expected = (env.observation_space.shape or ())[0], (env.action_space.shape or ())[0]
     if envs.spec(demonstrations.task).discrete:

@@ -337,10 +337,14 @@ def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settin
     """The trainer of a new run, or None where its settings were shown instead."""
     from gail_suite.algorithms.gail import GAILConfig
     from gail_suite.learning.plan import fitted
-    from gail_suite.runs.config import build, describe
+    from gail_suite.runs.config import build, describe, length
 
+    if training.steps is not None:
+        length(training.steps, training.steps)
     config = build(fitted(recipe.defaults, training.steps), training.config, training.set)
     if training.show_config:
+        if training.steps is not None and hasattr(config, "steps"):
+            config = replace(config, steps=training.steps)  # type: ignore[call-arg]
         output.result({"path": None}, describe(config).rstrip())
         return None
     from gail_suite import envs

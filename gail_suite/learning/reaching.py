@@ -67,6 +67,12 @@ def with_actions(env_id: str, shown: Demonstrations, tries: int) -> Demonstratio
     low, high = action_bounds(env_id)
     search = Search(env_id, shown, tries * shown.n_pairs)
     search.run()
+    if search.share < ENOUGH <= search.share + search.left:
+        raise Unreachable(
+            f"{search.spent} simulated steps were enough for {search.tried.sum()} of {len(search.miss)} demonstrated "
+            f"pairs of states, and for {(search.miss < REACHED).sum()} an action was found: give more tries than "
+            f"{tries} a pair"
+        )
     if search.share < ENOUGH:
         raise Unreachable(
             f"of {len(search.miss)} demonstrated pairs of states {search.tried.sum()} could be tried in {env_id}, and "
@@ -109,6 +115,11 @@ class Search:
     def share(self) -> float:
         """Share of the pairs whose action leads to the second state."""
         return float((self.miss < REACHED).mean())
+
+    @property
+    def left(self) -> float:
+        """Share of the pairs that were not tried for want of steps."""
+        return float((~self.tried).mean()) if self.spent >= self.budget else 0.0
 
     def told(self) -> np.ndarray:
         """(N, A) what was found or misses least, and where none could be tried that of the most similar pair."""

@@ -8,6 +8,7 @@ from textwrap import fill
 
 from gail_suite.demos.files import write_atomic
 from gail_suite.demos.sealed import Json, one_warning
+from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.records import config_of, evaluation_of
 from gail_suite.runs.runlog import read_metrics
 from gail_suite.showing.page import count_steps, png
@@ -92,6 +93,13 @@ def _config(folder: Path) -> Json:
     return config
 
 
+def _steps(folder: Path, rows: list[dict[str, float]]) -> int:
+    """How far a run has come: of one that was stopped the last checkpoint may be later than its last row."""
+    newest = checkpoints(folder / "checkpoints")[-1:]
+    saved = [int(path.name.removeprefix("step_").partition(".")[0]) for path in newest]
+    return max([*saved, *(int(row["step"]) for row in rows[-1:])], default=0)
+
+
 def _summary(folder: Path, config: Json, settings: Json, scale: Scale | None) -> Summary:
     rows, final = [rescored(row, scale) for row in read_metrics(folder)], rescored(evaluation_of(folder), scale)
     scores = series(rows, "score")[1]
@@ -101,7 +109,7 @@ def _summary(folder: Path, config: Json, settings: Json, scale: Scale | None) ->
     return {
         "run": str(folder),
         **{name: config.get(name) for name in ("algo", "env_id", "seed")},
-        "steps": rows[-1]["step"] if rows else 0,
+        "steps": _steps(folder, rows),
         "wall_s": max((r.get("wall_s", 0.0) for r in rows), default=0.0),
         "best": max(scores, default=None),
         "last": scores[-1] if scores else None,

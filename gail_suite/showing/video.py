@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gail_suite import envs
-from gail_suite.demos.files import whole
+from gail_suite.demos.files import check_writable, whole
 from gail_suite.demos.policy import Policy
 from gail_suite.envs.common import Env, check_seed
 from gail_suite.showing.egl import EglRenderer, egl_probe
@@ -262,6 +262,7 @@ def check_film(path: Path, n_frames: int, width: int, height: int) -> None:
         raise ValueError(f"{path} is neither .mp4 nor .gif nor .npz: give the video, or the frames, one of these names")
     if n_frames < 1:
         raise ValueError(f"n_frames is {n_frames}; at least one is needed")
+    check_writable(path)
     if path.suffix.lower() == ".npz":
         if min(width, height) < 8:
             raise ValueError(f"frames are {width}x{height}: both must be at least 8")

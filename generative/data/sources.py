@@ -82,10 +82,9 @@ def load(
     if path.suffix in (".npz", ".npy") and path.is_file():
         x, labels = _numpy_file(path)
         return _shuffled(as_images(x), labels if y is None else y, seed)
+    there = f"{source} is of a kind that is not read" if path.is_file() else f"no data at {str(source)!r}"
     raise ValueError(
-        f"no data at {str(source)!r}: give digits, mnist5k, mnist, a folder of images or IDX files, a .npz, .npy or "
-        ".txt "
-        "file, or an array"
+        f"{there}: give digits, mnist5k, mnist, a folder of images or IDX files, a .npz, .npy or .txt file, or an array"
     )
 
 
@@ -113,7 +112,7 @@ def as_images(x: ArrayLike) -> Tensor:
         raise ValueError(
             f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it"
         )
-    check_finite(data)
+    check_finite(data if data.ndim == 4 else data[~data.isnan()])  # in rows of numbers NaN may be a missing value
     if data.ndim == 4:
         check_range(data)
     return data

@@ -18,9 +18,10 @@ def actions(path: Path, *, out: Path, task: Task = TASK, tries: int = 200, outpu
     out
         Folder for the same with actions.
     tries
-        Steps that are simulated for each shown pair of states, at most.
+        Steps that are simulated for each shown pair of states, on average at most.
     """
     from gail_suite import demos
+    from gail_suite.demos.files import check_writable
     from gail_suite.demos.store import refuse_existing
     from gail_suite.learning.reaching import with_actions
 
@@ -30,6 +31,7 @@ def actions(path: Path, *, out: Path, task: Task = TASK, tries: int = 200, outpu
     if tries < 1:
         raise ValueError(f"--tries {tries} tries nothing: give at least 1 step")
     refuse_existing(out)
+    check_writable(out)
     told = with_actions(task.name(shown.task) or shown.task, shown, tries)
     told.save(out)
     share = told.meta["actions_found"]

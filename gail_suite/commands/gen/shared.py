@@ -73,10 +73,13 @@ def model_and_test(
 
 def prepare(out: Path, *suffixes: str) -> None:
     """Make the folder of ``out`` before any work is done for it; ValueError where ``out`` cannot be written."""
+    from gail_suite.demos.files import check_writable
+
     if suffixes and out.suffix not in suffixes:
         raise ValueError(f"{out} must end in {', '.join(suffixes[:-1])}{' or ' * (len(suffixes) > 1)}{suffixes[-1]}")
     if out.is_dir():
         raise ValueError(f"{out} is a folder: name a file in it")
+    check_writable(out)
     out.parent.mkdir(parents=True, exist_ok=True)
 
 

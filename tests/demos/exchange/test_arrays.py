@@ -139,5 +139,38 @@ def test_d4rl_hdf5(tmp_path, shown, same):
             file[key] = value
     same(demos.from_d4rl(tmp_path / "x.hdf5", env_id=envs.TOY_ID), shown, seeds=False)
     (tmp_path / "bad.hdf5").write_bytes(b"no")
-    with pytest.raises(ValueError, match=r"bad.hdf5 cannot be read as HDF5"):
+    with pytest.raises(ValueError, match=r"bad.hdf5 is no HDF5 file, or a damaged one: .* nothing is ever unpickled"):
         demos.from_d4rl(tmp_path / "bad.hdf5", env_id=envs.TOY_ID)
+    with h5py.File(tmp_path / "other.hdf5", "w") as file:
+        file["data/demo_0/obs"] = np.zeros((3, 2))
+    with pytest.raises(ValueError, match=r"it holds data/demo_0/obs, none of which is known here"):
+        demos.from_d4rl(tmp_path / "other.hdf5", env_id=envs.TOY_ID)
+
+
+def test_a_task_that_a_file_does_not_name_is_taken_with_a_warning_and_remembered(shown, tmp_path):
+    arrays = {"obs": shown[0].obs, "acts": shown[0].acts, "env_id": np.array(["Other-v2"])}
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.warns(UserWarning, match=rf"says that it was recorded in Other-v2 and is taken for {envs.TOY_ID}"):
+        taken = demos.from_npz(tmp_path / "x.npz", env_id=envs.TOY_ID)
+    assert (taken.env_id, taken.meta["recorded_env_id"]) == (envs.TOY_ID, "Other-v2")
+
+
+def test_what_an_archive_has_too_many_of_is_told(shown, tmp_path):
+    one = {"obs": shown[0].obs, "acts": shown[0].acts, "env_id": np.array(envs.TOY_ID)}
+    np.savez(tmp_path / "ends.npz", **one, terminated=np.array([True, False]))
+    with pytest.raises(ValueError, match=r"has terminated of shape \(2,\) for 1 episodes: give one value, or one each"):
+        demos.from_npz(tmp_path / "ends.npz")
+    np.savez(tmp_path / "dones.npz", **one, dones=np.zeros(3))
+    with pytest.warns(UserWarning, match="holds dones too, which is not read here"):
+        demos.from_npz(tmp_path / "dones.npz")
+    steps = 2 * envs.spec(envs.TOY_ID).horizon
+    joined = {"obs": np.random.default_rng(0).normal(size=(steps + 1, one["obs"].shape[1])), "env_id": one["env_id"]}
+    np.savez(tmp_path / "joined.npz", **joined)
+    with pytest.warns(UserWarning, match=rf"an episode of {steps} steps, and {envs.TOY_ID} ends after {steps // 2}"):
+        demos.from_npz(tmp_path / "joined.npz")
+
+
+def test_a_folder_of_our_own_needs_no_import(shown, tmp_path):
+    shown.save(tmp_path / "own")
+    with pytest.raises(ValueError, match="is a folder of this suite's demonstrations already: use it as it is"):
+        demos.import_any(tmp_path / "own")

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import demos
 import envs
 from gail_suite.commands.cli import GROUPS, VERBS, main
 from gail_suite.commands.common import beside_expert, filming
@@ -198,6 +197,25 @@ def test_settings_can_be_printed_and_read_back(recorded: Path, tmp_path: Path, s
     assert shell(*words, "--set", "steps=1", "--eval-episodes", 0)[0] == 0
     assert json.loads((tmp_path / "run/config.json").read_text())["config"]["lr"] == 0.5
     fails(shell(*words), 1, f"{tmp_path / 'run'} holds a run already: choose another --out")  # cloning has no --resume
+
+
+def test_printed_settings_are_those_of_a_run_of_that_length(recorded: Path, shell: Shell) -> None:
+    status, out, _ = shell("train", "gail", "--demos", recorded, "--steps", 1500, "--show-config")
+    assert status == 0 and "\nsteps: 1500\n" in out
+    for algo in ("gail", "bc"):
+        words = ("train", algo, "--demos", recorded, "--steps", -5)
+        fails(shell(*words), 1, "the length of a training is at least 1 step")
+
+
+def test_what_cannot_be_written_is_told_before_any_work(recorded: Path, tmp_path: Path, shell: Shell) -> None:
+    (tmp_path / "file").write_text("")
+    for words in (("data", "actions", recorded), ("render", recorded, "--episode", 0)):
+        out = tmp_path / "file" / "x.mp4"
+        path = recorded
+        if words[0] == "data":
+            path = demos.load(recorded).observations_only().save(tmp_path / "seen")
+        status, _, err = shell(*(path if word == recorded else word for word in words), "--out", out)
+        assert status == 1 and f"{out} cannot be written (Not a directory): choose another place" in err
 
 
 @pytest.mark.parametrize("algo", ["gail", "airl"])

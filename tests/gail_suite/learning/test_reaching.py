@@ -88,6 +88,11 @@ def test_the_budget_is_kept_and_what_was_not_tried_is_what_similar_pairs_have(to
         assert (action == found).all(1).any()
 
 
+def test_too_few_tries_are_told_apart_from_another_physics(toy_demos):
+    with pytest.raises(Unreachable, match=r"steps were enough for \d+ of 400 .*: give more tries than 1 a pair"):
+        with_actions(envs.TOY_ID, toy_demos.observations_only(), 1)
+
+
 def test_a_guess_is_what_the_most_similar_pair_has(toy_demos):
     search = Search(envs.TOY_ID, toy_demos.observations_only(), 0)
     assert search._similar(0, 0) is None  # nothing is known

@@ -32,6 +32,13 @@ def test_a_summary_holds_best_last_and_final_score_and_the_settings_that_differ(
     assert len(lines) == 3 and "0.550" in lines[1] and lines[2].endswith("sac.gamma=0.99")
 
 
+def test_a_stopped_run_has_come_as_far_as_its_last_checkpoint(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a", 0.9, (0.2,))
+    assert compare([run])[0]["steps"] == 100
+    (run / "checkpoints" / "step_000000640").mkdir(parents=True)
+    assert compare([run])[0]["steps"] == 640
+
+
 def test_settings_are_compared_within_an_algorithm(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "a", 0.9, (0.2,)), make_run(tmp_path / "b", 0.5, (), "bc")]
     assert [s["settings"] for s in compare(runs)] == [{}, {}]

@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 
 from generative.data import sources as data
+from generative.latent.vae import VAE
 from generative.measuring import metrics
+from generative.mixtures.gmm import GaussianMixture
 
 
 def test_digits_split_is_in_order():
@@ -269,3 +271,27 @@ def test_what_is_no_number_and_labels_that_nothing_reads_are_refused():
         data.load("digits", y=np.zeros(1797))
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
         data.binarize(np.random.default_rng(0).normal(size=(9, 4)))
+
+
+def test_a_file_of_another_kind_is_not_said_to_be_missing(tmp_path):
+    (tmp_path / "x.csv").write_text("1,2")
+    with pytest.raises(ValueError, match=r"x.csv is of a kind that is not read: give digits"):
+        data.load(tmp_path / "x.csv")
+    with pytest.raises(ValueError, match=r"no data at '.*y.csv': give digits"):
+        data.load(tmp_path / "y.csv")
+
+
+def test_rows_with_gaps_are_read_and_a_mixture_is_fitted_to_them(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    rows[4, 1] = np.nan
+    np.save(tmp_path / "x.npy", rows)
+    splits = data.load(tmp_path / "x.npy")
+    assert sum(int(part.isnan().sum()) for part in (splits.x_train, splits.x_val, splits.x_test)) == 1
+    assert np.isfinite(GaussianMixture(1).fit(splits.x_train).log_prob(splits.x_train)).all()
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        VAE(steps=1).fit(torch.as_tensor(rows, dtype=torch.float32))
+    rows[0, 0] = np.inf
+    with pytest.raises(ValueError, match="1 values that are NaN or infinite"):
+        data.as_images(rows)
+    with pytest.raises(ValueError, match="1 values that are NaN or infinite"):
+        data.as_images(np.full((1, 1, 1), np.nan))

@@ -266,6 +266,7 @@ def folder(tmp_path_factory):
         ("fit GaussianMixture bars.npz --by-class", "GaussianMixture has no classes: leave out --by-class"),
         ("fit VAE bars.npz --steps 0", "steps=0 must be at least 1"),
         ("fit VAE bars.npz --out .", ". is a folder: name a file in it"),
+        ("fit VAE bars.npz --out bars.npz/x", "bars.npz/x cannot be written (Not a directory): choose another place"),
         ("fit VAE bars.npz --gif a.png", "a.png must end in .gif"),
         ("fit VAE rows.npz --gif new/x.gif", "only images (N, C, H, W) can be filmed in training, got shape (48, 3)"),
         ("fit VAE none.npz", "N >= 1 and no empty side, got shape (0, 1, 6, 6)"),
