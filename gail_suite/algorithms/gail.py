@@ -24,7 +24,7 @@ from gail_suite.algorithms.trainer import Imitator
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.envs.savable import SavableVecEnv
-from gail_suite.envs.starts import can_begin
+from gail_suite.envs.starts import can_begin, clipped
 from gail_suite.learning.cpu import cpu_settings
 from gail_suite.learning.inverse import InverseConfig, InverseModel
 from gail_suite.learning.keeping import KeepConfig, Shortlist
@@ -35,7 +35,6 @@ from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.learning.reaching import Unreachable, with_actions
 from gail_suite.learning.sac import SACConfig
-from gail_suite.learning.whole_states import whole_states
 from gail_suite.priors.attach import PriorsConfig, attach, keep_copies
 from gail_suite.priors.earlier import translated
 from gail_suite.priors.starts import Starts
@@ -193,11 +192,7 @@ class GAIL(Imitator[GAILConfig]):
                 demonstrations = with_actions(self.env_id, demonstrations, c.inverse.simulate)
         if not demonstrations.has_actions:
             self.config = replace(c, adversary=replace(c.adversary, state_only=True))
-        shown = Shown.of(self.env_id, demonstrations, not demonstrations.has_actions)
-        if c.starts.share == 0:
-            return shown
-        states, rows = whole_states(self.env_id, demonstrations)
-        return replace(shown, starts=(states, demonstrations.times()[rows]))
+        return Shown.of(self.env_id, demonstrations, not demonstrations.has_actions)
 
     def _build(self) -> OffPolicyLoop:
         c, shown = self.config, self.shown
@@ -239,12 +234,11 @@ class GAIL(Imitator[GAILConfig]):
 
     def _begun(self, venv: SavableVecEnv) -> SavableVecEnv:
         """The environments of a run, those that begin in demonstrated states among them where there can be any."""
-        config, starts = self.config.starts, self.shown.starts
-        count = round(config.share * venv.num_envs)
-        if count == 0 or starts is None or len(starts[0]) == 0 or not can_begin(venv, starts[0][0]):
+        config, states, times = self.config.starts, self.shown.states, self.shown.times
+        count, known = round(config.share * venv.num_envs), np.zeros(0, bool) if states is None else ~clipped(states)
+        if count == 0 or states is None or not known.any() or not can_begin(venv, states[0]):
             return venv
-        states, times = starts
-        return Starts(venv, states, count, config.length, self.seed, times)
+        return Starts(venv, states[known], count, config.length, self.seed, None if times is None else times[known])
 
     @override
     def record(self) -> Json:

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
-from gail_suite.envs.starts import clipped
 from gail_suite.learning.actions import action_bounds, to_unit
-from gail_suite.learning.features import Features, check_demonstrations, fit_features, state_columns
+from gail_suite.learning.features import Features, check_demonstrations, fit_features, state_columns, state_entries
 from gail_suite.runs.checkpoint import Parts
 
 FIELDS = ("features", "actions", "next_features", "terminated")
@@ -73,8 +72,10 @@ class Shown:
     """(N,) what a prior gave the pairs, of a resumed run that has one."""
     times: np.ndarray | None = None
     """(N,) step of its episode at which each pair was shown; None in runs of earlier versions."""
-    starts: tuple[np.ndarray, np.ndarray] | None = None
-    """States (M, S) in which episodes may begin, and the step (M,) of its episode at which each was shown."""
+    states: np.ndarray | None = None
+    """(N, S) the entries of each pair's observation that say what state the task was in; None in runs of earlier
+    versions.
+    """
     episodes: np.ndarray | None = None
     """(K, 2) int: the length of each demonstrated episode, whether its pairs were all shown or not, and 1 where the
     task ended it; None in runs of earlier versions.
@@ -101,6 +102,7 @@ class Shown:
             {**demonstrations.meta, "shown": shown},
             demonstrations,
             times=demonstrations.times(),
+            states=demonstrations.transitions().obs[:, state_entries(env_id)],
             episodes=np.array([[len(t), t.terminated] for t in demonstrations]),
         )
 
@@ -113,20 +115,11 @@ class Shown:
         }  # earlier versions kept them with the objective
         expert = Pairs(*(torch.from_numpy(np.array(kept[f"expert.{name}"])) for name in FIELDS))
         bonus = np.array(kept["expert.bonus"]) if "expert.bonus" in kept else None
-        times = np.array(kept["times"]) if "times" in kept else None
-        starts = None
-        if "starts.states" in kept:
-            starts = np.array(kept["starts.states"]), np.array(kept["starts.times"])
-        elif "states" in kept and times is not None:  # earlier versions left out what was clipped
-            whole = ~clipped(np.array(kept["states"]))
-            starts = np.array(kept["states"])[whole], times[whole]
-        episodes = np.array(kept["episodes"]) if "episodes" in kept else None
-        return cls(Features.saved(parts), expert, meta, None, bonus, times, starts, episodes)
+        found = {k: np.array(kept[k]) for k in ("times", "states", "episodes") if k in kept}
+        return cls(Features.saved(parts), expert, meta, None, bonus, **found)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The pairs, for a checkpoint."""
         arrays = {f"expert.{name}": getattr(self.expert, name).numpy() for name in FIELDS}
-        arrays |= {k: array for k in ("times", "episodes") if (array := getattr(self, k)) is not None}
-        if self.starts is not None:
-            arrays["starts.states"], arrays["starts.times"] = self.starts
-        return arrays
+        more = {name: getattr(self, name) for name in ("times", "states", "episodes")}
+        return arrays | {name: array for name, array in more.items() if array is not None}

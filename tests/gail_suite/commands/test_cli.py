@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import demos
 import envs
 from gail_suite.commands.cli import GROUPS, VERBS, main
 from gail_suite.commands.common import beside_expert, filming
