@@ -3,7 +3,8 @@
     python -m benchmarks.demonstrators run --row humanoid-paper --algo gail --seed 0
     python -m benchmarks.demonstrators all --seeds 3 --jobs 2        # what the CSV lacks, the most important rows first
 
-The demonstrations of seed s are `take(n, seed=s)`, and, where the row says so, every k-th pair of them. The final
+The demonstrations of seed s are the s-th of a fixed order and those after it, and, where the row says so, every k-th
+pair of them (until 2026-11-29 `take(n, seed=s)`, which is the same for the seeds 0 and 1 of one trajectory). The final
 policy is evaluated over 50 deterministic episodes on seeds that no training saw. Score = (return - random) / (mean
 return of the demonstrations - random). Other people's demonstrations are read from --demos-dir. A killed run resumes
 from its checkpoint.
@@ -208,8 +209,11 @@ def pool(row: Row, demos_dir: Path) -> Demonstrations:
 
 
 def demonstrations(row: Row, seed: int, demos_dir: Path) -> Demonstrations:
-    """Those of one run."""
-    shown = pool(row, demos_dir).take(row.n_demos, seed=seed)
+    """Those of one run; each seed begins with another trajectory, as long as there are others."""
+    everything = pool(row, demos_dir)
+    order = np.random.default_rng(0).permutation(len(everything))
+    rows = [int(order[(seed + k) % len(order)]) for k in range(row.n_demos)]
+    shown = everything.chosen(rows, take={"n": row.n_demos, "seed": seed, "episodes": rows})
     if row.observations:
         shown = shown.observations_only()
     return shown if row.subsample == 1 else shown.subsample(row.subsample, seed=seed)

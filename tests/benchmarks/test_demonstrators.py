@@ -11,6 +11,7 @@ def test_rows_are_told_apart_by_what_the_csv_says_of_them():
     assert len({d.identity(row, "gail", 0) for row in d.ROWS.values()}) == len(d.ROWS)
 
 
+@pytest.mark.filterwarnings("ignore:.*says that it was recorded in Other-v0")
 def test_demonstrations_of_a_row(toy_demos, tmp_path):
     arrays = {"lengths": toy_demos.lengths, "truncated": np.ones(len(toy_demos), bool), "env_id": np.array("Other-v0")}
     arrays |= {k: np.concatenate([getattr(t, k) for t in toy_demos]) for k in ("obs", "acts", "rews")}
@@ -20,6 +21,10 @@ def test_demonstrations_of_a_row(toy_demos, tmp_path):
     seen = d.demonstrations(d.Row(envs.TOY_ID, "toy", 2, 20, observations=True), 0, tmp_path)
     assert (len(seen), seen.n_pairs, seen.has_actions) == (2, 10, False)
     assert np.array_equal(seen[0].obs, whole[0].obs)  # the same seed chooses the same trajectory first
+    row = d.Row(envs.TOY_ID, "toy")
+    chosen = [d.demonstrations(row, seed, tmp_path).meta["take"]["episodes"] for seed in range(5)]
+    assert sorted(chosen[:4]) == [[0], [1], [2], [3]] and chosen[4] == chosen[0]  # there are four
+    assert [d.pool(row, tmp_path).take(1, seed=s).meta["take"]["episodes"] for s in (0,)] == chosen[:1]
 
 
 @pytest.mark.parametrize(
