@@ -121,6 +121,8 @@ def load_policy(
             return LearnedPolicy.load(folder)
     if (path / "checkpoints").is_dir():
         return policy_from_checkpoint(path)
+    if (path / "config.json").is_file():
+        raise ValueError(f"{path} is a run that ended before it saved anything: begin it anew")
     raise ValueError(f"{path} holds no policy: expected a run directory, a folder with policy.json, or an SB3 .zip")
 
 

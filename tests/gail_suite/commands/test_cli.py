@@ -150,6 +150,16 @@ def test_next_commands_can_be_pasted(trained: Path, shell: Shell) -> None:
     assert "next: " not in out
 
 
+def test_a_run_that_saved_nothing_is_not_said_to_be_something_else(trained: Path, tmp_path: Path, shell: Shell) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_bytes((trained / "config.json").read_bytes())
+    (run / "metrics.jsonl").write_text("")
+    fails(shell("eval", run), 1, f"{run} is a run that ended before it saved anything: begin it anew")
+    status, out, _ = shell("report", run)
+    assert status == 0 and "render" not in out
+
+
 def test_report_rewrites_the_page(trained: Path, shell: Shell) -> None:
     (trained / "report.html").unlink()
     assert shell("report", trained)[0] == 0
