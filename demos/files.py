@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -28,13 +29,15 @@ def sync_folder(folder: Path) -> None:
 
 
 def check_writable(target: Path) -> None:
-    """ValueError, before any work is done for it, where nothing can be written at `target`."""
+    """ValueError, before any work is done for it, where nothing can be written at `target`; OSError on a full disk."""
     folder = target.absolute().parent
     while not folder.exists():
         folder = folder.parent
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise OSError(error.errno, error.strerror, str(target)) from None
         raise ValueError(f"{target} cannot be written ({error.strerror}): choose another place") from None
 
 
