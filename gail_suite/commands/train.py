@@ -354,9 +354,9 @@ def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settin
     resume = None if recipe.algo in ("bc", "dagger") else command("train", recipe.algo, "--resume")
     run_dir = run_folder(training.out, f"{recipe.algo}-{envs.names.bare(env_id)}-{training.seed}", resume)
     if isinstance(config, GAILConfig) and (config.adversary.state_only or not shown.has_actions):
-        tries = config.inverse.simulate
-        told = f"trying which lead from state to state, {tries} steps at most for each of {shown.n_pairs} pairs"
-        output.say("without recorded actions: " + (told if tries else "a model of the dynamics guesses them"))
+        steps = config.inverse.simulate * shown.n_pairs
+        told = f"trying which lead from state to state, {steps:,} steps at most for {shown.n_pairs} pairs"
+        output.say("without recorded actions: " + (told if steps else "a model of the dynamics guesses them"))
     return recipe.kind(env_id, shown, config, training.seed, run_dir, _device(recipe.device))
 
 

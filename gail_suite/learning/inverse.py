@@ -38,8 +38,8 @@ class InverseConfig(Settings):
     more: Count = 600
     """Gradient steps of a later fit."""
     simulate: Count = 200
-    """Steps for each shown pair of states, at most, that a simulator that can be put into a state is given to find the
-    action between them, before the run begins. The model is needed only where that fails; 0: always.
+    """Steps for each shown pair of states, on average at most, that a simulator that can be put into a state is given
+    to find the action between them, before the run begins. The model is needed only where that fails; 0: always.
     """
 
 
