@@ -204,12 +204,12 @@ class GAN(GenerativeModel):
         return self._decoded(lambda z, y: self.net.average(z, y) * self.net.scale + self.net.shift, z, y, with_grad)
 
     def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """Minus the critic's logit; without y, minus its log-mean-exp over the classes."""
-        values, n_classes = (x - self.net.shift) / self.net.scale, self.spec["n_classes"]
-        if y is not None or not n_classes:
+        """Minus the critic's logit; without y, minus its log-mean-exp over the classes of training."""
+        values = (x - self.net.shift) / self.net.scale
+        if y is not None or not self.spec["n_classes"]:
             return -self.net.critic(values, y)
-        logits = [self.net.critic(values, torch.full((len(x),), k, device=x.device)) for k in range(n_classes)]
-        return math.log(n_classes) - torch.logsumexp(torch.stack(logits), dim=0)
+        logits = [self.net.critic(values, torch.full((len(x),), k, device=x.device)) for k in self._classes()]
+        return math.log(len(logits)) - torch.logsumexp(torch.stack(logits), dim=0)
 
 
 def reproduce(

@@ -21,6 +21,7 @@ from gail_suite.generative.core.backend import noise_by_content, seed_generator,
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.core.values import off_levels
+from gail_suite.generative.data.rows import in_memory
 from gail_suite.generative.interface.density import DensityModel
 from gail_suite.generative.networks.layers import CausalConv2d, Pixelwise, State, unrounded
 from gail_suite.generative.training.fit import Recipe, changed, fit_likelihood
@@ -203,19 +204,28 @@ class AutoregressiveModel(DensityModel):
                 )
             )
             return (noise < x).long()
-        if seed is not None and not self.spec["quantise"] and off_levels(x, self.spec["levels"]).any():
+        if seed is not None:
+            self._check_levels(x)
+        return (x * (self.spec["levels"] - 1)).round().long()
+
+    def _check_levels(self, x: Tensor) -> None:
+        """ValueError for values between the levels seen at fit, where those are all that there are."""
+        if self.config["binarize"] or self.spec["quantise"]:
+            return
+        if off_levels(x, self.spec["levels"]).any():
             raise ValueError(
                 f"this {type(self).__name__} was fitted on {self.spec['levels']} levels (multiples of "
                 f"1/{self.spec['levels'] - 1}), but the data holds other values: round them, or fit with "
                 "levels=256 or binarize=True"
             )
-        return (x * (self.spec["levels"] - 1)).round().long()
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
         def loss(xb: Tensor, yb: Tensor | None) -> Tensor:
             levels = self._levels(xb)
             return -self.net.level_log_probs(levels, yb).flatten(1).sum(1)
 
+        for known in (in_memory(x), val[0]):
+            self._check_levels(known)
         self.held_out = fit_likelihood(self.net, loss, (x, y), val, options, changed(self.recipe, self.config))
 
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:

@@ -74,8 +74,8 @@ def as_labels(y: ArrayLike, n: int, device: torch.device, classes: int | None = 
     `classes` where given.
     """
     try:
-        given = torch.as_tensor(y)
-    except TypeError:
+        given = as_tensor(y)
+    except (TypeError, ValueError):
         raise ValueError(
             f"labels must be integers >= 0, got {type(y).__name__} of {getattr(y, 'dtype', 'other values')}: number "
             "the "
@@ -111,7 +111,7 @@ def as_context(y: ArrayLike, n: int, device: torch.device, length: int | None) -
     """Context vectors (n, C) in float32 on ``device``; a single one (C,) is everyone's. ValueError for another
     shape, or ``length``.
     """
-    given = torch.as_tensor(y).to(device, torch.float32)
+    given = as_tensor(y).to(device, torch.float32)
     given = given.expand(n, -1) if given.ndim == 1 else given
     if given.ndim != 2 or len(given) != n or (length and given.shape[1] != length):
         wanted = f"({n}, {length or 'C'})"

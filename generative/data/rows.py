@@ -5,6 +5,7 @@ memmaps.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections import deque
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler
+from torch.utils.data import SubsetRandomSampler as Subset
 
-from gail_suite.generative.core.checks import check_finite, check_range
+from gail_suite.generative.core.checks import as_context, as_labels, check_finite, check_range, is_context
+from gail_suite.generative.core.types import ArrayLike
 
 LOOKED_AT = 10_000
 """Rows at most that value type, classes, means and deviations are read from."""
@@ -23,21 +26,36 @@ LOOKED_AT = 10_000
 class Rows:
     """What a tensor of rows offers to training, ``len`` and ``rows[index]``, over a data set that stays where it is.
 
-    Every read is checked as data in memory are. ``labels`` are rows too, which share the last read. The workers of a
-    ``loader`` read batches that are known to come.
+    Every read is checked as data in memory are. ``labels`` are rows too, which share the last read: those of the
+    source where ``labelled``, or those ``given`` to a source that has none. The workers of a ``loader`` read batches
+    that are known to come.
     """
 
     device = torch.device("cpu")
+    classes: int | None = None
+    """Labels that training knows, once it does; then any other is an error."""
 
-    def __init__(self, source: Any, order: Tensor | None = None, loader: DataLoader[Any] | None = None) -> None:
-        self.source, self.loader = source, loader
+    def __init__(
+        self,
+        source: Any,
+        order: Tensor | None = None,
+        loader: DataLoader[Any] | None = None,
+        labelled: bool = True,
+        given: Tensor | None = None,
+    ) -> None:
+        self.source, self.loader, self.labelled, self.given = source, loader, labelled, given
+        self._begin(torch.arange(len(source)) if order is None else order)
+
+    def _begin(self, order: Tensor) -> None:
+        if len(order) == 0:
+            raise ValueError(f"the {type(self.source).__name__} holds no sample")
         self._coming: Iterator[list[Any]] = iter(())
         self._expected: deque[Tensor] = deque()
-        self.order = torch.arange(len(source)) if order is None else order
-        first = self._read(self.order[:1])
-        self.shape, self.ndim = (len(self.order), *first[0].shape[1:]), first[0].ndim
+        self.order = order
+        first = self._read(order[:1])
+        self.shape, self.ndim = (len(order), *first[0].shape[1:]), first[0].ndim
         self.labels = Labels(self) if first[1] is not None else None
-        self._last: tuple[Tensor, tuple[Tensor, Tensor | None]] = (self.order[:1], first)
+        self._last: tuple[Tensor, tuple[Tensor, Tensor | None]] = (order[:1], first)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -57,7 +75,9 @@ class Rows:
 
     def part(self, index: Tensor) -> Rows:
         """The rows ``index`` as rows of their own, still unread."""
-        return Rows(self.source, self.order[index], self.loader)
+        other = copy.copy(self)
+        other._begin(self.order[index])
+        return other
 
     @contextlib.contextmanager
     def ahead(self, indices: Iterable[Tensor]) -> Iterator[None]:
@@ -95,17 +115,29 @@ class Rows:
         return self.both(torch.arange(0, len(self), -(-len(self) // LOOKED_AT)))
 
     def _read(self, index: Tensor, items: list[Any] | None = None) -> tuple[Tensor, Tensor | None]:
+        y = None
         if isinstance(self.source, np.ndarray):
-            x, y = torch.from_numpy(np.array(self.source[index.numpy()], np.float32)), None
+            x = torch.from_numpy(np.array(self.source[index.numpy()], np.float32))
         else:
             items = [self.source[i] for i in index.tolist()] if items is None else items
             pairs = [item if isinstance(item, tuple | list) else (item,) for item in items]
-            x = torch.stack([torch.as_tensor(pair[0]) for pair in pairs]).to(torch.float32)
-            y = torch.tensor([int(pair[1]) for pair in pairs]) if len(pairs[0]) > 1 else None
+            x = _stacked([pair[0] for pair in pairs], "samples").to(torch.float32)
+            if self.labelled and len(pairs[0]) > 1:
+                y = self._labels([pair[1] for pair in pairs])
         check_finite(x)
         if x.ndim == 4:
             check_range(x)
-        return x, y
+        return x, y if self.given is None else self.given[index]
+
+    def _labels(self, each: list[Any]) -> Tensor:
+        y = _stacked(each, "labels")
+        if is_context(y):
+            return as_context(y, len(y), self.device, None)
+        try:
+            return as_labels(y, len(y), self.device, self.classes)
+        except ValueError as error:
+            where = f" (classes are counted in {LOOKED_AT:,} rows from all over the data)" if self.classes else ""
+            raise ValueError(f"{error}{where}") from None
 
 
 class Labels:
@@ -122,11 +154,39 @@ class Labels:
         return y
 
 
-def as_rows(x: object) -> Rows | None:
+def _stacked(each: list[Any], what: str) -> Tensor:
+    """Numbers of every row, side by side; ValueError where they are none or do not fit together."""
+    try:
+        return torch.stack([torch.as_tensor(one) for one in each])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"the {what} of a Dataset must be numbers of one shape: {str(error).splitlines()[0]}"
+        ) from None
+
+
+def _order(loader: DataLoader[Any]) -> Tensor | None:
+    """The rows that a loader's sampler leaves to it, None for all; ValueError for one that draws in its own way."""
+    sampler, batches = loader.sampler, loader.batch_sampler
+    if isinstance(sampler, Subset):
+        return torch.tensor(list(sampler.indices))
+    all_of_them = isinstance(sampler, SequentialSampler) or (
+        isinstance(sampler, RandomSampler) and not sampler.replacement and sampler.num_samples == len(loader.dataset)  # type: ignore[arg-type]
+    )
+    if not all_of_them or not (batches is None or type(batches) is BatchSampler):
+        name = type(sampler if not all_of_them else batches).__name__
+        raise ValueError(
+            f"a network draws its own batches, and cannot follow the loader's {name}: leave it out, or choose the rows "
+            "with torch.utils.data.Subset(dataset, indices)"
+        )
+    return None
+
+
+def as_rows(x: object, y: ArrayLike | None = None, *, labelled: bool = True) -> Rows | None:
     """``x`` as ``Rows`` where it is a Dataset, a DataLoader or a memmap; None for arrays and tensors in memory.
 
-    A DataLoader lends its data set and workers; batch size and order are the model's own. ValueError for a Dataset
-    without a length, and for an iterator.
+    A DataLoader lends its data set, its workers and the rows that a SubsetRandomSampler names; batch size and order are
+    the model's own. Labels are the source's or, where it has none, ``y``, and are read if ``labelled``. ValueError for
+    a Dataset without a length, another sampler, and for an iterator.
     """
     source = x.dataset if isinstance(x, DataLoader) else x
     by_index = not isinstance(source, IterableDataset) and isinstance(source, Sized)
@@ -137,7 +197,15 @@ def as_rows(x: object) -> Rows | None:
             "__len__ and __getitem__"
         )
     if isinstance(source, np.memmap | Dataset):
-        return Rows(source, loader=x if isinstance(x, DataLoader) else None)
+        loader = x if isinstance(x, DataLoader) else None
+        rows = Rows(source, None if loader is None else _order(loader), loader, labelled)
+        if y is None:
+            return rows
+        if rows.labels is not None:
+            raise ValueError(f"the labels of a {type(x).__name__} come from there: leave y out")
+        n, device = len(rows.source), torch.device("cpu")
+        given = as_context(y, n, device, None) if is_context(y) else as_labels(y, n, device)
+        return Rows(source, rows.order, loader, labelled, given)
     if isinstance(source, Iterator):
         # every error of ours is a ValueError
         raise ValueError(  # noqa: TRY004

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,6 +19,7 @@ from gail_suite.generative.core.backend import own_starts
 from gail_suite.generative.core.tensors import parsed, read_tensors, write_tensors
 from gail_suite.generative.core.types import Settings
 from gail_suite.generative.interface.calibration import Scale
+from gail_suite.generative.training.parts import Recipe
 
 if TYPE_CHECKING:
     from gail_suite.generative.interface.model import GenerativeModel
@@ -68,7 +70,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
         model.calibration = _scale(header["calibration"], path)
         without_labels = header.get("calibration_without_labels", "null")  # absent before 2026-11-27
         model.calibration_without_labels = None if without_labels == "null" else _scale(without_labels, path)
-        _check_sizes(config, tensors)
+        _check_sizes(kind, config, tensors)
         with own_starts():  # a network is built with random weights first
             model._set_tensors(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
@@ -88,11 +90,12 @@ def _scale(text: str, path: str | Path) -> Scale:
     return Scale(median, upper)
 
 
-def _check_sizes(config: Settings, tensors: dict[str, Tensor]) -> None:
+def _check_sizes(kind: type[GenerativeModel], config: Settings, tensors: dict[str, Tensor]) -> None:
     """ValueError for a width or a depth beyond what the file's own tensors can hold, before a network is built."""
     most = 100_000 + sum(tensor.numel() for tensor in tensors.values())
+    sizeless = {"random_state", *kind.how_to_fit, *(field.name for field in fields(Recipe))}
     for name, value in config.items():
-        if isinstance(value, int) and value > most and name not in ("steps", "max_iter", "random_state"):
+        if isinstance(value, int) and value > most and name not in sizeless:
             raise ValueError(f"setting {name} is {value:,}, more than the tensors of the file allow")
 
 
@@ -107,5 +110,7 @@ def _class_of(name: str) -> type[GenerativeModel]:
 
 
 def plain(value: object) -> object:
-    """NumPy's and torch's numbers and arrays as JSON has them; anything else as it is."""
+    """NumPy's and torch's numbers and arrays as JSON has them, also in lists; anything else as it is."""
+    if type(value) in (list, tuple):
+        return type(value)(plain(one) for one in value)  # type: ignore[call-arg, attr-defined]
     return value.tolist() if isinstance(value, np.generic | np.ndarray | Tensor) else value

@@ -8,6 +8,7 @@ shape, value type, levels, classes), its tensors, and the scale of its typicalit
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import zlib
 from collections.abc import Callable, Iterator
@@ -41,8 +42,10 @@ from gail_suite.generative.training.ranks import Ranks
 
 ON_DEVICE = 1 << 30
 """Bytes of data that fit keeps on the device; more stay with the host and go there batch by batch."""
-CALIBRATED, CALIBRATED_VALUES = 2000, 1 << 28
-"""Held-out samples at most that calibrate a network, and values that it may decode for that; never fewer than 200."""
+CALIBRATED, CALIBRATED_VALUES, FEWEST = 2000, 1 << 28, 200
+"""Held-out samples at most that calibrate a network, values that it may decode for that, and samples at least."""
+ENCODED = 1024
+"""Rows that are read at once where all of the data are encoded."""
 UNLABELLED = 1000
 """Held-out samples, at most, that calibrate a conditional model without labels, which costs a forward pass a class."""
 
@@ -171,8 +174,12 @@ class GenerativeModel:
             self._need_fit()
         with self._fitting(steps, device):
             seed = int(seed)
+            if fine_tune:  # a fit that fails gives back the weights that are trained on
+                self.net = copy.deepcopy(self.net)
             data, labels = self._training_data(x, y)
             self.spec = self._infer(in_memory(data), data.some()[1] if isinstance(data, Rows) and labels else labels)
+            if isinstance(data, Rows):
+                data.classes = self.spec["n_classes"] or None
             if fine_tune:
                 self.spec = _tuned(previous, self.spec)
             x_val, y_val = val if isinstance(val, tuple) else (val, None)
@@ -287,15 +294,16 @@ class GenerativeModel:
         self._to_device()
         try:
             self._fit(x, y, val, options)
-        except (KeyboardInterrupt, TrainingDiverged):
-            self._calibrate(self.error(*val), val)
+            affordable = max(FEWEST, min(CALIBRATED, CALIBRATED_VALUES // (self._draws() * val[0][0].numel())))
+            some = self._some(val, affordable)
+            self._calibrate(self._errors(some, options.progress), some)
+        except (KeyboardInterrupt, TrainingDiverged):  # whoever interrupts does not want to wait
+            some = self._some(val, FEWEST)
+            self._calibrate(self.error(*some), some)
             raise
-        val = self._some(val)
-        self._calibrate(self._errors(val, options.progress), val)
 
-    def _some(self, val: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
-        """As much of the held-out data, from all of it, as calibration can afford."""
-        most = max(200, min(CALIBRATED, CALIBRATED_VALUES // (self._draws() * val[0][0].numel())))
+    def _some(self, val: tuple[Tensor, Tensor | None], most: int) -> tuple[Tensor, Tensor | None]:
+        """At most that many of the held-out data, from all of them."""
         step = -(-len(val[0]) // most)  # it may be sorted by class
         return val[0][::step], None if val[1] is None else val[1][::step]
 
@@ -369,6 +377,11 @@ class GenerativeModel:
             ]
         )
 
+    def _of_all(self, function: Callable[..., Tensor], x: Tensor) -> Tensor:
+        """``function`` of all of ``x``, joined; of rows that are not in memory, what is read of them at a time."""
+        rows = torch.arange(len(x), device=x.device).split(ENCODED)
+        return torch.cat([self._chunked(function, x[some]) for some in rows])
+
     def _decoded(
         self,
         decode: Callable[[Tensor, Tensor | None], Tensor],
@@ -429,7 +442,7 @@ class GenerativeModel:
 
     def _training_data(self, x: Any, y: ArrayLike | None) -> tuple[Any, Any]:
         """The data and labels of fit, checked: tensors, or rows that are read when they are needed."""
-        rows = as_rows(x)
+        rows = as_rows(x, y if self.conditional else None, labelled=self.conditional)
         if rows is None:
             data = self._check(x, first=True, device=self._home(x))
             return data, self._labels(y, len(x), data.device) if self.conditional else None
@@ -437,10 +450,8 @@ class GenerativeModel:
             raise ValueError(
                 f"{type(self).__name__}.fit takes arrays, not a {type(x).__name__}: use partial_fit on its batches"
             )
-        if y is not None:
-            raise ValueError(f"the labels of a {type(x).__name__} come from there: leave y out")
         self._check(rows[torch.arange(1)], first=True)
-        return rows, rows.labels if self.conditional else None
+        return rows, rows.labels
 
     def _home(self, x: ArrayLike) -> torch.device:
         """Where fit keeps ``x``: on the device, or on the host where that is too much for it."""
@@ -449,7 +460,7 @@ class GenerativeModel:
 
     def _hold_out(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor | None]]:
         if not self.holds_out or len(x) < 20:
-            return x, y, (x, y)
+            return x, y, x.some() if isinstance(x, Rows) else (x, y)
         order = torch.randperm(len(x), generator=own_generator(torch.device("cpu"))).to(x.device)
         held, kept = order[: len(x) // 10], order[len(x) // 10 :]
         held_y = None if y is None else y[held]
@@ -542,6 +553,11 @@ class GenerativeModel:
         if context or (context is None and is_context(y)):
             return as_context(y, n, device or self.device, context)
         return as_labels(y, n, device or self.device, self.spec.get("n_classes"))
+
+    def _classes(self) -> list[int]:
+        """The classes that training met: others may be numbered between them, and are as they began."""
+        known = [k for k, weight in enumerate(self.spec["class_weights"]) if weight > 0]
+        return known or list(range(self.spec["n_classes"]))
 
     def _draw_labels(self, n: int, generator: torch.Generator) -> Tensor | None:
         """Labels as frequent as in training; None without classes."""

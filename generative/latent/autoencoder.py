@@ -104,7 +104,7 @@ class AutoEncoder(GenerativeModel):
             return self.net.error(batch, batch + noise * unit * normal_like(batch) if noise else batch)
 
         fit_likelihood(self.net, loss, (x, None), (val[0], None), options, changed(self.recipe, self.config))
-        self.net.mixture.fit(self.encode(in_memory(x)), options.seed)
+        self.net.mixture.fit(self._of_all(self.net.encode, x), options.seed)
 
     def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
         return self.net.error(x, x)

@@ -151,10 +151,11 @@ class VAE(DensityModel):
         self.net = VAENet(self.config, self.spec)
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
-        if self.config["binarize"]:
-            check_range(in_memory(x))
-        else:
-            self.net.likelihood.check(in_memory(x))
+        for known in (in_memory(x), val[0]):
+            if self.config["binarize"]:
+                check_range(known)
+            else:
+                self.net.likelihood.check(known)
         if not options.fine_tune:
             self.net.likelihood.standardise(in_memory(x))
         fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
@@ -255,8 +256,11 @@ class VAE(DensityModel):
 
     def best_class(self, x: ArrayLike) -> Tensor | None:
         """The class (N,) with the highest one-sample bound on log p(x | class); None without classes."""
-        each = [self.elbo(x, torch.tensor(c)) for c in range(self.spec.get("n_classes", 0))]
-        return torch.stack(each).argmax(0) if each else None
+        if not self.spec.get("n_classes"):
+            return None
+        classes = self._classes()
+        best = torch.stack([self.elbo(x, torch.tensor(c)) for c in classes]).argmax(0)
+        return torch.tensor(classes, device=best.device)[best]
 
     def encode(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
         """Posterior means (N, latent); a conditional model takes ``best_class`` where ``y`` is None."""

@@ -125,7 +125,8 @@ class VQVAE(DensityModel):
     # ---- training ---------------------------------------------------------------------------------------------------
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
         net, recipe, seen = self.net, changed(self.recipe, self.config), in_memory(x)
-        net.likelihood.check(seen)
+        for known in (seen, val[0]):
+            net.likelihood.check(known)
         if not options.fine_tune:
             net.likelihood.standardise(seen)
             self._start_book(seen)
@@ -134,7 +135,7 @@ class VQVAE(DensityModel):
             fit_likelihood(net, self._loss, (x, None), (val[0], None), options, recipe)
         finally:
             net.prior.requires_grad_(True)
-        codes, held = (self._chunked(lambda part: net.codes(net.vectors(part)), part) for part in (seen, val[0]))
+        codes, held = (self._of_all(lambda part: net.codes(net.vectors(part)), data) for data in (x, val[0]))
         folder = options.checkpoint / "prior" if options.checkpoint else None
         # a fit that ended at the prior's beginning has left an empty folder
         begun = folder is not None and any(folder.glob("step_*.safetensors"))

@@ -101,6 +101,8 @@ def statistic(kind: str, x: Tensor, products: bool = False, memory: Tensor | Non
         return x
     if kind == "full" and not products:
         return None
+    if x.requires_grad and kind != "full":  # what follows writes into memory
+        return torch.cat([x, x.square().sum(1, keepdim=True) if kind == "spherical" else x.square()], 1)
     size = n * width(kind, d)
     memory = x.new_empty(size) if memory is None else memory[:size]
     if kind == "full":

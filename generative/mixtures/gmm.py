@@ -118,11 +118,11 @@ class GaussianMixture(Mixture):
         return self
 
     def _fit_stream(self, x: Stream, seed: int, device: str | torch.device) -> Self:
-        self.spec, self.calibration = {}, None
         self._build()
         for batch in x:
             self.partial_fit(samples_of(batch), seed=seed, device=device)
-        self._need_fit()
+        if not self.spec:
+            raise ValueError("the iterator gave no batch to fit to")
         return self
 
     def _statistics(self) -> ga.Statistics:

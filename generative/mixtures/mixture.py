@@ -144,7 +144,14 @@ class Mixture(DensityModel):
             raise ValueError("a mixture fits in one go and keeps no checkpoints: leave out checkpoint and resume")
         x = _in_order(x)
         if isinstance(x, Iterator):
-            return self._fit_stream(x, operator.index(seed), device)
+            asked = {"sample_weight": sample_weight, "val": val, "steps": steps, "on_step": on_step}
+            if unusable := [name for name, value in asked.items() if value is not None]:
+                raise ValueError(
+                    f"a one-shot iterator is learned batch by batch, without {' and '.join(unusable)}: leave that out, "
+                    "or give a DataLoader or an array"
+                )
+            with self._fitting(None, device):
+                return self._fit_stream(x, operator.index(seed), device)
         warm = self._warm()
         with self._fitting(steps, device):
             rows = self._rows(x, sample_weight)
@@ -249,11 +256,9 @@ class Mixture(DensityModel):
         its fitted parameters.
         """
         rows = passes.rows
-        some = torch.arange(rows.n)
-        if rows.n >= 20:
-            some = torch.randperm(rows.n, generator=seed_generator(seed))[: min(rows.n // 10, HELD_MOST)]
+        some, all_of_them = _to_hold_out(rows, seed)
         x = rows.pick(some)
-        if rows.n < 20:
+        if all_of_them:
             return self._errors_of(self._evaluator(self.params), x, self.params)
         weight = None if rows.weight is None else rows.weight[some.to(rows.device)]
         theirs = passes.over(CentredRows(x, weight, torch.zeros_like(rows.offset))).expect(
@@ -503,6 +508,19 @@ def _in_order(x: Data | Stream) -> ArrayLike | Stream:
     if isinstance(x, DataLoader) and isinstance(x.sampler, RandomSampler) and x.batch_size is not None:
         return DataLoader(x.dataset, x.batch_size, collate_fn=x.collate_fn, num_workers=x.num_workers)
     return DataLoader(x, batch_size=BATCH) if isinstance(x, Dataset) else x
+
+
+def _to_hold_out(rows: CentredRows, seed: int) -> tuple[Tensor, bool]:
+    """A tenth of the rows that count, drawn by their weights, or all of fewer than 20; and whether it is all."""
+    counted = torch.arange(rows.n) if rows.weight is None else rows.weight.nonzero()[:, 0].cpu()
+    if len(counted) < 20:
+        return counted, True
+    most, generator = min(len(counted) // 10, HELD_MOST), seed_generator(seed)
+    if rows.weight is None:
+        return torch.randperm(rows.n, generator=generator)[:most], False
+    # without replacement, and of more rows than torch.multinomial takes: Efraimidis and Spirakis (2006)
+    keys = torch.rand(len(counted), generator=generator, dtype=torch.float64).log() / rows.weight.cpu()[counted]
+    return counted[keys.topk(most).indices], False
 
 
 def _weights(sample_weight: ArrayLike | None, n: int, device: torch.device) -> Tensor | None:

@@ -26,7 +26,8 @@ def tensorboard(
     """Writes the scalars of every ``every``-th step to TensorBoard's ``folder``; with ``model`` 16 samples every
     ``pictures`` steps.
 
-    The samples have one seed and are images of 1 or 3 channels; other models are not drawn.
+    The samples have one seed and are images of 1 or 3 channels; other models are not drawn, nor are those that cannot
+    sample by themselves: with context vectors, or an AutoEncoder without a mixture.
     """
     from torch.utils.tensorboard import SummaryWriter
 
@@ -36,11 +37,17 @@ def tensorboard(
         if step % every == 0 or step == 1:
             for name, value in scalars.items():
                 writer.add_scalar(name, value, step)
-        if model is not None and step % pictures == 0 and len(model.spec["event_shape"]) == 3:
+        if model is not None and step % pictures == 0 and _drawn(model):
             from gail_suite.generative.using.pictures import fixed_samples, grid
 
-            if model.spec["event_shape"][0] in (1, 3):
-                writer.add_image("samples", grid(fixed_samples(model, 16, 0)), step, dataformats="HWC")
+            writer.add_image("samples", grid(fixed_samples(model, 16, 0)), step, dataformats="HWC")
         writer.flush()
 
     return on_step
+
+
+def _drawn(model: GenerativeModel) -> bool:
+    """Whether the samples of a model are pictures, and come without being given anything."""
+    shape = model.spec["event_shape"]
+    alone = not model.spec.get("context") and model.config.get("mixture", 1) > 0
+    return alone and len(shape) == 3 and shape[0] in (1, 3)

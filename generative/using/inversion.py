@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gail_suite.generative.core.backend import seed_generator
+from gail_suite.generative.core.backend import learning, seed_generator
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.networks.coders import repeated
 
@@ -29,11 +29,14 @@ def invert(
     """
     if y is not None or not model.spec.get("n_classes"):
         return _search(model, x, y, known, seed)[0], y
-    tried = [_search(model, x, torch.full((len(x),), c), known, seed) for c in range(model.spec["n_classes"])]
+    classes = model._classes()
+    tried = [_search(model, x, torch.full((len(x),), c), known, seed) for c in classes]
     best = torch.stack([loss for _, loss in tried]).argmin(0)
-    return torch.stack([z for z, _ in tried])[best, torch.arange(len(x), device=x.device)], best
+    codes = torch.stack([z for z, _ in tried])[best, torch.arange(len(x), device=x.device)]
+    return codes, torch.tensor(classes, device=x.device)[best]
 
 
+@learning()
 def _search(
     model: GenerativeModel, x: Tensor, y: Tensor | None, known: Tensor | None, seed: int
 ) -> tuple[Tensor, Tensor]:
@@ -41,7 +44,7 @@ def _search(
     net: Any = model.net
     latent, n = model.config["latent"], len(x)
     labels = repeated(None if y is None else y.to(x.device), STARTS)
-    target = ((x - net.shift) / net.scale).repeat(STARTS, *[1] * (x.ndim - 1))
+    target = ((x.clone() - net.shift) / net.scale).repeat(STARTS, *[1] * (x.ndim - 1))
     weight = (
         torch.ones_like(target) if known is None else known.to(target).expand_as(x).repeat(STARTS, *[1] * (x.ndim - 1))
     )

@@ -143,3 +143,10 @@ def test_the_callers_torch_settings_do_not_matter():
 def test_a_model_that_is_not_fitted_does_not_move():
     with pytest.raises(ValueError, match=r"this VAE is not fitted yet: call fit\(x\) first"):
         g.VAE().to("cpu")
+
+
+@pytest.mark.parametrize("data", [(torch.rand(30, 1, 8, 8), torch.rand(30, 2)), (torch.rand(30, 1, 8, 8),)])
+def test_a_model_that_cannot_sample_by_itself_is_not_drawn(data, tmp_path):
+    model = g.VAE(latent=2, hidden=8, k_eval=2) if len(data) == 2 else g.AutoEncoder(latent=2, hidden=8, mixture=0)
+    model.fit(*data, steps=2, progress=False, on_step=g.callbacks.tensorboard(tmp_path, model, pictures=1))
+    assert model.spec

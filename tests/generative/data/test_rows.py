@@ -89,5 +89,94 @@ def test_what_cannot_be_read_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             g.AutoEncoder().fit(data, steps=1, progress=False)
-    with pytest.raises(ValueError, match="the labels of a TensorDataset come from there"):
-        g.AutoEncoder().fit(TensorDataset(X), Y, steps=1, progress=False)
+
+
+def test_the_rows_that_a_loader_leaves_out_are_not_trained_on():
+    chosen = torch.arange(0, 60, 2)
+    whole = MODELS["autoencoder"]().fit(X[chosen], steps=3, progress=False)
+    loader = DataLoader(TensorDataset(X), sampler=torch.utils.data.SubsetRandomSampler(chosen.tolist()))
+    rows = MODELS["autoencoder"]().fit(loader, steps=3, progress=False)
+    assert torch.equal(rows.sample(5, seed=0), whole.sample(5, seed=0))
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        lambda d: DataLoader(d, sampler=torch.utils.data.WeightedRandomSampler([1.0] * 60, 60)),
+        lambda d: DataLoader(d, sampler=torch.utils.data.RandomSampler(d, num_samples=10)),
+        lambda d: DataLoader(d, batch_sampler=[[0, 1], [2, 3]]),
+    ],
+)
+def test_a_loader_that_draws_in_its_own_way_is_refused(loader):
+    with pytest.raises(ValueError, match="cannot follow the loader"):
+        MODELS["autoencoder"]().fit(loader(TensorDataset(X)), steps=1, progress=False)
+
+
+@pytest.mark.parametrize("labels", [Y, torch.randn(60, 3)])
+def test_a_memmap_takes_labels_or_context_from_outside(labels, tmp_path):
+    np.save(tmp_path / "x.npy", X.numpy())
+    memmap = np.load(tmp_path / "x.npy", mmap_mode="r")
+    y = labels[0]
+    whole, rows, pairs = (
+        MODELS["vae"]().fit(*data, steps=3, progress=False)
+        for data in ((X, labels), (memmap, labels), (TensorDataset(X, labels),))
+    )
+    for other in (rows, pairs):
+        assert torch.equal(other.sample(5, seed=0, y=y), whole.sample(5, seed=0, y=y))
+    assert MODELS["autoencoder"]().fit(memmap, labels, steps=1, progress=False).spec["n_classes"] == 0
+    with pytest.raises(ValueError, match="come from there: leave y out"):
+        MODELS["vae"]().fit(TensorDataset(X, Y), Y, steps=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.full((60,), 1.7), "numbers with fractions"),
+        (torch.full((60,), -1), "labels must be"),
+        (["cat"] * 60, "labels of a Dataset must be numbers"),
+    ],
+)
+def test_labels_of_a_dataset_are_checked_as_those_in_memory(labels, message):
+    data = list(zip(X, labels, strict=True))
+
+    class Pairs(Dataset):
+        def __len__(self):
+            return 60
+
+        def __getitem__(self, i):
+            return data[i]
+
+    with pytest.raises(ValueError, match=message):
+        MODELS["vae"]().fit(Pairs(), steps=1, progress=False)
+
+
+def test_a_label_that_was_not_counted_is_named(monkeypatch):
+    monkeypatch.setattr("gail_suite.generative.data.rows.LOOKED_AT", 30)
+    rare = torch.zeros(60, dtype=torch.int64)
+    rare[1] = 2  # every second row is looked at
+    with pytest.raises(ValueError, match=r"label 2 is outside the 1 classes .* counted in 30 rows"):
+        MODELS["vae"]().fit(TensorDataset(X, rare), steps=9, progress=False)
+
+
+def test_few_rows_are_all_held_out_and_none_is_an_error(tmp_path):
+    whole, rows = (MODELS["vae"]().fit(data, steps=2, progress=False) for data in (X[:10], TensorDataset(X[:10])))
+    assert rows.calibration == whole.calibration
+    MODELS["vae"]().fit(TensorDataset(X[:10]), steps=2, progress=False, checkpoint=tmp_path / "c")
+    with pytest.raises(ValueError, match="holds no sample"):
+        MODELS["vae"]().fit(TensorDataset(X[:0]), steps=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    "model", [lambda: g.VQVAE(codes=8, hidden=8, features=4), lambda: g.AutoEncoder(latent=2, hidden=8, mixture=2)]
+)
+def test_what_is_fitted_after_the_network_sees_all_rows(model, monkeypatch):
+    monkeypatch.setattr("gail_suite.generative.data.rows.LOOKED_AT", 60)
+    whole = model().fit(X, steps=3, progress=False)
+    seen = []
+    network = model()
+    encode = network._of_all
+    network._of_all = lambda function, x: seen.append(len(x)) or encode(function, x)
+    monkeypatch.setattr("gail_suite.generative.interface.model.ENCODED", 7)
+    network.fit(TensorDataset(X), steps=3, progress=False)
+    assert seen[0] == 54
+    torch.testing.assert_close(network.sample(4, seed=0), whole.sample(4, seed=0))

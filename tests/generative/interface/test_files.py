@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -25,3 +26,19 @@ def test_a_model_of_a17ba61_loads_and_answers_as_it_did(name):
         found["log_prob"] = model.log_prob(x)
     for quantity, values in found.items():
         torch.testing.assert_close(values.double(), torch.tensor(expected[quantity]).double(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: g.AutoEncoder(latent=2, hidden=4, patience=10**6, eval_every=10**6, warmup=10**6),
+        lambda: g.GaussianMixture(2, verbose_interval=10**6),
+        lambda: g.GaussianMixture(2, means_init=[np.zeros(3), torch.ones(3)]),
+        lambda: g.GaussianMixture(2, means_init=(np.zeros(3), np.ones(3))),
+    ],
+)
+def test_what_can_be_fitted_can_be_saved_and_loaded(model, tmp_path):
+    x = torch.rand(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    fitted = model().fit(x, steps=2, progress=False)
+    again = g.load(fitted.save(tmp_path / "m.safetensors"))
+    assert torch.equal(again.error(x), fitted.error(x))

@@ -356,3 +356,77 @@ def test_load_leaves_the_global_generator_and_files_have_the_usual_mode(tmp_path
     assert torch.equal(torch.get_rng_state(), before)
     (tmp_path / "other").touch()
     assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_an_interrupt_while_calibrating_keeps_what_was_learned(monkeypatch):
+    x = torch.rand(3000, 4, generator=torch.Generator().manual_seed(0))
+    model, calls = g.AutoEncoder(latent=2, hidden=8), []
+
+    def interrupted(val, progress):
+        calls.append(len(val[0]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model, "_errors", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, val=x, steps=3, progress=False)
+    assert calls == [1500] and model.spec and 0 < float(model.typicality(x[:9]).min()) <= 1
+
+
+def test_a_fine_tuning_that_fails_leaves_the_weights_as_they_were():
+    x = torch.rand(60, 4, generator=torch.Generator().manual_seed(0))
+    model = g.VAE(latent=2, hidden=8, k_eval=2, prior_components=0).fit(x, steps=5, progress=False)
+    before = model.error(x)
+
+    def full_disk(step, scalars):
+        if step == 3:
+            raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        model.fit(x + 1, steps=9, progress=False, fine_tune=True, on_step=full_disk)
+    assert torch.equal(model.error(x), before)
+
+
+@pytest.mark.parametrize(
+    "model", [lambda: g.PixelCNN(features=4, layers=1), lambda: g.VAE(latent=2, hidden=8, likelihood="bernoulli")]
+)
+def test_held_out_values_that_cannot_be_are_noticed_before_the_training(model):
+    x = torch.rand(30, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    steps = []
+    with pytest.raises(ValueError, match=r"levels|values 0 and 1"):
+        model().fit(x.round(), val=x, steps=3, progress=False, on_step=lambda step, _: steps.append(step))
+    assert steps == []
+
+
+SEEN = {"gan": lambda: g.GAN(latent=2, hidden=8), "vae": lambda: g.VAE(latent=2, hidden=8, k_eval=2)}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_classes_that_no_sample_had_take_no_part(name):
+    x = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()
+    model = SEEN[name]().fit(x, torch.arange(40) % 2 + 3, steps=5, progress=False)
+    assert model.spec["n_classes"] == 5 and model._classes() == [3, 4]
+    if name == "vae":
+        assert set(model.best_class(x).tolist()) <= {3, 4}
+    else:
+        each = torch.stack([model.error(x, torch.full((40,), k)) for k in (3, 4)])
+        torch.testing.assert_close(model.error(x), 0.6931472 - torch.logsumexp(-each, 0))
+        from gail_suite.generative.using.inversion import invert
+
+        assert set(invert(model, x[:6])[1].tolist()) <= {3, 4}
+
+
+def test_labels_and_context_may_be_columns_of_a_data_frame():
+    pd = pytest.importorskip("pandas")
+    x = torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
+    frame = pd.DataFrame({"class": np.arange(40) % 2, "a": 0.5, "b": 1.0}).iloc[::-1]
+    assert g.VAE(latent=2, hidden=8).fit(x, frame["class"], steps=2, progress=False).spec["n_classes"] == 2
+    assert g.VAE(latent=2, hidden=8).fit(x, frame[["a", "b"]], steps=2, progress=False).spec["context"] == 2
+
+
+def test_inversion_searches_also_where_gradients_are_off():
+    x = torch.rand(30, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    model = g.GAN(latent=2, hidden=8).fit(x, steps=2, progress=False)
+    mask = torch.ones_like(x[:2], dtype=torch.bool)
+    for off in (torch.no_grad, torch.inference_mode):
+        with off():
+            assert g.inpaint(model, x[:2], mask).shape == (2, 1, 8, 8)

@@ -352,3 +352,36 @@ def test_a_batch_of_everything_is_one_em_step():
     )
     with pytest.raises(ValueError, match="is fitted by whole passes"):
         g.BayesianGaussianMixture(2).fit(iter([x]))
+
+
+@pytest.mark.parametrize("asked", [{"sample_weight": np.ones(300)}, {"val": three()}, {"steps": 3}])
+def test_what_an_iterator_cannot_take_is_refused(asked):
+    with pytest.raises(ValueError, match=f"without {next(iter(asked))}"):
+        g.GaussianMixture(2).fit(iter([three()]), **asked)
+
+
+def test_an_iterator_that_fails_at_once_leaves_the_fit_before():
+    model = g.GaussianMixture(2).fit(three())
+    before = model.log_prob(three())
+    with pytest.raises(ValueError, match="gave no batch"):
+        model.fit(iter([]))
+    with pytest.raises(ValueError, match="larger than the 1 samples"):
+        model.fit(iter([three(1)]))
+    assert torch.equal(model.log_prob(three()), before)
+
+
+@pytest.mark.parametrize("n", [12, 400])
+def test_rows_of_weight_zero_say_nothing_of_what_is_typical(n):
+    x = np.random.default_rng(0).normal(size=(n, 2))
+    both, weight = np.concatenate([x, x + 1000]), np.repeat([1.0, 0.0], n)
+    weighted, alone = g.GaussianMixture(1).fit(both, sample_weight=weight), g.GaussianMixture(1).fit(x)
+    assert weighted.calibration.median == pytest.approx(alone.calibration.median, rel=0.3)
+    assert weighted.calibration.upper < 2 * alone.calibration.upper
+    assert float(weighted.typicality(both[n:]).max()) < 1e-6
+
+
+@pytest.mark.parametrize("kind", (*KINDS, "mfa"))
+def test_gradients_of_every_kind(kind):
+    model = g.GaussianMixture(2, covariance_type=kind, **({"n_factors": 1} if kind == "mfa" else {})).fit(three())
+    x = torch.tensor(three(5), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda v: model.log_prob(v, with_grad=True), x)
