@@ -161,7 +161,7 @@ class MlpPolicy:
             if not deterministic:
                 u = u + np.exp(self._log_stds(features)) * self._draw(u.shape)
             unit = self._bounded(u) if self.meta["squash"] else u
-        actions = low + (unit + 1) / 2 * (high - low) if self.meta["squash"] else np.clip(unit, low, high)
+        actions = np.clip(low + (unit + 1) / 2 * (high - low) if self.meta["squash"] else unit, low, high)
         return (actions[0] if obs.ndim == 1 else actions), state
 
     def save(self, folder: str | Path) -> Path:

@@ -6,6 +6,7 @@ import hashlib
 import platform
 import re
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
@@ -40,9 +41,12 @@ def identity(policy: Policy) -> Json:
     """Class of a policy and SHA-256 of its weights (None where it has none): equal for equal experts."""
     if isinstance(policy, MlpPolicy):
         return {"class": "MlpPolicy", "env_id": policy.meta.get("env_id"), "sha256": _digest(policy.tensors)}
-    inner = getattr(policy, "policy", None) or policy  # an SB3 algorithm holds its policy
+    inner: Any = policy
+    while not hasattr(inner, "state_dict") and getattr(inner, "policy", None) is not None:
+        inner = inner.policy  # an SB3 algorithm holds its policy, and may be held by its normalisation
     weights = inner.state_dict() if hasattr(inner, "state_dict") else {}
     arrays = {name: np.asarray(value.cpu()) for name, value in weights.items()}
+    arrays |= {f"statistics.{name}": np.asarray(value) for name, value in getattr(policy, "statistics", {}).items()}
     kind = type(policy)
     module = re.sub(r"^gail_suite\.(envs|demos|generative)\b", r"\1", kind.__module__)  # one name, whatever the root
     return {"class": f"{module}.{kind.__qualname__}", "sha256": _digest(arrays) if arrays else None}
@@ -66,7 +70,8 @@ def physics_mismatch(meta: Json) -> str | None:
     task = envs.named(meta["env_id"], meta.get("env_kwargs"))
     try:
         # before tasks had names with arguments, that of the id alone was noted
-        if recorded in (envs.physics_fingerprint(task), envs.physics_fingerprint(meta["env_id"])):
+        here = envs.physics_fingerprint(task)
+        if here is None or recorded in (here, envs.physics_fingerprint(meta["env_id"])):
             return None
     except ValueError as error:
         return f"the physics of the demonstrations cannot be checked here: {error}"

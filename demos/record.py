@@ -96,14 +96,14 @@ def _wave(
     from gail_suite.envs.flat import as_rows
 
     seeds = [seed + episode for episode in episodes]
-    n = len(episodes)
+    n, start = len(episodes), envs.spec(task).start
     with closing(envs.make_vec(task, n, seeds[0])) as venv, _seeded_noise(policy, seeds, deterministic):
         obs = np.asarray(venv.reset())
         state, starts, running = None, np.ones(n, bool), set(range(n))
         frames: tuple[list[np.ndarray], ...] = [obs.astype(np.float32)], [], []
         while running:
             actions, state = policy.predict(obs, state=state, episode_start=starts, deterministic=deterministic)
-            actions = as_rows(actions, (venv.action_space.shape or (0,))[0])
+            actions = as_rows(actions, (venv.action_space.shape or (0,))[0], start)
             observed, rewards, starts, infos = venv.step(actions)
             obs = np.asarray(observed)
             for rows, value in zip(frames, (obs, actions, rewards), strict=True):
@@ -118,7 +118,8 @@ def _episode(frames: tuple[list[np.ndarray], ...], i: int, info: Json, seed: int
     obs, acts, rews = (np.stack([row[i] for row in rows]) for rows in frames)
     obs[-1] = info["terminal_observation"]
     truncated = bool(info.get("TimeLimit.truncated", False))
-    return Trajectory(obs, acts, rews, terminated=not truncated, truncated=truncated, seed=seed)
+    known = rews if np.isfinite(rews).all() else None  # a task without a reward says so by NaN; imitation reads none
+    return Trajectory(obs, acts, known, terminated=not truncated, truncated=truncated, seed=seed)
 
 
 @contextmanager

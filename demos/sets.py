@@ -80,9 +80,13 @@ def _parts(d: Demonstrations) -> list[Json]:
     return [{**shared, **part} for part in d.meta["parts"]]
 
 
+EACH = ("n_episodes", "episodes", "take", "filter", "split")
+"""What is said of one part, and means nothing for the whole, also where parts agree."""
+
+
 def _common(parts: list[Json]) -> Json:
     """What all parts agree on, and `parts` with what remains of each."""
     if len(parts) == 1:
         return {key: value for key, value in parts[0].items() if key != "n_episodes"}
-    shared = reduce(lambda a, b: {k: v for k, v in a.items() if k != "n_episodes" and k in b and b[k] == v}, parts)
+    shared = reduce(lambda a, b: {k: v for k, v in a.items() if k not in EACH and k in b and b[k] == v}, parts)
     return {**shared, "parts": [{k: v for k, v in part.items() if k not in shared} for part in parts]}

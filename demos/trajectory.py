@@ -328,7 +328,9 @@ class Demonstrations(Sequence[Trajectory]):
 
         meta["episodes"] are their numbers in the data that was recorded or loaded first.
         """
-        numbers = self.meta.get("episodes", range(len(self)))
+        numbers = self.meta.get("episodes", [])
+        if len(numbers) != len(self):  # merged sets of earlier versions may have those of one part
+            numbers = range(len(self))
         if list(indices) != list(range(len(self))):
             meta["episodes"] = [numbers[i] for i in indices]
         return Demonstrations(

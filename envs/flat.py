@@ -44,12 +44,12 @@ def one_hot(actions: np.ndarray, n: int, start: int = 0) -> np.ndarray:
     return np.eye(n, dtype=np.float32)[numbers]
 
 
-def as_rows(actions: np.ndarray, n: int) -> np.ndarray:
+def as_rows(actions: np.ndarray, n: int, start: int = 0) -> np.ndarray:
     """What a policy chose, as the task stores it: numbers (B,) of policies that choose among n become rows, others
-    stay.
+    stay. `start` is the task's number of the first choice.
     """
     actions = np.asarray(actions)
-    return one_hot(actions, n) if actions.ndim == 1 and actions.dtype.kind in "iu" else actions
+    return one_hot(actions, n, start) if actions.ndim == 1 and actions.dtype.kind in "iu" else actions
 
 
 def flat(env_id: str, env: Env) -> Env:
@@ -66,12 +66,22 @@ def flat(env_id: str, env: Env) -> Env:
 
 def is_discrete(env: Env) -> bool:
     """The task's actions are discrete."""
+    return _choosing(env) is not None
+
+
+def first_choice(env: Env) -> int:
+    """The number of a task's first discrete action; 0 where actions are numbers."""
+    choosing = _choosing(env)
+    return 0 if choosing is None else choosing.start
+
+
+def _choosing(env: Env) -> OneHotActions[object] | None:
     layer: Env = env
     while isinstance(layer, gym.Wrapper):
         if isinstance(layer, OneHotActions):
-            return True
+            return layer
         layer = layer.env
-    return False
+    return None
 
 
 def observation_names(env: Env) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ JSON, sorted by name, so that equal tasks have equal names; `max_episode_steps` 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import math
 import sys
@@ -89,16 +90,45 @@ def import_tasks(module: str | Path) -> str:
             raise ValueError(f"{path} is not a file: give a module, or a Python file, that registers the task")
         module = path.stem
         if str(path.parent.absolute()) not in sys.path:
-            sys.path.append(str(path.parent.absolute()))
+            sys.path.append(str(path.parent.absolute()))  # what stands beside it, and its name in other processes
     before = set(gym.registry)
     try:
-        importlib.import_module(str(module))
+        if path.suffix == ".py":
+            _import_file(path)
+        else:
+            importlib.import_module(str(module))
+    except NameTaken:
+        raise
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         remedy = "stand in the folder of its file, or give --import PATH/FILE.py"
         raise ValueError(f"cannot import {module}, which is to register a task ({reason}): {remedy}") from error
     _registered.update(dict.fromkeys(set(gym.registry) - before, str(module)))
     return str(module)
+
+
+class NameTaken(ValueError):
+    """A file has the name of another module."""
+
+
+def _import_file(path: Path) -> None:
+    """Imports this very file, whatever else of its name could be found."""
+    name, there = path.stem, sys.modules.get(path.stem)
+    taken = getattr(there, "__file__", None) or (there and getattr(there.__spec__, "origin", None))
+    if taken and Path(taken).resolve() == path.resolve():
+        return
+    if taken or name in sys.stdlib_module_names:
+        raise NameTaken(
+            f"{path} has the name of another module, {name} ({taken or 'of Python itself'}): rename the file"
+        )
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
 
 
 def find(env_id: str) -> str:

@@ -15,7 +15,7 @@ from gymnasium.spaces import Space
 from numpy.typing import ArrayLike
 
 from gail_suite.envs.common import Env
-from gail_suite.envs.flat import is_discrete, observation_names
+from gail_suite.envs.flat import first_choice, is_discrete, observation_names
 from gail_suite.envs.make import make
 from gail_suite.envs.names import Task, named
 from gail_suite.envs.structure import is_known, time_limit
@@ -43,6 +43,8 @@ class EnvSpec:
     expert_return: ReferenceReturn | None
     discrete: bool = False
     """Actions are one-hot rows of a choice among `act_dim`."""
+    start: int = 0
+    """The number of the first of discrete actions."""
     obs_names: tuple[str, ...] = ()
     """Names of the entries of a flattened Dict observation, such as goal[0]."""
 
@@ -65,6 +67,7 @@ def _spec(name: str) -> EnvSpec:
             random_return=returns.get("random"),
             expert_return=returns.get("expert"),
             discrete=is_discrete(env),
+            start=first_choice(env),
             obs_names=observation_names(env),
         )
     finally:
@@ -124,8 +127,9 @@ def normalized_score(env_id: Task, returns: ArrayLike) -> np.ndarray | float:
     return float(score) if score.ndim == 0 else score
 
 
-def physics_fingerprint(env_id: Task, **kwargs: object) -> str:
+def physics_fingerprint(env_id: Task, **kwargs: object) -> str | None:
     """SHA-256 of a fixed rollout of 50 steps: two machines with the same hex string simulate alike to the last bit.
+    None for a task that does not even repeat itself.
 
     The hash covers the float64 bytes of qpos and qvel (observations where the task is not MuJoCo's) at reset and after
     each step. The actions are rationals spread over the action box, free of any mathematical library. Gymnasium's own
@@ -135,9 +139,17 @@ def physics_fingerprint(env_id: Task, **kwargs: object) -> str:
 
 
 @cache
-def _fingerprint(name: str) -> str:
+def _fingerprint(name: str) -> str | None:
+    found, is_ours = _rollout(name)
+    return found if is_ours or found == _rollout(name)[0] else None
+
+
+def _rollout(name: str) -> tuple[str, bool]:
+    """The SHA-256 of a task's rollout, and whether the task is one of Gymnasium's own."""
     env = make(name)
     inner = env.unwrapped
+    if not isinstance(inner.action_space, gym.spaces.Box | gym.spaces.Discrete):
+        inner = env  # what makes it one of them is around it
     space = inner.action_space
     digest = hashlib.sha256()
     obs, _ = inner.reset(seed=0)
@@ -148,7 +160,7 @@ def _fingerprint(name: str) -> str:
             obs, _ = inner.reset(seed=t + 1)
         digest.update(_physics(inner, obs))
     env.close()
-    return digest.hexdigest()
+    return digest.hexdigest(), is_known(inner)
 
 
 def _action(space: Space[object], t: int) -> np.ndarray | int:

@@ -77,8 +77,7 @@ class _Same(Loader):
 class _ShortNames(MetaPathFinder):
     """Finds `envs.toy` as gail_suite.envs.toy wherever `envs` is the suite's, and leaves a user's own `envs` alone."""
 
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
         top = name.partition(".")[0]
         real = f"gail_suite.{name}"
         ours = top != name and top in _PACKAGES and sys.modules.get(top) is sys.modules.get(f"gail_suite.{top}")
@@ -94,5 +93,5 @@ def short_name(package: str) -> None:
     # name
     for name in [n for n in sys.modules if f"{n}.".startswith(f"gail_suite.{package}.")]:
         sys.modules[name.removeprefix("gail_suite.")] = sys.modules[name]
-    if _ShortNames not in sys.meta_path:
-        sys.meta_path.insert(0, _ShortNames)
+    if not any(isinstance(finder, _ShortNames) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _ShortNames())

@@ -204,3 +204,9 @@ assert main(["gen", "fit", "gmm", "digits", "--out", "model.safetensors", "--ste
 
 def test_generative_models_need_no_simulator(tmp_path: Path) -> None:
     run(WITHOUT, tmp_path, ROOT)
+
+
+@pytest.mark.parametrize("module", ["envs.toy", "demos.store", "generative.mixtures"])
+def test_others_may_clear_the_importers_caches(module: str) -> None:
+    code = f"import {module.partition('.')[0]}, importlib; importlib.invalidate_caches(); import {module}"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

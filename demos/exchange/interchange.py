@@ -116,7 +116,8 @@ def assemble(
     with closing(envs.make(demonstrations.task)) as env:
         expected = (env.observation_space.shape or ())[0], (env.action_space.shape or ())[0]
     if envs.spec(demonstrations.task).discrete:
-        demonstrations = replace(demonstrations, trajectories=_choices_as_rows(demonstrations, expected[1]))
+        start = envs.spec(demonstrations.task).start
+        demonstrations = replace(demonstrations, trajectories=_choices_as_rows(demonstrations, expected[1], start))
     widths = demonstrations[0].widths
     if widths not in (expected, (expected[0], None)):
         raise ValueError(
@@ -135,12 +136,12 @@ def horizon_of(env_id: str | None) -> int | None:
     return envs.spec(env_id).horizon if env_id and envs.is_registered(env_id) else None
 
 
-def _choices_as_rows(trajectories: Iterable[Trajectory], n: int) -> tuple[Trajectory, ...]:
-    """Choices among n actions, which other libraries store as numbers, as one-hot rows."""
+def _choices_as_rows(trajectories: Iterable[Trajectory], n: int, start: int) -> tuple[Trajectory, ...]:
+    """Choices among n actions, which other libraries store as numbers from `start` on, as one-hot rows."""
     from gail_suite.envs.flat import one_hot
 
     return tuple(
-        replace(t, acts=one_hot(t.acts[:, 0], n)) if t.acts is not None and t.acts.shape[1] == 1 else t
+        replace(t, acts=one_hot(t.acts[:, 0], n, start)) if t.acts is not None and t.acts.shape[1] == 1 else t
         for t in trajectories
     )
 

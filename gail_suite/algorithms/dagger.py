@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import override
 
-from gail_suite import demos
+from gail_suite import demos, envs
 from gail_suite.algorithms.bc import BCConfig, Cloning
 from gail_suite.algorithms.trainer import Imitator
-from gail_suite.demos.policy import Policy
+from gail_suite.demos.policy import MlpPolicy, Policy
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.envs.flat import as_rows
@@ -45,11 +45,25 @@ class DAggerConfig(Settings):
     """The cloning of each round, from new weights on all pairs so far."""
 
 
-def relabelled(trajectory: Trajectory, expert: Policy) -> Trajectory:
-    """The trajectory with the expert's actions in the place of those that led through it."""
+def relabelled(trajectory: Trajectory, expert: Policy, start: int = 0) -> Trajectory:
+    """The trajectory with the expert's actions in the place of those that led through it; `start` is the number of
+    the first of discrete ones.
+    """
     assert trajectory.acts is not None
-    chosen, _ = expert.predict(trajectory.obs[:-1], deterministic=True)
-    return dataclasses.replace(trajectory, acts=as_rows(chosen, trajectory.acts.shape[1]))
+    chosen = asked(expert, trajectory.obs[:-1])
+    return dataclasses.replace(trajectory, acts=as_rows(chosen, trajectory.acts.shape[1], start))
+
+
+def asked(expert: Policy, obs: np.ndarray) -> np.ndarray:
+    """What the expert does at each step of an episode (T, O), which one with a memory has to go through in order."""
+    if isinstance(expert, MlpPolicy):
+        return expert.predict(obs, deterministic=True)[0]
+    state, chosen = None, []
+    for t, one in enumerate(obs):
+        first = np.array([t == 0])
+        action, state = expert.predict(one[None], state=state, episode_start=first, deterministic=True)
+        chosen.append(np.asarray(action)[0])
+    return np.stack(chosen)
 
 
 class Aggregation:
@@ -81,7 +95,7 @@ class Aggregation:
         """One round: act, ask, clone."""
         first = ROUND_SEED + 1000 * self.seed + self.steps * self.config.episodes
         acted = demos.record(self.policy(), self.env_id, self.config.episodes, first, self.config.episodes)
-        self.trajectories += [relabelled(trajectory, self.expert) for trajectory in acted]
+        self.trajectories += [relabelled(one, self.expert, envs.spec(self.env_id).start) for one in acted]
         shown = Shown.of(self.env_id, Demonstrations(tuple(self.trajectories), self.meta))
         self.cloning = Cloning(self.env_id, shown, self.config.bc, self.seed)
         self.cloning.train(self.config.bc.steps)

@@ -80,7 +80,7 @@ def train(
     named = {"num-envs": num_envs, "warm-start": warm_start, "reward": reward, "config": config, "set": set or None}
     if resume is not None:
         given = {"env": task.env, "env-arg": task.env_arg or None, "seed": seed or None, "out": out, **named}
-        task.name("")  # its imports
+        task.load()
         check_resume(resume, "expert", [name for name, value in given.items() if value is not None])
         trainer, run_dir = ExpertTrainer.resume(resume, at=resume_from), resume
     else:

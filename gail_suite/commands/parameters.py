@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -35,6 +36,14 @@ Imports = Annotated[
 ]
 
 
+def import_all(modules: Sequence[str]) -> None:
+    """Imports modules, or Python files, that register environments; ValueError where one cannot be."""
+    from gail_suite import envs
+
+    for module in modules:
+        envs.import_tasks(module)
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Task:
@@ -45,6 +54,11 @@ class Task:
     max_episode_steps: Limit = None
     imports: Imports = ()
 
+    def load(self) -> None:
+        """Imports what registers environments, before anything asks for one; ValueError where that fails."""
+        file, colon, _ = (self.env or "").rpartition(".py:")
+        import_all((*self.imports, *[f"{file}.py"] * bool(colon)))
+
     def name(self, known: str | None = None) -> str | None:
         """The full name of the environment (see `envs.names`), `known` where none is given; after the imports.
 
@@ -53,9 +67,8 @@ class Task:
         from gail_suite import envs
         from gail_suite.commands.common import set_values
 
-        file, colon, env_id = (self.env or known or "").rpartition(".py:")
-        for module in (*self.imports, *[f"{file}.py"] * bool(colon)):
-            envs.import_tasks(module)
+        self.load()
+        env_id = (self.env or known or "").rpartition(".py:")[2]
         kwargs = dict(set_values(self.env_arg, "--env-arg"))
         if self.max_episode_steps is not None:
             kwargs["max_episode_steps"] = self.max_episode_steps

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, imitating, note, set_values, some_of
+from gail_suite.commands.parameters import Imports, import_all
 
 if TYPE_CHECKING:
     from gail_suite.demos import Demonstrations
@@ -29,6 +30,7 @@ def fit(
     subsample: int | None = None,
     seed: int = 0,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    imports: Imports = (),
     output: Output = DEFAULT,
 ) -> None:
     """Fit a generative model to demonstrations as a prior for policies.
@@ -59,6 +61,7 @@ def fit(
     from gail_suite import demos as demonstrations
     from gail_suite.priors.prior import USES, check, fit_prior, known
 
+    import_all(imports)
     model = model or USES[known("use", use, USES)][1][0]
     check(use, model, control)
     settings = _settings(set_)
@@ -98,6 +101,7 @@ def score(
     model: str | None = None,
     seed: int | None = None,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    imports: Imports = (),
     output: Output = DEFAULT,
 ) -> None:
     """Rank trajectories by how typical a prior finds them, so that foreign ones are found before training.
@@ -122,6 +126,7 @@ def score(
     from gail_suite.priors.prior import check
     from gail_suite.priors.typicality import rank_among
 
+    import_all(imports)
     shown = demonstrations.load(demos)
     if prior is None:
         check("typicality", model := model or "gmm", None)

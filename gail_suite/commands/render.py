@@ -65,7 +65,7 @@ def render(
     if episode is not None and not beside:
         if compare is not None or task.env is not None:
             raise ValueError("a recorded episode knows its environment and stands alone: leave out --env and --compare")
-        task.name("")  # its imports
+        task.load()
         _recorded(Path(policy), episode, out, frames, renderer, width, height, fps, overlay, output)
         return
     from gail_suite.showing.video import N_FRAMES

@@ -256,6 +256,7 @@ def _check_task(folder: Path, task: Task) -> None:
     from gail_suite import demos
     from gail_suite.learning.features import check_demonstrations
 
+    task.load()
     shown = demos.load(folder)
     check_demonstrations(shown, task.name(shown.task) or shown.task)
 

@@ -287,7 +287,7 @@ def _resumed(recipe: Recipe, run_dir: Path, num_envs: int | None, training: Trai
 
     given = [*_settled(training), *["num-envs"] * (num_envs is not None), *["generator"] * bool(recipe.settings)]
     check_resume(run_dir, recipe.algo, given)
-    training.task.name("")  # its imports
+    training.task.load()
     _check_ending(training, config_of(run_dir).get("env_id"))
     return recipe.kind.resume(run_dir, _device(recipe.device), recipe.at)
 
@@ -366,6 +366,7 @@ def _shown(training: Training) -> tuple[Demonstrations, str]:
 
     if training.demos is None:
         raise ValueError("train on which demonstrations? give --demos DIR; record some with gail-suite record")
+    training.task.load()
     shown = demos.load(training.demos, strict=training.strict)
     env_id = training.task.name(shown.task) or shown.task
     if envs.names.bare(env_id) != envs.names.bare(shown.task):

@@ -65,7 +65,7 @@ def _ffmpeg() -> str | None:
 def _physics() -> dict[str, str]:
     from gail_suite import envs
 
-    return {task: envs.physics_fingerprint(task)[:16] for task in TASKS}
+    return {task: (envs.physics_fingerprint(task) or "")[:16] for task in TASKS}
 
 
 def _experts() -> dict[str, str]:

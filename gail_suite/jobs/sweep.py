@@ -59,8 +59,17 @@ class Job:
         """The command that starts this run, or goes on with it where it has a checkpoint."""
         evaluation = ["--eval-episodes", str(self.eval_episodes)]
         if checkpoints(self.folder / "checkpoints"):
-            return ["train", self.algo, "--resume", str(self.folder), *evaluation]
+            return ["train", self.algo, "--resume", str(self.folder), *self._imports(), *evaluation]
         return self.beginning() + evaluation
+
+    def _imports(self) -> list[str]:
+        """What registers the environment, which a resumed run does not know."""
+        pairs = list(itertools.pairwise(self.options))
+        modules = [value for name, value in pairs if name == "--import"]
+        files = [
+            Path(value.rpartition(":")[0]).absolute() for name, value in pairs if name == "--env" and ".py:" in value
+        ]
+        return [word for module in (*modules, *map(str, files)) for word in ("--import", module)]
 
     def beginning(self) -> list[str]:
         """The command that starts this run, without its evaluation."""

@@ -23,5 +23,5 @@ def to_unit(actions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
 
 
 def from_unit(actions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Inverse of `to_unit`."""
-    return low + (actions + 1) / 2 * (high - low)
+    """Inverse of `to_unit`, kept between the bounds, which rounding may leave."""
+    return np.clip(low + (actions + 1) / 2 * (high - low), low, high)

@@ -40,6 +40,13 @@ class Normalised:
         self.policy, self.source = model, source
         self._statistics = statistics
 
+    @property
+    def statistics(self) -> dict[str, np.ndarray]:
+        """What decides how observations are normalised, by name."""
+        known = self._statistics
+        moments = {name: np.asarray(getattr(known.obs_rms, name)) for name in ("mean", "var")}
+        return moments | {"clip": np.array(known.clip_obs), "epsilon": np.array(known.epsilon)}
+
     def predict(
         self, obs: np.ndarray, state: State = None, episode_start: np.ndarray | None = None, deterministic: bool = False
     ) -> tuple[np.ndarray, State]:
@@ -72,10 +79,18 @@ def from_sb3(
             f"{path} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())}): where its policy class "
             "is your own, name the module with --import"
         ) from error
-    found = Path(vecnormalize) if vecnormalize is not None else beside(path)
-    if found is not None:
+    if vecnormalize is not None:
+        return _normalised(model, Path(vecnormalize), path)
+    found, was_behind = beside(path), getattr(model, "_last_original_obs", None) is not None
+    if found is not None and was_behind:
         return _normalised(model, found, path)
-    if getattr(model, "_last_original_obs", None) is not None:
+    if found is not None:
+        warnings.warn(
+            f"{found} lies beside {path}, which was not trained behind a VecNormalize: it is not used; where it is "
+            "the model's, give it with --vecnormalize FILE",
+            stacklevel=2,
+        )
+    if was_behind:
         warnings.warn(
             f"{path} was trained behind a VecNormalize, and its statistics are not beside it: unless it normalised "
             "rewards alone, the policy sees other observations than it knows; give them with --vecnormalize FILE",
@@ -91,7 +106,8 @@ def beside(path: Path) -> Path | None:
     step = re.fullmatch(r"(.*)_(\d+)_steps", path.stem)
     names = [f"{step[1]}_vecnormalize_{step[2]}_steps.pkl"] if step else []
     places = [path.parent / name for name in (*names, "vecnormalize.pkl", "vec_normalize.pkl")]
-    inner = [path.parent / path.stem / "vecnormalize.pkl", *sorted(path.parent.glob("*/vecnormalize.pkl"))[:1]]
+    folders = list(path.parent.glob("*/vecnormalize.pkl"))  # of several, nobody knows which
+    inner = [path.parent / path.stem / "vecnormalize.pkl", *(folders if len(folders) == 1 else [])]
     return next((place for place in (*places, *inner) if place.is_file()), None)
 
 

@@ -42,9 +42,9 @@ class Deterministic(nn.Module):
         if self.n_components > 1:
             likeliest = self._linear("logits", h).argmax(-1).view(-1, 1, 1).expand(-1, 1, low.shape[0])
             u = u.unflatten(-1, (self.n_components, low.shape[0])).gather(1, likeliest).squeeze(1)
-        if not self.meta["squash"]:
-            return torch.minimum(torch.maximum(u, low), high)
-        return low + (self._decoded(torch.tanh(u)) + 1) / 2 * (high - low)
+        if self.meta["squash"]:
+            u = low + (self._decoded(torch.tanh(u)) + 1) / 2 * (high - low)
+        return torch.minimum(torch.maximum(u, low), high)
 
     def _decoded(self, wide: Tensor) -> Tensor:
         depth = self._depth("decoder")

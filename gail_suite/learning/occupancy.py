@@ -66,9 +66,11 @@ def demonstrated(shown: Shown, horizon: int) -> tuple[Tensor, float]:
 
 def uncertainty(states: Tensor) -> float:
     """How far two samples of one behaviour are from each other: the even from the odd of `BLOCKS` blocks of states
-    (N, F) in order.
+    (N, F) in order, of fewer where there are fewer states; 0 for a single one, which has no second sample.
     """
-    odd = (torch.arange(len(states)) * BLOCKS // len(states)) % 2 == 1
+    if len(states) < 2:
+        return 0.0
+    odd = (torch.arange(len(states)) * min(BLOCKS, len(states)) // len(states)) % 2 == 1
     return energy_distance(thinned(states[~odd]), thinned(states[odd]))
 
 
@@ -105,6 +107,14 @@ class Likeness:
     def falls(self, episodes: Sequence[Trajectory]) -> int:
         """How many episodes end early where the demonstrator's never do."""
         return sum(t.terminated and len(t) < self.horizon for t in episodes) if self.ended == 0 else 0
+
+    def but_one_fall(self, episodes: Sequence[Trajectory]) -> list[Trajectory]:
+        """The episodes without the earliest end, where the demonstrator has none: of a few episodes one is chance, and
+        weighs more than all that is left.
+        """
+        ends = [i for i, t in enumerate(episodes) if self.falls([t])]
+        worst = min(ends, key=lambda i: len(episodes[i]), default=None)
+        return [t for i, t in enumerate(episodes) if i != worst]
 
     def near(self, distance: float) -> bool:
         """Whether a policy at that distance may be the demonstrator.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Box, Discrete
 from torch import nn
 
 from gail_suite import envs
@@ -20,6 +20,13 @@ from gail_suite.learning.agents import Normalised, from_sb3
 if TYPE_CHECKING:
     from stable_baselines3 import PPO, SAC
     from stable_baselines3.common.base_class import BaseAlgorithm
+
+
+class Spaces(gym.Env[np.ndarray, int]):
+    """What SB3 asks of an environment where nothing is trained."""
+
+    def __init__(self, observations: gym.Space[np.ndarray], actions: gym.Space[int]) -> None:
+        self.observation_space, self.action_space = observations, actions
 
 
 class LearnedPolicy(MlpPolicy):
@@ -46,7 +53,8 @@ class LearnedPolicy(MlpPolicy):
                 "no decoder behind it; keep policy.safetensors, which demos.MlpPolicy runs with NumPy alone"
             )
         model = self._sb3_sac() if self.meta["squash"] and not self.meta["discrete"] else self._sb3_ppo()
-        path, packed = Path(path).with_suffix(".zip"), io.BytesIO()
+        path, packed = Path(path), io.BytesIO()
+        path = path if path.suffix == ".zip" else path.with_name(f"{path.name}.zip")
         model.save(packed)
         write_atomic(path, packed.getvalue())
         return path
@@ -83,6 +91,8 @@ class LearnedPolicy(MlpPolicy):
         env = envs.make(self.env_id)
         while self.meta["discrete"] and not isinstance(env.action_space, Discrete) and isinstance(env, gym.Wrapper):
             env = env.env  # SB3 chooses by number
+        if not isinstance(env.observation_space, Box):
+            env = Spaces(Box(-np.inf, np.inf, (self.obs_dim,), np.float32), env.action_space)
         model = PPO("MlpPolicy", env, policy_kwargs=self._policy_kwargs(), n_steps=64, batch_size=64, device="cpu")
         self._copy(model.policy.mlp_extractor.policy_net, model.policy.action_net)
         if not self.meta["discrete"]:

@@ -276,17 +276,32 @@ def holds_run(run_dir: str | Path) -> bool:
     return (Path(run_dir) / "policy/policy.json").exists() or bool(checkpoints(Path(run_dir) / "checkpoints"))
 
 
+RESULTS = ("policy", "reward", "eval.json", "video.mp4", "report.html", "learning_curve.png")
+"""What a finished run leaves, and one that trains on takes back."""
+KEPT = ("checkpoints", "best", "priors", "prior", "second_prior", "tensorboard", "metrics.jsonl")
+"""What it keeps on the way."""
+
+
 def refuse_used(run_dir: str | Path, resumable: bool = True) -> None:
-    """ValueError, before anything is overwritten, where a new run would mix with another."""
+    """ValueError, before anything is overwritten, where a new run would mix with another, or with what no run wrote."""
     if holds_run(run_dir):
         remedy = f"go on with its trainer's resume({str(run_dir)!r}), or " if resumable else ""
         raise ValueError(f"{run_dir} holds a run already: {remedy}choose another folder")
+    others = [name for name in (*RESULTS, *KEPT) if (Path(run_dir) / name).exists()]
+    if others and not (Path(run_dir) / "config.json").exists():
+        raise ValueError(
+            f"{run_dir} holds {' and '.join(others)}, which no run wrote and a run would replace: choose another folder"
+        )
 
 
 def forget_results(run_dir: str | Path) -> None:
-    """Removes RUN/policy and RUN/reward before a run trains on, since those are of a finished run."""
-    for name in ("policy", "reward"):
-        shutil.rmtree(Path(run_dir) / name, ignore_errors=True)
+    """Removes what a finished run left before it trains on: an old evaluation would pass for the new policy's."""
+    for name in RESULTS:
+        path = Path(run_dir) / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def read_run(run_dir: str | Path) -> Json:

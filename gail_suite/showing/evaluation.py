@@ -80,19 +80,23 @@ class Evaluation:
         return bootstrap_interval(self.returns, level=level)
 
     def as_dict(self) -> Json:
-        """What eval.json and `eval --json` hold; scores are null where there is nothing to compare with."""
+        """What eval.json and `eval --json` hold; scores are null where there is nothing to compare with, and returns
+        where the task gave none.
+        """
+        known = bool(np.isfinite(self.returns).all())
+        found = self._known() if known else dict.fromkeys(OF_RETURNS) | {"returns": []}
+        episodes = {"n_episodes": self.n_episodes, "seed": self.seed, "deterministic": self.deterministic}
+        lengths = {"length_mean": self.length_mean, "lengths": [int(n) for n in self.lengths]}
+        return {"env_id": self.env_id, **episodes, **found, **lengths}
+
+    def _known(self) -> Json:
         low, high = self.interval()
         demo_interval = None if self.scale is None else [self.scale(low), self.scale(high)]
         score_interval = None if self.score is None else [_score(self.env_id, low), _score(self.env_id, high)]
         return {
-            "env_id": self.env_id,
-            "n_episodes": self.n_episodes,
-            "seed": self.seed,
-            "deterministic": self.deterministic,
             "return_mean": self.return_mean,
             "return_sd": self.return_sd,
             "return_interval": [low, high],
-            "length_mean": self.length_mean,
             "score": self.score,
             "score_interval": score_interval,
             "demo_score": self.demo_score,
@@ -100,8 +104,11 @@ class Evaluation:
             "random_return": None if self.scale is None else self.scale.random,
             "demo_return": None if self.scale is None else self.scale.shown,
             "returns": [float(r) for r in self.returns],
-            "lengths": [int(n) for n in self.lengths],
         }
+
+
+OF_RETURNS = ("return_mean", "return_sd", "return_interval", "score", "score_interval", "demo_score")
+"""What of an evaluation is null where returns are unknown."""
 
 
 def said(found: Json) -> str:
@@ -110,8 +117,11 @@ def said(found: Json) -> str:
     for name, key in (("score against the demonstrations", "demo_score"), ("normalised score", "score")):
         if found.get(key) is not None:
             parts.append(f"{name} {with_interval(found[key], interval_of(found, key))}")
-    spread = with_interval(found["return_sd"], interval_of(found, "return"), 0)
-    parts.append(f"return {found['return_mean']:.0f} +- {spread}")
+    if found["return_mean"] is None:
+        parts.append("returns unknown, since the task gives no rewards")
+    else:
+        spread = with_interval(found["return_sd"], interval_of(found, "return"), 0)
+        parts.append(f"return {found['return_mean']:.0f} +- {spread}")
     return ", ".join([*parts, f"{found['length_mean']:.0f} steps, {_counted(found['n_episodes'])}"])
 
 

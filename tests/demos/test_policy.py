@@ -139,3 +139,16 @@ def test_noise_from_other_seeds_is_for_a_while():
     with policy.noise_from([1, 2]):
         policy.predict(obs[:2])
     np.testing.assert_array_equal([first, policy.predict(obs)[0]], expected)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.1, -0.2), (-0.4, 0.3), (-2.0, 4.0)])
+def test_actions_do_not_leave_their_bounds_by_rounding(low, high):
+    from gail_suite.learning.actions import from_unit
+
+    bounds = {"act_low": [low], "act_high": [high]}
+    for bias in (-40.0, 40.0):
+        action = tiny(**bounds, **{"mean.bias": [bias]}).predict(np.zeros(2), deterministic=True)[0]
+        assert np.float32(low) <= action <= np.float32(high)
+    units = np.array([[-1.0], [1.0]], np.float32)
+    found = from_unit(units, np.float32([low]), np.float32([high]))
+    assert found.min() >= np.float32(low) and found.max() <= np.float32(high)

@@ -95,3 +95,13 @@ def test_a_merged_set_is_stored_and_read(tmp_path) -> None:
     assert found.meta == both.meta and found.returns.tolist() == both.returns.tolist()
     with pytest.raises(ValueError, match="one trajectory cannot be split"):
         found[:1].split(0.5)
+
+
+def test_numbers_of_a_part_are_not_those_of_the_whole() -> None:
+    a, b = toy(1, 2, 3)[:2], toy(4, 5, 6)[:2]
+    both = a + b
+    assert "episodes" not in both.meta and [part["episodes"] for part in both.meta["parts"]] == [[0, 1], [0, 1]]
+    assert both[1:].returns.tolist() == [2, 4, 5] and both[1:].meta["episodes"] == [1, 2, 3]
+    old = Demonstrations(tuple(both), {**both.meta, "episodes": [0, 1]})  # as it was written until 2026-11-30
+    assert old[2:].returns.tolist() == [4, 5] and old[2:].meta["episodes"] == [2, 3]
+    assert sum(len(part) for part in split(old, 0.5)) == 4

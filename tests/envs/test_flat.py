@@ -113,3 +113,48 @@ def test_other_actions_are_refused(strange):
         ValueError, match=r"unsupported action space, MultiDiscrete.* or with a Discrete choice, such as CartPole"
     ):
         envs.make(strange(action=spaces.MultiDiscrete([2, 3])))
+
+
+def test_the_numbers_of_a_task_that_does_not_count_from_zero(strange):
+    class One:
+        def predict(self, obs, state=None, episode_start=None, deterministic=False):
+            return np.full(len(obs), 2), state
+
+    import demos
+
+    name = strange(action=spaces.Discrete(3, start=1))
+    assert envs.spec(name).start == 1
+    shown = demos.record(One(), name, 1, seed=0)
+    assert shown[0].acts.tolist() == [[0, 1, 0]] * 5  # the second of 1, 2, 3
+    assert as_rows(np.array([3]), 3, 1).tolist() == [[0, 0, 1]]
+
+
+class Restless(Strange):
+    """Draws from NumPy's global generator, whose seed no task can set."""
+
+    def step(self, action):
+        return np.random.uniform(-1, 1, 2).astype(np.float32), 1.0, False, False, {}
+
+
+class Pairs(gym.ActionWrapper):
+    """A choice of nine in place of two of three."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.action_space = spaces.Discrete(9)
+
+    def action(self, action):
+        return np.array(divmod(action, 3))
+
+
+def test_a_task_that_does_not_repeat_itself_has_no_fingerprint():
+    for name, make in (
+        ("Restless-v0", lambda **kw: Restless(BOX, BOX)),
+        ("Pairs-v0", lambda **kw: Pairs(Strange(BOX, spaces.MultiDiscrete([3, 3])))),
+    ):
+        gym.register(name, make, max_episode_steps=5, disable_env_checker=True)
+    try:
+        assert envs.physics_fingerprint("Restless-v0") is None
+        assert envs.physics_fingerprint("Pairs-v0") and envs.spec("Pairs-v0").act_dim == 9
+    finally:
+        del gym.registry["Restless-v0"], gym.registry["Pairs-v0"]

@@ -137,10 +137,10 @@ def test_statistics_of_other_observations_are_refused(normalised, tmp_path):
     sb3.PPO("MlpPolicy", "Pendulum-v1", n_steps=8, batch_size=8, device="cpu").save(folder / "p.zip")
     env.save(str(folder / "vecnormalize.pkl"))
     with pytest.raises(ValueError, match=r"normalises observations of shape \(4,\), .* reads \(3,\)"):
-        from_sb3(folder / "p.zip", trust=True)
+        from_sb3(folder / "p.zip", trust=True, vecnormalize=folder / "vecnormalize.pkl")
     (folder / "vecnormalize.pkl").write_bytes(b"no pickle")
     with pytest.raises(ValueError, match="holds no statistics of a VecNormalize"):
-        from_sb3(folder / "p.zip", trust=True)
+        from_sb3(folder / "p.zip", trust=True, vecnormalize=folder / "vecnormalize.pkl")
     with pytest.raises(ValueError, match="pass --trust"):
         from_sb3(folder / "p.zip")
 
@@ -163,3 +163,43 @@ def test_the_next_command_trusts_what_this_one_did(normalised, capsys):
     assert main(["eval", *words, "--vecnormalize", str(folder / "statistics.pkl"), "-n", "1"]) == 0
     told = capsys.readouterr().out
     assert "return 1000" in told and f"--trust --vecnormalize {folder / 'statistics.pkl'} --out video.mp4" in told
+
+
+@pytest.mark.case(
+    "agents", "A zip that was trained without VecNormalize, and another's statistics near it", "left alone, and warned"
+)
+@pytest.mark.parametrize("place", ["vecnormalize.pkl", "other_run/vecnormalize.pkl"])
+def test_statistics_of_another_model_are_left_alone(normalised, place):
+    _, env, folder = normalised
+    model = sb3.PPO("MlpPolicy", "InvertedPendulum-v5", n_steps=8, batch_size=8, device="cpu").learn(8)
+    model.save(folder / "plain.zip")
+    (folder / place).parent.mkdir(exist_ok=True)
+    env.save(str(folder / place))
+    with pytest.warns(UserWarning, match="was not trained behind a VecNormalize: it is not used"):
+        assert not isinstance(from_sb3(folder / "plain.zip", trust=True), Normalised)
+
+
+def test_of_two_folders_with_statistics_neither_is_taken(normalised):
+    model, env, folder = normalised
+    model.save(folder / "agent.zip")
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        env.save(str(folder / name / "vecnormalize.pkl"))
+    assert beside(folder / "agent.zip") is None
+
+
+def test_experts_behind_statistics_are_told_apart(normalised):
+    from demos.provenance import identity
+
+    model, env, folder = normalised
+    env.save(str(folder / "vecnormalize.pkl"))
+    found = []
+    for weight in (0.0, 0.0, 1.0):
+        with torch.no_grad():
+            model.policy.action_net.bias.fill_(weight)
+        model.save(folder / "agent.zip")
+        found.append(identity(from_sb3(folder / "agent.zip", trust=True))["sha256"])
+    env.obs_rms.mean = env.obs_rms.mean + 1
+    env.save(str(folder / "vecnormalize.pkl"))
+    found.append(identity(from_sb3(folder / "agent.zip", trust=True))["sha256"])
+    assert found[0] is not None and found[0] == found[1] and len(set(found)) == 3

@@ -288,3 +288,35 @@ def test_infinite_arguments_reach_the_task():
     with closing(envs.make(task)) as env:
         env.reset(seed=0)
         assert env.unwrapped.is_healthy
+
+
+# --- files that register tasks ---
+
+REGISTERS = """
+import gymnasium as gym
+from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
+if "Mine-v0" not in gym.registry:
+    gym.register("Mine-v0", HalfCheetahEnv, max_episode_steps=20)
+"""
+
+
+@pytest.mark.case("tasks", "--import carts/carts.py, seen from the folder above", "the file, not the folder")
+def test_a_file_in_a_folder_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "mytasks").mkdir()
+    (tmp_path / "mytasks/mytasks.py").write_text(REGISTERS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    __import__("mytasks")  # the folder, as a namespace package
+    try:
+        assert envs.import_tasks("mytasks/mytasks.py") == "mytasks" == envs.import_tasks("mytasks/mytasks.py")
+        assert envs.spec("mytasks:Mine-v0").horizon == 20
+    finally:
+        gym.registry.pop("Mine-v0", None)
+
+
+@pytest.mark.case("tasks", "--import FILE.py of the name of a library", "refused, with the name to change")
+@pytest.mark.parametrize("name", ["envs.py", "platform.py", "graphlib.py"])
+def test_a_file_of_another_modules_name_is_refused(tmp_path, name):
+    (tmp_path / name).write_text(REGISTERS)
+    with pytest.raises(ValueError, match=f"{name} has the name of another module, .*: rename the file"):
+        envs.import_tasks(tmp_path / name)

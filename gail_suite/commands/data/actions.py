@@ -25,6 +25,7 @@ def actions(path: Path, *, out: Path, task: Task = TASK, tries: int = 200, outpu
     from gail_suite.demos.store import refuse_existing
     from gail_suite.learning.reaching import with_actions
 
+    task.load()
     shown = demos.load(path)
     if shown.has_actions:
         raise ValueError(f"{path} holds actions already")

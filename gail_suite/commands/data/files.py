@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, filming, imitating
-from gail_suite.commands.parameters import TASK, Flag, Task
+from gail_suite.commands.parameters import TASK, Flag, Imports, Task, import_all
 
 
-def show(path: Path, *, plot: Path | None = None, output: Output = DEFAULT) -> None:
+def show(path: Path, *, plot: Path | None = None, imports: Imports = (), output: Output = DEFAULT) -> None:
     """Summarise a folder of demonstrations.
 
     Parameters
@@ -23,6 +23,7 @@ def show(path: Path, *, plot: Path | None = None, output: Output = DEFAULT) -> N
     """
     from gail_suite import demos
 
+    import_all(imports)
     d = demos.load(path)
     if plot is not None:
         from gail_suite.showing.dataset import draw
@@ -48,7 +49,7 @@ def show(path: Path, *, plot: Path | None = None, output: Output = DEFAULT) -> N
     output.result(values, "\n".join(lines), [*shown, imitating(path, d.task)])
 
 
-def verify(path: Path, *, output: Output = DEFAULT) -> None:
+def verify(path: Path, *, imports: Imports = (), output: Output = DEFAULT) -> None:
     """Check every file, digest and value of a folder of demonstrations; status 1 if anything is wrong.
 
     Parameters
@@ -59,6 +60,7 @@ def verify(path: Path, *, output: Output = DEFAULT) -> None:
     from gail_suite import demos, envs
     from gail_suite.demos.store import read_meta
 
+    import_all(imports)
     report = demos.verify(path)
     values = {"path": str(path), "ok": report.ok, "problems": report.problems, "notes": report.notes}
     lines = [f"problem: {p}" for p in report.problems] + [f"note: {n}" for n in report.notes]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, imitating
-from gail_suite.commands.parameters import Flag
+from gail_suite.commands.parameters import Flag, Imports, import_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gail_suite.demos.sealed import Json
 
 
-def merge(*paths: Path, out: Path, output: Output = DEFAULT) -> None:
+def merge(*paths: Path, out: Path, imports: Imports = (), output: Output = DEFAULT) -> None:
     """Put folders of demonstrations of one environment together; repeated episodes are kept once.
 
     Parameters
@@ -30,6 +30,7 @@ def merge(*paths: Path, out: Path, output: Output = DEFAULT) -> None:
     from gail_suite import demos
     from gail_suite.demos.sets import distinct
 
+    import_all(imports)
     whole = demos.merge([demos.load(path) for path in paths])
     kept = distinct(whole)
     kept.save(out)
@@ -50,6 +51,7 @@ def filter_(
     typical: Flag = False,
     min_typicality: float | None = None,
     prior: Annotated[Path | None, Parameter(help="Prior that judges typicality; by default one of the others.")] = None,
+    imports: Imports = (),
     output: Output = DEFAULT,
 ) -> None:
     """Keep the episodes that meet every condition.
@@ -77,6 +79,7 @@ def filter_(
     """
     from gail_suite import demos
 
+    import_all(imports)
     d = demos.load(path)
     conditions = {
         name: value
@@ -99,7 +102,9 @@ def filter_(
     output.result({**_values(kept, out), "n_before": len(d)}, text, [command("data", "show", out)])
 
 
-def split(path: Path, *, out: Path, fraction: float = 0.8, seed: int = 0, output: Output = DEFAULT) -> None:
+def split(
+    path: Path, *, out: Path, fraction: float = 0.8, seed: int = 0, imports: Imports = (), output: Output = DEFAULT
+) -> None:
     """Divide the episodes into two folders, OUT/train and OUT/test, that share none.
 
     Parameters
@@ -115,6 +120,7 @@ def split(path: Path, *, out: Path, fraction: float = 0.8, seed: int = 0, output
     """
     from gail_suite import demos
 
+    import_all(imports)
     parts = dict(zip(("train", "test"), demos.load(path).split(fraction, seed), strict=True))
     for name, part in parts.items():
         part.save(out / name)
@@ -128,13 +134,15 @@ def split(path: Path, *, out: Path, fraction: float = 0.8, seed: int = 0, output
 
 def _within(d: Demonstrations, conditions: Json) -> np.ndarray:
     """(n,) bool: return and length between the bounds."""
-    infinite = float("inf")
-    returns = (d.returns >= conditions.get("min_return", -infinite)) & (
-        d.returns <= conditions.get("max_return", infinite)
-    )
-    return (
-        returns & (d.lengths >= conditions.get("min_length", 0)) & (d.lengths <= conditions.get("max_length", infinite))
-    )
+    import numpy as np
+
+    kept = np.ones(len(d), bool)
+    for name, values in (("return", d.returns), ("length", d.lengths)):  # unknown returns are within no bound
+        if (least := conditions.get(f"min_{name}")) is not None:
+            kept &= values >= least
+        if (most := conditions.get(f"max_{name}")) is not None:
+            kept &= values <= most
+    return kept
 
 
 def _best(d: Demonstrations, best: int | None) -> np.ndarray:

@@ -100,3 +100,51 @@ def test_numbers_of_other_libraries_become_rows(shown, tmp_path):
     found = demos.from_npz(tmp_path / "d.npz", CARTPOLE)
     np.testing.assert_array_equal(found[0].acts, t.acts)
     assert envs.spec(CARTPOLE).act_dim == 2
+
+
+class Corridor(gym.Env):
+    """Observations in a Dict and choices, without a reward."""
+
+    observation_space = gym.spaces.Dict({"at": gym.spaces.Box(-1, 1, (2,), np.float32)})
+    action_space = gym.spaces.Discrete(3)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return {"at": self.np_random.uniform(-1, 1, 2).astype(np.float32)}, {}
+
+    def step(self, action):
+        return {"at": self.np_random.uniform(-1, 1, 2).astype(np.float32)}, float("nan"), False, False, {}
+
+
+class Always:
+    """Takes the second of three."""
+
+    def predict(self, obs, state=None, episode_start=None, deterministic=False):
+        return np.ones(len(obs), np.int64), state
+
+
+@pytest.fixture
+def corridor():
+    gym.register("Corridor-v0", lambda render_mode=None: Corridor(), max_episode_steps=20)
+    yield "Corridor-v0"
+    del gym.registry["Corridor-v0"]
+    envs.specs._spec.cache_clear()
+
+
+@pytest.mark.filterwarnings("ignore:.*reward:UserWarning")
+def test_a_task_without_rewards_is_imitated_and_exported(corridor, tmp_path):
+    from stable_baselines3 import PPO
+
+    shown = demos.record(Always(), corridor, 2, seed=0)
+    assert not shown.has_rewards and demos.verify(shown.save(tmp_path / "d")).ok
+    run = gs.BC(corridor, shown, BCConfig(steps=50, hidden=(8,)), run_dir=tmp_path / "run").train(eval_episodes=0)
+    found = gs.evaluate(run.policy, corridor, n_episodes=2).as_dict()
+    assert found["return_mean"] is None and found["returns"] == [] and found["lengths"] == [20, 20]
+    GAIL = OnPolicyGAIL(corridor, shown, replace(SMALL, cadence=Cadence(64, 1, 64)), run_dir=tmp_path / "gail")
+    assert GAIL.train(128, eval_episodes=2).policy
+    model = PPO.load(run.policy.save_sb3(tmp_path / "agent"))
+    obs = np.zeros((4, 2), np.float32)
+    assert (
+        model.predict(obs, deterministic=True)[0].tolist()
+        == run.policy.predict(obs, deterministic=True)[0].argmax(1).tolist()
+    )

@@ -544,12 +544,15 @@ def test_of_policies_that_are_equally_near_one_that_does_not_fall_is_left(toy_de
     choosing = dataclasses.replace(SMALL, choose=True, arrive=0, loop=dataclasses.replace(SMALL.loop, eval_every=200))
     found = []
     monkeypatch.setattr(Likeness, "excess", lambda self, distance: 0.0)
+    monkeypatch.setattr(Likeness, "but_one_fall", lambda self, episodes: episodes)
     # the last is judged first
-    monkeypatch.setattr(Likeness, "falls", lambda self, episodes: found.append(len(episodes)) or int(len(found) == 1))
+    monkeypatch.setattr(
+        Likeness, "falls", lambda self, episodes: found.append(len(episodes)) or int(found.count(len(episodes)) == 1)
+    )
     gail = GAIL(envs.TOY_ID, toy_demos, choosing, seed=0, run_dir=tmp_path / "run")
     policy = gail.train(800, eval_episodes=0).policy
     row = read_metrics(tmp_path / "run")[-1]
-    assert row["last_falls"] == 1 and row["candidate_0_falls"] == 0 and set(found) == {50}
+    assert row["last_falls"] == 1 and row["candidate_0_falls"] == 0 and set(found) == {50, 100}
     assert row["chosen_step"] == policy.meta["env_steps"] == 600  # the latest of the others
 
 
@@ -665,3 +668,26 @@ def test_a_run_that_looked_for_actions_on_the_way_is_not_gone_on_with(toy_demos,
     gail.train(200, eval_episodes=0)
     with pytest.raises(ValueError, match="was begun by another version of gail-suite, which looked for actions"):
         GAIL.resume(tmp_path / "run")
+
+
+def test_a_fall_weighs_more_than_a_distance_that_chance_makes(toy_demos, tmp_path, monkeypatch):
+    """Distances 0.5 and 0.6 of uncertainty 0.2 cannot be told apart: the second, which does not fall, is left."""
+    choosing = dataclasses.replace(SMALL, choose=True, arrive=0, loop=dataclasses.replace(SMALL.loop, eval_every=400))
+    gail = GAIL(envs.TOY_ID, toy_demos, choosing, seed=0, run_dir=tmp_path / "run")
+    likeness = gail.likeness
+    likeness.uncertainty = 0.2
+    known = {"near": (0.5, 1), "whole": (0.6, 0), "far": (0.9, 0)}
+    monkeypatch.setattr(likeness, "episodes", lambda policy, seed, n: [policy])
+    monkeypatch.setattr(likeness, "but_one_fall", lambda episodes: episodes)
+    monkeypatch.setattr(likeness, "of", lambda episodes: known[episodes[0]][0])
+    monkeypatch.setattr(likeness, "falls", lambda episodes: known[episodes[0]][1])
+    name, row = gail._nearest(likeness, {name: name for name in known})
+    assert name == "whole" and row["near_falls"] == 1
+    known["whole"] = (0.6, 1)
+    assert gail._nearest(likeness, {name: name for name in known})[0] == "near"
+
+
+def test_a_handful_of_pairs_is_enough_for_a_run_that_chooses(toy_demos, tmp_path):
+    choosing = dataclasses.replace(SMALL, choose=True, loop=dataclasses.replace(SMALL.loop, eval_every=400))
+    for few in (toy_demos[:1].subsample(20, seed=0), toy_demos[:2].subsample(100, seed=0)):
+        assert GAIL(envs.TOY_ID, few, choosing, seed=0).train(800, eval_episodes=0).policy.meta["updates"] > 0

@@ -132,3 +132,14 @@ def test_training_without_actions_says_that_they_are_looked_for(
     told = "without recorded actions: trying which lead from state to state, 80,000 steps at most for 400 pairs"
     assert status == 0 and told in out, err
     assert json.loads((tmp_path / "run" / "config.json").read_text())["demos"]["actions_found"] == 1
+
+
+def test_episodes_without_rewards_are_filtered_by_what_is_known(folder: Path, tmp_path: Path, shell: Shell) -> None:
+    shown = demos.load(folder)
+    bare = dataclasses.replace(shown, trajectories=tuple(dataclasses.replace(t, rews=None) for t in shown))
+    bare.save(tmp_path / "bare")
+    for words, found in ((("--min-length", 12), [2, 3, 4]), (("--typical",), [0, 1, 2, 3])):
+        status, _, err = shell("data", "filter", tmp_path / "bare", "--out", tmp_path / words[0], *words)
+        assert status == 0 and demos.load(tmp_path / words[0]).meta["episodes"] == found, err
+    status, _, err = shell("data", "filter", tmp_path / "bare", "--out", tmp_path / "n", "--min-return", 0)
+    assert status == 1 and "they hold no rewards" in err

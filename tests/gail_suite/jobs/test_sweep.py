@@ -186,3 +186,11 @@ def test_a_cloning_that_lost_its_evaluation_begins_again(tmp_path: Path) -> None
     (job.folder / "policy" / "policy.json").touch()
     sweep._note_beginning(job)
     assert not (job.folder / "policy").exists() and job.words()[:2] == ["train", "bc"] and "--resume" not in job.words()
+
+
+def test_a_run_that_goes_on_knows_its_task(tmp_path: Path) -> None:
+    options = ("--demos", "d", "--import", "/t/tasks.py", "--env", "carts.py:Cart-v0")
+    (job,) = plan("gail", tmp_path, (0,), {}, options)
+    (job.folder / "checkpoints" / "step_000000100").mkdir(parents=True)
+    imports = ["--import", "/t/tasks.py", "--import", str(Path("carts.py").absolute())]
+    assert job.words() == ["train", "gail", "--resume", str(job.folder), *imports, "--eval-episodes", "50"]

@@ -111,3 +111,26 @@ def test_uncertainty_by_hand():
 def test_thinning_keeps_both_ends_and_at_most_so_many():
     rows = thinned(torch.arange(10_000.0)[:, None])
     assert len(rows) == 3000 and rows[0] == 0 and rows[-1] == 9999 and math.isclose(rows.mean(), 4999.5, abs_tol=1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 10, 19, 39])
+def test_few_states_are_two_samples_where_there_are_two(n):
+    states = torch.arange(float(n)).unsqueeze(1)
+    found = uncertainty(states)
+    assert math.isfinite(found) and (found > 0) == (n > 1)
+
+
+def test_of_few_episodes_one_early_end_is_forgiven(toy_demos):
+    likeness = Likeness(envs.TOY_ID, Shown.of(envs.TOY_ID, toy_demos))
+    whole = toy_demos[0]
+
+    def cut(n):
+        return dataclasses.replace(
+            whole, obs=whole.obs[: n + 1], acts=whole.acts[:n], rews=whole.rews[:n], terminated=True, truncated=False
+        )
+
+    episodes = [whole, cut(30), cut(10), whole]
+    assert [len(t) for t in likeness.but_one_fall(episodes)] == [100, 30, 100]
+    assert likeness.but_one_fall([whole, whole]) == [whole, whole]
+    likeness.ended = 0.1  # the demonstrator's own episodes end early
+    assert likeness.but_one_fall(episodes) == episodes

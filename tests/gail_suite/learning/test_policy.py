@@ -4,6 +4,7 @@ import torch
 
 import demos
 import envs
+import gail_suite as gs
 from gail_suite.learning.features import Features
 from gail_suite.learning.networks import Actor, policy_tensors
 from gail_suite.learning.policy import LearnedPolicy, from_sb3, load_policy
@@ -67,3 +68,10 @@ def test_bundled_experts_export(env_id, tmp_path):
     np.testing.assert_allclose(
         model.predict(obs, deterministic=True)[0], expert.predict(obs, deterministic=True)[0], atol=1e-3
     )
+
+
+def test_a_name_with_a_version_is_kept(toy_demos, tmp_path):
+    policy = gs.BC(envs.TOY_ID, toy_demos, gs.BCConfig(steps=2, hidden=(8,))).train(eval_episodes=0).policy
+    for name, written in (("ant-v1.0", "ant-v1.0.zip"), ("ant-v1.5", "ant-v1.5.zip"), ("ant.zip", "ant.zip")):
+        assert policy.save_sb3(tmp_path / name) == tmp_path / written
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ant-v1.0.zip", "ant-v1.5.zip", "ant.zip"]

@@ -145,3 +145,25 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
         "with stop_on_signals():\n    for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(60)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=20).returncode == 143
+
+
+@pytest.mark.parametrize("name", ["priors/mine", "best", "policy", "video.mp4", "metrics.jsonl"])
+def test_what_no_run_wrote_is_not_taken_for_a_runs(tmp_path, name):
+    from gail_suite.runs.runlog import refuse_used
+
+    (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(ValueError, match="which no run wrote and a run would replace: choose another folder"):
+        refuse_used(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    refuse_used(tmp_path)  # a run that saved nothing
+
+
+def test_a_run_that_trains_on_takes_its_results_back(tmp_path):
+    from gail_suite.runs.runlog import forget_results
+
+    for folder in ("policy", "reward", "best"):
+        (tmp_path / folder).mkdir()
+    for file in ("eval.json", "video.mp4", "report.html", "metrics.jsonl"):
+        (tmp_path / file).write_text("")
+    forget_results(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "metrics.jsonl"]
