@@ -7,7 +7,7 @@ rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -364,29 +364,24 @@ class GAIL(Imitator[GAILConfig]):
         return policies[name]
 
     def _nearest(self, likeness: Likeness, policies: Mapping[str, LearnedPolicy]) -> tuple[str, dict[str, float]]:
-        """The name of the policy that is nearest to the demonstrator, and what there is to say of all of them.
+        """The name of the policy that is to be left, and what there is to say of all of them.
 
-        Of those that cannot be told apart the one that falls least often is taken, of those the nearest, and of those
-        the first.
+        That is the first of those that are near, unless another is better by more than chance makes: it falls less
+        often, or as often and visits nearer states.
         """
         seed = FINAL_SEED + self.seed
         found = {name: likeness.episodes(policy, seed, SCREENING) for name, policy in policies.items()}
         first = {name: likeness.of(likeness.but_one_fall(episodes)) for name, episodes in found.items()}
-        near = _alike(first, policies, likeness)
+        closest = min(likeness.excess(distance) for distance in first.values())
+        near = [name for name in policies if likeness.excess(first[name]) <= closest + likeness.uncertainty]
         for name in near:
             found[name] += likeness.episodes(policies[name], seed + SCREENING, FINAL_EPISODES - SCREENING)
         if any(likeness.falls(found[name]) for name in near):  # rare as they are, fifty episodes tell them badly
             for name in near:
                 found[name] += likeness.episodes(policies[name], seed + FINAL_EPISODES, FINAL_EPISODES)
-        distance = {name: likeness.of(episodes) for name, episodes in found.items()}
-        falls = {name: likeness.falls(episodes) for name, episodes in found.items()}
-        row = {f"{name}_distance": value for name, value in distance.items()}
-        row |= {f"{name}_falls": float(n) for name, n in falls.items()}
-        alike = _alike(distance, near, likeness)
-        return min(alike, key=lambda name: (falls[name], likeness.excess(distance[name]))), row
-
-
-def _alike(distance: Mapping[str, float], among: Iterable[str], likeness: Likeness) -> list[str]:
-    """Those that are no farther beyond the nearest than two samples of one behaviour are from each other."""
-    excess = {name: likeness.excess(distance[name]) for name in among}
-    return [name for name in excess if excess[name] <= min(excess.values()) + likeness.uncertainty]
+        left = near[0]
+        for name in near[1:]:
+            if likeness.nearer(found[name], found[left]):
+                left = name
+        row = {f"{name}_distance": likeness.of(episodes) for name, episodes in found.items()}
+        return left, row | {f"{name}_falls": float(likeness.falls(episodes)) for name, episodes in found.items()}

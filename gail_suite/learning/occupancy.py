@@ -6,6 +6,7 @@ of some episodes and the demonstrated ones. Time that is left after an episode e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -101,8 +102,26 @@ class Likeness:
 
     def of(self, episodes: Sequence[Trajectory]) -> float:
         """The distance of episodes from the demonstrations."""
-        states, ended = visited(episodes, self.features, self.horizon)
-        return energy_distance(thinned(states), self.states) + self.spread * abs(ended - self.ended)
+        return self.of_states(episodes) + self.spread * abs(self._visited(episodes)[1] - self.ended)
+
+    def of_states(self, episodes: Sequence[Trajectory]) -> float:
+        """The part of the distance that the visited states make, whatever their number."""
+        return energy_distance(thinned(self._visited(episodes)[0]), self.states)
+
+    def _visited(self, episodes: Sequence[Trajectory]) -> tuple[Tensor, float]:
+        return visited(episodes, self.features, self.horizon)
+
+    def nearer(self, one: Sequence[Trajectory], other: Sequence[Trajectory]) -> bool:
+        """Whether as many episodes of one policy are nearer than another's by more than chance makes.
+
+        Falls are rare and independent, so their numbers differ by the root of their sum; where they differ by no more,
+        the states decide, by more than two samples of one behaviour differ.
+        """
+        falls, theirs = self.falls(one), self.falls(other)
+        if abs(theirs - falls) > math.sqrt(falls + theirs):
+            return falls < theirs
+        beyond, their_beyond = (self.excess(self.of_states(episodes)) for episodes in (one, other))
+        return beyond + self.uncertainty < their_beyond
 
     def falls(self, episodes: Sequence[Trajectory]) -> int:
         """How many episodes end early where the demonstrator's never do."""

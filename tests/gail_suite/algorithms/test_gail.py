@@ -540,19 +540,21 @@ def test_the_clone_is_left_where_its_states_are_nearer(toy_demos, tmp_path):
     assert GAIL(envs.TOY_ID, toy_demos, kept, seed=0).train(800, eval_episodes=0).policy.meta["updates"] > 0
 
 
-def test_of_policies_that_are_equally_near_one_that_does_not_fall_is_left(toy_demos, tmp_path, monkeypatch):
+def test_of_near_policies_one_that_falls_less_by_more_than_chance_is_left(toy_demos, tmp_path, monkeypatch):
     choosing = dataclasses.replace(SMALL, choose=True, arrive=0, loop=dataclasses.replace(SMALL.loop, eval_every=200))
-    found = []
     monkeypatch.setattr(Likeness, "excess", lambda self, distance: 0.0)
     monkeypatch.setattr(Likeness, "but_one_fall", lambda self, episodes: episodes)
-    # the last is judged first
-    monkeypatch.setattr(
-        Likeness, "falls", lambda self, episodes: found.append(len(episodes)) or int(found.count(len(episodes)) == 1)
-    )
+    asked = []  # the last policy's episodes come first
+
+    def falls(self, episodes):
+        asked.append(episodes)
+        return 5 * (episodes is asked[0])
+
+    monkeypatch.setattr(Likeness, "falls", falls)
     gail = GAIL(envs.TOY_ID, toy_demos, choosing, seed=0, run_dir=tmp_path / "run")
     policy = gail.train(800, eval_episodes=0).policy
     row = read_metrics(tmp_path / "run")[-1]
-    assert row["last_falls"] == 1 and row["candidate_0_falls"] == 0 and set(found) == {50, 100}
+    assert row["last_falls"] == 5 and row["candidate_0_falls"] == 0 and len(asked[0]) == 100
     assert row["chosen_step"] == policy.meta["env_steps"] == 600  # the latest of the others
 
 
@@ -670,21 +672,27 @@ def test_a_run_that_looked_for_actions_on_the_way_is_not_gone_on_with(toy_demos,
         GAIL.resume(tmp_path / "run")
 
 
-def test_a_fall_weighs_more_than_a_distance_that_chance_makes(toy_demos, tmp_path, monkeypatch):
-    """Distances 0.5 and 0.6 of uncertainty 0.2 cannot be told apart: the second, which does not fall, is left."""
-    choosing = dataclasses.replace(SMALL, choose=True, arrive=0, loop=dataclasses.replace(SMALL.loop, eval_every=400))
-    gail = GAIL(envs.TOY_ID, toy_demos, choosing, seed=0, run_dir=tmp_path / "run")
+def test_chance_moves_no_run_from_its_last_policy(toy_demos, monkeypatch):
+    """By hand: 2 and 1 falls differ by less than the root of 3, 5 and 1 by more than that of 6; states by 0.2."""
+    gail = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, choose=True), seed=0)
     likeness = gail.likeness
     likeness.uncertainty = 0.2
-    known = {"near": (0.5, 1), "whole": (0.6, 0), "far": (0.9, 0)}
+    known = {}
     monkeypatch.setattr(likeness, "episodes", lambda policy, seed, n: [policy])
     monkeypatch.setattr(likeness, "but_one_fall", lambda episodes: episodes)
-    monkeypatch.setattr(likeness, "of", lambda episodes: known[episodes[0]][0])
+    for name in ("of", "of_states"):
+        monkeypatch.setattr(likeness, name, lambda episodes: known[episodes[0]][0])
     monkeypatch.setattr(likeness, "falls", lambda episodes: known[episodes[0]][1])
-    name, row = gail._nearest(likeness, {name: name for name in known})
-    assert name == "whole" and row["near_falls"] == 1
-    known["whole"] = (0.6, 1)
-    assert gail._nearest(likeness, {name: name for name in known})[0] == "near"
+    for (distance, falls), left in {
+        (0.6, 2): "last",
+        (0.6, 5): "other",
+        (0.9, 0): "other",  # too far to be asked again
+        (0.6, 0): "last",
+    }.items():
+        known |= {"last": (distance, falls), "other": (0.5, 1)}
+        assert gail._nearest(likeness, {name: name for name in known})[0] == left
+    known |= {"last": (0.6, 1), "other": (0.1, 1)}
+    assert likeness.nearer(["other"], ["last"]) and not likeness.nearer(["last"], ["other"])
 
 
 def test_a_handful_of_pairs_is_enough_for_a_run_that_chooses(toy_demos, tmp_path):
