@@ -366,6 +366,8 @@ COMPARED = ("bc", "imitation-gail", *CONTROLS, "gail")
 """The algorithms of the short table."""
 FIRST = 10
 """Lines of the README's table."""
+LEFT_OUT = ("imitation's GAIL", "no expert", "starts alone", "env steps")
+"""Columns of the short table that the README's has not."""
 
 
 def by_run() -> dict[tuple[str, ...], list[Mapping[str, str]]]:
@@ -416,12 +418,17 @@ def line(key: tuple[str, ...], rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def first_table() -> str:
-    """The first lines of the short table."""
-    return "".join(short_table().splitlines(keepends=True)[: 2 + FIRST])
+    """The first lines of the short table, and of its columns those that say how good a policy is."""
+    kept = [i for i, name in enumerate(SHORT) if name not in LEFT_OUT]
+    return markdown([SHORT[i] for i in kept], [[line[i] for i in kept] for line in _short()[:FIRST]])
 
 
 def short_table() -> str:
     """One line a demonstrator that the defaults were trained on, beside its clone and the controls."""
+    return markdown(SHORT, _short())
+
+
+def _short() -> list[list[str]]:
     groups = by_run()
     lines = []
     for row in ROWS.values():
@@ -432,7 +439,7 @@ def short_table() -> str:
             figures = [mean(gail, "falls"), mean(gail, "env_steps"), mean(gail, "cpu_s", 60), f"{row.floor:.2f}"]
             shown = [row.env, row.demonstrator, f"{row.n_demos}, {row.protocol}"]
             lines.append([*shown, *scores[:-1], f"**{scores[-1]}**", str(len(gail)), *figures])
-    return markdown(SHORT, lines)
+    return lines
 
 
 def _score(rows: Sequence[Mapping[str, str]]) -> str:
