@@ -43,10 +43,10 @@ class EnvSpec:
     expert_return: ReferenceReturn | None
     discrete: bool = False
     """Actions are one-hot rows of a choice among `act_dim`."""
-    start: int = 0
-    """The number of the first of discrete actions."""
     obs_names: tuple[str, ...] = ()
     """Names of the entries of a flattened Dict observation, such as goal[0]."""
+    start: int = 0
+    """The number of the first of discrete actions."""
 
 
 def spec(env_id: Task, **kwargs: object) -> EnvSpec:
