@@ -74,6 +74,7 @@ def test_an_on_policy_run_that_lost_its_process_before_a_checkpoint_begins_again
 def test_a_policy_half_written_does_not_stand_in_the_way(tmp_path):
     (tmp_path / "policy").mkdir()
     (tmp_path / "policy/policy.safetensors").write_bytes(b"half")
+    (tmp_path / "config.json").write_text("{}")  # which a run writes first
     assert not holds_run(tmp_path)
     refuse_used(tmp_path)
 
