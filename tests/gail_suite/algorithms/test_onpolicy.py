@@ -55,8 +55,7 @@ def gail_config(generator: str, every: int = 10**9) -> OnPolicyGAILConfig:
 
 
 # Processors round differently, so a seed is another run on another machine: over seeds PPO has 0.85 to 0.91, TRPO 0.55
-# to 0.99,
-# AIRL below 0.96 to 1.00, and a policy before its training -0.01 to 0.04.
+# to 0.99, AIRL below 0.96 to 1.00, and a policy before its training -0.01 to 0.04.
 @pytest.mark.parametrize(("generator", "batch", "least"), [("ppo", 1024, 0.6), ("trpo", 2048, 0.4)])
 def test_gail_learns_the_toy(shown: demos.Demonstrations, generator: str, batch: int, least: float) -> None:
     config = gail_config(generator)
@@ -85,8 +84,8 @@ def test_airl_learns_the_toy_and_its_reward_prefers_the_expert(shown: demos.Demo
 
 
 # Seconds, since two trainings follow each other. Over seeds the new policy has 0.95, 0.27 (it stays in the lane) and
-# 0.97 on one processor, -0.01, 0.96 and 0.00 on another; at random 0. With other products it may stay at random, so they
-# are float32 on every processor.
+# 0.97 on one processor, -0.01, 0.96 and 0.00 on another; at random 0. With other products it may stay at random, so
+# they are float32 on every processor.
 def test_a_reward_that_was_kept_teaches_a_new_policy(
     toy_demos: demos.Demonstrations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
