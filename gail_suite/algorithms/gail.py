@@ -92,9 +92,9 @@ class GAILConfig(Settings):
     starts: DemonstratedStarts = field(default_factory=DemonstratedStarts)
     """Where episodes begin; a prior for starts goes before."""
     choose: bool = True
-    """Leave, of the last policy, the nearest of those evaluated on the way and the clone, the last, unless another falls
-    less often or visits states nearer to the demonstrated ones, by more than chance makes (the task's reward is not
-    read); off, the last in any case.
+    """Leave, of the last policy, the nearest of those evaluated on the way and the clone, the last, unless another
+    falls less often or visits states nearer to the demonstrated ones, by more than chance makes (the task's reward is
+    not read); off, the last in any case.
     """
     arrive: Count = 100
     """End at the first evaluation whose policy is like the demonstrator over so many episodes, as `choose` compares
