@@ -102,14 +102,12 @@ class Likeness:
 
     def of(self, episodes: Sequence[Trajectory]) -> float:
         """The distance of episodes from the demonstrations."""
-        return self.of_states(episodes) + self.spread * abs(self._visited(episodes)[1] - self.ended)
+        states, ended = visited(episodes, self.features, self.horizon)
+        return energy_distance(thinned(states), self.states) + self.spread * abs(ended - self.ended)
 
     def of_states(self, episodes: Sequence[Trajectory]) -> float:
         """The part of the distance that the visited states make, whatever their number."""
-        return energy_distance(thinned(self._visited(episodes)[0]), self.states)
-
-    def _visited(self, episodes: Sequence[Trajectory]) -> tuple[Tensor, float]:
-        return visited(episodes, self.features, self.horizon)
+        return energy_distance(thinned(visited(episodes, self.features, self.horizon)[0]), self.states)
 
     def nearer(self, one: Sequence[Trajectory], other: Sequence[Trajectory]) -> bool:
         """Whether as many episodes of one policy are nearer than another's by more than chance makes.

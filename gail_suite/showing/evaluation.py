@@ -107,7 +107,17 @@ class Evaluation:
         }
 
 
-OF_RETURNS = ("return_mean", "return_sd", "return_interval", "score", "score_interval", "demo_score")
+OF_RETURNS = (
+    "return_mean",
+    "return_sd",
+    "return_interval",
+    "score",
+    "score_interval",
+    "demo_score",
+    "demo_score_interval",
+    "random_return",
+    "demo_return",
+)
 """What of an evaluation is null where returns are unknown."""
 
 

@@ -208,7 +208,7 @@ class GAN(GenerativeModel):
         values = (x - self.net.shift) / self.net.scale
         if y is not None or not self.spec["n_classes"]:
             return -self.net.critic(values, y)
-        logits = [self.net.critic(values, torch.full((len(x),), k, device=x.device)) for k in self._classes()]
+        logits = [self.net.critic(values, torch.full((len(x),), k, device=x.device)) for k in self.met_classes()]
         return math.log(len(logits)) - torch.logsumexp(torch.stack(logits), dim=0)
 
 

@@ -13,8 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler
-from torch.utils.data import SubsetRandomSampler as Subset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+)
 
 from gail_suite.generative.core.checks import as_context, as_labels, check_finite, check_range, is_context
 from gail_suite.generative.core.types import ArrayLike
@@ -167,7 +174,7 @@ def _stacked(each: list[Any], what: str) -> Tensor:
 def _order(loader: DataLoader[Any]) -> Tensor | None:
     """The rows that a loader's sampler leaves to it, None for all; ValueError for one that draws in its own way."""
     sampler, batches = loader.sampler, loader.batch_sampler
-    if isinstance(sampler, Subset):
+    if isinstance(sampler, SubsetRandomSampler):
         return torch.tensor(list(sampler.indices))
     all_of_them = isinstance(sampler, SequentialSampler) or (
         isinstance(sampler, RandomSampler) and not sampler.replacement and sampler.num_samples == len(loader.dataset)  # type: ignore[arg-type]

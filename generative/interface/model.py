@@ -554,7 +554,7 @@ class GenerativeModel:
             return as_context(y, n, device or self.device, context)
         return as_labels(y, n, device or self.device, self.spec.get("n_classes"))
 
-    def _classes(self) -> list[int]:
+    def met_classes(self) -> list[int]:
         """The classes that training met: others may be numbered between them, and are as they began."""
         known = [k for k, weight in enumerate(self.spec["class_weights"]) if weight > 0]
         return known or list(range(self.spec["n_classes"]))

@@ -258,7 +258,7 @@ class VAE(DensityModel):
         """The class (N,) with the highest one-sample bound on log p(x | class); None without classes."""
         if not self.spec.get("n_classes"):
             return None
-        classes = self._classes()
+        classes = self.met_classes()
         best = torch.stack([self.elbo(x, torch.tensor(c)) for c in classes]).argmax(0)
         return torch.tensor(classes, device=best.device)[best]
 

@@ -29,7 +29,7 @@ def invert(
     """
     if y is not None or not model.spec.get("n_classes"):
         return _search(model, x, y, known, seed)[0], y
-    classes = model._classes()
+    classes = model.met_classes()
     tried = [_search(model, x, torch.full((len(x),), c), known, seed) for c in classes]
     best = torch.stack([loss for _, loss in tried]).argmin(0)
     codes = torch.stack([z for z, _ in tried])[best, torch.arange(len(x), device=x.device)]

@@ -195,7 +195,7 @@ def _valid(model: GenerativeModel, x: Tensor) -> Tensor:
 def _typical(model: GenerativeModel, n: int, y: Tensor | None) -> Tensor:
     """What the code zero stands for (of class ``y``), ``n`` times: where filling in starts."""
     if y is None and model.spec.get("n_classes"):
-        y = torch.full((n,), model._classes()[0])
+        y = torch.full((n,), model.met_classes()[0])
     width = getattr(model, "code_width", None) or model.config["latent"]
     return _decode(model, torch.zeros(n, width, device=model.device), y)
 

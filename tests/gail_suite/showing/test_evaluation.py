@@ -108,3 +108,12 @@ def test_t_interval_by_hand():
 def test_probability_of_improvement_by_hand():
     # pairs (1, 2), (1, 3), (3, 2), (3, 3): one is better, one is a tie
     assert probability_of_improvement(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == 1.5 / 4
+
+
+def test_unknown_returns_are_null_under_the_same_names():
+    known, unknown = (
+        Evaluation("CartPole-v1", np.array(returns), np.array([3, 4]), 0, True).as_dict()
+        for returns in ([1.0, 2.0], [1.0, np.nan])
+    )
+    assert known.keys() == unknown.keys() and unknown["return_mean"] is None and unknown["returns"] == []
+    assert unknown["lengths"] == [3, 4]

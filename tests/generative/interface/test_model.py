@@ -404,7 +404,7 @@ SEEN = {"gan": lambda: g.GAN(latent=2, hidden=8), "vae": lambda: g.VAE(latent=2,
 def test_classes_that_no_sample_had_take_no_part(name):
     x = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()
     model = SEEN[name]().fit(x, torch.arange(40) % 2 + 3, steps=5, progress=False)
-    assert model.spec["n_classes"] == 5 and model._classes() == [3, 4]
+    assert model.spec["n_classes"] == 5 and model.met_classes() == [3, 4]
     if name == "vae":
         assert set(model.best_class(x).tolist()) <= {3, 4}
     else:
