@@ -40,7 +40,7 @@ from gail_suite.showing.stats import bootstrap_interval, iqm
 
 if TYPE_CHECKING:
     from demos import Demonstrations
-    from gail_suite.algorithms.trainer import Imitator
+    from gail_suite.algorithms.imitator import Imitator
     from gail_suite.demos.policy import Policy
     from gail_suite.showing.evaluation import Evaluation
 

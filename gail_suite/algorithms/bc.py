@@ -15,7 +15,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from gail_suite import envs
-from gail_suite.algorithms.trainer import Imitator
+from gail_suite.algorithms.imitator import Imitator
 from gail_suite.demos.sealed import Json
 from gail_suite.generative.mixtures.gmm import GaussianMixture
 from gail_suite.learning.actions import action_bounds

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from gail_suite import demos, envs
 from gail_suite.algorithms.bc import BCConfig, Cloning
-from gail_suite.algorithms.trainer import Imitator
+from gail_suite.algorithms.imitator import Imitator
 from gail_suite.demos.policy import MlpPolicy, Policy
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory

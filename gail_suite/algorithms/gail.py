@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from gail_suite.algorithms.bc import BCConfig, clone
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
-from gail_suite.algorithms.trainer import Imitator
+from gail_suite.algorithms.imitator import Imitator
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.envs.savable import SavableVecEnv

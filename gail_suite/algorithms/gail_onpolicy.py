@@ -12,7 +12,8 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 from typing_extensions import override
 
-from gail_suite.algorithms.trainer import NO_END, Imitator
+from gail_suite.algorithms.imitator import Imitator
+from gail_suite.algorithms.trainer import NO_END
 from gail_suite.learning.discriminators import LogitConfig, LogitLearner
 from gail_suite.learning.keeping import KeepConfig
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from gail_suite.algorithms.trainer import Imitator
+from gail_suite.algorithms.imitator import Imitator
 from gail_suite.learning.keeping import KeepConfig
 from gail_suite.learning.objectives import TaskReward
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop

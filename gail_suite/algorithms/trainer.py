@@ -16,27 +16,21 @@ import dataclasses
 import importlib
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, Self, TypeVar, cast
-
-import numpy as np
-from typing_extensions import override
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 from gail_suite import envs
 from gail_suite.demos.sealed import Json, one_warning
-from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.common import check_seed
-from gail_suite.learning.keeping import Best, KeepConfig, OnRow, Row
+from gail_suite.learning.keeping import OnRow, Row
 from gail_suite.learning.learned_reward import LearnedReward, save_reward
-from gail_suite.learning.occupancy import Likeness
-from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
 from gail_suite.runs.checkpoint import Saved, load_parts
-from gail_suite.runs.config import Settings, length, recorded
+from gail_suite.runs.config import Settings, length
 from gail_suite.runs.runlog import (
     Logger,
     RunLog,
@@ -57,8 +51,6 @@ HOMES = {
     "expert": ("expert", "ExpertTrainer"),
 }
 """Kind of run -> module and class of its trainer."""
-KEEP_SEED = 80_000
-"""Seed of the episodes by which the best policy is chosen; neither training nor any evaluation begins there."""
 NO_END = 10**12
 """Steps of a run that only the clock ends; earlier versions noted them in config.json."""
 BEST = "best"
@@ -112,13 +104,6 @@ class Loop(Protocol):
 
     def load(self, saved: Saved) -> None:
         """Continue from a checkpoint."""
-
-
-class Remembering(Loop, Protocol):
-    """A loop with checkpoints."""
-
-    constants: dict[str, np.ndarray]
-    """Arrays that go into every checkpoint as they are."""
 
 
 class Trainer(ABC, Generic[C_co]):
@@ -303,116 +288,6 @@ class Trainer(ABC, Generic[C_co]):
 
     def _scored(self, score: float | None, log: RunLog | None) -> None:
         """What follows the evaluation of the final policy."""
-
-
-class Imitator(Trainer[C_co]):
-    """A run that imitates demonstrations.
-
-    Args:
-        demonstrations: what to imitate; a resumed run has it from its checkpoint, in the learner's units.
-        env_kwargs: arguments of the environment; those of the demonstrations where not given.
-
-    The others are those of `Trainer`; without a config it takes the defaults.
-    """
-
-    def __init__(
-        self,
-        env_id: envs.names.Task,
-        demonstrations: Demonstrations | Shown,
-        config: C_co | None = None,
-        seed: int = 0,
-        run_dir: str | Path | None = None,
-        device: str = "cpu",
-        env_kwargs: Mapping[str, object] | None = None,
-    ) -> None:
-        if isinstance(demonstrations, Demonstrations):
-            env_id = task_of(env_id, env_kwargs, demonstrations)
-        super().__init__(env_id, self.defaults() if config is None else config, seed, run_dir, device)
-        if not isinstance(demonstrations, Demonstrations | Shown):
-            raise ValueError(  # noqa: TRY004 (every error of ours is a ValueError)
-                f"the demonstrations are a {type(demonstrations).__name__}: give what demos.load(folder) returns"
-            )
-        self.shown = demonstrations if isinstance(demonstrations, Shown) else self._show(demonstrations)
-        self.loop = self._build()
-        keep = getattr(self.config, "keep", KeepConfig())
-        self.best = None if keep.best == "none" else self._best(keep)
-
-    def _best(self, keep: KeepConfig) -> Best:
-        """What judges the policies of this run; of a resumed run it knows what the checkpoint does."""
-        shown, constants = self.shown, cast(Remembering, self.loop).constants
-        if keep.best == "return":
-            return Best(keep, constants, lambda policy, row: -row["return_mean"])
-        if shown.times is None:
-            raise ValueError("these demonstrations do not say when their pairs were shown: set keep.best to return")
-        likeness = Likeness(self.env_id, shown)
-        seed = KEEP_SEED + self.seed
-
-        def measure(policy: LearnedPolicy, row: Row) -> float:
-            # GAIL, which chooses its final policy by it, has measured it already
-            return row["distance"] if "distance" in row else likeness.distance(policy, seed)
-
-        return Best(keep, constants, measure)
-
-    @override
-    def _told(self, callbacks: Sequence[Callback], row: Row) -> bool:
-        if self.best is not None and "return_mean" in row:
-            policy = self.policy()
-            if self.best.judge(policy, row) and self.run_dir is not None:
-                policy.save(self.run_dir / BEST)
-            if self.best.exhausted:
-                row["ended_no_better"] = 1.0
-        return super()._told(callbacks, row) or self._over
-
-    @property
-    @override
-    def _over(self) -> bool:
-        return self.best is not None and self.best.exhausted
-
-    @override
-    def best_policy(self) -> LearnedPolicy | None:
-        return None if self.best is None else self.best.policy(self.policy().meta)
-
-    @override
-    def _leave(self, policy: LearnedPolicy, learned: LearnedReward | None) -> None:
-        super()._leave(policy, learned)
-        best = self.best_policy()
-        if best is not None and self.run_dir is not None:  # again, since a killed process may have left a later one
-            best.save(self.run_dir / BEST)
-
-    def _show(self, demonstrations: Demonstrations) -> Shown:
-        """The demonstrations in the learner's units."""
-        return Shown.of(self.env_id, demonstrations)
-
-    @abstractmethod
-    def _build(self) -> Loop:
-        """The loop of a run that imitates `self.shown`."""
-
-    @classmethod
-    def _of_record(cls, record: Json, saved: Saved, run_dir: Path, device: str) -> Self:
-        shown = Shown.saved(saved.parts, record.get("demos", {}))
-        return cls(record["env_id"], shown, cls._recorded(record, run_dir), record["seed"], run_dir, device)
-
-    @classmethod
-    def _recorded(cls, record: Json, run_dir: Path) -> C_co:
-        """The config that a run was begun with."""
-        return recorded(cls.defaults(), record["config"])
-
-    @property
-    def demo_meta(self) -> Json:
-        """Provenance of the demonstrations."""
-        return dict(self.shown.meta)
-
-    @override
-    def record(self) -> Json:
-        return super().record() | {"demos": self.demo_meta, "n_pairs": len(self.shown.expert)}
-
-
-def task_of(env_id: envs.names.Task, env_kwargs: Mapping[str, object] | None, demonstrations: Demonstrations) -> str:
-    """The full name of the task to train on: the demonstrations' own variant where `env_id` names it without
-    arguments.
-    """
-    name = envs.named(env_id, env_kwargs)
-    return demonstrations.task if env_kwargs is None and name == envs.named(demonstrations.env_id) else name
 
 
 def kind_of(record: Json) -> type[Trainer[Settings]]:

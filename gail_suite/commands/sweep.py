@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gail_suite.demos.sealed import Json
     from gail_suite.jobs.search import Plan, Range, Search
     from gail_suite.jobs.sweep import Job
+    from gail_suite.runs.config import Settings
 
 GENERATORS = {"gail": ("sac", "ppo", "trpo"), "airl": ("ppo", "trpo")}
 """The algorithms that have a choice of learners."""
@@ -240,12 +241,11 @@ def _check_settings(
     algo: str, generator: str | None, config: Path | None, given: Sequence[str], values: Mapping[str, Sequence[str]]
 ) -> None:
     """ValueError for a combination of settings that a run would refuse."""
-    from gail_suite.commands.train import settings_of
     from gail_suite.runs.config import build
 
     for chosen in itertools.product(*values.values()):
         build(
-            settings_of(algo, generator),
+            _settings_of(algo, generator),
             config,
             (*given, *(f"{name}={value}" for name, value in zip(values, chosen, strict=True))),
         )
@@ -305,3 +305,14 @@ def _values(grid: tuple[str, ...], option: str = "--grid") -> dict[str, list[str
             raise ValueError(f"{option} takes name=value,value such as sac.tau=0.005,0.01, got {text!r}")
         found[name] = [*found.get(name, []), *chosen]
     return found
+
+
+def _settings_of(algo: str, generator: str | None) -> Settings:
+    """The default settings of an algorithm with a learner, None for its own."""
+    if algo == "gail" and generator in ("ppo", "trpo"):
+        from gail_suite.algorithms.gail_onpolicy import onpolicy_config
+
+        return onpolicy_config(generator)
+    from gail_suite.algorithms.trainer import trainer_of
+
+    return trainer_of(algo).defaults()

@@ -102,7 +102,7 @@ def test_a_loss_that_is_not_finite_stops_a_device_within_25_steps(pretend: Prete
 
 def test_much_data_stays_with_the_host(pretend: Pretend, monkeypatch):
     here = g.VAE(latent=3, hidden=8, prior_components=2, k_eval=3).fit(IMAGES, steps=3, device=NAME, progress=False)
-    monkeypatch.setattr("generative.interface.model.ON_DEVICE", 100)
+    monkeypatch.setattr("generative.interface.inputs.ON_DEVICE", 100)
     away = g.VAE(latent=3, hidden=8, prior_components=2, k_eval=3).fit(IMAGES, steps=3, device=NAME, progress=False)
     assert torch.equal(here.sample(4, seed=0).cpu(), away.sample(4, seed=0).cpu())
 

@@ -1,32 +1,29 @@
-"""`gail-suite train bc | gail | airl | sqil | dagger`."""
+"""What the verbs of `gail-suite train` share: options, how a run begins or goes on, how it ends."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from gail_suite.commands.common import (
-    DEFAULT,
     Output,
     beside_expert,
     can_run,
     check_resume,
-    check_resume_from,
     command,
     filming,
     note,
     run_folder,
     some_of,
 )
-from gail_suite.commands.parameters import TASK, Flag, Task, Trust
+from gail_suite.commands.parameters import TASK, Flag, Task
 
 if TYPE_CHECKING:
-    from gail_suite.algorithms.trainer import Imitator, Run, Trainer
+    from gail_suite.algorithms.imitator import Imitator
+    from gail_suite.algorithms.trainer import Run, Trainer
     from gail_suite.demos.trajectory import Demonstrations
     from gail_suite.runs.config import Settings
     from gail_suite.runs.runlog import Logger
@@ -96,169 +93,6 @@ class Keeping:
 KEEPING = Keeping()
 
 
-def bc(*, training: Training = TRAINING, output: Output = DEFAULT) -> None:
-    """Behaviour cloning: fit the demonstrated actions."""
-    from gail_suite.algorithms.bc import BC, BCConfig
-
-    trainer = _fresh(Recipe("bc", BC, BCConfig()), training, output)
-    if trainer is not None:
-        loggers = [logger_of(name) for name in training.logger]
-        # too short to be stopped and resumed
-        run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet, loggers=loggers)
-        _finish(trainer, run, training, output)
-
-
-def gail(
-    *,
-    generator: Literal["sac", "ppo", "trpo"] = "sac",
-    num_envs: int | None = None,
-    device: str = "cpu",
-    prior: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
-    preset: Literal["few-steps"] | None = None,
-    state_only: Flag = False,
-    starts: float | None = None,
-    resume: Path | None = None,
-    resume_from: int | None = None,
-    keeping: Keeping = KEEPING,
-    training: Training = TRAINING,
-    output: Output = DEFAULT,
-) -> None:
-    """Generative adversarial imitation: a discriminator's logit is the reward.
-
-    Parameters
-    ----------
-    generator
-        Learner: sac (off-policy, the default), ppo or trpo (on-policy).
-    num_envs
-        Environments stepped together.
-    device
-        cpu, cuda, or auto for cuda where there is one; layers of 256 units are small enough for a processor.
-    prior
-        Folder of a prior, as `gail-suite prior fit` writes it (sac only); may be given several times, for several uses.
-        How much it does is set by priors.USE, such as --set priors.typicality.weight=0.2.
-    preset
-        Settings for other circumstances: few-steps where the simulator is slow (sac only).
-    state_only
-        Learn from states alone, as where there are no actions and none can be found by trying (sac only).
-    starts
-        Share of the environments whose episodes begin in demonstrated states, half of them where the simulator can be
-        put into one; 0 for none (sac only).
-    resume
-        Run directory to go on with; nothing else is needed.
-    resume_from
-        Step of the checkpoint to resume from; by default the newest that is sound.
-    """
-    check_resume_from(resume, resume_from)
-    settings = (
-        *_prior_settings(generator, prior, resume),
-        *_own_settings(generator, preset, state_only, starts, resume),
-        *keeping.settings(resume),
-    )
-    training = replace(training, set=(*settings, *training.set))
-    from gail_suite.algorithms.gail import GAIL, PRESETS, GAILConfig
-
-    if resume is not None and generator != "sac":
-        raise ValueError(f"a resumed run keeps its learner: leave out --generator {generator}, or start a new run")
-    if generator == "sac":
-        defaults = GAILConfig() if preset is None else PRESETS[preset]()
-        recipe = Recipe("gail", GAIL, defaults, "loop.n_envs", device=device)
-    else:
-        from gail_suite.algorithms.gail_onpolicy import OnPolicyGAIL, onpolicy_config
-
-        if device != "cpu":
-            raise ValueError(f"--generator {generator} trains on the processor: leave out --device {device}")
-        recipe = Recipe("gail", OnPolicyGAIL, onpolicy_config(generator), "learner.n_envs")
-    _adversarial(replace(recipe, at=resume_from), num_envs, resume, training, output)
-
-
-def airl(
-    *,
-    generator: Literal["ppo", "trpo"] | None = None,
-    num_envs: int | None = None,
-    resume: Path | None = None,
-    resume_from: int | None = None,
-    keeping: Keeping = KEEPING,
-    training: Training = TRAINING,
-    output: Output = DEFAULT,
-) -> None:
-    """Adversarial inverse reinforcement learning: the reward that is learned can be kept.
-
-    Parameters
-    ----------
-    generator
-        Learner: ppo (the default) or trpo.
-    num_envs
-        Environments stepped together.
-    resume
-        Run directory to go on with; nothing else is needed.
-    resume_from
-        Step of the checkpoint to resume from; by default the newest that is sound.
-    """
-    from gail_suite.algorithms.airl import AIRL, AIRLConfig
-
-    check_resume_from(resume, resume_from)
-    settings = () if generator is None else (f"learner.generator={generator}",)
-    training = replace(training, set=(*keeping.settings(resume), *training.set))
-    recipe = Recipe("airl", AIRL, AIRLConfig(), "learner.n_envs", settings)
-    _adversarial(replace(recipe, at=resume_from), num_envs, resume, training, output)
-
-
-def sqil(
-    *,
-    num_envs: int | None = None,
-    device: str = "cpu",
-    resume: Path | None = None,
-    resume_from: int | None = None,
-    keeping: Keeping = KEEPING,
-    training: Training = TRAINING,
-    output: Output = DEFAULT,
-) -> None:
-    """Soft Q imitation learning: soft actor-critic with reward 1 for the expert's steps and 0 for one's own.
-
-    Parameters
-    ----------
-    num_envs
-        Environments stepped together.
-    device
-        cpu, cuda, or auto for cuda where there is one.
-    resume
-        Run directory to go on with; nothing else is needed.
-    resume_from
-        Step of the checkpoint to resume from; by default the newest that is sound.
-    """
-    from gail_suite.algorithms.sqil import SQIL, SQILConfig
-
-    check_resume_from(resume, resume_from)
-    training = replace(training, set=(*keeping.settings(resume), *training.set))
-    recipe = Recipe("sqil", SQIL, SQILConfig(), "loop.n_envs", device=device, at=resume_from)
-    _adversarial(recipe, num_envs, resume, training, output)
-
-
-def dagger(
-    *,
-    expert: str,
-    trust: Trust = False,
-    training: Training = TRAINING,
-    output: Output = DEFAULT,
-) -> None:
-    """Data set aggregation: clone, act, ask the expert what it would have done there, clone again; steps are rounds.
-
-    Parameters
-    ----------
-    expert
-        Whom to ask: "bundled", a run directory, a policy folder, or an SB3 zip (with --trust).
-    """
-    from gail_suite.algorithms.dagger import DAgger, DAggerConfig
-    from gail_suite.commands.common import find_policy
-
-    _, env_id = _shown(training)
-    asked, _ = find_policy(expert, replace(training.task, env=env_id), trust)
-    kind: type[Imitator[Settings]] = partial(DAgger, expert=asked)  # type: ignore[assignment]
-    trainer = _fresh(Recipe("dagger", kind, DAggerConfig()), training, output)
-    if trainer is not None:
-        _finish(trainer, trainer.train(training.steps, eval_episodes=0, quiet=output.quiet), training, output)
-
-
 @dataclass(frozen=True)
 class Recipe:
     """An algorithm, the settings of a run that is told none, and what its options set."""
@@ -272,12 +106,15 @@ class Recipe:
     at: int | None = None
 
 
-def _adversarial(recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output) -> None:
+def train_resumable(
+    recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output
+) -> None:
+    """A run with checkpoints, from its beginning or from where it was stopped, to its end."""
     if resume is not None:
         trainer: Trainer[Settings] | None = _resumed(recipe, resume, num_envs, training)
     else:
         pairs = () if num_envs is None else (f"{recipe.n_envs_setting}={num_envs}",)
-        trainer = _fresh(recipe, replace(training, set=(*recipe.settings, *pairs, *training.set)), output)
+        trainer = fresh(recipe, replace(training, set=(*recipe.settings, *pairs, *training.set)), output)
     if trainer is not None:
         _train(trainer, training, output)
 
@@ -292,48 +129,7 @@ def _resumed(recipe: Recipe, run_dir: Path, num_envs: int | None, training: Trai
     return recipe.kind.resume(run_dir, _device(recipe.device), recipe.at)
 
 
-def _prior_settings(generator: str, folders: tuple[Path, ...], resume: Path | None) -> tuple[str, ...]:
-    """The folders of priors as settings; prior.json says what each is for."""
-    if not folders:
-        return ()
-    if resume is not None:
-        raise ValueError("a resumed run keeps its priors: leave out --prior, or start a new run")
-    if generator != "sac":
-        raise ValueError(
-            f"a prior needs the off-policy learner: leave out --generator {generator} (a bottleneck works there "
-            "without one: --set discriminator.bottleneck=0.5)"
-        )
-    from gail_suite.priors.attach import group
-    from gail_suite.priors.prior import read_about
-
-    found: dict[str, Path] = {}
-    for folder in folders:
-        use = read_about(folder)["use"]
-        if use in found:
-            raise ValueError(
-                f"{found[use]} and {folder} are both for {use}, of which a run has one: leave one of them out"
-            )
-        found[use] = folder
-    # paths are quoted, since values are read as YAML
-    return tuple(f"{group(use)}.path={json.dumps(str(path), ensure_ascii=False)}" for use, path in found.items())
-
-
-def _own_settings(
-    generator: str, preset: str | None, state_only: bool, starts: float | None, resume: Path | None
-) -> list[str]:
-    """The options that only the off-policy learner has, as settings."""
-    settings = ["adversary.state_only=true"] * state_only + [
-        f"starts.share={starts}" for _ in [starts] if starts is not None
-    ]
-    given = {"preset": preset is not None, "state-only": state_only, "starts": starts is not None}
-    names = [f"--{name}" for name, there in given.items() if there]
-    if names and (generator != "sac" or resume is not None):
-        why = f"{generator} has settings of its own" if resume is None else "a resumed run keeps its settings"
-        raise ValueError(f"{why}: leave out {' and '.join(names)}, or start a new run with --generator sac")
-    return settings
-
-
-def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settings] | None:
+def fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settings] | None:
     """The trainer of a new run, or None where its settings were shown instead."""
     from gail_suite.algorithms.gail import GAILConfig
     from gail_suite.learning.plan import fitted
@@ -349,7 +145,7 @@ def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settin
         return None
     from gail_suite import envs
 
-    shown, env_id = _shown(training)
+    shown, env_id = shown_to(training)
     _check_ending(training, env_id)
     resume = None if recipe.algo in ("bc", "dagger") else command("train", recipe.algo, "--resume")
     run_dir = run_folder(training.out, f"{recipe.algo}-{envs.names.bare(env_id)}-{training.seed}", resume)
@@ -360,7 +156,7 @@ def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settin
     return recipe.kind(env_id, shown, config, training.seed, run_dir, _device(recipe.device))
 
 
-def _shown(training: Training) -> tuple[Demonstrations, str]:
+def shown_to(training: Training) -> tuple[Demonstrations, str]:
     """The demonstrations that were asked for, and their environment."""
     from gail_suite import demos, envs
 
@@ -400,10 +196,11 @@ def _train(trainer: Trainer[Settings], training: Training, output: Output) -> No
         if stop_requested():
             note(f"stopped; go on with: {command('train', trainer.algo, '--resume', trainer.run_dir)}")
             raise StopRequested
-    _finish(trainer, run, training, output)
+    finish(trainer, run, training, output)
 
 
-def _finish(trainer: Trainer[Settings], run: Run, training: Training, output: Output) -> None:
+def finish(trainer: Trainer[Settings], run: Run, training: Training, output: Output) -> None:
+    """The measurement of what was learned, its film, and what to do next."""
     from gail_suite.jobs.finish import finish_run
 
     assert run.dir is not None
@@ -448,14 +245,3 @@ def _device(name: str) -> str:
     from gail_suite.generative.core.backend import resolve_device
 
     return str(resolve_device(name))
-
-
-def settings_of(algo: str, generator: str | None) -> Settings:
-    """The default settings of an algorithm with a learner, None for its own."""
-    if algo == "gail" and generator in ("ppo", "trpo"):
-        from gail_suite.algorithms.gail_onpolicy import onpolicy_config
-
-        return onpolicy_config(generator)
-    from gail_suite.algorithms.trainer import trainer_of
-
-    return trainer_of(algo).defaults()
