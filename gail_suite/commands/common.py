@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gail_suite.commands.parameters import Flag, Task
+from gail_suite.commands.parameters import Flag, Task, imported_again
 
 if TYPE_CHECKING:
     from gail_suite.demos import Demonstrations
@@ -57,9 +57,15 @@ def _without_nan(value: object) -> object:
 DEFAULT = Output()
 
 
+VERB_WORDS = {"record": 1, "eval": 1, "render": 1, "train": 2, "data": 2, "prior": 2}
+"""The verbs that take --import, and of how many words they are."""
+
+
 def command(*words: object) -> str:
-    """A command line that can be pasted: words with spaces are quoted."""
-    return shlex.join(["gail-suite", *map(str, words)])
+    """A command line that can be pasted: words with spaces are quoted, files that register tasks are named again."""
+    verb = VERB_WORDS.get(str(words[0]), 0)
+    tasks = imported_again() if verb else []
+    return shlex.join(["gail-suite", *map(str, words[:verb]), *tasks, *map(str, words[verb:])])
 
 
 def filming(env_id: str | None, *words: object) -> list[str]:

@@ -36,12 +36,24 @@ Imports = Annotated[
 ]
 
 
+_files: list[Path] = []
+"""Python files that this process was told to import."""
+
+
 def import_all(modules: Sequence[str]) -> None:
     """Imports modules, or Python files, that register environments; ValueError where one cannot be."""
     from gail_suite import envs
 
     for module in modules:
         envs.import_tasks(module)
+        if module.endswith(".py") and Path(module) not in _files:
+            _files.append(Path(module))
+
+
+def imported_again() -> list[str]:
+    """The options by which another command knows the same tasks; what stands in this folder is found without them."""
+    away = [file for file in _files if file.absolute().parent != Path.cwd()]
+    return [word for file in away for word in ("--import", str(file))]
 
 
 @Parameter(name="*")

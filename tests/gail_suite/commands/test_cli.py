@@ -150,6 +150,28 @@ def test_next_commands_can_be_pasted(trained: Path, shell: Shell) -> None:
     assert "next: " not in out
 
 
+def test_next_commands_name_the_file_that_registers_the_task(tmp_path: Path) -> None:
+    folder = tmp_path / "some where"
+    folder.mkdir()
+    (folder / "pushed_task.py").write_text(
+        "import gymnasium as gym\n"
+        'ENTRY = "gymnasium.envs.classic_control:Continuous_MountainCarEnv"\n'
+        'gym.register("Pushed-v0", entry_point=ENTRY, max_episode_steps=5)\n'
+    )
+    obs = np.linspace(0, 0.1, 2 * 6).reshape(6, 2)
+    np.savez(tmp_path / "pushed.npz", obs=obs, acts=np.zeros((5, 1)))
+    words = ["data", "import", "pushed.npz", "--env", "Pushed-v0", "--import", "some where/pushed_task.py"]
+    for _ in range(2):  # the second is what the first proposes
+        done = subprocess.run(
+            [sys.executable, "-m", "gail_suite", *words, *["--out", "pushed"] * ("import" in words)],
+            capture_output=True, text=True, cwd=tmp_path, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        following = done.stdout.partition("next: ")[2].splitlines()[0]
+        assert "--import 'some where/pushed_task.py'" in following
+        words = shlex.split(following)[1:]
+
+
 def test_a_run_that_saved_nothing_is_not_said_to_be_something_else(trained: Path, tmp_path: Path, shell: Shell) -> None:
     run = tmp_path / "run"
     run.mkdir()
