@@ -27,6 +27,7 @@ from gail_suite.priors.shaping import Shaping, TypicalityConfig, Unshaped
 from gail_suite.priors.starts import StartsConfig, starts_of
 from gail_suite.priors.typicality import TypicalityBonus
 from gail_suite.runs.config import Settings
+from gail_suite.runs.runlog import EARLIER_PRIORS
 
 
 @dataclass(frozen=True)
@@ -152,19 +153,15 @@ def _prior(use: str, config: UseConfig, env_id: str, copies: Mapping[str, Path] 
 
 def keep_copies(priors: Mapping[str, Prior], run_dir: Path) -> None:
     """Puts the priors of a new run into its folder, in place of those that an earlier run left there."""
-    for name in ("priors", *EARLIER):
+    for name in ("priors", *EARLIER_PRIORS):
         shutil.rmtree(run_dir / name, ignore_errors=True)
     for use, prior in priors.items():
         prior.save(run_dir / "priors" / use)
 
 
-EARLIER = ("prior", "second_prior")
-"""Settings, and folders of the copies, of the two priors that earlier versions knew."""
-
-
 def kept_copies(run_dir: Path) -> dict[str, Path]:
     """Use -> copy in a run's folder, also of a run of an earlier version."""
-    folders = [run_dir / name for name in EARLIER if (run_dir / name).is_dir()]
+    folders = [run_dir / name for name in EARLIER_PRIORS if (run_dir / name).is_dir()]
     copies = {read_about(folder)["use"]: folder for folder in folders}
     if (run_dir / "priors").is_dir():
         copies |= {folder.name: folder for folder in (run_dir / "priors").iterdir()}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gail_suite.demos.sealed import Json
-from gail_suite.priors.attach import EARLIER
 from gail_suite.priors.prior import read_about
+from gail_suite.runs.runlog import EARLIER_PRIORS
 
 NAMES = {
     "typicality": {"weight": "weight", "weight_final": "weight_final", "potential": "potential"},
@@ -20,9 +20,9 @@ NAMES = {
 
 def translated(config: Json, run_dir: Path) -> Json:
     """The config of a run as this version writes it; `run_dir` holds the copies, which say what each prior was for."""
-    now = {name: value for name, value in config.items() if name not in EARLIER}
+    now = {name: value for name, value in config.items() if name not in EARLIER_PRIORS}
     priors: Json = {}
-    for name in EARLIER:
+    for name in EARLIER_PRIORS:
         given = config.get(name, {})
         if given.get("path") is None or not (given["weight"] or given.get("weight_final")):
             continue  # it did nothing, and no copy was kept

@@ -278,7 +278,9 @@ def holds_run(run_dir: str | Path) -> bool:
 
 RESULTS = ("policy", "reward", "eval.json", "video.mp4", "report.html", "learning_curve.png")
 """What a finished run leaves, and one that trains on takes back."""
-KEPT = ("checkpoints", "best", "priors", "prior", "second_prior", "tensorboard", "metrics.jsonl")
+EARLIER_PRIORS = ("prior", "second_prior")
+"""Settings, and folders of the copies, of the two priors that earlier versions knew."""
+KEPT = ("checkpoints", "best", "priors", *EARLIER_PRIORS, "tensorboard", "metrics.jsonl")
 """What it keeps on the way."""
 
 
