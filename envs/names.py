@@ -14,6 +14,7 @@ import importlib.util
 import json
 import math
 import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,7 @@ def _import_file(path: Path) -> None:
     taken = getattr(there, "__file__", None) or (there and getattr(there.__spec__, "origin", None))
     if taken and Path(taken).resolve() == path.resolve():
         return
+    taken = taken or _installed(name)
     if taken or name in sys.stdlib_module_names:
         raise NameTaken(
             f"{path} has the name of another module, {name} ({taken or 'of Python itself'}): rename the file"
@@ -129,6 +131,14 @@ def _import_file(path: Path) -> None:
     except BaseException:
         del sys.modules[name]
         raise
+
+
+def _installed(name: str) -> str | None:
+    """The file of an installed library of that name, which nobody has imported yet."""
+    found = None if name in sys.modules else importlib.util.find_spec(name)
+    libraries = [sysconfig.get_path(kind) for kind in ("purelib", "platlib")]
+    origin = found.origin if found is not None else None
+    return origin if origin and any(Path(origin).is_relative_to(folder) for folder in libraries) else None
 
 
 def find(env_id: str) -> str:

@@ -315,7 +315,7 @@ def test_a_file_in_a_folder_of_its_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.case("tasks", "--import FILE.py of the name of a library", "refused, with the name to change")
-@pytest.mark.parametrize("name", ["envs.py", "platform.py", "graphlib.py"])
+@pytest.mark.parametrize("name", ["envs.py", "platform.py", "graphlib.py", "pip.py"])
 def test_a_file_of_another_modules_name_is_refused(tmp_path, name):
     (tmp_path / name).write_text(REGISTERS)
     with pytest.raises(ValueError, match=f"{name} has the name of another module, .*: rename the file"):
