@@ -22,8 +22,9 @@ from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.generative.core.backend import normal_like, seeded
 from gail_suite.generative.mixtures.gmm import GaussianMixture
-from gail_suite.generative.training.fit import Recipe, fit_likelihood
+from gail_suite.generative.training.fit import fit_likelihood
 from gail_suite.generative.training.options import FitOptions
+from gail_suite.generative.training.recipe import Recipe
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.dual import Dual
 from gail_suite.learning.features import Features, fit_features, state_columns

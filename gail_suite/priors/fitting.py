@@ -153,7 +153,7 @@ def _class(model: str) -> type[GenerativeModel]:
 
 def checked_settings(model: str, settings: Json) -> Json:
     """The model's settings with ours in place of its defaults; ValueError for one it does not have."""
-    from gail_suite.generative.training.parts import Recipe
+    from gail_suite.generative.training.recipe import Recipe
 
     taken = inspect.signature(_class(model)).parameters
     names = [name for name, p in taken.items() if p.kind is not p.VAR_KEYWORD] + ["steps"] * (model != "gmm")

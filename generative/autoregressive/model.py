@@ -24,8 +24,9 @@ from gail_suite.generative.core.values import off_levels
 from gail_suite.generative.data.rows import in_memory
 from gail_suite.generative.interface.density import DensityModel
 from gail_suite.generative.networks.layers import CausalConv2d, Pixelwise, State, unrounded
-from gail_suite.generative.training.fit import Recipe, changed, fit_likelihood
+from gail_suite.generative.training.fit import fit_likelihood
 from gail_suite.generative.training.options import FitOptions
+from gail_suite.generative.training.recipe import Recipe, changed
 
 
 @dataclass

@@ -10,7 +10,7 @@ from gail_suite.generative.autoregressive.model import AutoregressiveModel, Caus
 from gail_suite.generative.core.types import Settings
 from gail_suite.generative.measuring.recipes import Reproduction, likelihood
 from gail_suite.generative.networks.layers import GatedLayer, ResidualBlock, shift_down
-from gail_suite.generative.training.fit import Recipe, check_training
+from gail_suite.generative.training.recipe import Recipe, check_training
 
 
 class GatedNet(CausalNet):

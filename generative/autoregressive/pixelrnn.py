@@ -14,7 +14,7 @@ from gail_suite.generative.autoregressive.model import AutoregressiveModel, Caus
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.measuring.recipes import Reproduction, likelihood
 from gail_suite.generative.networks.layers import CausalConv2d, ConvState, Pixelwise, State, shift_down
-from gail_suite.generative.training.fit import Recipe, check_training
+from gail_suite.generative.training.recipe import Recipe, check_training
 
 
 def lstm_cell(gates: Tensor, c: Tensor, groups: int) -> tuple[Tensor, Tensor]:

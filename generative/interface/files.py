@@ -19,7 +19,7 @@ from gail_suite.generative.core.backend import own_starts
 from gail_suite.generative.core.tensors import parsed, read_tensors, write_tensors
 from gail_suite.generative.core.types import Settings
 from gail_suite.generative.interface.calibration import Scale
-from gail_suite.generative.training.parts import Recipe
+from gail_suite.generative.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from gail_suite.generative.interface.model import GenerativeModel

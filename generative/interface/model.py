@@ -35,9 +35,10 @@ from gail_suite.generative.data.rows import Rows, in_memory
 from gail_suite.generative.interface.calibration import Scale, scale_of, typicality
 from gail_suite.generative.interface.files import MODELS, plain, save_model
 from gail_suite.generative.interface.inputs import Inputs
+from gail_suite.generative.training.meter import Meter
 from gail_suite.generative.training.options import FitOptions, OnStep
-from gail_suite.generative.training.parts import Meter, TrainingDiverged
 from gail_suite.generative.training.ranks import Ranks
+from gail_suite.generative.training.steps import TrainingDiverged
 
 CALIBRATED, CALIBRATED_VALUES, FEWEST = 2000, 1 << 28, 200
 """Held-out samples at most that calibrate a network, values that it may decode for that, and samples at least."""

@@ -15,8 +15,9 @@ from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.latent.codes import LatentMixture
 from gail_suite.generative.measuring.recipes import Reproduction, sample_figures, train
 from gail_suite.generative.networks.coders import ARCHITECTURES, Decoder, Encoder, Likelihood, resolve_arch
-from gail_suite.generative.training.fit import Recipe, changed, check_training, fit_likelihood
+from gail_suite.generative.training.fit import fit_likelihood
 from gail_suite.generative.training.options import FitOptions
+from gail_suite.generative.training.recipe import Recipe, changed, check_training
 
 
 class AENet(nn.Module):

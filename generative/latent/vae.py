@@ -28,8 +28,9 @@ from gail_suite.generative.networks.coders import (
     resolve_arch,
     resolve_likelihood,
 )
-from gail_suite.generative.training.fit import Recipe, changed, check_training, fit_likelihood
+from gail_suite.generative.training.fit import fit_likelihood
 from gail_suite.generative.training.options import FitOptions
+from gail_suite.generative.training.recipe import Recipe, changed, check_training
 
 MIN_LOG_VAR, MAX_LOG_VAR = -12.0, 8.0
 DECODED = 1 << 23

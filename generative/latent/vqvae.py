@@ -22,8 +22,9 @@ from gail_suite.generative.interface.density import DensityModel
 from gail_suite.generative.mixtures.kmeans import nearest
 from gail_suite.generative.networks.coders import LIKELIHOODS, Likelihood, resolve_likelihood
 from gail_suite.generative.networks.layers import UpTo, convolutional, halvings, unrounded
-from gail_suite.generative.training.fit import Recipe, changed, check_training, fit_likelihood
+from gail_suite.generative.training.fit import fit_likelihood
 from gail_suite.generative.training.options import FitOptions
+from gail_suite.generative.training.recipe import Recipe, changed, check_training
 
 
 class VQNet(nn.Module):

@@ -17,33 +17,19 @@ from torch import Tensor, nn
 from gail_suite.generative.core.backend import full_precision, own_draws
 from gail_suite.generative.core.types import Settings
 from gail_suite.generative.data.rows import Rows
+from gail_suite.generative.training.checkpoints import TrainingState, snapshot
+from gail_suite.generative.training.meter import Meter
 from gail_suite.generative.training.muon import Muon
 from gail_suite.generative.training.options import FitOptions
-from gail_suite.generative.training.parts import (
+from gail_suite.generative.training.recipe import Recipe, learning_rate
+from gail_suite.generative.training.steps import (
     Batches,
-    Meter,
-    Recipe,
     TrainingDiverged,
-    TrainingState,
     Watch,
     average_into,
-    changed,
-    check_training,
-    learning_rate,
     seed_step,
-    snapshot,
     training_precision,
 )
-
-__all__ = [
-    "Recipe",
-    "TrainingDiverged",
-    "changed",
-    "check_training",
-    "fit_adversarial",
-    "fit_likelihood",
-    "held_out_loss",
-]
 
 Loss = Callable[[Tensor, Tensor | None], Tensor]
 """(x, y) -> loss of each sample, shape (B,); noise comes from ``own_generator``, which the loop seeds."""

@@ -6,8 +6,8 @@ import torch
 import generative as g
 from generative.core.backend import fast_matmul, has_fast_bf16, seeded
 from generative.measuring import metrics
-from generative.training.parts import TrainingDiverged, Watch
 from generative.training.ranks import Ranks
+from generative.training.steps import TrainingDiverged, Watch
 from tests.pretend import NAME, Pretend, pretend_device
 
 

@@ -171,7 +171,7 @@ def _started(name: str, start: Path | None, pairs: list[str]) -> GenerativeModel
 
 def options(model: type, pairs: list[str]) -> Json:
     """Constructor arguments from name=value texts; values are read as YAML and must have the annotated type."""
-    from gail_suite.generative.training.fit import Recipe
+    from gail_suite.generative.training.recipe import Recipe
 
     hints = get_type_hints(model.__init__)  # type: ignore[misc]
     recipe = get_type_hints(Recipe) if hints.pop("training", None) else {}

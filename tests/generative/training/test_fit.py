@@ -9,9 +9,12 @@ from torch import nn
 
 import generative as g
 from generative.core.backend import normal_like, own_draws, uniform_like
-from generative.training.fit import Recipe, TrainingDiverged, fit_adversarial, fit_likelihood, held_out_loss
+from generative.training.checkpoints import TrainingState
+from generative.training.fit import fit_adversarial, fit_likelihood, held_out_loss
+from generative.training.meter import Meter
 from generative.training.options import FitOptions
-from generative.training.parts import Batches, Meter, TrainingState, average_into, learning_rate, seed_step
+from generative.training.recipe import Recipe, learning_rate
+from generative.training.steps import Batches, TrainingDiverged, average_into, seed_step
 
 CPU = torch.device("cpu")
 X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
