@@ -140,6 +140,12 @@ UNINFORMED = (
 VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
+    "gail-no-reach": ("adversary.reach=0",),
+    "gail-plain-entropy": (
+        "adversary.entropy_at_bounds=0",
+        "adversary.entropy_safe=0",
+        "adversary.gradient_penalty_safe=1",
+    ),
     "gail-few-steps": (),
     "gail-state-only": ("adversary.state_only=true",),
     "gail-learned-inverse": ("inverse.simulate=0",),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -12,25 +14,29 @@ from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import Settings
 from gail_suite.generative.measuring.recipes import Reproduction, adversarial
 from gail_suite.generative.networks.layers import convolutional, halvings, stride_2_kernel
-from gail_suite.generative.training.fit import check_training
+from gail_suite.generative.training.recipe import Recipe, check_training
 
 SMALLEST = 8
 LARGEST_BASE = 7
 
 
 class DCGAN(GAN):
-    """Convolutional GAN: strided convolutions, batch normalisation, ReLU in the generator, leaky ReLU in the critic.
+    """Convolutional GAN: strided convolutions, ReLU in the generator, leaky ReLU in the critic.
 
     Sizes are halved (rounding up) until the shorter side is at most 7; the generator goes the same way back, so an
     image keeps its size: 28x28 is generated from 7x7, 8x8 from 4x4, 13x21 from 7x11. ``features`` is the width at full
-    size, doubled at each halving. ``spectral_norm`` replaces the critic's batch normalisation (Miyato et al. 2018),
-    ``r1`` adds the gradient penalty of Mescheder et al. (2018). Weights start from N(0, 0.02) as in the paper.
+    size, doubled at each halving. The generator has batch normalisation. What holds the critic is the gradient penalty
+    ``r1`` (Mescheder et al. 2018), or ``spectral_norm`` (Miyato et al. 2018); without either (``r1=0``) it is the
+    paper's, with batch normalisation, which a penalty does not go with, since it couples the images of a batch.
+    Weights start from N(0, 0.02) as in the paper, those of a critic without any norm from He et al. (2015).
     """
 
     images_only = True
+    recipe: ClassVar[Recipe] = replace(GAN.recipe, lr=1e-3)
+    _batch_norm = False
 
     def __init__(
-        self, latent: int = 64, features: int = 32, r1: float = 0.0, spectral_norm: bool = False, **training: object
+        self, latent: int = 64, features: int = 32, r1: float = 0.05, spectral_norm: bool = False, **training: object
     ) -> None:
         check_sizes(latent=latent, features=features)
         super(GAN, self).__init__(
@@ -41,7 +47,13 @@ class DCGAN(GAN):
             **check_training(type(self).__name__, training),
         )
 
+    def _set_tensors(self, tensors: dict[str, Tensor]) -> None:
+        # a file says it by its tensors: until 2026-11-30 a critic with a penalty had batch normalisation too
+        self._batch_norm = any(name.startswith("critic.") and name.endswith("running_mean") for name in tensors)
+        super()._set_tensors(tensors)
+
     def _infer(self, x: Tensor, y: Tensor | None) -> Settings:
+        self._batch_norm = self.config["r1"] == 0 and not self.config["spectral_norm"]
         height, width = x.shape[2:]
         if min(height, width) < SMALLEST:
             raise ValueError(
@@ -71,13 +83,16 @@ class DCGAN(GAN):
             ]
         generator += [nn.Conv2d(widths[0], channels, 3, padding=1), nn.Tanh()]
         for k in range(len(sizes) - 1):
-            normalise = k > 0 and not self.config["spectral_norm"]
+            normalise = k > 0 and self._batch_norm
             conv = nn.Conv2d(
                 widths[k] if k else channels, widths[k + 1], stride_2_kernel(sizes[k]), 2, 1, bias=not normalise
             )
             critic += [conv, *([nn.BatchNorm2d(widths[k + 1])] if normalise else []), leaky()]
         for module in (*generator, *critic):
             _start(module)
+        if not (self._batch_norm or self.config["spectral_norm"]):
+            for module in critic:
+                _start_bare(module)
         critic = [self._wrap(m) if isinstance(m, nn.Conv2d) else m for m in critic]
         return convolutional(generator), convolutional([*critic, nn.Flatten()]), small[0] * small[1] * small[2]
 
@@ -86,6 +101,13 @@ def _start(module: nn.Module) -> None:
     """The paper's initial values: N(0, 0.02) for weights, N(1, 0.02) for batch normalisation."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0, 0.02)
+
+
+def _start_bare(module: nn.Module) -> None:
+    """Initial values that keep the size of signals where no normalisation does (He et al. 2015)."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, 0.2)
+        nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
 
 def reproduce(

@@ -21,8 +21,9 @@ from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.measuring.recipes import Reproduction, adversarial
 from gail_suite.generative.networks.coders import condition
 from gail_suite.generative.networks.layers import mlp, unrounded
-from gail_suite.generative.training.fit import Recipe, changed, check_training, fit_adversarial
+from gail_suite.generative.training.fit import fit_adversarial
 from gail_suite.generative.training.options import FitOptions
+from gail_suite.generative.training.recipe import Recipe, changed, check_training
 
 
 def leaky() -> nn.Module:
@@ -41,9 +42,13 @@ class Critic(nn.Module):
     ) -> None:
         super().__init__()
         self.body, self.out = body, wrap(nn.Linear(features, 1))
-        self.classes = wrap(nn.Embedding(n_classes, features)) if n_classes else None
-        if context:
-            self.classes = wrap(nn.Linear(context, features, bias=False))
+        classes: nn.Module | None = None
+        if n_classes:
+            classes = nn.Embedding(n_classes, features)
+            nn.init.normal_(classes.weight, std=features**-0.5)  # as w: <e_y, f(x)> begins at the size of f(x)
+        elif context:
+            classes = nn.Linear(context, features, bias=False)
+        self.classes = None if classes is None else wrap(classes)
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """The critic's logit (B,), high for real data, and with classes the projection on theirs."""

@@ -18,7 +18,7 @@ def test_stripes_are_learned_by_class() -> None:
     y = torch.arange(200) % 2
     rows = (torch.arange(8) % 2).float().view(8, 1).expand(8, 8)
     x = torch.where(y.view(-1, 1, 1, 1) == 1, rows, rows.T)
-    model = DCGAN(latent=4, features=8, batch_size=32, lr=1e-3, ema=0.95).fit(x, y, steps=80, progress=False)
+    model = DCGAN(latent=4, features=8, batch_size=32, ema=0.95).fit(x, y, steps=120, progress=False)
     along, across = (model.sample(20, seed=0, y=k)[:, 0] for k in (1, 0))
     assert along.var(1).mean() > 4 * along.var(2).mean() and across.var(2).mean() > 4 * across.var(1).mean()
 
@@ -35,15 +35,31 @@ def test_every_parameter_gets_a_gradient(more: dict) -> None:
             assert p.grad is not None and p.grad.abs().max() > 0, name
 
 
-def test_spectral_norm_replaces_batch_normalisation_and_bounds_layers() -> None:
-    plain, spectral = (
-        DCGAN(features=4, spectral_norm=s).fit(torch.rand(12, 1, 28, 28), steps=3, progress=False)
-        for s in (False, True)
-    )
-    kinds = [{type(m).__name__ for m in model.net.critic.modules()} for model in (plain, spectral)]
-    assert "BatchNorm2d" in kinds[0] and "BatchNorm2d" not in kinds[1]
-    largest = torch.linalg.matrix_norm(spectral.net.critic.out.weight, ord=2).item()
-    assert largest == pytest.approx(1.0, abs=1e-3)
+@pytest.mark.parametrize(
+    ("settings", "normalised"), [({"r1": 0}, True), ({}, False), ({"r1": 0, "spectral_norm": True}, False)]
+)
+def test_the_critic_has_batch_normalisation_where_nothing_else_holds_it(settings: dict, normalised: bool) -> None:
+    model = DCGAN(features=4, **settings).fit(torch.rand(12, 1, 28, 28), steps=3, progress=False)
+    assert ("BatchNorm2d" in {type(m).__name__ for m in model.net.critic.modules()}) == normalised
+    largest = torch.linalg.matrix_norm(model.net.critic.out.weight, ord=2).item()
+    assert (largest == pytest.approx(1.0, abs=1e-3)) == ("spectral_norm" in settings)
+
+
+def test_signals_keep_their_size_in_a_critic_without_normalisation() -> None:
+    images = torch.rand(64, 1, 28, 28) * 2 - 1
+    bare, paper = (DCGAN(features=16, r1=r1).fit(images.clamp(0, 1), steps=1, progress=False) for r1 in (0.05, 0.0))
+    sizes = [model.net.critic.body[0](images).std().item() for model in (bare, paper)]
+    assert 0.3 < sizes[0] < 3 and sizes[1] < 0.15  # N(0, 0.02) counts on the normalisation
+
+
+def test_a_file_of_a_critic_with_penalty_and_batch_normalisation_loads() -> None:
+    x = torch.rand(12, 1, 28, 28)
+    written = DCGAN(features=4, r1=0).fit(x, steps=2, progress=False)
+    read = DCGAN(features=4, r1=0.3)  # which is how such files were written until 2026-11-30
+    read.spec = written.spec
+    read._set_tensors({name: tensor.clone() for name, tensor in written._tensors().items()})
+    assert torch.equal(read.error(x), written.error(x))
+    assert "BatchNorm2d" not in {type(m).__name__ for m in read.fit(x, steps=1, progress=False).net.critic.modules()}
 
 
 def test_mistakes_are_answered() -> None:
