@@ -9,30 +9,20 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, check_resume_from
+from gail_suite.commands.common import DEFAULT, Output
 from gail_suite.commands.parameters import Flag
-from gail_suite.commands.train.shared import (
-    KEEPING,
-    TRAINING,
-    Keeping,
-    Recipe,
-    Training,
-    train_resumable,
-)
+from gail_suite.commands.train.shared import LONG_RUN, TRAINING, LongRun, Recipe, Training, train_long
 
 
 def gail(
     *,
     generator: Literal["sac", "ppo", "trpo"] = "sac",
-    num_envs: int | None = None,
     device: str = "cpu",
     prior: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     preset: Literal["few-steps"] | None = None,
     state_only: Flag = False,
     starts: float | None = None,
-    resume: Path | None = None,
-    resume_from: int | None = None,
-    keeping: Keeping = KEEPING,
+    long: LongRun = LONG_RUN,
     training: Training = TRAINING,
     output: Output = DEFAULT,
 ) -> None:
@@ -42,8 +32,6 @@ def gail(
     ----------
     generator
         Learner: sac (off-policy, the default), ppo or trpo (on-policy).
-    num_envs
-        Environments stepped together.
     device
         cpu, cuda, or auto for cuda where there is one; layers of 256 units are small enough for a processor.
     prior
@@ -56,21 +44,15 @@ def gail(
     starts
         Share of the environments whose episodes begin in demonstrated states, half of them where the simulator can be
         put into one; 0 for none (sac only).
-    resume
-        Run directory to go on with; nothing else is needed.
-    resume_from
-        Step of the checkpoint to resume from; by default the newest that is sound.
     """
-    check_resume_from(resume, resume_from)
     settings = (
-        *_prior_settings(generator, prior, resume),
-        *_own_settings(generator, preset, state_only, starts, resume),
-        *keeping.settings(resume),
+        *_prior_settings(generator, prior, long.resume),
+        *_own_settings(generator, preset, state_only, starts, long.resume),
     )
     training = replace(training, set=(*settings, *training.set))
     from gail_suite.algorithms.gail import GAIL, PRESETS, GAILConfig
 
-    if resume is not None and generator != "sac":
+    if long.resume is not None and generator != "sac":
         raise ValueError(f"a resumed run keeps its learner: leave out --generator {generator}, or start a new run")
     if generator == "sac":
         defaults = GAILConfig() if preset is None else PRESETS[preset]()
@@ -81,16 +63,13 @@ def gail(
         if device != "cpu":
             raise ValueError(f"--generator {generator} trains on the processor: leave out --device {device}")
         recipe = Recipe("gail", OnPolicyGAIL, onpolicy_config(generator), "learner.n_envs")
-    train_resumable(replace(recipe, at=resume_from), num_envs, resume, training, output)
+    train_long(recipe, long, training, output)
 
 
 def airl(
     *,
     generator: Literal["ppo", "trpo"] | None = None,
-    num_envs: int | None = None,
-    resume: Path | None = None,
-    resume_from: int | None = None,
-    keeping: Keeping = KEEPING,
+    long: LongRun = LONG_RUN,
     training: Training = TRAINING,
     output: Output = DEFAULT,
 ) -> None:
@@ -100,20 +79,12 @@ def airl(
     ----------
     generator
         Learner: ppo (the default) or trpo.
-    num_envs
-        Environments stepped together.
-    resume
-        Run directory to go on with; nothing else is needed.
-    resume_from
-        Step of the checkpoint to resume from; by default the newest that is sound.
     """
     from gail_suite.algorithms.airl import AIRL, AIRLConfig
 
-    check_resume_from(resume, resume_from)
     settings = () if generator is None else (f"learner.generator={generator}",)
-    training = replace(training, set=(*keeping.settings(resume), *training.set))
     recipe = Recipe("airl", AIRL, AIRLConfig(), "learner.n_envs", settings)
-    train_resumable(replace(recipe, at=resume_from), num_envs, resume, training, output)
+    train_long(recipe, long, training, output)
 
 
 def _prior_settings(generator: str, folders: tuple[Path, ...], resume: Path | None) -> tuple[str, ...]:

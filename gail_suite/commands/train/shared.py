@@ -13,6 +13,7 @@ from gail_suite.commands.common import (
     beside_expert,
     can_run,
     check_resume,
+    check_resume_from,
     command,
     filming,
     note,
@@ -70,27 +71,34 @@ TRAINING = Training()
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Keeping:
-    """Which policy is kept beside the final one, and when training ends for want of a better."""
+class LongRun:
+    """What a run with checkpoints takes besides: where it goes on, what it keeps, when it ends for want of a better."""
 
+    num_envs: int | None = None
+    """Environments stepped together."""
+    resume: Path | None = None
+    """Run directory to go on with; nothing else is needed."""
+    resume_from: int | None = None
+    """Step of the checkpoint to resume from; by default the newest that is sound."""
     keep_best: Literal["distance", "return"] | None = None
     """Keep the best policy of the evaluations in RUN/best: by distance from the demonstrated states, which reads no
     reward, or by the task's return."""
     patience: int | None = None
     """End after this many evaluations without a better policy, by distance where --keep-best says nothing else."""
 
-    def settings(self, resume: Path | None) -> list[str]:
-        """The options as settings; ValueError for a resumed run, which has its own."""
+    def settings(self) -> list[str]:
+        """What to keep, as settings; ValueError for a resumed run, which has its own."""
+        check_resume_from(self.resume, self.resume_from)
         given = {"keep.best": self.keep_best or (self.patience and "distance"), "keep.patience": self.patience}
         found = [f"{name}={value}" for name, value in given.items() if value is not None]
-        if found and resume is not None:
+        if found and self.resume is not None:
             raise ValueError(
                 "a resumed run keeps its settings: leave out --keep-best and --patience, or start a new run"
             )
         return found
 
 
-KEEPING = Keeping()
+LONG_RUN = LongRun()
 
 
 @dataclass(frozen=True)
@@ -103,30 +111,29 @@ class Recipe:
     n_envs_setting: str = ""
     settings: tuple[str, ...] = ()
     device: str = "cpu"
-    at: int | None = None
 
 
-def train_resumable(
-    recipe: Recipe, num_envs: int | None, resume: Path | None, training: Training, output: Output
-) -> None:
+def train_long(recipe: Recipe, long: LongRun, training: Training, output: Output) -> None:
     """A run with checkpoints, from its beginning or from where it was stopped, to its end."""
-    if resume is not None:
-        trainer: Trainer[Settings] | None = _resumed(recipe, resume, num_envs, training)
+    keeping = long.settings()
+    if long.resume is not None:
+        trainer: Trainer[Settings] | None = _resumed(recipe, long.resume, long, training)
     else:
-        pairs = () if num_envs is None else (f"{recipe.n_envs_setting}={num_envs}",)
-        trainer = fresh(recipe, replace(training, set=(*recipe.settings, *pairs, *training.set)), output)
+        pairs = () if long.num_envs is None else (f"{recipe.n_envs_setting}={long.num_envs}",)
+        settings = (*recipe.settings, *pairs, *keeping, *training.set)
+        trainer = fresh(recipe, replace(training, set=settings), output)
     if trainer is not None:
         _train(trainer, training, output)
 
 
-def _resumed(recipe: Recipe, run_dir: Path, num_envs: int | None, training: Training) -> Trainer[Settings]:
+def _resumed(recipe: Recipe, run_dir: Path, long: LongRun, training: Training) -> Trainer[Settings]:
     from gail_suite.runs.records import config_of
 
-    given = [*_settled(training), *["num-envs"] * (num_envs is not None), *["generator"] * bool(recipe.settings)]
+    given = [*_settled(training), *["num-envs"] * (long.num_envs is not None), *["generator"] * bool(recipe.settings)]
     check_resume(run_dir, recipe.algo, given)
     training.task.load()
     _check_ending(training, config_of(run_dir).get("env_id"))
-    return recipe.kind.resume(run_dir, _device(recipe.device), recipe.at)
+    return recipe.kind.resume(run_dir, _device(recipe.device), long.resume_from)
 
 
 def fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settings] | None:
