@@ -141,17 +141,16 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
     "gail-no-reach": ("adversary.reach=0",),
-    "gail-plain-entropy": (
-        "adversary.entropy_at_bounds=0",
-        "adversary.entropy_safe=0",
-        "adversary.gradient_penalty_safe=1",
-    ),
     "gail-few-steps": (),
     "gail-state-only": ("adversary.state_only=true",),
     "gail-learned-inverse": ("inverse.simulate=0",),
     "gail-batch-128": ("sac.batch_size=128",),
     "gail-actor-1e-4": ("sac.actor_lr=1e-4",),
-    "gail-penalty-4-to-0.4": ("adversary.gradient_penalty=4", "adversary.gradient_penalty_final=0.4"),
+    "gail-penalty-4-to-0.4": (
+        "adversary.gradient_penalty=4",
+        "adversary.gradient_penalty_final=0.4",
+        "adversary.gradient_penalty_safe=0.4",
+    ),
     "gail-penalty-0.2": ("adversary.gradient_penalty=0.2",),
     "gail-entropy-3": ("sac.target_entropy=-3", "adversary.entropy_at_bounds=0"),
     "gail-entropy-3-penalty-0.1": (

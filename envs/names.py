@@ -16,6 +16,7 @@ import math
 import sys
 import sysconfig
 from collections.abc import Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def _import_file(path: Path) -> None:
     taken = getattr(there, "__file__", None) or (there and getattr(there.__spec__, "origin", None))
     if taken and Path(taken).resolve() == path.resolve():
         return
-    taken = taken or _installed(name)
+    taken = taken or _installed(path)
     if taken or name in sys.stdlib_module_names:
         raise NameTaken(
             f"{path} has the name of another module, {name} ({taken or 'of Python itself'}): rename the file"
@@ -133,12 +134,13 @@ def _import_file(path: Path) -> None:
         raise
 
 
-def _installed(name: str) -> str | None:
+def _installed(path: Path) -> str | None:
     """The file of an installed library of that name, which nobody has imported yet."""
-    found = None if name in sys.modules else importlib.util.find_spec(name)
-    libraries = [sysconfig.get_path(kind) for kind in ("purelib", "platlib")]
+    if "." in path.stem:
+        return None
+    found = PathFinder.find_spec(path.stem, [sysconfig.get_path(kind) for kind in ("purelib", "platlib")])
     origin = found.origin if found is not None else None
-    return origin if origin and any(Path(origin).is_relative_to(folder) for folder in libraries) else None
+    return origin if origin and Path(origin).resolve() != path.resolve() else None
 
 
 def find(env_id: str) -> str:

@@ -57,8 +57,8 @@ def _without_nan(value: object) -> object:
 DEFAULT = Output()
 
 
-VERB_WORDS = {"record": 1, "eval": 1, "render": 1, "train": 2, "data": 2, "prior": 2}
-"""The verbs that take --import, and of how many words they are."""
+VERB_WORDS = {"record": 1, "eval": 1, "render": 1, "train": 2, "expert": 2, "data": 2, "prior": 2}
+"""The verbs that take --import, of those that are proposed, and of how many words they are."""
 
 
 def command(*words: object) -> str:

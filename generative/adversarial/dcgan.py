@@ -14,10 +14,10 @@ from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import Settings
 from gail_suite.generative.measuring.recipes import Reproduction, adversarial
 from gail_suite.generative.networks.layers import convolutional, halvings, stride_2_kernel
-from gail_suite.generative.training.recipe import Recipe, check_training
+from gail_suite.generative.training.recipe import Recipe, changed, check_training
 
-SMALLEST = 8
-LARGEST_BASE = 4
+SMALLEST, SMALLEST_SIDE = 8, 4
+"""The smallest image, and the shorter side at most of what the generator begins with."""
 
 
 class DCGAN(GAN):
@@ -54,13 +54,17 @@ class DCGAN(GAN):
                 "enlarge the images"
             )
         bare = self.config["r1"] > 0 and not self.config["spectral_norm"]
-        return super()._infer(x, y) | {"base": LARGEST_BASE, "bare_critic": bare}
+        return super()._infer(x, y) | {"smallest_side": SMALLEST_SIDE, "critic_without_norm": bare}
+
+    def _recipe(self) -> Recipe:
+        # nor had files of before 2026-11-30 today's rate
+        return changed(self.recipe if "smallest_side" in self.spec else GAN.recipe, self.config)
 
     def _bodies(self, shape: tuple[int, ...], n_inputs: int) -> tuple[nn.Module, nn.Module, int]:
         channels, height, width = shape
         # files of before 2026-11-30 do not say: they went down to 7, and a critic with a penalty was normalised too
-        base, bare = self.spec.get("base", 7), self.spec.get("bare_critic", False)
-        stages = max(1, math.ceil(math.log2(min(height, width) / base)))
+        side, bare = self.spec.get("smallest_side", 7), self.spec.get("critic_without_norm", False)
+        stages = max(1, math.ceil(math.log2(min(height, width) / side)))
         sizes = halvings(height, width, stages)
         widths = [self.config["features"] * 2**k for k in range(len(sizes))]
         small = (widths[-1], *sizes[-1])

@@ -173,11 +173,15 @@ class GAN(GenerativeModel):
             self._generator_loss,
             (x, y),
             options,
-            changed(self.recipe, self.config),
+            self._recipe(),
         )
         net.eval()
         if not self.spec.get("context"):
             warn_of_collapse(self, seen)
+
+    def _recipe(self) -> Recipe:
+        """How this model is trained."""
+        return changed(self.recipe, self.config)
 
     def _critic_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         net, r1 = self.net, self.config["r1"]

@@ -40,8 +40,8 @@ class Spec(msgspec.Struct):
     n_classes: Count
     class_weights: list[Annotated[float, msgspec.Meta(ge=0, le=1)]] = []
     quantise: bool = False
-    base: Annotated[int, msgspec.Meta(ge=1, le=10**9)] = 7
-    bare_critic: bool = False
+    smallest_side: Annotated[int, msgspec.Meta(ge=1, le=10**9)] | None = None
+    critic_without_norm: bool | None = None
 
 
 def save_model(model: GenerativeModel, target: Path) -> Path:

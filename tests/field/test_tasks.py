@@ -1,5 +1,6 @@
 """Tasks of one's own: what a learner sees, how they are named, resumed and refused."""
 
+import sys
 from contextlib import closing
 
 import gymnasium as gym
@@ -312,6 +313,16 @@ def test_a_file_in_a_folder_of_its_name(tmp_path, monkeypatch):
         assert envs.spec("mytasks:Mine-v0").horizon == 20
     finally:
         gym.registry.pop("Mine-v0", None)
+
+
+def test_a_file_with_a_dot_in_its_name(tmp_path):
+    (tmp_path / "my.task.py").write_text(REGISTERS)
+    try:
+        assert envs.import_tasks(tmp_path / "my.task.py") == "my.task"
+        assert "Mine-v0" in gym.registry
+    finally:
+        gym.registry.pop("Mine-v0", None)
+        sys.modules.pop("my.task", None)
 
 
 @pytest.mark.case("tasks", "--import FILE.py of the name of a library", "refused, with the name to change")

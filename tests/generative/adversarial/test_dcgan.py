@@ -68,6 +68,7 @@ def test_a_file_of_before_2026_11_30_loads_as_it_was(tmp_path: Path) -> None:
     assert torch.equal(read.error(x), earlier.error(x)) and torch.equal(
         read.sample(2, seed=0), earlier.sample(2, seed=0)
     )
+    assert read._recipe().lr == 2e-4 and DCGAN().fit(x, steps=1, progress=False)._recipe().lr == 1e-3
     assert torch.isfinite(read.fit(x, steps=1, fine_tune=True, progress=False).error(x)).all()
     assert read.fit(x, steps=1, progress=False).net.generator.body[1].unflattened_size[1:] == (4, 4)
 
