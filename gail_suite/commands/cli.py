@@ -13,9 +13,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO, get_args
+from typing import TYPE_CHECKING, Any, TextIO, get_args
 
 from cyclopts import App, CycloptsError, Parameter, Token, UnknownCommandError, convert
+from cyclopts.help import DefaultFormatter
+
+if TYPE_CHECKING:
+    from cyclopts.help import HelpPanel
 
 VERBS = {
     "demo": ("demo:demo", "Record an expert on Ant, imitate it by BC and GAIL, compare, film: the main job."),
@@ -71,6 +75,7 @@ def make_app() -> App:
         name="gail-suite",
         help="Imitation learning on MuJoCo tasks from a handful of demonstrations.",
         help_format="plaintext",  # others need a parser of Markdown, a third of the time that --help takes
+        help_formatter=Flowing(),
         version=_version,
         result_action="return_value",
         suppress_keyboard_interrupt=False,
@@ -86,6 +91,20 @@ def make_app() -> App:
         app.command(sub)
     app.register_install_completion_command(help="Complete verbs and options by TAB in this shell from now on.")
     return app
+
+
+class Flowing(DefaultFormatter):
+    """Help whose texts flow: where a line of a docstring ended means nothing there."""
+
+    def __call__(self, console: Any, options: Any, panel: HelpPanel) -> None:
+        """Print a panel."""
+        from rich.text import Text
+
+        for entry in panel.entries:
+            text = getattr(entry.description, "primary_renderable", None)
+            if isinstance(text, Text):
+                text.plain = " ".join(text.plain.split())
+        super().__call__(console, options, panel)
 
 
 def main(argv: list[str] | None = None) -> int:

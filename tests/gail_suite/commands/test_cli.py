@@ -97,6 +97,13 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         assert taken < torch / 4
 
 
+def test_texts_of_help_flow(shell: Shell) -> None:
+    out = " ".join(shell("train", "gail", "--help")[1].replace("│", " ").split())
+    assert "which reads no reward, or by the task's return." in out
+    lines = [line.strip("│ \n") for line in shell("train", "gail", "--help")[1].splitlines()]
+    assert "simulator can be" not in lines  # where the line of the docstring ended
+
+
 def test_every_verb_has_a_page_of_help(shell: Shell) -> None:
     for name in (*VERBS, *GROUPS):
         status, out, _ = shell(*name.split(), "--help")
