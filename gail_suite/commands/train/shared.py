@@ -88,7 +88,6 @@ class LongRun:
 
     def settings(self) -> list[str]:
         """What to keep, as settings; ValueError for a resumed run, which has its own."""
-        check_resume_from(self.resume, self.resume_from)
         given = {"keep.best": self.keep_best or (self.patience and "distance"), "keep.patience": self.patience}
         found = [f"{name}={value}" for name, value in given.items() if value is not None]
         if found and self.resume is not None:
@@ -115,6 +114,7 @@ class Recipe:
 
 def train_long(recipe: Recipe, long: LongRun, training: Training, output: Output) -> None:
     """A run with checkpoints, from its beginning or from where it was stopped, to its end."""
+    check_resume_from(long.resume, long.resume_from)
     keeping = long.settings()
     if long.resume is not None:
         trainer: Trainer[Settings] | None = _resumed(recipe, long.resume, long, training)
