@@ -14,7 +14,7 @@ import argparse
 
 import numpy as np
 
-from benchmarks import curves, few_demos
+from benchmarks import curves, few_demos, trainings
 from benchmarks.records import append_row, command, commit, machine, markdown, read_rows, run_jobs, session_commits
 
 CSV = few_demos.CSV.parent / "ablation.csv"
@@ -84,13 +84,13 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
         )
     code = commit()
     config = build(gs.few_steps(), settings=list(settings))
-    trainer = few_demos.new_or_resumed(gs.GAIL, row, few_demos.demonstrations(row, seed), config, seed, run_dir)
+    trainer = trainings.new_or_resumed(gs.GAIL, row.env, few_demos.demonstrations(row, seed), config, seed, run_dir)
     policy = trainer.train(STEPS, eval_episodes=0).policy
-    measured = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)
+    measured = gs.evaluate(policy, row.env, n_episodes=trainings.N_EVAL, seed=trainings.EVAL_SEED)
     raw = gs.evaluate(
-        trainer.loop.policy(trainer.loop.sac.actor), row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED
+        trainer.loop.policy(trainer.loop.sac.actor), row.env, n_episodes=trainings.N_EVAL, seed=trainings.EVAL_SEED
     )
-    rows = few_demos.metrics(run_dir)
+    rows = trainings.metrics(run_dir)
     during = [r["score"] for r in rows if "score" in r]
     curves.save("ablation", run_dir.name, rows)
     append_row(
@@ -105,8 +105,8 @@ def run(variant: str, seed: int, settings: tuple[str, ...]) -> None:
             "seed": seed,
             "env_steps": trainer.loop.steps,
             "wall_s": round(max(r["wall_s"] for r in rows if "wall_s" in r), 1),
-            "steps_to_0.9": few_demos.first_reaching(run_dir, 0.9)[1],
-            **few_demos.evaluated(measured),
+            "steps_to_0.9": trainings.first_reaching(run_dir, 0.9)[1],
+            **trainings.evaluated(measured),
             "score_raw": round(float(raw.score), 4),
             "area": round(sum(during) / len(during), 4),
             "machine": machine(),

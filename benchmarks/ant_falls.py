@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.few_demos import EVAL_SEED, N_EVAL
 from benchmarks.records import RESULTS, append_measured, read_rows
+from benchmarks.trainings import EVAL_SEED, N_EVAL
 
 CSV = RESULTS / "ant_falls.csv"
 COLUMNS = (

@@ -12,16 +12,10 @@ training saw. A killed run goes on from its checkpoint.
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from benchmarks import curves
 from benchmarks.records import (
@@ -30,24 +24,30 @@ from benchmarks.records import (
     command,
     commit,
     machine,
-    markdown,
-    note_session,
     read_rows,
     run_jobs,
     session_commits,
 )
-from gail_suite.showing.stats import bootstrap_interval, iqm
+from benchmarks.trainings import (
+    DEMO_SEED,
+    EVAL_SEED,
+    N_EVAL,
+    NO_EXPERT,
+    cloned,
+    evaluated,
+    first_reaching,
+    metrics,
+    new_or_resumed,
+    rival,
+    wall_seconds,
+)
 
 if TYPE_CHECKING:
     from demos import Demonstrations
-    from gail_suite.algorithms.imitator import Imitator
     from gail_suite.demos.policy import Policy
-    from gail_suite.showing.evaluation import Evaluation
 
-C = TypeVar("C")
 CSV = RESULTS / "few_demos.csv"
 WORK = Path("runs") / "few_demos"
-N_EVAL, EVAL_SEED, DEMO_SEED = 50, 1_000_000, 10_000
 COLUMNS = (
     "env",
     "protocol",
@@ -106,19 +106,6 @@ ROWS = {
     "humanoid-4": Row("Humanoid-v5", 4, 1, 80_000, 25),
     "humanoid-80x20": Row("Humanoid-v5", 80, 20, 80_000, 80),
 }
-
-
-# GAIL whose discriminator is a random network that is never trained and never meets the expert: what survival alone is
-# worth.
-NO_EXPERT = (
-    "warm_start=false",
-    "adversary.lr=0",
-    "adversary.expert_share=0",
-    "adversary.expert_share_final=0",
-    "adversary.bc_weight=0",
-    "adversary.bc_weight_final=0",
-    "adversary.bound_targets=false",
-)
 
 
 def pool(env_id: str, n: int) -> Demonstrations:
@@ -198,60 +185,6 @@ def run(
     )
 
 
-def evaluated(found: Evaluation) -> dict[str, float | int]:
-    """The columns that tell of an evaluation."""
-    assert found.score is not None
-    return {
-        "score": round(found.score, 4),
-        "return_mean": round(found.return_mean, 1),
-        "return_sd": round(float(found.returns.std(ddof=1)), 1),
-        "length_mean": round(found.length_mean, 1),
-        "n_eval": found.n_episodes,
-    }
-
-
-def rival(algo: str, env: str, shown: Demonstrations, seed: int, budget_s: float | None) -> tuple[Policy, int]:
-    """The final policy of one of imitation's algorithms, and its environment steps."""
-    from gail_suite.algorithms import reference
-
-    return reference.train(algo.removeprefix("imitation-"), env, shown, seed, budget_s)
-
-
-def cloned(env: str, shown: Demonstrations, seed: int, run_dir: Path, overrides: Sequence[str] = ()) -> Policy:
-    """The policy of behaviour cloning."""
-    import gail_suite as gs
-    from gail_suite.runs.config import build
-    from gail_suite.runs.runlog import forget_results
-
-    forget_results(run_dir)  # of a run that was killed in its evaluation
-    return gs.BC(env, shown, build(gs.BCConfig(), settings=overrides), seed, run_dir).train(eval_episodes=0).policy
-
-
-def new_or_resumed(
-    kind: type[Imitator[C]], row: Row, demos_used: Demonstrations, config: C, seed: int, run_dir: Path
-) -> Imitator[C]:
-    """A trainer, from the newest checkpoint of `run_dir` if there is one, which must be of the same settings and
-    demonstrations.
-    """
-    from gail_suite.runs.checkpoint import checkpoints
-
-    # what was asked for: a run may find the actions of demonstrations itself, and say so in its own settings
-    asked = run_dir / "asked.json"
-    wanted = json.dumps(dataclasses.asdict(config) | {"demos": dict(demos_used.meta)}, sort_keys=True, default=str)
-    if not checkpoints(run_dir / "checkpoints"):
-        run_dir.mkdir(parents=True, exist_ok=True)
-        asked.write_text(wanted)
-        note_session(run_dir, goes_on=False)
-        return kind(row.env, demos_used, config, seed, run_dir)
-    if not asked.exists() or asked.read_text() != wanted:
-        raise SystemExit(
-            f"{run_dir} holds a run with other settings or demonstrations: remove or rename it to begin anew"
-        )
-    trainer = kind.resume(run_dir)
-    note_session(run_dir, goes_on=True)
-    return trainer
-
-
 def train(
     row: Row,
     algo: str,
@@ -276,7 +209,7 @@ def train(
         kind, config, length = gs.AIRL, gs.AIRLConfig(), {"budget_s": budget_s}
     else:  # gail-ppo, gail-trpo
         kind, config, length = gs.OnPolicyGAIL, gs.onpolicy_config(algo.removeprefix("gail-")), {"budget_s": budget_s}
-    trainer = new_or_resumed(kind, row, demos_used, build(config, settings=overrides), seed, run_dir)
+    trainer = new_or_resumed(kind, row.env, demos_used, build(config, settings=overrides), seed, run_dir)
     if length.get("budget_s") is not None:
         # the seconds of earlier sessions that the checkpoint holds; what came after it is done again
         length["budget_s"] -= max(
@@ -285,25 +218,6 @@ def train(
         if length["budget_s"] <= 0:
             return trainer.loop.policy(), trainer.loop.steps
     return trainer.train(**length, eval_episodes=0).policy, trainer.loop.steps
-
-
-def metrics(run_dir: Path) -> list[dict]:
-    """The rows of a run's metrics.jsonl."""
-    path = run_dir / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def wall_seconds(run_dir: Path, measured: float) -> float:
-    """Training seconds over all sessions of a run."""
-    return max([measured, *(r["wall_s"] for r in metrics(run_dir) if "wall_s" in r)])
-
-
-def first_reaching(run_dir: Path, score: float) -> tuple[float | str, int | str]:
-    """Seconds and steps at the first evaluation during training that reaches the score."""
-    for r in metrics(run_dir):
-        if r.get("score") is not None and r["score"] >= score:
-            return round(r["wall_s"], 1), r["step"]
-    return "", ""
 
 
 def missing(algos: list[str], rows: list[str], seeds: int) -> list[tuple[str, str, int]]:
@@ -330,95 +244,6 @@ def run_all(algos: list[str], rows: list[str], seeds: int, jobs: int) -> None:
         jobs,
         WORK,
     )
-
-
-HEADER = [
-    "task",
-    "demonstrations",
-    "algorithm",
-    "score (IQM)",
-    "95 % interval",
-    "each seed",
-    "env steps",
-    "wall-clock",
-    "to 0.9",
-    "commit",
-]
-ALGORITHMS = (
-    "bc",
-    "gail",
-    "no-expert",
-    "gail-ppo",
-    "gail-trpo",
-    "airl",
-    "imitation-gail",
-    "imitation-airl",
-    "imitation-bc",
-)
-"""Those of the table; any other label is a variant of GAIL that was tried."""
-
-
-def table(wanted: Callable[[str], bool] = ALGORITHMS.__contains__) -> str:
-    """One line a task, protocol and algorithm: IQM over seeds with a bootstrap interval, steps and wall-clock."""
-    groups: dict[tuple, list[dict[str, str]]] = defaultdict(list)
-    for row in read_rows(CSV):
-        if wanted(row["algo"]):
-            groups[row["env"], int(row["n_demos"]), row["protocol"], row["algo"]].append(row)
-    seconds = {key: [float(r["wall_s_to_0.9"]) for r in rows if r["wall_s_to_0.9"]] for key, rows in groups.items()}
-    lines = []
-    for (env, n, protocol, algo), rows in sorted(groups.items()):
-        rows.sort(key=lambda r: int(r["seed"]))
-        scores = np.array([float(r["score"]) for r in rows])
-        interval = (
-            "{:.3f} to {:.3f}".format(*bootstrap_interval(scores, statistic=iqm)) if len(scores) > 1 else "one seed"
-        )
-        to_09, ours = seconds[env, n, protocol, algo], seconds.get((env, n, protocol, "gail"), [])
-        ratio = f", {np.mean(to_09) / np.mean(ours):.1f} x gail's" if to_09 and ours and algo != "gail" else ""
-        lines.append(
-            [
-                env,
-                f"{n} ({protocol}, {rows[0]['n_pairs']} pairs)",
-                algo,
-                f"**{iqm(scores):.3f}**",
-                interval,
-                " ".join(f"{s:.3f}" for s in scores),
-                f"{int(rows[0]['env_steps']):,}",
-                f"{np.mean([float(r['wall_s']) for r in rows]) / 60:.1f} min",
-                f"{np.mean(to_09) / 60:.1f} min ({len(to_09)}/{len(rows)}{ratio})" if to_09 else "not reached",
-                ", ".join(sorted({r["commit"] for r in rows})),
-            ]
-        )
-    return markdown(HEADER, lines)
-
-
-def variants() -> str:
-    """The same of what was tried against the defaults."""
-    return table(lambda algo: algo not in ALGORITHMS)
-
-
-HOLDING_HEADER = ["row", "first at 0.9, each seed", "lowest evaluation from there on", "end, 50 episodes"]
-
-
-def holding() -> str:
-    """Whether GAIL keeps what it reached: when each run first stood at 0.9, its lowest evaluation (5 episodes) from
-    there on, its end (50).
-    """
-    names = {(r.env, r.protocol, r.n_demos): name for name, r in ROWS.items()}
-    groups: dict[str, list[list[str]]] = defaultdict(list)
-    for row in sorted(read_rows(CSV), key=lambda r: int(r["seed"])):
-        if row["algo"] != "gail":
-            continue
-        name = names[row["env"], row["protocol"], int(row["n_demos"])]
-        scores = curves.points("few_demos", f"{name}-gail-{row['seed']}")
-        first = next((i for i, (_, score) in enumerate(scores) if score >= 0.9), None)
-        reached = (
-            ["-", "-"]
-            if first is None
-            else [f"{scores[first][0] // 1000}k", f"{min(score for _, score in scores[first:]):.2f}"]
-        )
-        groups[name].append([*reached, f"{float(row['score']):.2f}"])
-    lines = [[name, *(" ".join(column) for column in zip(*runs, strict=True))] for name, runs in sorted(groups.items())]
-    return markdown(HOLDING_HEADER, lines)
 
 
 def main() -> None:
@@ -448,6 +273,8 @@ def main() -> None:
         for run_dir in sorted(WORK.glob("*-*-*")):
             curves.save("few_demos", run_dir.name, metrics(run_dir))
     else:
+        from benchmarks.few_demos_table import table
+
         print(table())
 
 

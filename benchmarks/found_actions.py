@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.demonstrators import DEMOS_DIR, ROWS, pool
+from benchmarks.demonstrator_rows import DEMOS_DIR, ROWS, pool
 from benchmarks.records import RESULTS, append_row, command, commit, machine, read_rows
 from gail_suite.algorithms.gail import GAILConfig
 from gail_suite.demos.trajectory import Demonstrations

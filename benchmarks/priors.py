@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import curves, few_demos
+from benchmarks import curves, few_demos, trainings
 from benchmarks.few_demos import ROWS
 from benchmarks.records import append_row, command, commit, machine, read_rows, run_jobs, session_commits
 
@@ -226,12 +226,12 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
         *prior_settings(arm, task, seed, shown, run_dir),
     )
     start = time.perf_counter()
-    trainer = few_demos.new_or_resumed(gs.GAIL, row, shown, build(gs.few_steps(), settings=settings), seed, run_dir)
+    trainer = trainings.new_or_resumed(gs.GAIL, row.env, shown, build(gs.few_steps(), settings=settings), seed, run_dir)
     policy = trainer.train(steps, eval_episodes=0).policy
-    wall = few_demos.wall_seconds(run_dir, time.perf_counter() - start)
-    result = gs.evaluate(policy, row.env, n_episodes=few_demos.N_EVAL, seed=few_demos.EVAL_SEED)
-    curves.save("priors", run_dir.name, few_demos.metrics(run_dir))
-    reached = few_demos.first_reaching(run_dir, 0.9)
+    wall = trainings.wall_seconds(run_dir, time.perf_counter() - start)
+    result = gs.evaluate(policy, row.env, n_episodes=trainings.N_EVAL, seed=trainings.EVAL_SEED)
+    curves.save("priors", run_dir.name, trainings.metrics(run_dir))
+    reached = trainings.first_reaching(run_dir, 0.9)
     append_row(
         CSV,
         COLUMNS,
@@ -244,14 +244,14 @@ def run(task: str, name: str, seed: int, steps: int = STEPS) -> None:
             "wall_s": round(wall, 1),
             "wall_s_to_0.9": reached[0],
             "steps_to_0.9": reached[1],
-            **few_demos.evaluated(result),
+            **trainings.evaluated(result),
             "machine": machine(),
             "commit": session_commits(run_dir, code),
             "prior": arm.prior,
             "arm": name,
-            "auc": round(area(few_demos.metrics(run_dir)), 4),
-            "steps_to_0.5": few_demos.first_reaching(run_dir, 0.5)[1],
-            "bonus_mean": bonus_mean(few_demos.metrics(run_dir)),
+            "auc": round(area(trainings.metrics(run_dir)), 4),
+            "steps_to_0.5": trainings.first_reaching(run_dir, 0.5)[1],
+            "bonus_mean": bonus_mean(trainings.metrics(run_dir)),
             "settings": " ".join(arm.settings),
             "command": command(),
         },
