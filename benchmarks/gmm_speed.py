@@ -132,26 +132,20 @@ def pair(case: str, n: int, d: int, k: int, covariance: str, iterations: int, re
 
 
 def table() -> str:
-    """Medians over the repeats of a case, one line a case, machine, number of threads and clock; early rows have one
-    clock.
-    """
+    """Medians of the wall-clock over the repeats of a case, one line a case, number of threads, machine and commit."""
     cases: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     for row in read_rows(CSV):
-        for clock in ("cpu", "wall"):
-            if row[f"{clock}_ratio"]:
-                key = (row["case"], row["covariance"], row["threads"], clock, row["machine"], row["commit"])
-                cases[key].append(row)
+        if row["wall_ratio"]:
+            cases[row["machine"], row["commit"], row["threads"], row["case"], row["covariance"]].append(row)
     lines = []
-    for (case, covariance, threads, clock, cpu, code), rows in cases.items():
-        seconds = [f"{median(float(r[f'{name}_{clock}_s']) for r in rows):.3g}" for name in ("sklearn", "ours")]
-        ratios = sorted(float(r[f"{clock}_ratio"]) for r in rows)
+    for (cpu, code, threads, case, covariance), rows in sorted(cases.items()):
+        seconds = [f"{median(float(r[f'{name}_wall_s']) for r in rows):.3g}" for name in ("sklearn", "ours")]
+        ratios = sorted(float(r["wall_ratio"]) for r in rows)
         size = f"{int(rows[0]['n']):,} x {rows[0]['d']}, K={rows[0]['k']}"
         spread = f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        load = sorted(float(r["load"]) for r in rows if r["load"])
-        loads = f"{load[0]:.1f} to {load[-1]:.1f}" if load else "-"
-        lines.append([case, size, covariance, threads, clock, *seconds, spread, str(len(rows)), loads, cpu, code])
-    header = ["case", "data", "covariance", "threads", "clock", "scikit-learn, s", "ours, s", "ratio (least to most)"]
-    return markdown([*header, "pairs", "load", "machine", "commit"], lines)
+        lines.append([case, size, covariance, threads, *seconds, spread, str(len(rows)), cpu, code])
+    header = ["case", "data", "covariance", "threads", "scikit-learn, s", "ours, s", "ratio (least to most)"]
+    return markdown([*header, "pairs", "machine", "commit"], lines)
 
 
 def main() -> None:
