@@ -145,6 +145,12 @@ class Mixture(FittedMixture):
         k = self.config["n_components"]
         if k > rows.n:
             raise ValueError(f"n_components={k} is larger than the {rows.n} samples: take at most {rows.n} components")
+        if rows.n == 1:
+            warnings.warn(
+                "one sample has no spread, so the variances of this mixture are what reg_covar "
+                f"({self.config['reg_covar']:g}) or a prior says, not the data: fit to 2 samples or more",
+                stacklevel=4,
+            )
         return rows
 
     def _passes(self, rows: CentredRows) -> Passes:

@@ -385,3 +385,10 @@ def test_gradients_of_every_kind(kind):
     model = g.GaussianMixture(2, covariance_type=kind, **({"n_factors": 1} if kind == "mfa" else {})).fit(three())
     x = torch.tensor(three(5), requires_grad=True)
     assert torch.autograd.gradcheck(lambda v: model.log_prob(v, with_grad=True), x)
+
+
+@pytest.mark.parametrize("family", [g.GaussianMixture, g.BayesianGaussianMixture])
+def test_one_sample_is_said_to_have_no_spread(family):
+    with pytest.warns(UserWarning, match=r"one sample has no spread.*reg_covar \(1e-06\).*2 samples or more"):
+        model = family(1).fit([[1.0, 2.0]])
+    assert torch.allclose(model.sample(50).mean(0), torch.tensor([1.0, 2.0], dtype=torch.float64), atol=0.05)
