@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from typing_extensions import override
 
+from gail_suite.envs.answers import understood
 from gail_suite.envs.batch_vec_env import STATE
 from gail_suite.envs.common import Env, broken, check_actions, pack_host, unpack_host
 from gail_suite.envs.savable import SavableVecEnv
@@ -45,12 +46,14 @@ class GymVecEnv(DummyVecEnv, SavableVecEnv):
 
     def reset(self) -> np.ndarray:
         """Observations (n, O) of a new episode everywhere."""
-        return np.asarray(super().reset())
+        with understood(self.envs[0]):
+            return np.asarray(super().reset())
 
     @override
     def step_wait(self) -> VecEnvStepReturn:
         before = self._buffer.copy()
-        _, rewards, dones, infos = super().step_wait()
+        with understood(self.envs[0]):
+            _, rewards, dones, infos = super().step_wait()
         seen = np.array([info.get("terminal_observation", row) for info, row in zip(infos, self._buffer, strict=True)])
         for i in broken(seen, self.mends):
             if not dones[i]:

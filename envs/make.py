@@ -60,7 +60,7 @@ def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> Env:
         with warnings.catch_warnings():
             # who names v4 wants v4; bounds are checked below
             warnings.filterwarnings("ignore", message=".*(is out of date|Box action space)")
-            env = gym.make(registered, render_mode=render_mode, **arguments)
+            env = _made(registered, render_mode, arguments)
     except (gym.error.DependencyNotInstalled, ImportError) as error:
         raise ValueError(f"cannot make {name}: {' '.join(str(error).split())}") from error
     except (gym.error.Error, TypeError) as error:
@@ -71,6 +71,17 @@ def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> Env:
         env = _wrapper(entry_point)(env, **options)
     _require_control(name, env)
     return flat(name, env)
+
+
+def _made(registered: str, render_mode: str | None, arguments: dict[str, Any]) -> Env:
+    """The environment; a class that draws nothing need not take a render_mode."""
+    try:
+        # given also where it is None: the default of a task may be a window
+        return gym.make(registered, render_mode=render_mode, **arguments)
+    except TypeError as error:
+        if render_mode is not None or "unexpected keyword argument 'render_mode'" not in str(error):
+            raise
+        return gym.make(registered, **arguments)
 
 
 def make_vec(

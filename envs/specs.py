@@ -4,6 +4,7 @@ machine.
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -14,6 +15,7 @@ import numpy as np
 from gymnasium.spaces import Space
 from numpy.typing import ArrayLike
 
+from gail_suite.envs.answers import understood
 from gail_suite.envs.common import Env
 from gail_suite.envs.flat import first_choice, is_discrete, observation_names
 from gail_suite.envs.make import make
@@ -150,17 +152,23 @@ def _rollout(name: str) -> tuple[str, bool]:
     inner = env.unwrapped
     if not isinstance(inner.action_space, gym.spaces.Box | gym.spaces.Discrete):
         inner = env  # what makes it one of them is around it
-    space = inner.action_space
     digest = hashlib.sha256()
-    obs, _ = inner.reset(seed=0)
-    digest.update(_physics(inner, obs))
-    for t in range(50):
-        obs, _, terminated, truncated, _ = inner.step(_action(space, t))
-        if (terminated or truncated) and not is_known(inner):
-            obs, _ = inner.reset(seed=t + 1)
-        digest.update(_physics(inner, obs))
+    with understood(inner):
+        for physics in _states(inner):
+            digest.update(physics)
     env.close()
     return digest.hexdigest(), is_known(inner)
+
+
+def _states(env: Env) -> Iterator[bytes]:
+    """What is hashed of the rollout, from the reset on."""
+    obs, _ = env.reset(seed=0)
+    yield _physics(env, obs)
+    for t in range(50):
+        obs, _, terminated, truncated, _ = env.step(_action(env.action_space, t))
+        if (terminated or truncated) and not is_known(env):
+            obs, _ = env.reset(seed=t + 1)
+        yield _physics(env, obs)
 
 
 def _action(space: Space[object], t: int) -> np.ndarray | int:

@@ -23,6 +23,10 @@ recording does.
 """
 
 
+ROWS = ("obs", "acts", "rews", "observations", "actions", "rewards")
+"""Arrays without which there is nothing to read; others may be of objects, such as imitation's infos."""
+
+
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz that need no unpickling; ValueError if it is unreadable, holds none or is too large for
     memory.
@@ -31,10 +35,17 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
         with open_regular(Path(path)) as file:
             check_packing(file, path)
             with np.load(file, allow_pickle=False) as archive:
-                return {key: array for key in archive.files if (array := _plain(archive, key)) is not None}
+                found = {key: array for key in archive.files if (array := _plain(archive, key)) is not None}
+                kept = [key for key in archive.files if key not in found and key in ROWS]
     except Exception as error:  # noqa: BLE001 (whatever NumPy meets in a damaged file)
         message = f"{path} cannot be read as an .npz of plain arrays ({error}): save it again with np.savez"
         raise ValueError(message) from None
+    if kept:
+        raise ValueError(
+            f"{path} has {' and '.join(kept)} of objects, as episodes of different lengths make them, which only "
+            "unpickling would read: np.concatenate the episodes, and give lengths, the number of steps of each"
+        )
+    return found
 
 
 def check_packing(file: IO[bytes], path: str | Path) -> None:

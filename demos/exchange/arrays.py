@@ -42,12 +42,7 @@ def from_npz(path: str | Path, env_id: str | None = None, columns: Sequence[int]
         raise ValueError(
             f"{source} has single numbers for {', '.join(scalars)}: see docs/save_format.md for the layout"
         )
-    lengths = np.atleast_1d(arrays.get("lengths", len(arrays["obs"]) - 1))
-    if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 1).any():
-        raise ValueError(
-            f"{source} has lengths of type {lengths.dtype} and shape {lengths.shape}: give each episode's number of "
-            "steps as an integer of at least 1"
-        )
+    lengths = _lengths(source, arrays)
     obs = split(source, "obs", arrays["obs"], lengths + 1)
     acts, rews = (
         split(source, key, arrays[key], lengths) if key in arrays else [None] * len(lengths) for key in ("acts", "rews")
@@ -72,6 +67,27 @@ def from_npz(path: str | Path, env_id: str | None = None, columns: Sequence[int]
     ]
     named = str(_each(source, "env_id", arrays["env_id"], 1)[0]) if "env_id" in arrays else None
     return assemble(trajectories, source, env_id or named, {}, columns, named)
+
+
+def _lengths(source: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """The steps (n,) of each episode of an .npz; ValueError where they cannot be, or nothing says where one ends."""
+    obs = arrays["obs"]
+    if obs.ndim == 3:
+        rows = f"{len(obs)} episodes one after the other as {obs.shape[0] * obs.shape[1], obs.shape[2]}"
+        raise ValueError(
+            f"{source} has obs of shape {obs.shape}: give its {rows}, acts and rews the same way, and lengths, the "
+            "number of steps of each"
+        )
+    if "lengths" not in arrays and len(obs) < 2:
+        raise ValueError(f"{source} has {len(obs)} rows of obs: an episode of one step has two, the final one included")
+    lengths = np.atleast_1d(arrays.get("lengths", len(obs) - 1))
+    if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 1).any():
+        least = f", the least {lengths.min()}" if lengths.dtype.kind in "iuf" and lengths.size else ""
+        raise ValueError(
+            f"{source} has lengths of type {lengths.dtype} and shape {lengths.shape}{least}: give each episode's "
+            "number of steps as an integer of at least 1"
+        )
+    return lengths
 
 
 def from_d4rl(path: str | Path, env_id: str | None = None, columns: Sequence[int] | None = None) -> Demonstrations:
@@ -117,9 +133,11 @@ def _each(source: str, key: str, array: np.ndarray, n: int) -> list[object]:
 def split(source: str, key: str, array: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
     """A flat array cut into pieces of `lengths`; ValueError if they do not add up."""
     if len(array) != lengths.sum():
+        unfinished = key == "obs" and len(array) == int(lengths.sum()) - len(lengths)
+        remedy = "; where the final one was not kept, leave out each episode's last action and reward" * unfinished
         raise ValueError(
             f"{source} has {len(array)} rows of {key} where its {len(lengths)} episode lengths need "
-            f"{lengths.sum()}: each episode has T actions and rewards and T + 1 observations"
+            f"{lengths.sum()}: each episode has T actions and rewards and T + 1 observations{remedy}"
         )
     return np.split(array, np.cumsum(lengths)[:-1])
 

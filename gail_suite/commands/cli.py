@@ -156,10 +156,10 @@ def _one_line(error: BaseException) -> str:
         remedy = "; free some space and try again" if error.errno in (27, 28, 122) else ""
         return f"{error.strerror}{where}{remedy}"
     text = " ".join(str(error).split())
+    if where := _foreign(error):  # also what says nothing of a place, such as NumPy of shapes that do not fit
+        return f"{type(error).__name__}: {text[:200]} ({where}, which is no part of gail-suite)"
     if text and isinstance(error, ValueError | OSError | FloatingPointError | ImportError):
         return text
-    if where := _foreign(error):
-        return f"{type(error).__name__}: {text[:200]} ({where}, which is no part of gail-suite)"
     return (
         f"{type(error).__name__}: {text[:200]}: this is a fault of gail-suite; please report it with what the same "
         f"command prints with {DEBUG} added"
@@ -167,14 +167,19 @@ def _one_line(error: BaseException) -> str:
 
 
 def _foreign(error: BaseException) -> str:
-    """Where an error was raised, if in a file that was not installed, such as that of a task of one's own."""
+    """Where an error was raised, if in a file that was not installed, such as that of a task of one's own, or in a
+    library that this called.
+    """
     import traceback
 
-    place = traceback.extract_tb(error.__traceback__)[-1]
     ours = Path(__file__).parents[2]
-    own = any((ours / room) in Path(place.filename).parents for room in ("gail_suite", "envs", "demos", "generative"))
-    installed = any(place.filename.startswith(root) for root in (sys.prefix, sys.base_prefix, "<"))
-    return "" if own or installed else f"{place.filename}, line {place.lineno}"
+    for place in reversed(traceback.extract_tb(error.__traceback__)):
+        parents = Path(place.filename).parents
+        if any((ours / room) in parents for room in ("gail_suite", "envs", "demos", "generative")):
+            return ""
+        if not any(place.filename.startswith(root) for root in (sys.prefix, sys.base_prefix, "<")):
+            return f"{place.filename}, line {place.lineno}"
+    return ""
 
 
 def _usage_error(error: CycloptsError, argv: list[str]) -> str:

@@ -2,6 +2,7 @@ import subprocess
 import sys
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from stable_baselines3.common.env_checker import check_env
@@ -124,3 +125,21 @@ def test_import_and_spec_need_no_torch() -> None:
         "import sys, envs; envs.spec('Ant-v5'); envs.physics_fingerprint('Ant-v5'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Mute(gym.Env[Any, Any]):
+    """A task that draws nothing."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float64)
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+    def __init__(self, size: float = 1.0) -> None:
+        self.size = size
+
+
+@pytest.mark.filterwarnings("ignore:.*initialised with render_mode:UserWarning")
+def test_a_task_need_not_take_a_render_mode() -> None:
+    gym.register("Mute-v0", entry_point=Mute, max_episode_steps=9)  # type: ignore[arg-type]
+    assert envs.make("Mute-v0(size=2.0)").unwrapped.size == 2.0  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="unexpected keyword argument 'render_mode'"):
+        envs.make("Mute-v0", render_mode="rgb_array")

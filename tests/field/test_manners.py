@@ -113,6 +113,22 @@ def test_an_error_in_a_task_of_ones_own_is_not_reported_as_ours(shown, tmp_path,
     assert re.search(r"is outside Box\(.*own_tasks\.py, line \d+, which is no part of gail-suite\)$", told)
 
 
+@pytest.mark.parametrize("slip", [lambda: np.zeros(2) + np.zeros(3), lambda: np.stack([np.zeros(2), np.zeros(3)])])
+def test_a_slip_in_a_file_of_ones_own_is_said_with_its_place(slip):
+    class Clumsy:
+        env_id = "own_tasks:Plain-v0"
+
+        def predict(self, obs, state=None, episode_start=None, deterministic=False):
+            return slip(), state
+
+    from gail_suite.commands.cli import _one_line
+
+    with pytest.raises(ValueError, match="shape") as raised:
+        demos.record(Clumsy(), "own_tasks:Plain-v0", 1)
+    told = _one_line(raised.value)
+    assert re.search(r"^ValueError: .*shape.* \(.*test_manners\.py, line \d+, which is no part of gail-suite\)$", told)
+
+
 @pytest.mark.case("manners", "Numbers as people write them, --env-arg reset_noise_scale=1e-3", "numbers")
 def test_numbers_with_exponents_are_numbers():
     from gail_suite.commands.common import set_values

@@ -74,7 +74,32 @@ def test_npz_that_is_wrong(tmp_path, shown):
     refused("has (observation, action) widths (3, 2) but Ant-v5 has (105, 8)", env_id="Ant-v5")
     refused("x.npz has single numbers for obs", obs=np.array(3.0))
     refused("x.npz has lengths of type float64 and shape (3,)", lengths=np.array([4.0, 6.0, 3.0]))
-    refused("x.npz lacks obs and holds", obs=np.array([{"code": "run"}], object))  # pickled: not even looked at
+    refused("x.npz has lengths of type int64 and shape (3,), the least 0:", lengths=np.array([4, 9, 0]))
+    # pickled: not even looked at
+    refused("x.npz has obs of objects", obs=np.array([{"code": "run"}], object))
+
+
+def test_npz_of_the_forms_that_episodes_have_in_lists(tmp_path, shown):
+    def refused(message, **arrays):
+        np.savez(tmp_path / "x.npz", **arrays)
+        for read in (demos.from_npz, demos.import_any):
+            with pytest.raises(ValueError, match=re.escape(message)):
+                read(tmp_path / "x.npz", env_id=envs.TOY_ID)
+
+    lists = {name: np.empty(3, object) for name in ("obs", "acts")}
+    for name, array in lists.items():
+        array[:] = [getattr(t, name) for t in shown]
+    refused("x.npz has obs and acts of objects, as episodes of different lengths make them", **lists)
+    stacked = {name: np.stack([getattr(t, name)[:3] for t in shown]) for name in ("obs", "acts")}
+    refused("x.npz has obs of shape (3, 3, 3): give its 3 episodes one after the other as (9, 3)", **stacked)
+    refused("x.npz has 0 rows of obs: an episode of one step has two", obs=np.zeros((0, 3)))
+    every = {**flat(shown), "obs": np.concatenate([t.obs[:-1] for t in shown])}
+    refused("where the final one was not kept, leave out each episode's last action and reward", **every)
+
+
+def test_npz_with_objects_that_are_not_read(tmp_path, shown, same):
+    np.savez(tmp_path / "x.npz", notes=np.array([{"who": "me"}], object), **flat(shown))
+    same(demos.from_npz(tmp_path / "x.npz", env_id=envs.TOY_ID), shown)
 
 
 def _with_nan(shown, row):
