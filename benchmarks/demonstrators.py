@@ -83,6 +83,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
         "adversary.gradient_penalty_final=0.4",
         "adversary.gradient_penalty_safe=0.4",
     ),
+    "gail-penalty-1-to-0.1": ("adversary.gradient_penalty_final=0.1",),
     "gail-penalty-0.2": ("adversary.gradient_penalty=0.2",),
     "gail-entropy-3": ("sac.target_entropy=-3", "adversary.entropy_at_bounds=0"),
     "gail-entropy-3-penalty-0.1": (
