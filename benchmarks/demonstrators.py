@@ -76,7 +76,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "gail-state-only": ("adversary.state_only=true",),
     "gail-learned-inverse": ("inverse.simulate=0",),
     "gail-batch-128": ("sac.batch_size=128",),
-    "gail-1-step-end": ("sac.n_step_final=1",),
     "gail-actor-1e-4": ("sac.actor_lr=1e-4",),
     "gail-penalty-4-to-0.4": (
         "adversary.gradient_penalty=4",

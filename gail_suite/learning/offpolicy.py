@@ -215,7 +215,7 @@ class OffPolicyLoop:
             info = self.objective.update(self.replay, self.generator)
             size = self.sac.config.batch_size
             window = self.replay.sample(
-                size, self.sac.n_step, self.generator, before_ends=round(self.config.ends_share * size)
+                size, self.sac.config.n_step, self.generator, before_ends=round(self.config.ends_share * size)
             )
             info |= self.sac.update(
                 window, self.objective.rewards(window), self.generator, **self.objective.learner_inputs(self.generator)

@@ -49,10 +49,6 @@ class SACConfig(Settings):
     """Windows in a batch."""
     n_step: Positive = 3
     """Steps summed before bootstrapping."""
-    n_step_final: Positive | None = None
-    """The same once the learning rates fall (`decay_start`); None: it stays. What an earlier policy did after the first
-    step counts in a longer sum, which carries rewards faster and is not quite what the present policy is worth.
-    """
     gamma: Unit = 0.985
     """Discount per step."""
     tau: Unit = 0.01
@@ -114,14 +110,11 @@ class SAC:
             "critic": torch.optim.Adam(self.critic.parameters(), lr=config.critic_lr, fused=True),
             "alpha": torch.optim.Adam([self.log_alpha], lr=config.actor_lr),
         }
-        self.updates, self.average_rate, self.n_step = 0, config.average_rate, config.n_step
+        self.updates, self.average_rate = 0, config.average_rate
 
     def set_progress(self, fraction: float) -> None:
-        """Sets the learning rates, the averaging rate and the steps that are summed for a run that is `fraction` in
-        [0, 1] done.
-        """
+        """Sets the learning rates and the averaging rate for a run that is `fraction` in [0, 1] done."""
         c = self.config
-        self.n_step = c.n_step if c.n_step_final is None or fraction < c.decay_start else c.n_step_final
         done = min(1.0, max(0.0, (fraction - c.decay_start) / max(1e-9, 1 - c.decay_start)))
         factor = 1 + (c.lr_final - 1) * done
         self.average_rate = linear(c.average_rate, c.average_rate_final, done)

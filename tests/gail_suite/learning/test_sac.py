@@ -22,7 +22,7 @@ def random_window(n=1, batch=32, features=3, actions=2, terminated=0.0):
 
 def small(**kwargs):
     torch.manual_seed(0)
-    return SAC(3, 2, SACConfig(**{"hidden": (32, 32), "batch_size": 32, "n_step": 1} | kwargs))
+    return SAC(3, 2, SACConfig(hidden=(32, 32), batch_size=32, n_step=1, **kwargs))
 
 
 def test_the_critic_learns_the_return_of_terminal_steps():
@@ -79,16 +79,6 @@ def test_learning_rates_decay_linearly_from_decay_start():
         rates.append(sac.optimisers["critic"].param_groups[0]["lr"])
     # 1, 1, halfway between 1 and 0.1, 0.1
     assert rates == pytest.approx([1.0, 1.0, 0.55, 0.1])
-
-
-@pytest.mark.parametrize(("final", "summed"), [(None, [3, 3, 3]), (1, [3, 1, 1])])
-def test_the_steps_that_are_summed_change_where_the_rates_begin_to_fall(final, summed):
-    sac = small(n_step=3, n_step_final=final, decay_start=0.5)
-    found = []
-    for fraction in (0.499, 0.5, 1.0):
-        sac.set_progress(fraction)
-        found.append(sac.n_step)
-    assert found == summed
 
 
 def test_averaging_rate_falls_with_the_learning_rates_and_follows_by_hand():
