@@ -36,6 +36,16 @@ class Policy(Protocol):
         """Actions (B, A) for observations (B, O), and the state after them."""
 
 
+def check_policy(policy: object) -> None:
+    """ValueError for what cannot be asked for actions, such as a function or a network alone."""
+    if not callable(getattr(policy, "predict", None)):
+        raise ValueError(  # noqa: TRY004 (every error of ours is a ValueError)
+            "a policy is an object with predict(obs, state=None, episode_start=None, deterministic=False), which gives "
+            "(actions, state) for rows of observations, as those of stable-baselines3; got a "
+            f"{type(policy).__name__}: write a class around it (docs/your-own-environment.md has one)"
+        )
+
+
 class PolicyRecord(msgspec.Struct):
     """What policy.json has to say; anything else in it is provenance."""
 

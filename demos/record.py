@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gail_suite.demos.policy import MlpPolicy, Policy
+from gail_suite.demos.policy import MlpPolicy, Policy, State, check_policy
 from gail_suite.demos.provenance import environment, identity
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.store import load, open_for_writing
@@ -56,6 +56,7 @@ def record(
     if n_episodes < 1 or n_envs < 1:
         raise ValueError(f"cannot record {n_episodes} episodes in {n_envs} environments: ask for at least 1 of each")
     check_seed(seed)
+    check_policy(policy)
     task = envs.named(env_id, env_kwargs)
     if envs.spec(task).horizon is None:
         raise ValueError(
@@ -102,7 +103,7 @@ def _wave(
         state, starts, running = None, np.ones(n, bool), set(range(n))
         frames: tuple[list[np.ndarray], ...] = [obs.astype(np.float32)], [], []
         while running:
-            actions, state = policy.predict(obs, state=state, episode_start=starts, deterministic=deterministic)
+            actions, state = _asked(policy, obs, state, starts, deterministic)
             actions = as_rows(actions, (venv.action_space.shape or (0,))[0], start)
             observed, rewards, starts, infos = venv.step(actions)
             obs = np.asarray(observed)
@@ -111,6 +112,19 @@ def _wave(
             for i in sorted(i for i in running if starts[i]):
                 running.discard(i)
                 yield episodes[i], _episode(frames, i, infos[i], seeds[i])
+
+
+def _asked(
+    policy: Policy, obs: np.ndarray, state: State, starts: np.ndarray, deterministic: bool
+) -> tuple[np.ndarray, State]:
+    """What the policy answers; ValueError for an answer of another form, which would be taken apart by its rows."""
+    answer = policy.predict(obs, state=state, episode_start=starts, deterministic=deterministic)
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise ValueError(
+            f"predict of {type(policy).__name__} gives {type(answer).__name__}: let it give two, the actions, a row "
+            "for each observation, and the state it carries to the next step, None where there is none"
+        )
+    return answer
 
 
 def _episode(frames: tuple[list[np.ndarray], ...], i: int, info: Json, seed: int) -> Trajectory:

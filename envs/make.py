@@ -79,7 +79,8 @@ def _made(registered: str, render_mode: str | None, arguments: dict[str, Any]) -
         # given also where it is None: the default of a task may be a window
         return gym.make(registered, render_mode=render_mode, **arguments)
     except TypeError as error:
-        if render_mode is not None or "unexpected keyword argument 'render_mode'" not in str(error):
+        refused = any(words in str(error) for words in ("unexpected keyword argument 'render_mode'", "no arguments"))
+        if render_mode is not None or not refused:
             raise
         return gym.make(registered, **arguments)
 

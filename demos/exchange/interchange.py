@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import importlib
 import json
@@ -20,6 +21,8 @@ from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 if TYPE_CHECKING:
+    import gymnasium as gym
+    from gymnasium.envs.registration import EnvSpec
     from gymnasium.spaces import Space
     from minari import MinariDataset
 
@@ -190,13 +193,31 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str, **metadata: objec
         dataset = minari.create_dataset_from_buffers(
             dataset_id,
             episodes,
-            env=env,
+            env=_named_in_words(env),
             observation_space=_box(first.obs.shape[1]),
             action_space=_box(actions[0].shape[1]),
             **{"algorithm_name": meta.get("expert", {}).get("class", "unknown"), **metadata},
         )
     dataset.storage.update_metadata({META_KEY: json.dumps(meta)})
     return dataset
+
+
+def _named_in_words(env: gym.Env[Any, Any]) -> EnvSpec:
+    """The spec of an environment as Minari can write it, a class by module:Class; ValueError for a function made on
+    the spot, before Minari has begun a data set that it cannot end.
+    """
+    spec = copy.deepcopy(env.spec)
+    assert spec is not None
+    made = spec.entry_point
+    if callable(made):
+        name = getattr(made, "__qualname__", "<")
+        if "<" in name:
+            raise ValueError(
+                f"{spec.id} is registered with a function that has no name, and Minari keeps how to make it: register "
+                "it with entry_point='module:Class'"
+            )
+        spec.entry_point = f"{made.__module__}:{name}"
+    return spec
 
 
 def from_minari(dataset_id: str, env_id: str | None = None, columns: Sequence[int] | None = None) -> Demonstrations:
@@ -238,9 +259,10 @@ def from_minari(dataset_id: str, env_id: str | None = None, columns: Sequence[in
         )
         for e, seed in zip(dataset.iterate_episodes(), seeds, strict=True)
     ]
-    spec = dataset.env_spec
-    named = None if spec is None else envs.named(spec)
-    return assemble(trajectories, source, env_id or named, json.loads(storage.metadata.get(META_KEY, "{}")), columns)
+    spec, meta = dataset.env_spec, json.loads(storage.metadata.get(META_KEY, "{}"))
+    # ours knows the module of a task of one's own too
+    named = None if spec is None or "env_id" in meta else envs.named(spec)
+    return assemble(trajectories, source, env_id or named, meta, columns)
 
 
 def _minari() -> ModuleType:

@@ -144,6 +144,11 @@ def find_policy(
     from gail_suite.learning.policy import load_policy
 
     path = Path(source)
+    if Path(source.partition(":")[0]).suffix == ".py" and not path.is_dir():
+        raise ValueError(
+            f"{source} is Python, and a policy is named by what it left on the disk: record an expert in Python by "
+            "demos.record, see docs/your-own-environment.md"
+        )
     if not path.exists():
         raise ValueError(f"{source} does not exist: give 'bundled', a run directory, a policy folder or an SB3 .zip")
     policy = load_policy(path, trust, vecnormalize)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import DEFAULT, Output, command, imitating, note, set_values, some_of
+from gail_suite.commands.common import DEFAULT, Output, can_run, command, imitating, note, set_values, some_of
 from gail_suite.commands.parameters import Imports, import_all
 
 if TYPE_CHECKING:
@@ -80,9 +80,21 @@ def fit(
         "settings": prior.settings,
     }
     text = f"{model} for {use} fitted to {shown.n_pairs} pairs of {prior.env_id}, saved as {out}"
-    training = _training(prior, demos, out, {"--take": take, "--subsample": subsample}, seed)
+    options = {"--take": take, "--subsample": subsample}
+    training = [_training(prior, demos, out, options, seed)] if _trains(prior.env_id) else []
     scoring = [command("prior", "score", "--prior", out, "--demos", "OTHER-DEMOS")] if use == "typicality" else []
-    output.result(values, text, [training, *scoring])
+    output.result(values, text, [*training, *scoring])
+
+
+def _trains(task: str) -> bool:
+    """Whether the learner that takes priors can be run on a task; noted where it acts otherwise than the task asks."""
+    from gail_suite import envs
+
+    if not can_run(task):
+        return False
+    if discrete := envs.spec(task).discrete:
+        note(f"{task} has discrete actions, and the learner that takes priors acts by continuous ones: no run takes it")
+    return not discrete
 
 
 def _training(prior: Prior, demos: Path, out: Path, options: Mapping[str, int | None], seed: int) -> str:

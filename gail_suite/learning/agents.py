@@ -12,6 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import gymnasium as gym
 import numpy as np
 
 from gail_suite.demos.policy import State
@@ -31,6 +32,10 @@ MARKS = (
     ("gae_lambda", "A2C"),
 )
 """What only one algorithm keeps in its zip, the special before the general: a policy class may be anybody's."""
+
+
+PLAIN_REPLAY = {"replay_buffer_class": None, "replay_buffer_kwargs": {}}
+"""In the place of a replay that cannot be made without the environment, as hindsight's; nothing is trained here."""
 
 
 class Normalised:
@@ -54,9 +59,35 @@ class Normalised:
         return self.policy.predict(self._statistics.normalize_obs(np.asarray(obs)), state, episode_start, deterministic)
 
 
+class Parted:
+    """An SB3 model that reads a Dict of observations, shown the rows into which tasks lay them here."""
+
+    def __init__(self, model: BaseAlgorithm, source: Path) -> None:
+        self.policy, self.source = model, source
+
+    def predict(
+        self, obs: np.ndarray, state: State = None, episode_start: np.ndarray | None = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, State]:
+        """As the model's own, on observations (B, O) with the parts of its space end to end.
+
+        Raises:
+            ValueError: rows of another width.
+        """
+        space = self.policy.observation_space
+        rows, width = np.asarray(obs), gym.spaces.flatdim(space)
+        if rows.shape[1:] != (width,):
+            raise ValueError(
+                f"observations of shape {rows.shape} given to {self.source}, whose parts {', '.join(space)} are "
+                f"{width} numbers: use the environment it was trained in"
+            )
+        parts = [gym.spaces.unflatten(space, row) for row in rows]
+        together = {name: np.stack([part[name] for part in parts]) for name in space}
+        return self.policy.predict(together, state, episode_start, deterministic)
+
+
 def from_sb3(
     path: str | Path, trust: bool = False, vecnormalize: str | Path | None = None
-) -> BaseAlgorithm | Normalised:
+) -> BaseAlgorithm | Normalised | Parted:
     """The model in an SB3 (or sb3-contrib) zip, a Policy by its `predict`.
 
     The statistics of a VecNormalize are `vecnormalize`, or those that lie beside the zip as rl-zoo3 and SB3's own
@@ -73,7 +104,7 @@ def from_sb3(
             "pass --trust (trust=True) if you know where it comes from"
         )
     try:
-        model = _algorithm(path).load(path, device="cpu")
+        model = _algorithm(path).load(path, device="cpu", custom_objects=PLAIN_REPLAY)
     except (ImportError, AttributeError, TypeError, KeyError, RuntimeError) as error:
         raise ValueError(
             f"{path} cannot be loaded ({type(error).__name__}: {' '.join(str(error).split())}): where its policy class "
@@ -96,7 +127,11 @@ def from_sb3(
             "rewards alone, the policy sees other observations than it knows; give them with --vecnormalize FILE",
             stacklevel=2,
         )
-    return model
+    return _parted(model, path)
+
+
+def _parted(model: BaseAlgorithm, path: Path) -> BaseAlgorithm | Parted:
+    return Parted(model, path) if isinstance(model.observation_space, gym.spaces.Dict) else model
 
 
 def beside(path: Path) -> Path | None:
@@ -111,19 +146,25 @@ def beside(path: Path) -> Path | None:
     return next((place for place in (*places, *inner) if place.is_file()), None)
 
 
-def _normalised(model: BaseAlgorithm, source: Path, path: Path) -> BaseAlgorithm | Normalised:
+def _normalised(model: BaseAlgorithm, source: Path, path: Path) -> BaseAlgorithm | Normalised | Parted:
     from stable_baselines3.common.save_util import load_from_pkl
 
     try:
         with source.open("rb") as file:
             statistics = load_from_pkl(file)  # trusted as the zip is
-        norm_obs, shape = bool(statistics.norm_obs), statistics.obs_rms.mean.shape if statistics.norm_obs else None
+        norm_obs, of_parts = bool(statistics.norm_obs), isinstance(statistics.obs_rms, dict)
+        shape = None if of_parts or not norm_obs else statistics.obs_rms.mean.shape
     except Exception as error:  # whatever a file that is none raises
         raise ValueError(
             f"{source} holds no statistics of a VecNormalize ({error}): save them with venv.save"
         ) from error
     if not norm_obs:
-        return model
+        return _parted(model, path)
+    if of_parts:
+        raise ValueError(
+            f"{source} normalises the parts of a Dict one by one, which is not done here: train behind "
+            "gymnasium.wrappers.FlattenObservation, or record in Python a policy that does it"
+        )
     if shape != model.observation_space.shape:
         raise ValueError(
             f"{source} normalises observations of shape {shape}, {path} reads {model.observation_space.shape}: give "

@@ -21,6 +21,10 @@ STD_FLOOR = 0.1
 """Smallest standard deviation divided by, in the observation's own units (rad, m, rad/s): a joint that hardly moves in
 the demonstrations must not become the largest input once the learner moves it."""
 
+UNSEEN = STD_FLOOR / 1000
+"""Deviations below which a column that varies is called unseen; the smallest of recorded MuJoCo experts is 0.017, and a
+few hundred steps of a joint at its limit have a thousandth."""
+
 
 @dataclass(frozen=True)
 class Features:
@@ -167,3 +171,18 @@ def fit_features(obs: np.ndarray, columns: np.ndarray) -> Features:
             "record demonstrations that move"
         )
     return Features(kept, obs[:, kept].mean(0).astype(np.float32), np.maximum(std[kept], STD_FLOOR).astype(np.float32))
+
+
+def warn_of_unseen(obs: np.ndarray, features: Features) -> None:
+    """Warns of columns of observations (N, O) that vary so little, next to `STD_FLOOR`, that no network sees them: what
+    is shown in kilometres or in volts may matter all the same.
+    """
+    std = obs[:, features.columns].std(0)
+    if hidden := features.columns[std < UNSEEN].tolist():
+        numbers = ", ".join(map(str, hidden[:10])) + ", ..." * (len(hidden) > 10)
+        warnings.warn(
+            f"{len(hidden)} of {obs.shape[1]} observation columns vary, but with a standard deviation of at most "
+            f"{std[std < UNSEEN].max():.2g} in the demonstrations: {numbers}. Inputs are divided by {STD_FLOOR} at "
+            "least, so they are hardly seen: where they matter, show them in units in which they vary by about 1",
+            stacklevel=3,
+        )

@@ -129,7 +129,7 @@ class OffPolicyLoop:
         if self.spec.discrete:
             raise ValueError(
                 f"{env_id} has {self.spec.act_dim} discrete actions, and SAC acts by continuous ones: use PPO "
-                "(--generator ppo, OnPolicyGAIL)"
+                "(gail-suite train gail --generator ppo, OnPolicyGAIL), or clone (train bc)"
             )
         self.low, self.high = self.env.action_space.low, self.env.action_space.high
         self.sac = SAC(len(features.columns), self.spec.act_dim, sac, device, make_actor)

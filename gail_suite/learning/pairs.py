@@ -11,7 +11,14 @@ from torch import Tensor
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.learning.actions import action_bounds, to_unit
-from gail_suite.learning.features import Features, check_demonstrations, fit_features, state_columns, state_entries
+from gail_suite.learning.features import (
+    Features,
+    check_demonstrations,
+    fit_features,
+    state_columns,
+    state_entries,
+    warn_of_unseen,
+)
 from gail_suite.runs.checkpoint import Parts
 
 FIELDS = ("features", "actions", "next_features", "terminated")
@@ -52,6 +59,7 @@ def demo_pairs(env_id: str, demonstrations: Demonstrations, observations_only: b
     check_demonstrations(demonstrations, env_id)
     t = demonstrations.transitions()
     features = fit_features(t.obs, state_columns(env_id))
+    warn_of_unseen(t.obs, features)
     low, high = action_bounds(env_id)
     actions = np.zeros((len(t), len(low))) if observations_only else to_unit(t.actions, low, high)
     arrays = (features(t.obs), actions, features(t.next_obs), t.terminated)

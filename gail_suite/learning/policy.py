@@ -15,7 +15,7 @@ from torch import nn
 from gail_suite import envs
 from gail_suite.demos.files import write_atomic
 from gail_suite.demos.policy import MlpPolicy
-from gail_suite.learning.agents import Normalised, from_sb3
+from gail_suite.learning.agents import Normalised, Parted, from_sb3
 
 if TYPE_CHECKING:
     from stable_baselines3 import PPO, SAC
@@ -116,7 +116,7 @@ def _fill(linear: nn.Linear, weight: np.ndarray, bias: np.ndarray) -> None:
 
 def load_policy(
     path: str | Path, trust: bool = False, vecnormalize: str | Path | None = None
-) -> LearnedPolicy | Normalised | BaseAlgorithm:
+) -> LearnedPolicy | Normalised | Parted | BaseAlgorithm:
     """The policy of a run directory, of a policy folder, or of an SB3 zip (`trust` needed; see `from_sb3` for
     `vecnormalize`).
 

@@ -140,7 +140,10 @@ class Search:
             try:
                 put(env, self.states[0])
             except ValueError as error:
-                raise Unreachable(f"{self.env_id} cannot be put into a demonstrated state to try actions") from error
+                raise Unreachable(
+                    f"{self.env_id} cannot be put into a demonstrated state to try actions: train gail does without, "
+                    "by a model of the dynamics"
+                ) from error
             for rank in range(PASSES):
                 self._pass(env, rank)
 

@@ -152,3 +152,21 @@ def test_bad_requests(toy_policy):
         demos.record(toy_policy, "Ant-v55", 1)
     with pytest.raises(ValueError, match=r"shape \(1, 105\) given to a policy for gail_suite/PointToy-v0 that reads 3"):
         demos.record(toy_policy, "Ant-v5", 1)
+
+
+@pytest.mark.parametrize("policy", [lambda obs: np.zeros((len(obs), 2)), None, "ant.zip"])
+def test_what_has_no_predict_is_told_what_a_policy_is(policy):
+    with pytest.raises(
+        ValueError, match=r"a policy is an object with predict\(obs, .*; got a (function|NoneType|str):"
+    ):
+        demos.record(policy, envs.TOY_ID, n_episodes=1)
+
+
+def test_actions_alone_are_no_answer():
+    class Forgetful:
+        def predict(self, obs, state=None, episode_start=None, deterministic=False):
+            return np.zeros((len(obs), 2), np.float32)
+
+    # of two environments its two rows would be taken for the actions and the state
+    with pytest.raises(ValueError, match="predict of Forgetful gives ndarray: let it give two"):
+        demos.record(Forgetful(), envs.TOY_ID, n_episodes=2)

@@ -127,11 +127,15 @@ def test_import_and_spec_need_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-class Mute(gym.Env[Any, Any]):
-    """A task that draws nothing."""
+class Plain(gym.Env[Any, Any]):
+    """A task without a constructor."""
 
     observation_space = gym.spaces.Box(-1, 1, (2,), np.float64)
     action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+
+class Mute(Plain):
+    """A task that draws nothing."""
 
     def __init__(self, size: float = 1.0) -> None:
         self.size = size
@@ -140,6 +144,10 @@ class Mute(gym.Env[Any, Any]):
 @pytest.mark.filterwarnings("ignore:.*initialised with render_mode:UserWarning")
 def test_a_task_need_not_take_a_render_mode() -> None:
     gym.register("Mute-v0", entry_point=Mute, max_episode_steps=9)  # type: ignore[arg-type]
+    gym.register("NoInit-v0", entry_point=Plain, max_episode_steps=9)  # type: ignore[arg-type]
+    assert type(envs.make("NoInit-v0").unwrapped) is Plain
+    with pytest.raises(ValueError, match=r"cannot make NoInit-v0\(size=2\) with .* takes no arguments"):
+        envs.make("NoInit-v0(size=2)")
     assert envs.make("Mute-v0(size=2.0)").unwrapped.size == 2.0  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="unexpected keyword argument 'render_mode'"):
         envs.make("Mute-v0", render_mode="rgb_array")

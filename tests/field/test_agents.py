@@ -9,6 +9,7 @@ import torch
 
 from gail_suite import demos
 from gail_suite.commands.cli import main
+from gail_suite.demos.provenance import identity
 from gail_suite.learning.agents import Normalised, beside, from_sb3
 
 sb3 = pytest.importorskip("stable_baselines3")
@@ -57,6 +58,61 @@ def test_an_own_policy_class(tmp_path):
     model.save(tmp_path / "own.zip")
     loaded = from_sb3(tmp_path / "own.zip", trust=True)
     assert type(loaded) is sb3.SAC and type(loaded.policy).__name__ == "OwnPolicy"
+
+
+class Reaching(gym.Env):
+    """A point that is told, in parts, where it is and where to go."""
+
+    def __init__(self):
+        box = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+        self.observation_space = gym.spaces.Dict(observation=box, achieved_goal=box, desired_goal=box)
+        self.action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x, self.goal = self.np_random.uniform(-1, 1, (2, 2))
+        return self._look(), {}
+
+    def step(self, action):
+        self.x = self.x + 0.1 * action
+        return self._look(), float(self.compute_reward(self.x, self.goal, {})), False, False, {}
+
+    def compute_reward(self, achieved, desired, info):
+        return -np.linalg.norm(achieved - desired, axis=-1)
+
+    def _look(self):
+        return {"observation": 2 * self.x, "achieved_goal": self.x.copy(), "desired_goal": self.goal.copy()}
+
+
+gym.register("Reaching-v0", entry_point=Reaching, max_episode_steps=10)
+
+
+@pytest.mark.case(
+    "agents", "A zip that reads a Dict of observations, trained by hindsight too", "acts as it was trained"
+)
+def test_an_agent_that_reads_parts(tmp_path):
+    replay = {"replay_buffer_class": sb3.HerReplayBuffer, "replay_buffer_kwargs": {"n_sampled_goal": 2}}
+    options = {"buffer_size": 100, "policy_kwargs": {"net_arch": [8]}, **replay}
+    model = sb3.SAC("MultiInputPolicy", gym.make("Reaching-v0"), device="cpu", seed=0, **options)
+    model.save(tmp_path / "her.zip")
+    policy = from_sb3(tmp_path / "her.zip", trust=True)
+    (shown,) = demos.record(policy, "Reaching-v0", 1)
+    env = gym.make("Reaching-v0")
+    obs, _ = env.reset(seed=0)
+    for action in shown.acts:
+        np.testing.assert_allclose(action, model.predict(obs, deterministic=True)[0], atol=1e-6)
+        obs, *_ = env.step(action)
+    assert identity(policy)["sha256"]
+    with pytest.raises(ValueError, match="whose parts observation, achieved_goal, desired_goal are 6 numbers"):
+        demos.record(policy, "Pendulum-v1", 1)
+
+
+def test_statistics_of_parts_are_refused(tmp_path):
+    env = VecNormalize(DummyVecEnv([lambda: gym.make("Reaching-v0")]))
+    sb3.PPO("MultiInputPolicy", env, n_steps=8, batch_size=8, device="cpu").save(tmp_path / "a.zip")
+    env.save(tmp_path / "stats.pkl")
+    with pytest.raises(ValueError, match=r"stats\.pkl normalises the parts of a Dict one by one"):
+        from_sb3(tmp_path / "a.zip", trust=True, vecnormalize=tmp_path / "stats.pkl")
 
 
 @pytest.fixture
@@ -189,8 +245,6 @@ def test_of_two_folders_with_statistics_neither_is_taken(normalised):
 
 
 def test_experts_behind_statistics_are_told_apart(normalised):
-    from demos.provenance import identity
-
     model, env, folder = normalised
     env.save(str(folder / "vecnormalize.pkl"))
     found = []

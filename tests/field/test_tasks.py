@@ -1,6 +1,7 @@
 """Tasks of one's own: what a learner sees, how they are named, resumed and refused."""
 
 import sys
+import warnings
 from contextlib import closing
 
 import gymnasium as gym
@@ -10,6 +11,7 @@ import pytest
 from gail_suite import demos, envs
 from gail_suite.demos import Demonstrations, Trajectory
 from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
+from gail_suite.learning.pairs import demo_pairs
 
 TIME_AWARE = [["gymnasium.wrappers:TimeAwareObservation", {}]]
 
@@ -75,6 +77,22 @@ def test_constant_columns_are_left_out(constant, rows):
     assert fit_features(obs, np.arange(4)).columns.tolist() == [0, 1, 3]
     noisy = np.nextafter(obs[:, 2], np.inf, where=varying[:, 0] > 0, out=obs[:, 2].copy())
     assert fit_features(np.column_stack([varying, noisy]), np.arange(4)).columns.tolist() == [0, 1, 2]
+
+
+@pytest.mark.case("data", "A column in units in which it hardly varies", "warned about, with its number and deviation")
+def test_columns_that_no_network_sees_are_told():
+    rng = np.random.default_rng(0)
+    obs, acts = rng.normal(size=(61, 3)).astype(np.float32), rng.uniform(-1, 1, (60, 2)).astype(np.float32)
+
+    def pairs(scales):
+        shown = Trajectory(obs * scales, acts, None, terminated=False, truncated=True)
+        return demo_pairs(envs.TOY_ID, Demonstrations((shown,), {"env_id": envs.TOY_ID}))
+
+    with pytest.warns(UserWarning, match=r"^1 of 3 observation columns vary, but with .* at most 8.2e-05 .*: 1\. "):
+        pairs(np.float32([1, 1e-4, 1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pairs(np.float32([1, 0.01, 0]))  # as recorded experts have them, and one that does not vary at all
 
 
 # --- begin_at and resume ---

@@ -121,7 +121,7 @@ def fit(
     output.result(
         {"model": name, "file": str(out), "samples": len(x), **measured},
         f"{name} fitted to {len(x)} samples of {data}, saved as {out}; {told}",
-        [command("gen", "sample", out, "--out", "samples.png")],
+        [command("gen", "sample", out, "--out", "samples.png" if x.ndim == 4 else "samples.npz")],
     )
 
 

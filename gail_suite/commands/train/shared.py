@@ -156,11 +156,15 @@ def fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Setting
     _check_ending(training, env_id)
     resume = None if recipe.algo in ("bc", "dagger") else command("train", recipe.algo, "--resume")
     run_dir = run_folder(training.out, f"{recipe.algo}-{envs.names.bare(env_id)}-{training.seed}", resume)
+    steps = 0
     if isinstance(config, GAILConfig) and (config.adversary.state_only or not shown.has_actions):
         steps = config.inverse.simulate * shown.n_pairs
         told = f"trying which lead from state to state, {steps:,} steps at most for {shown.n_pairs} pairs"
         output.say("without recorded actions: " + (told if steps else "a model of the dynamics guesses them"))
-    return recipe.kind(env_id, shown, config, training.seed, run_dir, _device(recipe.device))
+    trainer = recipe.kind(env_id, shown, config, training.seed, run_dir, _device(recipe.device))
+    if steps and getattr(trainer, "inverse", None) is not None:
+        output.say("they were not found, so a model of the dynamics guesses them, and states are compared")
+    return trainer
 
 
 def shown_to(training: Training) -> tuple[Demonstrations, str]:

@@ -2,6 +2,7 @@ import json
 import sys
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -37,6 +38,32 @@ def test_minari_reads_what_we_write(minari_root, recorded):
     episode = dataset[1]
     np.testing.assert_array_equal(episode.observations, recorded[1].obs)
     assert episode.terminations[:-1].sum() == 0 and episode.terminations[-1] == recorded[1].terminated
+
+
+class Standing(gym.Env):
+    """A task of one's own, registered by its class as docs/your-own-environment.md does."""
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+
+
+def test_minari_takes_a_task_that_is_registered_by_its_class(minari_root, tmp_path, make_demos, same):
+    for name, made in (("Standing-v0", Standing), ("Nameless-v0", lambda: Standing())):
+        gym.register(name, entry_point=made, max_episode_steps=9)
+    shown = make_demos(lengths=(4, 6), obs_dim=2, act_dim=1, env_id="Standing-v0")
+    dataset = demos.to_minari(shown, "own/standing-v0")
+    assert dataset.env_spec.entry_point == f"{__name__}:Standing"
+    same(demos.from_minari("own/standing-v0"), shown)
+    nameless = demos.Demonstrations(shown.trajectories, {"env_id": "Nameless-v0"})
+    with pytest.raises(ValueError, match="Nameless-v0 is registered with a function that has no name"):
+        demos.to_minari(nameless, "own/nameless-v0")
+    assert not list(tmp_path.rglob("nameless*"))
+
+
+def test_minari_keeps_the_module_of_a_task(minari_root, recorded):
+    shown = demos.Demonstrations(recorded.trajectories, {**recorded.meta, "env_id": f"gail_suite.envs:{envs.TOY_ID}"})
+    demos.to_minari(shown, "toy/own-v0")
+    assert demos.from_minari("toy/own-v0").task == shown.task
 
 
 def test_minari_errors(minari_root, recorded):

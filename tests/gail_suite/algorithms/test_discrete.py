@@ -89,7 +89,8 @@ def test_airl_reads_choices_too(shown):
 
 def test_sac_says_why_it_cannot(shown):
     with pytest.raises(
-        ValueError, match=r"CartPole-v1 has 2 discrete actions, and SAC acts by continuous ones: use PPO"
+        ValueError,
+        match=r"CartPole-v1 has 2 discrete actions, and SAC acts by continuous ones: use PPO \(gail-suite train",
     ):
         gs.GAIL(CARTPOLE, shown)
 

@@ -531,6 +531,10 @@ def test_seeds_below_zero_are_one_line(
         (("demo", "--out", "{new}", "--frames", "0"), "at least 1 frame"),
         (("gen", "fit", "VAE", "digits", "--root", "x"), "--root is the folder of mnist's files"),
         (("gen", "fit", "VAE", "digits", "--set", "betas=[a,b]", "--out", "{new}"), "betas are two decays"),
+        (
+            ("record", "--out", "{new}", "--expert", "mine.py:Driver"),
+            "mine.py:Driver is Python, and a policy is named by",
+        ),
     ],
 )
 def test_more_mistakes_are_one_line(

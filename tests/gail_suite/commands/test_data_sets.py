@@ -130,8 +130,20 @@ def test_training_without_actions_says_that_they_are_looked_for(
     settings = ("--set", "loop.n_envs=2", "--set", "loop.warm_up=20", "--set", "choose=false", "--set", "bc.steps=5")
     status, out, err = shell(*words, *settings, "--out", tmp_path / "run")
     told = "without recorded actions: trying which lead from state to state, 80,000 steps at most for 400 pairs"
-    assert status == 0 and told in out, err
+    assert status == 0 and told in out and "were not found" not in out, err
     assert json.loads((tmp_path / "run" / "config.json").read_text())["demos"]["actions_found"] == 1
+
+
+def test_training_says_that_actions_were_not_found(tmp_path: Path, shell: Shell) -> None:
+    obs = np.random.default_rng(0).normal(size=(31, 3))
+    shown = Trajectory(obs, None, None, terminated=False, truncated=True)
+    Demonstrations((shown,), {"env_id": "Pendulum-v1"}).save(tmp_path / "seen")
+    words = ("train", "gail", "--demos", tmp_path / "seen", "--steps", 40, "--eval-episodes", 0)
+    settings = ("--set", "loop.n_envs=2", "--set", "loop.warm_up=20", "--set", "choose=false", "--set", "bc.steps=5")
+    status, out, err = shell(*words, *settings, "--out", tmp_path / "run")
+    assert status == 0 and "they were not found, so a model of the dynamics guesses them" in out, err
+    status, _, err = shell("data", "actions", tmp_path / "seen", "--out", tmp_path / "acted")
+    assert status == 1 and "Pendulum-v1 cannot be put into a demonstrated state to try actions: train gail does" in err
 
 
 def test_episodes_without_rewards_are_filtered_by_what_is_known(folder: Path, tmp_path: Path, shell: Shell) -> None:

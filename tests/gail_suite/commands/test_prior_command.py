@@ -37,6 +37,18 @@ def test_fit_says_what_it_did_and_what_comes_next(folder, capsys):
     assert load_prior(out).settings["value"] == 0.5
 
 
+def test_no_training_is_proposed_where_actions_are_a_choice(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    obs, acts = rng.normal(size=(31, 4)).astype(np.float32), np.eye(2, dtype=np.float32)[rng.integers(2, size=30)]
+    shown = [demos.Trajectory(obs + i, acts, np.ones(30), terminated=True, truncated=False) for i in range(2)]
+    folder = Demonstrations(tuple(shown), {"env_id": "CartPole-v1"}).save(tmp_path / "d")
+    words = ["prior", "fit", "--demos", str(folder), "--out", str(tmp_path / "p"), "--set", "n_components=1"]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert "next: gail-suite prior score" in said.out and "train gail" not in said.out
+    assert "CartPole-v1 has discrete actions, and the learner that takes priors acts by continuous ones" in said.err
+
+
 def test_score_ranks_and_speaks_json(folder, fitted, capsys):
     assert main(["prior", "score", "--prior", str(fitted), "--demos", str(folder), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["trajectories"]

@@ -1,5 +1,7 @@
 """Applications on models small enough to be exact or nearly so, pictures, and the command line around them."""
 
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +197,14 @@ def test_evolution_is_a_gif_and_leaves_the_fit_as_it_is(model, tmp_path):
         assert image.n_frames >= 2
     again = type(model)(**model.config).fit(x, steps=8, progress=False)
     assert torch.equal(again.error(x), model.error(x))
+
+
+def test_the_samples_that_are_proposed_can_be_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("rows.npy", np.random.default_rng(0).normal(size=(50, 3)))
+    gen.fit("gmm", "rows.npy", steps=2, set_=["n_components=2"], out=tmp_path / "m.st")
+    (proposed,) = re.findall(r"next: gail-suite (.*)", capsys.readouterr().out)
+    assert main(shlex.split(proposed)) == 0 and np.load("samples.npz")["x"].shape == (64, 3)
 
 
 def test_commands(tmp_path, capsys, monkeypatch):
