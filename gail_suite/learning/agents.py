@@ -34,7 +34,7 @@ MARKS = (
 """What only one algorithm keeps in its zip, the special before the general: a policy class may be anybody's."""
 
 
-PLAIN_REPLAY = {"replay_buffer_class": None, "replay_buffer_kwargs": {}}
+PLAIN_REPLAY: dict[str, object] = {"replay_buffer_class": None, "replay_buffer_kwargs": {}}
 """In the place of a replay that cannot be made without the environment, as hindsight's; nothing is trained here."""
 
 
@@ -74,13 +74,14 @@ class Parted:
             ValueError: rows of another width.
         """
         space = self.policy.observation_space
+        assert isinstance(space, gym.spaces.Dict)
         rows, width = np.asarray(obs), gym.spaces.flatdim(space)
         if rows.shape[1:] != (width,):
             raise ValueError(
                 f"observations of shape {rows.shape} given to {self.source}, whose parts {', '.join(space)} are "
                 f"{width} numbers: use the environment it was trained in"
             )
-        parts = [gym.spaces.unflatten(space, row) for row in rows]
+        parts: list[dict[str, np.ndarray]] = [gym.spaces.unflatten(space, row) for row in rows]  # type: ignore[arg-type]
         together = {name: np.stack([part[name] for part in parts]) for name in space}
         return self.policy.predict(together, state, episode_start, deterministic)
 
