@@ -10,6 +10,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gail_suite.demos.figures import said_return
 from gail_suite.demos.sealed import Json
 
 
@@ -74,7 +75,9 @@ def _checked(name: str, value: ArrayLike, ndim: int) -> np.ndarray:
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors with gradients
         raise ValueError(f"trajectory {name} cannot be read as an array: {' '.join(str(error).split())}") from None
     if array.ndim != ndim:
-        raise ValueError(f"trajectory {name} has shape {array.shape}: it must have {ndim} dimension{'s' * (ndim > 1)}")
+        wanted = "a row a step, (T, 1) for one number" if ndim == 2 else "one number a step, (T,)"
+        remedy = f"; {name}.reshape(-1{', 1' * (ndim == 2)}) gives it" if max((0, *array.shape)) == array.size else ""
+        raise ValueError(f"trajectory {name} has shape {array.shape}, and it must have {wanted}{remedy}")
     if array.dtype.kind not in "fiu":
         raise ValueError(
             f"trajectory {name} has type {array.dtype}: it must hold real numbers; convert them with .astype(float)"
@@ -181,7 +184,7 @@ class Demonstrations(Sequence[Trajectory]):
         return (
             f"Demonstrations({self.env_id}: {len(self)} trajectories, {self.n_pairs} pairs"
             f"{f' (every {self.stride}th)' if self.stride > 1 else ''}, "
-            f"return {f'{self.returns.mean():.0f} +- {self.returns.std():.0f}' if self.has_rewards else 'unknown'})"
+            f"return {said_return(float(self.returns.mean()), float(self.returns.std()))})"
         )
 
     @property

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 def show(*, output: Output = DEFAULT) -> None:
     """List the bundled experts with their measured returns."""
     from gail_suite import demos
+    from gail_suite.demos.figures import said_return
 
     records = demos.experts()
     lines = [f"{'environment':<14} {'return':>14} {'steps':>7} {'episodes':>9} {'trained for':>13}"]
     for env_id, record in records.items():
         found = record["evaluation"]
-        spread = f"{found['return_mean']:.0f} +- {found['return_sd']:.0f}"
+        spread = said_return(found["return_mean"], found["return_sd"])
         trained = record.get("training", {}).get("env_steps")
         trained = f"{trained:,}" if isinstance(trained, int) else "?"
         lines.append(f"{env_id:<14} {spread:>14} {found['length_mean']:>7.0f} {found['episodes']:>9} {trained:>13}")

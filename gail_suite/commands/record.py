@@ -36,6 +36,7 @@ def record(
         Keep no actions, as if only the states had been seen.
     """
     from gail_suite import demos
+    from gail_suite.demos.figures import said_return
 
     policy, env_id = find_policy(expert, task, trust, vecnormalize)
     recorded = demos.record(
@@ -49,7 +50,7 @@ def record(
         actions=not observations_only,
         progress=None
         if output.quiet
-        else lambda j, t: note(f"episode {j}  steps {len(t)}  return {t.episode_return:.0f}"),
+        else lambda j, t: note(f"episode {j}  steps {len(t)}  return {said_return(t.episode_return)}"),
     )
     values = {
         "path": str(out),
@@ -61,7 +62,7 @@ def record(
         "length_mean": float(recorded.lengths.mean()),
     }
     text = (
-        f"{len(recorded)} episodes of {env_id} in {out}: return {values['return_mean']:.0f} "
-        f"+- {values['return_sd']:.0f}, {values['length_mean']:.0f} steps"
+        f"{len(recorded)} episodes of {env_id} in {out}: return "
+        f"{said_return(values['return_mean'], values['return_sd'])}, {values['length_mean']:.0f} steps"
     )
     output.result(values, text, [imitating(out, recorded.task), command("data", "verify", out)])

@@ -14,6 +14,7 @@ from pathlib import Path
 from gail_suite import demos
 from gail_suite.algorithms.bc import BC
 from gail_suite.algorithms.gail import GAIL, GAILConfig
+from gail_suite.demos.figures import said_return
 from gail_suite.demos.policy import Policy
 from gail_suite.demos.sealed import Json, write_results
 from gail_suite.learning.policy import load_policy
@@ -91,7 +92,7 @@ def table(summary: Json) -> str:
     lines = [f"{summary['env_id']:<16} {'score':>6} {'return':>14} {'steps':>6} {'training':>9}"]
     for key, name in names.items():
         row = summary[key]
-        spread = f"{row['return_mean']:.0f} +- {row['return_sd']:.0f}"
+        spread = said_return(row["return_mean"], row["return_sd"])
         score = "-" if row["score"] is None else f"{row['score']:.3f}"
         lines.append(f"{name:<16} {score:>6} {spread:>14} {row['length_mean']:>6.0f} {taken[key]:>9}")
     lines.append(

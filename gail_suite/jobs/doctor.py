@@ -70,9 +70,10 @@ def _physics() -> dict[str, str]:
 
 def _experts() -> dict[str, str]:
     from gail_suite import demos
+    from gail_suite.demos.figures import said_return
 
     return {
-        env_id: f"{record['evaluation']['return_mean']:.0f} +- {record['evaluation']['return_sd']:.0f}"
+        env_id: said_return(record["evaluation"]["return_mean"], record["evaluation"]["return_sd"])
         for env_id, record in demos.experts().items()
     }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gail_suite import demos, envs
+from gail_suite.demos.figures import decimals
 from gail_suite.demos.policy import Policy
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Trajectory
@@ -128,10 +129,11 @@ def said(found: Json) -> str:
         if found.get(key) is not None:
             parts.append(f"{name} {with_interval(found[key], interval_of(found, key))}")
     if found["return_mean"] is None:
-        parts.append("returns unknown, since the task gives no rewards")
+        parts.append("returns unknown, since the task's rewards are not all numbers")
     else:
-        spread = with_interval(found["return_sd"], interval_of(found, "return"), 0)
-        parts.append(f"return {found['return_mean']:.0f} +- {spread}")
+        places = decimals(found["return_mean"], found["return_sd"])
+        spread = with_interval(found["return_sd"], interval_of(found, "return"), places)
+        parts.append(f"return {found['return_mean']:.{places}f} +- {spread}")
     return ", ".join([*parts, f"{found['length_mean']:.0f} steps, {_counted(found['n_episodes'])}"])
 
 

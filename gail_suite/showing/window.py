@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gail_suite.demos.figures import said_return
 from gail_suite.demos.policy import Policy
 from gail_suite.envs.common import Env, check_seed
 
@@ -47,7 +48,7 @@ def play(
         for i in itertools.count() if episodes is None else range(episodes):
             value, steps = _episode(env, policy, seed + i, deterministic)
             returns.append(value)
-            say(f"episode {i + 1}: return {value:.0f} in {steps} steps")
+            say(f"episode {i + 1}: return {said_return(value)} in {steps} steps")
     except (KeyboardInterrupt, _Closed):
         pass
     finally:

@@ -34,7 +34,15 @@ def test_arrays_are_float32_and_read_only():
         ({"obs": np.zeros((2, 3))}, "has 2 observations, 2 actions, 2 rewards: T >= 1 steps need T + 1 observations"),
         ({"rews": np.zeros(3)}, "has 3 observations, 2 actions, 3 rewards"),
         ({"obs": np.zeros((1, 3)), "acts": np.zeros((0, 1)), "rews": []}, "has 1 observations, 0 actions, 0 rewards"),
-        ({"acts": np.zeros(2)}, "trajectory acts has shape (2,): it must have 2 dimensions"),
+        (
+            {"acts": np.zeros(2)},
+            "acts has shape (2,), and it must have a row a step, (T, 1) for one number; acts.reshape(-1, 1) gives it",
+        ),
+        (
+            {"rews": np.zeros((2, 1))},
+            "rews has shape (2, 1), and it must have one number a step, (T,); rews.reshape(-1) gives it",
+        ),
+        ({"rews": np.zeros((2, 2))}, "rews has shape (2, 2), and it must have one number a step, (T,)"),
         ({"rews": np.array([0, np.nan])}, "trajectory rews holds 1 NaN or Inf, the first at step 1"),
         ({"obs": np.full((3, 3), 1e300)}, "trajectory obs holds 9 numbers too large for float32, the first at step 0"),
         ({"acts": np.array([["a"], ["b"]])}, "trajectory acts has type <U1: it must hold real numbers"),
@@ -54,7 +62,7 @@ def test_a_sequence_with_numbers():
     np.testing.assert_array_equal(demonstrations.returns, [6.0, 10.0])
     np.testing.assert_array_equal(demonstrations.lengths, [3, 5])
     assert len(demonstrations[:1]) == 1 and demonstrations[-1] is demonstrations[1]
-    assert repr(demonstrations) == "Demonstrations(Toy-v0: 2 trajectories, 8 pairs, return 8 +- 2)"
+    assert repr(demonstrations) == "Demonstrations(Toy-v0: 2 trajectories, 8 pairs, return 8.00 +- 2.00)"
 
 
 def test_bad_demonstrations_are_refused():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, get_args, get_type_hints
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, set_values
-from gail_suite.commands.gen.shared import Device, Root, nearest, prepare
+from gail_suite.commands.gen.shared import Device, Root, data_at, nearest, prepare
 from gail_suite.commands.parameters import Flag
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def fit(
     prepare(out)
     if gif is not None:
         prepare(gif, ".gif")
-    splits = g.data.load(data, root=root)
+    splits = data_at(data, root)
     x, val, test = splits.x_train, splits.x_val, splits.x_test
     if binarize:
         x, val, test = (g.data.binarize(part, "fixed", seed + i) for i, part in enumerate((x, val, test)))

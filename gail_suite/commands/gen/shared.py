@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from gail_suite.commands.common import note
+from gail_suite.commands.common import command, note
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from gail_suite.generative import GenerativeModel
+    from gail_suite.generative.data.sources import Splits
 
 RESULTS = (".png", ".npz", ".npy")
 File = Annotated[
@@ -45,6 +46,19 @@ def model_at(file: Path, device: str = "cpu") -> GenerativeModel:
     )
 
 
+def data_at(data: str, root: Path | None) -> Splits:
+    """The splits of ``data``; ValueError for a folder of demonstrations, which hold more than samples."""
+    from gail_suite import generative as g
+    from gail_suite.demos.store import MANIFEST
+
+    if (Path(data) / MANIFEST).is_file():
+        raise ValueError(
+            f"{data} holds demonstrations: fit a prior to them with `{command('prior', 'fit', '--demos', data)}`, or "
+            "save the rows you mean as an .npy"
+        )
+    return g.data.load(data, root=root)
+
+
 def model_and_test(
     file: Path, data: str, n: int | None, root: Path | None, device: str, images: bool = False
 ) -> tuple[GenerativeModel, Tensor]:
@@ -60,7 +74,7 @@ def model_and_test(
     if images and len(model.spec["event_shape"]) != 3:
         shape = tuple(model.spec["event_shape"])
         raise ValueError(f"{file} was fitted on samples of shape {shape}: only images have parts to restore")
-    x = g.data.load(data, root=root).x_test[:n]
+    x = data_at(data, root).x_test[:n]
     if list(x.shape[1:]) != model.spec["event_shape"]:
         raise ValueError(
             f"{file} was fitted on samples of shape {tuple(model.spec['event_shape'])}, {data} has {tuple(x.shape[1:])}"

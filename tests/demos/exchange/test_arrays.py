@@ -185,6 +185,9 @@ def test_what_an_archive_has_too_many_of_is_told(shown, tmp_path):
     np.savez(tmp_path / "ends.npz", **one, terminated=np.array([True, False]))
     with pytest.raises(ValueError, match=r"has terminated of shape \(2,\) for 1 episodes: give one value, or one each"):
         demos.from_npz(tmp_path / "ends.npz")
+    np.savez(tmp_path / "words.npz", **one, terminated=np.array("False"))
+    with pytest.raises(ValueError, match="has terminated of type <U5: give True or False for each episode"):
+        demos.from_npz(tmp_path / "words.npz")
     np.savez(tmp_path / "dones.npz", **one, dones=np.zeros(3))
     with pytest.warns(UserWarning, match="holds dones too, which is not read here"):
         demos.from_npz(tmp_path / "dones.npz")

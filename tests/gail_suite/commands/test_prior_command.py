@@ -37,6 +37,14 @@ def test_fit_says_what_it_did_and_what_comes_next(folder, capsys):
     assert load_prior(out).settings["value"] == 0.5
 
 
+def test_a_model_of_a_folder_of_demonstrations_is_a_prior(folder, tmp_path, capsys):
+    assert main(["gen", "fit", "gmm", "--data", str(folder), "--out", str(tmp_path / "model")]) == 1
+    assert f"holds demonstrations: fit a prior to them with `gail-suite prior fit --demos '{folder}'`" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "model").exists()
+
+
 def test_no_training_is_proposed_where_actions_are_a_choice(tmp_path, capsys):
     rng = np.random.default_rng(0)
     obs, acts = rng.normal(size=(31, 4)).astype(np.float32), np.eye(2, dtype=np.float32)[rng.integers(2, size=30)]

@@ -1,11 +1,13 @@
 """Evaluation: episodes depend on their seeds alone, and statistics of them are what the formulas say."""
 
+import re
+
 import numpy as np
 import pytest
 
 import envs
 from demos.policy import MlpPolicy
-from gail_suite.showing.evaluation import Evaluation, evaluate
+from gail_suite.showing.evaluation import Evaluation, evaluate, said
 from gail_suite.showing.stats import bootstrap_interval, iqm, probability_of_improvement, t_interval
 
 
@@ -117,3 +119,16 @@ def test_unknown_returns_are_null_under_the_same_names():
     )
     assert known.keys() == unknown.keys() and unknown["return_mean"] is None and unknown["returns"] == []
     assert unknown["lengths"] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("returns", "words"),
+    [
+        ([0.91, 0.93], r"return 0\.920 \+- 0\.010 \["),
+        ([5000.0, 5100.0], r"return 5050 \+- 50 \["),
+        ([0.9, np.nan], "returns unknown, since the task's rewards are not all numbers"),
+    ],
+)
+def test_a_return_is_told_with_the_decimals_of_its_size(returns: list[float], words: str) -> None:
+    found = Evaluation(envs.TOY_ID, np.array(returns), np.array([10, 10]), 0, True)
+    assert re.search(words, said(found.as_dict()))
