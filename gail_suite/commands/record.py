@@ -52,17 +52,18 @@ def record(
         if output.quiet
         else lambda j, t: note(f"episode {j}  steps {len(t)}  return {said_return(t.episode_return)}"),
     )
+    mean, sd = float(recorded.returns.mean()), float(recorded.returns.std())
     values = {
         "path": str(out),
         "env_id": env_id,
         "n_episodes": len(recorded),
         "n_pairs": recorded.n_pairs,
-        "return_mean": float(recorded.returns.mean()),
-        "return_sd": float(recorded.returns.std()),
+        "return_mean": mean,
+        "return_sd": sd,
         "length_mean": float(recorded.lengths.mean()),
     }
     text = (
-        f"{len(recorded)} episodes of {env_id} in {out}: return "
-        f"{said_return(values['return_mean'], values['return_sd'])}, {values['length_mean']:.0f} steps"
+        f"{len(recorded)} episodes of {env_id} in {out}: return {said_return(mean, sd)}, "
+        f"{values['length_mean']:.0f} steps"
     )
     output.result(values, text, [imitating(out, recorded.task), command("data", "verify", out)])
