@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
 FOREIGN = 0.75
 """A trajectory whose mean typicality is under this share of held-out expert rows' (among others, of their median)
-is called foreign.
+may be called foreign.
+"""
+SPREADS = 3
+"""Among others it is also so many of their standard deviations below that median (by the median of their distances
+from it): short episodes with starts or goals of their own differ by more than a fourth in one expert's hands.
 """
 FOLDS = 8
 """Most priors that are fitted to find the odd one among trajectories."""
@@ -163,7 +167,7 @@ def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0
 
     A prior that has seen a trajectory finds it typical, and one that was calibrated on it finds everything typical; so
     each of up to `FOLDS` groups is judged by a prior of the rest. Foreign is under `FOREIGN` times the median of the
-    other trajectories' means.
+    other trajectories' means, and `SPREADS` of their standard deviations below it.
 
     Raises:
         ValueError: fewer than 3 trajectories, of which none is the odd one; or as for `fit`.
@@ -180,7 +184,14 @@ def rank_among(demonstrations: Demonstrations, model: str = "gmm", seed: int = 0
         prior = fit_prior(others, model, "typicality", seed, None, **settings)
         for i in range(fold, n, FOLDS):
             means[i] = _mean_typicality(prior, demonstrations[i : i + 1])
-    return _ranked(demonstrations, means, [FOREIGN * float(np.median(np.delete(means, i))) for i in range(n)])
+    return _ranked(demonstrations, means, [_least(np.delete(means, i)) for i in range(n)])
+
+
+def _least(others: np.ndarray) -> float:
+    """The mean typicality under which a trajectory is foreign among others, whose means (n - 1,) are given."""
+    median = float(np.median(others))
+    spread = 1.4826 * float(np.median(np.abs(others - median)))  # the standard deviation, of normal values
+    return min(FOREIGN * median, median - SPREADS * spread)
 
 
 def _mean_typicality(prior: Prior, demonstrations: Demonstrations) -> float:

@@ -145,6 +145,18 @@ def test_the_odd_one_is_found_among_the_demonstrations_themselves(toy_demos, pla
         rank_among(toy_demos[:2])
 
 
+def test_short_episodes_of_one_expert_are_not_foreign():
+    from gail_suite.priors import typicality
+
+    # means of eight episodes of one policy on the toy task, as measured; 0.75 of the median would call three foreign
+    alike = np.array([0.688, 0.258, 0.538, 0.211, 0.277, 0.737, 0.888, 0.912])
+    # by hand: of 0.8, 0.82, 0.84 and 0.9 the median is 0.83, the median distance 0.02, so 0.83 - 3 * 1.4826 * 0.02
+    assert typicality._least(np.array([0.8, 0.82, 0.84, 0.9])) == pytest.approx(min(0.75 * 0.83, 0.83 - 0.088956))
+    assert typicality._least(np.array([0.5, 0.7, 0.9])) == pytest.approx(0.7 - 3 * 1.4826 * 0.2)
+    assert not any(mean < typicality._least(np.delete(alike, i)) for i, mean in enumerate(alike))
+    assert 0.01 < typicality._least(np.array([0.84, 0.9, 0.95, 1.0]))  # the spoiled Ant of docs/priors.md
+
+
 def test_many_trajectories_are_scored_by_priors_of_the_other_groups(toy_demos, monkeypatch):
     from gail_suite.priors import typicality
 
