@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Container, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -83,6 +84,12 @@ def record(
         recorded = dict(missing(done=()))
         return Demonstrations(tuple(recorded[episode] for episode in range(n_episodes)), meta)
     with open_for_writing(Path(out), meta) as writer:
+        if 0 < len(writer.done) < n_episodes and meta["expert"]["sha256"] is None:
+            warnings.warn(
+                f"{out} holds {len(writer.done)} episodes of {meta['expert']['class']}, which has no weights to "
+                "compare: they are kept as this one's; choose another folder where it has changed since",
+                stacklevel=2,
+            )
         for episode, trajectory in missing(frozenset(writer.done)):
             writer.append(episode, trajectory)
         writer.finish()

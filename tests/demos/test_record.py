@@ -96,6 +96,20 @@ def test_into_a_folder_and_further(tmp_path, toy_policy, same):
         demos.record(toy_policy, envs.TOY_ID, 9, seed=1, deterministic=False, out=path)
 
 
+def test_an_expert_without_weights_is_not_told_from_another(tmp_path):
+    class Steady:
+        def __init__(self, action):
+            self.action = action
+
+        def predict(self, obs, state=None, episode_start=None, deterministic=False):
+            return np.full((len(obs), 2), self.action), state
+
+    demos.record(Steady(0.1), envs.TOY_ID, 2, out=tmp_path / "shown")
+    with pytest.warns(UserWarning, match=r"shown holds 2 episodes of .*Steady, which has no weights to compare"):
+        shown = demos.record(Steady(0.2), envs.TOY_ID, 3, out=tmp_path / "shown")
+    assert [float(t.acts[0, 0]) for t in shown] == pytest.approx([0.1, 0.1, 0.2])
+
+
 def test_killed_while_recording(tmp_path, toy_policy, same):
     policy, path = toy_policy.save(tmp_path / "policy"), tmp_path / "killed"
     command = [sys.executable, "-c", SLOW_RECORDING, str(policy), str(path)]
