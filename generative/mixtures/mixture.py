@@ -125,6 +125,8 @@ class Mixture(FittedMixture):
             )
         if not self.converged_ and steps is None:
             _warn_of_no_convergence(type(self).__name__, self.config["max_iter"], self.config["tol"])
+        if rows.n == 1 and steps is None:
+            _warn_of_no_spread(self.config["reg_covar"])
         return self
 
     def fit_predict(self, x: ArrayLike, y: object = None, **options: Any) -> Tensor:
@@ -145,12 +147,6 @@ class Mixture(FittedMixture):
         k = self.config["n_components"]
         if k > rows.n:
             raise ValueError(f"n_components={k} is larger than the {rows.n} samples: take at most {rows.n} components")
-        if rows.n == 1:
-            warnings.warn(
-                "one sample has no spread, so the variances of this mixture are what reg_covar "
-                f"({self.config['reg_covar']:g}) or a prior says, not the data: fit to 2 samples or more",
-                stacklevel=4,
-            )
         return rows
 
     def _passes(self, rows: CentredRows) -> Passes:
@@ -282,6 +278,14 @@ def _weights(sample_weight: ArrayLike | None, n: int, device: torch.device) -> T
     if not torch.isfinite(weight).all() or weight.min() < 0 or not weight.sum() > 0:
         raise ValueError("sample_weight must be finite numbers >= 0, and not zero for every sample")
     return weight
+
+
+def _warn_of_no_spread(reg_covar: float) -> None:
+    warnings.warn(
+        f"one sample has no spread, so the variances of this mixture are what reg_covar ({reg_covar:g}) or a prior "
+        "says, not the data: fit to 2 samples or more",
+        stacklevel=3,
+    )
 
 
 def _warn_of_no_convergence(name: str, max_iter: int, tol: float) -> None:
