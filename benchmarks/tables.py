@@ -1,8 +1,8 @@
 """Writes the tables of every page of this repository from the results in results/, and prints those that are asked for.
 
     python -m benchmarks.tables              # rewrite what stands between the markers
-    python -m benchmarks.tables --check      # exit 1 if a table of a page is not what the results say, or stands in no
-    page python -m benchmarks.tables few_demos    # print tables by name
+    python -m benchmarks.tables --check      # exit 1 if a table is not what the results say, or stands in no page
+    python -m benchmarks.tables few_demos    # print tables by name
 
 A table stands between `<!-- table:NAME -->` and `<!-- end -->`.
 """

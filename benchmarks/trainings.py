@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 N_EVAL, EVAL_SEED, DEMO_SEED = 50, 1_000_000, 10_000
+"""Episodes of the final policy and the seed of the first; the seed of the first recorded one."""
 
 # GAIL whose discriminator is a random network that is never trained and never meets the expert: what survival alone is
 # worth.

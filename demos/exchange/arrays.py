@@ -127,7 +127,7 @@ def _each(source: str, key: str, array: np.ndarray, n: int) -> list[object]:
     """One value an episode, from as many or from one for all; ValueError for another number of them."""
     if array.ndim > 1 or array.size not in (1, n):
         raise ValueError(f"{source} has {key} of shape {array.shape} for {n} episodes: give one value, or one each")
-    if key in ("terminated", "truncated") and array.dtype.kind not in "biu":
+    if key in ("terminated", "truncated") and array.dtype.kind not in "biuf":
         raise ValueError(f"{source} has {key} of type {array.dtype}: give True or False for each episode")
     return np.broadcast_to(array.reshape(-1), (n,)).tolist()
 

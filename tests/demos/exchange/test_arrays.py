@@ -188,6 +188,8 @@ def test_what_an_archive_has_too_many_of_is_told(shown, tmp_path):
     np.savez(tmp_path / "words.npz", **one, terminated=np.array("False"))
     with pytest.raises(ValueError, match="has terminated of type <U5: give True or False for each episode"):
         demos.from_npz(tmp_path / "words.npz")
+    np.savez(tmp_path / "numbers.npz", **one, terminated=np.array([1.0]))
+    assert demos.from_npz(tmp_path / "numbers.npz")[0].terminated is True
     np.savez(tmp_path / "dones.npz", **one, dones=np.zeros(3))
     with pytest.warns(UserWarning, match="holds dones too, which is not read here"):
         demos.from_npz(tmp_path / "dones.npz")
