@@ -71,6 +71,7 @@ UNINFORMED = (
 VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
+    "gail-half-quiet": ("loop.quiet=0.5",),
     "gail-no-reach": ("adversary.reach=0",),
     "gail-few-steps": (),
     "gail-state-only": ("adversary.state_only=true",),
