@@ -10,6 +10,7 @@ from typing import Literal, Protocol, Self
 
 import msgspec
 import numpy as np
+from gymnasium.spaces import Box
 
 from gail_suite.demos.files import refuse_links, write_atomic
 from gail_suite.demos.layers import ActionDecoder, decoder_depth, layer, linear
@@ -43,6 +44,25 @@ def check_policy(policy: object) -> None:
             "a policy is an object with predict(obs, state=None, episode_start=None, deterministic=False), which gives "
             "(actions, state) for rows of observations, as those of stable-baselines3; got a "
             f"{type(policy).__name__}: write a class around it (docs/your-own-environment.md has one)"
+        )
+
+
+def check_bounds(policy: object, space: object, task: str) -> None:
+    """ValueError for an agent whose actions have other bounds than the given space of `task` has, as those of one that
+    was trained behind RescaleAction.
+    """
+    own = getattr(getattr(policy, "policy", policy), "action_space", None)  # of an SB3 agent, also behind statistics
+    if not (isinstance(own, Box) and isinstance(space, Box) and own.shape == space.shape):
+        return
+    if not all(
+        np.allclose(mine, given)
+        for mine, given in ((own.low, space.low), (own.high, space.high))
+        if np.isfinite(mine).all()  # without bounds it says nothing of a scale
+    ):
+        said, here = (f"[{bounds.low.min():g}, {bounds.high.max():g}]" for bounds in (own, space))
+        raise ValueError(
+            f"the policy's actions lie in {said}, those of {task} in {here}: use the environment that it was trained "
+            "in, wrappers that scale actions included (register one that has them)"
         )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gail_suite.demos.policy import MlpPolicy, Policy, State, check_policy
+from gail_suite.demos.policy import MlpPolicy, Policy, State, check_bounds, check_policy
 from gail_suite.demos.provenance import environment, identity
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.store import load, open_for_writing
@@ -106,6 +106,7 @@ def _wave(
     seeds = [seed + episode for episode in episodes]
     n, start = len(episodes), envs.spec(task).start
     with closing(envs.make_vec(task, n, seeds[0])) as venv, _seeded_noise(policy, seeds, deterministic):
+        check_bounds(policy, venv.action_space, task)
         obs = np.asarray(venv.reset())
         state, starts, running = None, np.ones(n, bool), set(range(n))
         frames: tuple[list[np.ndarray], ...] = [obs.astype(np.float32)], [], []

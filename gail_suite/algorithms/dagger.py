@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from typing_extensions import override
 from gail_suite import demos, envs
 from gail_suite.algorithms.bc import BCConfig, Cloning
 from gail_suite.algorithms.imitator import Imitator
-from gail_suite.demos.policy import MlpPolicy, Policy
+from gail_suite.demos.policy import MlpPolicy, Policy, check_bounds
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.envs.flat import as_rows
@@ -72,6 +73,8 @@ class Aggregation:
     def __init__(self, env_id: str, shown: Shown, expert: Policy, config: DAggerConfig, seed: int) -> None:
         if shown.demonstrations is None or shown.demonstrations.stride > 1:
             raise ValueError("DAgger adds whole episodes to whole demonstrations: leave out subsample (--subsample)")
+        with closing(envs.make(env_id)) as env:
+            check_bounds(expert, env.action_space, env_id)
         self.env_id, self.expert, self.config, self.seed = env_id, expert, config, seed
         self.trajectories: list[Trajectory] = list(shown.demonstrations)
         self.meta: Json = {"env_id": shown.demonstrations.task}

@@ -89,14 +89,21 @@ def split(demonstrations: Demonstrations) -> tuple[Transitions, Transitions]:
         raise ValueError(
             f"{demonstrations.n_pairs} pairs are too few to fit a prior and calibrate it: give at least {LEAST}"
         )
-    first = n - max(1, n // 4)
-    lengths = [demonstrations[i : i + 1].n_pairs for i in range(n)]
-    if min(sum(lengths[:first]), sum(lengths[first:])) >= LEAST:
+    first = first_held_out(demonstrations)
+    if first < n:
         return demonstrations[:first].transitions(), demonstrations[first:].transitions()
     block = max(1, demonstrations.n_pairs // 50)  # whole blocks, since neighbours are alike
     held = np.arange(demonstrations.n_pairs) // block % 5 == 4
     t = demonstrations.transitions()
     return t.rows(~held), t.rows(held)
+
+
+def first_held_out(demonstrations: Demonstrations) -> int:
+    """The first of the trajectories that `split` holds out, their number where it splits all of them as one."""
+    n = len(demonstrations)
+    first = n - max(1, n // 4)
+    lengths = [demonstrations[i : i + 1].n_pairs for i in range(n)]
+    return first if min(sum(lengths[:first]), sum(lengths[first:])) >= LEAST else n
 
 
 def action_range(env_id: str) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.generative.interface import calibration
 from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
-from gail_suite.priors.fitting import action_range, checked_settings, fitted_model, inputs, split
+from gail_suite.priors.fitting import action_range, checked_settings, first_held_out, fitted_model, inputs, split
 from gail_suite.priors.prior import Prior, Setting, facts, fit_prior
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ SPREADS = 3
 """Among others it is also so many of their standard deviations below that median (by the median of their distances
 from it): short episodes with starts or goals of their own differ by more than a fourth in one expert's hands.
 """
+FEWEST_APART = 3
+"""Held-out trajectories from which a prior knows how far the expert's own differ."""
 FOLDS = 8
 """Most priors that are fitted to find the odd one among trajectories."""
 
@@ -91,8 +93,12 @@ def fit(
     fitted.calibration = calibration.scale_of(error(fitted, held, kept.get("centre")))
     kept |= sizes | {k: v for k, v in fitted.config.items() if v is not None}
     made |= {"arrays": arrays, "model": fitted}
-    kept["held_out_mean"] = float(_typicality(Prior(**made, settings=kept), held).mean())
-    return Prior(**made, settings=kept)
+    final = Prior(**made, settings=kept)
+    kept["held_out_mean"] = float(_typicality(final, held).mean())
+    apart = range(first_held_out(demonstrations), len(demonstrations))
+    if len(apart) >= FEWEST_APART:
+        kept["held_out_least"] = _least(np.array([_mean_typicality(final, demonstrations[i : i + 1]) for i in apart]))
+    return final
 
 
 def _check_constant(value: float | None, control: str | None, settings: list[str]) -> None:
@@ -148,6 +154,9 @@ class Ranked:
 def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
     """The trajectories, the least typical first.
 
+    Foreign is under `FOREIGN` times the mean of the rows that the prior held out; where it held out `FEWEST_APART`
+    trajectories or more, as in `rank_among` with these for the others.
+
     Raises:
         ValueError: demonstrations of another environment.
     """
@@ -157,7 +166,8 @@ def rank(prior: Prior, demonstrations: Demonstrations) -> list[Ranked]:
             f"{demonstrations.task}"
         )
     check_demonstrations(demonstrations, prior.env_id)
-    least = FOREIGN * prior.settings.get("held_out_mean", 0.0)
+    known = prior.settings
+    least = known.get("held_out_least", FOREIGN * known.get("held_out_mean", 0.0))
     means = [_mean_typicality(prior, demonstrations[i : i + 1]) for i in range(len(demonstrations))]
     return _ranked(demonstrations, means, [least] * len(means))
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gail_suite import envs
 from gail_suite.demos.files import check_writable, whole
-from gail_suite.demos.policy import Policy
+from gail_suite.demos.policy import Policy, check_bounds
 from gail_suite.envs.common import Env, check_seed
 from gail_suite.showing.egl import EglRenderer, egl_probe
 from gail_suite.showing.raycast import RayCaster, View
@@ -109,6 +109,7 @@ class Stage:
         self._label = f"{env_id}   {label}" if overlay else None
         self._size = width, height
         self.env, self._draw = _open(env_id, renderer, width, height)
+        check_bounds(policy, self.env.action_space, env_id)
         self._limit = getattr(self.env.spec, "max_episode_steps", None)
         self._stride, self.fps = speed(self.env, max_fps)
 

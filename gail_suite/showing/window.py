@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gail_suite.demos.figures import said_return
-from gail_suite.demos.policy import Policy
+from gail_suite.demos.policy import Policy, check_bounds
 from gail_suite.envs.common import Env, check_seed
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def play(
     env = envs.make(env_id, render_mode="human")
     returns: list[float] = []
     try:
+        check_bounds(policy, env.action_space, env_id)
         for i in itertools.count() if episodes is None else range(episodes):
             value, steps = _episode(env, policy, seed + i, deterministic)
             returns.append(value)

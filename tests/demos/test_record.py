@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gymnasium.spaces import Box
 
 import demos
 import envs
@@ -184,3 +185,24 @@ def test_actions_alone_are_no_answer():
     # of two environments its two rows would be taken for the actions and the state
     with pytest.raises(ValueError, match="predict of Forgetful gives ndarray: let it give two"):
         demos.record(Forgetful(), envs.TOY_ID, n_episodes=2)
+
+
+def test_an_agent_of_other_bounds_is_not_recorded():
+    class Scaled:
+        def __init__(self, high):
+            self.action_space = Box(-high, high, (2,), np.float32)
+
+        def predict(self, obs, state=None, episode_start=None, deterministic=False):
+            return np.zeros((len(obs), 2), np.float32), None
+
+    class Behind:  # as SB3's agents behind statistics are
+        def __init__(self, policy):
+            self.policy, self.predict = policy, policy.predict
+
+    assert len(demos.record(Scaled(1.0), envs.TOY_ID, n_episodes=1)) == 1
+    for policy in (Scaled(0.4), Behind(Scaled(0.4))):
+        with pytest.raises(ValueError, match=r"the policy's actions lie in \[-0.4, 0.4\], those of .* in \[-1, 1\]"):
+            demos.record(policy, envs.TOY_ID, n_episodes=1)
+    endless = Scaled(1.0)
+    endless.action_space = Box(-np.inf, np.inf, (2,), np.float32)  # no bounds say nothing of a scale
+    assert len(demos.record(endless, envs.TOY_ID, n_episodes=1)) == 1

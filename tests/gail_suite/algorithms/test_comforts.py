@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gymnasium.spaces import Box
 
 import envs
 import gail_suite as gs
@@ -137,6 +138,10 @@ def test_dagger_asks_the_expert_where_the_learner_went(toy_demos, tmp_path: Path
     assert run.policy.meta["rounds"] == 2 and run.score > gs.BC(envs.TOY_ID, one, config.bc).train().score - 0.1
     with pytest.raises(ValueError, match="whole demonstrations: leave out subsample"):
         gs.DAgger(envs.TOY_ID, toy_demos.subsample(5, seed=0), config, expert=Expert())
+    scaled = Expert()
+    scaled.action_space = Box(-0.4, 0.4, (2,), np.float32)
+    with pytest.raises(ValueError, match=r"actions lie in \[-0.4, 0.4\], those of .* in \[-1, 1\]"):
+        gs.DAgger(envs.TOY_ID, one, config, expert=scaled)
 
 
 def test_dagger_asks_an_expert_with_a_memory_in_order(toy_demos) -> None:

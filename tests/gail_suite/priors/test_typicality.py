@@ -130,6 +130,19 @@ def test_rank_finds_the_foreign_trajectory(toy_demos):
         rank(prior, Demonstrations((shaken,), {"env_id": "Other"}))
 
 
+def test_a_prior_knows_how_far_the_trajectories_that_it_held_out_differ(toy_demos):
+    from gail_suite.priors import typicality as module
+
+    twelve = Demonstrations(tuple(toy_demos) * 3, toy_demos.meta)
+    prior = fit_prior(twelve, "gmm", n_components=4)
+    means = np.array([float(typicality(prior, twelve[i : i + 1].transitions()).mean()) for i in (9, 10, 11)])
+    assert prior.settings["held_out_least"] == pytest.approx(module._least(means))
+    assert not any(r.foreign for r in rank(prior, twelve[9:]))
+    lower = dataclasses.replace(prior, settings=prior.settings | {"held_out_least": 2.0})
+    assert all(r.foreign for r in rank(lower, twelve[:2]))
+    assert "held_out_least" not in fit_prior(toy_demos, "gmm", n_components=4).settings  # one held out says no spread
+
+
 @pytest.mark.parametrize("place", [0, 2, 4])
 def test_the_odd_one_is_found_among_the_demonstrations_themselves(toy_demos, place):
     odd = dataclasses.replace(

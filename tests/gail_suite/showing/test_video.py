@@ -10,6 +10,7 @@ import imageio_ffmpeg
 import mujoco
 import numpy as np
 import pytest
+from gymnasium.spaces import Box
 from PIL import Image
 
 import envs
@@ -142,6 +143,15 @@ def test_mp4_side_by_side_in_a_path_with_a_space(tmp_path: Path) -> None:
     data = path.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")  # +faststart: plays while it loads
     assert [p.name for p in path.parent.iterdir()] == ["ant.mp4"]
+
+
+def test_an_agent_of_other_bounds_is_not_filmed(tmp_path: Path) -> None:
+    class Scaled(Still):
+        action_space = Box(-0.4, 0.4, (8,), np.float32)
+
+    with pytest.raises(ValueError, match=r"actions lie in \[-0.4, 0.4\], those of Ant-v5 in \[-1, 1\]"):
+        video.render(Scaled(), "Ant-v5", tmp_path / "ant.gif", n_frames=1, renderer="raycast")
+    assert not list(tmp_path.iterdir())
 
 
 def test_gif_plays_at_the_speed_of_the_simulation(tmp_path: Path) -> None:
