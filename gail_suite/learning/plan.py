@@ -58,6 +58,13 @@ def plan(config: OffPolicyConfig, total: int) -> Plan:
     return Plan(warm_up, moves, total)
 
 
+def in_batches(total: int, size: int) -> str:
+    """What an on-policy run of `total` steps, which learns from whole batches of `size`, will do."""
+    taken = -(-total // size) * size
+    begin = f"{total:,} steps in batches of {size:,} (--set learner.batch_steps)"
+    return begin if taken == total else f"{begin}; the last is taken whole, which makes {taken:,}"
+
+
 def fitted(config: C, total: int | None) -> C:
     """The config with less warm-up and burn-in where they would leave the policy under half of `total` steps; any
     other as it is.

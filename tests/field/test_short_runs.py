@@ -7,7 +7,7 @@ import pytest
 
 from gail_suite import demos, envs
 from gail_suite.algorithms.gail import GAIL, GAILConfig, few_steps
-from gail_suite.learning.plan import fitted, plan
+from gail_suite.learning.plan import fitted, in_batches, plan
 
 
 @pytest.mark.case(
@@ -56,3 +56,9 @@ def test_the_policy_of_a_short_run_moves():
     trainer.train(2_500, eval_episodes=0)
     moved = [float((v - began[k]).abs().max()) for k, v in trainer.loop.sac.actor.state_dict().items()]
     assert np.max(moved) > 1e-3
+
+
+def test_a_run_that_learns_from_whole_batches_says_how_many_steps_that_makes():
+    assert in_batches(4_096, 8_192).startswith("4,096 steps in batches of 8,192")
+    assert in_batches(4_096, 8_192).endswith("the last is taken whole, which makes 8,192")
+    assert in_batches(16_385, 8_192).endswith("makes 24,576") and "whole" not in in_batches(16_384, 8_192)

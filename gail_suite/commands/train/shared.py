@@ -194,13 +194,16 @@ def _check_ending(training: Training, env_id: str | None) -> None:
 
 
 def _train(trainer: Trainer[Settings], training: Training, output: Output) -> None:
-    from gail_suite.learning.plan import OffPolicyConfig, plan
+    from gail_suite.algorithms.gail_onpolicy import OnPolicyRunConfig
+    from gail_suite.learning.plan import OffPolicyConfig, in_batches, plan
     from gail_suite.runs.config import length
     from gail_suite.runs.runlog import StopRequested, stop_on_signals, stop_requested
 
     total = length(training.steps, trainer.total_steps)
     if isinstance(trainer.config, OffPolicyConfig) and not output.quiet:
         note(str(plan(trainer.config, total)))
+    if isinstance(trainer.config, OnPolicyRunConfig) and not output.quiet:
+        note(in_batches(total, trainer.config.learner.batch_steps))
     with stop_on_signals():
         loggers = [logger_of(name) for name in training.logger]
         run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet, loggers=loggers)
