@@ -71,7 +71,6 @@ UNINFORMED = (
 VARIANTS: dict[str, tuple[str, ...]] = {
     "gail": (),
     "gail-no-starts": ("starts.share=0",),
-    "gail-half-quiet": ("loop.quiet=0.5",),
     "gail-128-environments": (
         "steps=1600000",
         "loop.n_envs=128",

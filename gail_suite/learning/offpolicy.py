@@ -56,8 +56,6 @@ class LoopConfig(Settings):
     """Transitions kept in the replay buffer."""
     ends_share: Unit = 0.0
     """Share of the learner's batches that is drawn from the steps that led to the latest terminations."""
-    quiet: Unit = 0.0
-    """Share of the environments that act by the policy's deterministic action, which is the one that is evaluated."""
     random_warm_up: bool = False
     """Uniform random actions during the warm-up (else the policy's own)."""
     eval_every: Count = 10_000
@@ -146,8 +144,6 @@ class OffPolicyLoop:
         self.time = np.zeros(loop.n_envs)
         self.settled = False
         """Set from outside where nothing more is to be learned."""
-        self.quiet = torch.from_numpy(np.diff(np.floor(np.arange(loop.n_envs + 1) * loop.quiet)) > 0)
-        """(n_envs,) which environments act deterministically, evenly spread over those that begin differently."""
         self.whole = np.arange(loop.n_envs) >= getattr(
             self.env, "n_cut", 0
         )  # whose episodes tell what the task returns
@@ -161,7 +157,7 @@ class OffPolicyLoop:
         if self.config.random_warm_up and self.steps < self.config.warm_up:
             return 2 * torch.rand(self.config.n_envs, self.spec.act_dim, generator=self.generator).numpy() - 1
         # a copy, since matrix products round differently on memory that torch did not align
-        return self.sac.act(torch.from_numpy(self.current).clone(), self.generator, self.quiet).numpy()
+        return self.sac.act(torch.from_numpy(self.current).clone(), self.generator).numpy()
 
     def _unscaled(self, actions: np.ndarray) -> np.ndarray:
         return from_unit(actions, self.low, self.high)

@@ -126,13 +126,9 @@ class SAC:
         self.averaged.load_state_dict(self.actor.state_dict())
 
     @torch.no_grad()
-    def act(self, features: Tensor, generator: torch.Generator, quiet: Tensor | None = None) -> Tensor:
-        """Exploring actions (B, A) in (-1, 1), and the deterministic one in the rows of the mask `quiet` (B,)."""
-        features = features.to(self.device)
-        actions = self.actor.sample(features, self._noise(len(features), generator))[0].cpu()
-        if quiet is not None and quiet.any():
-            actions[quiet] = self.actor.mode(features)[quiet].cpu()
-        return actions
+    def act(self, features: Tensor, generator: torch.Generator) -> Tensor:
+        """Exploring actions (B, A) in (-1, 1)."""
+        return self.actor.sample(features.to(self.device), self._noise(len(features), generator))[0].cpu()
 
     def update(
         self,

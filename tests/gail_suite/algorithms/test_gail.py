@@ -456,15 +456,6 @@ def test_a_task_that_cannot_be_put_into_a_state_begins_as_it_does(pendulum):
     assert gail.record()["begin_in_demonstrated_states"] == 0
 
 
-def test_quiet_environments_are_spread_over_those_that_begin_in_demonstrated_states(toy_demos):
-    config = gs.GAILConfig(loop=gs.LoopConfig(n_envs=8, quiet=0.5), sac=gs.SACConfig(hidden=(16, 16)))
-    quiet = gs.GAIL(envs.TOY_ID, toy_demos, config).loop.quiet
-    assert quiet.tolist() == [False, True] * 4  # the first four begin in demonstrated states
-    for share, count in ((0.0, 0), (0.25, 2), (1.0, 8)):
-        config = gs.GAILConfig(loop=gs.LoopConfig(n_envs=8, quiet=share), sac=gs.SACConfig(hidden=(16, 16)))
-        assert int(gs.GAIL(envs.TOY_ID, toy_demos, config).loop.quiet.sum()) == count
-
-
 def test_replayed_times_are_those_of_the_demonstration(toy_demos):
     gail = GAIL(envs.TOY_ID, toy_demos, WIDE, seed=0)
     gail.loop.train(160)

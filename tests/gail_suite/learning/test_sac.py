@@ -34,17 +34,6 @@ def test_the_critic_learns_the_return_of_terminal_steps():
     assert (q - 1).abs().max() < 0.1
 
 
-def test_quiet_rows_act_deterministically_and_the_others_as_without_them():
-    sac, features = small(), torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-    quiet = torch.tensor([False, True, False, True])
-    explored = sac.act(features, torch.Generator().manual_seed(1))
-    actions = sac.act(features, torch.Generator().manual_seed(1), quiet)
-    with torch.no_grad():
-        mean = torch.tanh(sac.actor(features)[0])
-    assert torch.equal(actions[~quiet], explored[~quiet]) and torch.equal(actions[quiet], mean[quiet])
-    assert not torch.allclose(explored[quiet], mean[quiet])
-
-
 def test_targets_are_clipped_to_the_bounds():
     sac, window, generator = small(), random_window(), torch.Generator().manual_seed(0)
     info = sac.update(window, 1000 * window.rewards, generator, target_bounds=(0.0, 7.0))
