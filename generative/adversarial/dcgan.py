@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from gail_suite.generative.adversarial.gan import GAN, leaky
+from gail_suite.generative.adversarial.gan import EARLIER_LR, GAN, leaky
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import Settings
 from gail_suite.generative.measuring.recipes import Reproduction, adversarial
@@ -35,7 +35,13 @@ class DCGAN(GAN):
     recipe: ClassVar[Recipe] = replace(GAN.recipe, lr=1e-3)
 
     def __init__(
-        self, latent: int = 64, features: int = 32, r1: float = 0.05, spectral_norm: bool = False, **training: object
+        self,
+        latent: int = 64,
+        features: int = 32,
+        r1: float = 0.05,
+        spectral_norm: bool = False,
+        relativistic: bool = True,
+        **training: object,
     ) -> None:
         check_sizes(latent=latent, features=features)
         super(GAN, self).__init__(
@@ -43,8 +49,13 @@ class DCGAN(GAN):
             features=features,
             r1=r1,
             spectral_norm=spectral_norm,
+            relativistic=relativistic,
             **check_training(type(self).__name__, training),
         )
+
+    @classmethod
+    def _earlier(cls, config: Settings) -> Settings:
+        return config | {"relativistic": False}  # which rate it had, its spec says
 
     def _infer(self, x: Tensor, y: Tensor | None) -> Settings:
         height, width = x.shape[2:]
@@ -58,7 +69,8 @@ class DCGAN(GAN):
 
     def _recipe(self) -> Recipe:
         # nor had files of before 2026-11-30 today's rate
-        return changed(self.recipe if "smallest_side" in self.spec else GAN.recipe, self.config)
+        recipe = self.recipe if "smallest_side" in self.spec else replace(self.recipe, lr=EARLIER_LR)
+        return changed(recipe, self.config)
 
     def _bodies(self, shape: tuple[int, ...], n_inputs: int) -> tuple[nn.Module, nn.Module, int]:
         channels, height, width = shape

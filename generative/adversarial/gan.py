@@ -25,6 +25,9 @@ from gail_suite.generative.training.fit import fit_adversarial
 from gail_suite.generative.training.options import FitOptions
 from gail_suite.generative.training.recipe import Recipe, changed, check_training
 
+EARLIER_LR = 2e-4
+"""The rate of files that do not say, which were made when it was the default."""
+
 
 def leaky() -> nn.Module:
     """The activation of critics: max(x, 0.2 x)."""
@@ -88,11 +91,14 @@ class AdversarialNet(nn.Module):
 class GAN(GenerativeModel):
     """Generative adversarial network of fully connected layers, for images and vectors; no density.
 
-    Critic loss softplus(-D(x)) + softplus(D(G(z))) + r1/2 |dD/dx|^2, generator loss softplus(-D(G(z)))
-    (non-saturating). Without the penalty (``r1=0``) it collapses on small data sets. A fit that has collapsed warns.
+    Critic loss softplus(D(G(z)) - D(x)) + r1/2 |dD/dx|^2, generator loss softplus(D(x) - D(G(z))): of a real and a
+    generated sample, which one is real? With ``relativistic=False`` each is judged alone (non-saturating):
+    softplus(-D(x)) + softplus(D(G(z))) and softplus(-D(G(z))). Without the penalty (``r1=0``) it collapses on small
+    data sets. A fit that has collapsed warns.
     Images are generated through tanh, vectors linearly after standardising. ``sample`` uses the moving average of the
-    generator; ``typicality`` calibrates the critic's logit on held-out data. Source: Goodfellow et al. (2014); R1:
-    Mescheder et al. (2018). Deviation: leaky ReLU instead of maxout, averaged generator.
+    generator; ``typicality`` calibrates the critic's logit on held-out data. Source: Goodfellow et al. (2014); pairs:
+    Jolicoeur-Martineau (2019); R1: Mescheder et al. (2018); both together: Huang et al. (2024). Deviation: leaky ReLU
+    instead of maxout, averaged generator.
     """
 
     density = "none"
@@ -109,6 +115,7 @@ class GAN(GenerativeModel):
         layers: int = 2,
         r1: float = 0.3,
         spectral_norm: bool = False,
+        relativistic: bool = True,
         **training: object,
     ) -> None:
         check_sizes(latent=latent, hidden=hidden)
@@ -120,8 +127,18 @@ class GAN(GenerativeModel):
             layers=layers,
             r1=r1,
             spectral_norm=spectral_norm,
+            relativistic=relativistic,
             **check_training(type(self).__name__, training),
         )
+
+    @classmethod
+    def _config_of_file(cls, config: Settings) -> Settings:
+        return config if "relativistic" in config else cls._earlier(config)
+
+    @classmethod
+    def _earlier(cls, config: Settings) -> Settings:
+        """Of files of before 2026-12-01, which judged every sample alone and had another rate."""
+        return {"lr": EARLIER_LR} | config | {"relativistic": False}
 
     # ---- networks ---------------------------------------------------------------------------------------------------
     def _wrap(self, layer: nn.Module) -> nn.Module:
@@ -185,11 +202,14 @@ class GAN(GenerativeModel):
 
     def _critic_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         net, r1 = self.net, self.config["r1"]
-        real = ((x - net.shift) / net.scale).requires_grad_(r1 > 0)
+        real = self._scaled(x).requires_grad_(r1 > 0)
         with torch.no_grad():
             fake = net.generator(self._noise(x), y)
-        on_real = net.critic(real, y)
-        loss = F.softplus(-on_real) + F.softplus(net.critic(fake, y))
+        on_real, on_fake = net.critic(real, y), net.critic(fake, y)
+        if self.config["relativistic"]:
+            loss = F.softplus(on_fake - on_real)
+        else:
+            loss = F.softplus(-on_real) + F.softplus(on_fake)
         if r1 > 0:
             (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
             loss = loss + 0.5 * r1 * slope.flatten(1).square().sum(1)
@@ -201,7 +221,16 @@ class GAN(GenerativeModel):
 
     def _generator_loss(self, x: Tensor, y: Tensor | None) -> Tensor:
         net = self.net
-        return F.softplus(-net.critic(net.generator(self._noise(x), y), y))
+        on_fake = net.critic(net.generator(self._noise(x), y), y)
+        if not self.config["relativistic"]:
+            return F.softplus(-on_fake)
+        with torch.no_grad():
+            on_real = net.critic(self._scaled(x), y)
+        return F.softplus(on_real - on_fake)
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        """Data in the network's range."""
+        return (x - self.net.shift) / self.net.scale
 
     # ---- use --------------------------------------------------------------------------------------------------------
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
@@ -214,7 +243,7 @@ class GAN(GenerativeModel):
 
     def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
         """Minus the critic's logit; without y, minus its log-mean-exp over the classes of training."""
-        values = (x - self.net.shift) / self.net.scale
+        values = self._scaled(x)
         if y is not None or not self.spec["n_classes"]:
             return -self.net.critic(values, y)
         logits = [self.net.critic(values, torch.full((len(x),), k, device=x.device)) for k in self.met_classes()]

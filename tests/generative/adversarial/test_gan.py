@@ -1,8 +1,11 @@
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
+import generative as g
+from generative.adversarial.dcgan import DCGAN
 from generative.adversarial.gan import GAN
 
 
@@ -54,6 +57,38 @@ def test_r1_is_the_squared_slope_on_real_data() -> None:
     torch.manual_seed(1)
     slope = penalised.net.critic.out.weight.square().sum()
     torch.testing.assert_close(penalised._critic_loss(x, None), without + 2.0 * slope)
+
+
+@pytest.mark.parametrize("relativistic", [True, False])
+def test_losses_by_hand(relativistic: bool) -> None:
+    # one feature, so D(x) = w x + b, and a generator that draws c = 0.25 in the network's range whatever the noise
+    x = torch.tensor([0.5, 0.75, 1.0, 0.625]).view(4, 1, 1, 1)
+    model = GAN(latent=2, layers=0, r1=0.0, relativistic=relativistic)
+    model.spec = {"event_shape": [1, 1, 1], "n_classes": 0}
+    model._build()
+    with torch.no_grad():
+        for name, value in model.net.named_parameters():
+            value.zero_()
+            if name.startswith("generator") and name.endswith("bias"):
+                value.fill_(math.atanh(0.25))
+        model.net.critic.out.weight.fill_(2.0), model.net.critic.out.bias.fill_(0.5)
+    on_real, on_fake = 2 * (2 * x.flatten() - 1) + 0.5, torch.tensor(2 * 0.25 + 0.5)  # data in [0, 1] become [-1, 1]
+    log = lambda logit: (1 + logit.exp()).log()
+    critic = log(on_fake - on_real) if relativistic else log(-on_real) + log(on_fake)
+    generator = log(on_real - on_fake) if relativistic else log(-on_fake).expand(4)
+    torch.testing.assert_close(model._critic_loss(x, None), critic)
+    torch.testing.assert_close(model._generator_loss(x, None), generator)
+
+
+def test_a_file_of_before_2026_12_01_judges_every_sample_alone(tmp_path: Path) -> None:
+    x = torch.rand(300, 1, 8, 8)
+    for kind, rate in ((GAN, 2e-4), (DCGAN, 1e-3)):
+        model = kind(relativistic=False).fit(x, steps=2, progress=False)
+        del model.config["relativistic"]
+        read = g.load(model.save(tmp_path / "earlier.safetensors"))
+        assert not read.config["relativistic"] and read._recipe().lr == rate
+        assert g.load(read.save(tmp_path / "again.safetensors"))._recipe().lr == rate
+        assert kind().config["relativistic"]
 
 
 def test_images_stay_in_range_and_classes_differ() -> None:
