@@ -44,10 +44,13 @@ MODELS: dict[str, Callable[[], g.GenerativeModel]] = {
     "pixelrnn-diagonal": lambda: g.PixelRNN(kind="diagonal"),
     "autoencoder": lambda: g.AutoEncoder(latent=16, mixture=20),
     "gan": lambda: g.GAN(),
-    "gan-without-r1": lambda: g.GAN(r1=0.0),
+    "gan-2e-4": lambda: g.GAN(lr=2e-4),
+    "gan-relativistic": lambda: g.GAN(relativistic=True),
+    "gan-without-r1": lambda: g.GAN(r1=0.0, lr=2e-4),
     "dcgan": lambda: g.DCGAN(),
-    "dcgan-batch-norm": lambda: g.DCGAN(r1=0.0, lr=2e-4),
-    "dcgan-spectral-r1": lambda: g.DCGAN(spectral_norm=True, r1=0.3, lr=2e-4),
+    "dcgan-alone": lambda: g.DCGAN(relativistic=False),
+    "dcgan-batch-norm": lambda: g.DCGAN(r1=0.0, lr=2e-4, relativistic=False),
+    "dcgan-spectral-r1": lambda: g.DCGAN(spectral_norm=True, r1=0.3, lr=2e-4, relativistic=False),
 }
 STEPS = {
     "iwae": 1500,
@@ -56,8 +59,11 @@ STEPS = {
     "pixelrnn-row": 700,
     "pixelrnn-diagonal": 500,
     "gan": 4000,
+    "gan-2e-4": 4000,
+    "gan-relativistic": 4000,
     "gan-without-r1": 4000,
     "dcgan": 1500,
+    "dcgan-alone": 1500,
     "dcgan-batch-norm": 1500,
     "dcgan-spectral-r1": 1500,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -28,11 +27,11 @@ class DCGAN(GAN):
     size, doubled at each halving. The generator has batch normalisation. What holds the critic is the gradient penalty
     ``r1`` (Mescheder et al. 2018), or ``spectral_norm`` (Miyato et al. 2018); without either (``r1=0``) it is the
     paper's, with batch normalisation, which a penalty does not go with, since it couples the images of a batch.
-    Weights start from N(0, 0.02) as in the paper, those of a critic without any norm from He et al. (2015).
+    A real and a generated image are compared instead of judged alone, as the GAN's ``relativistic`` has it. Weights
+    start from N(0, 0.02) as in the paper, those of a critic without any norm from He et al. (2015).
     """
 
     images_only = True
-    recipe: ClassVar[Recipe] = replace(GAN.recipe, lr=1e-3)
 
     def __init__(
         self,

@@ -88,7 +88,7 @@ def test_a_file_of_before_2026_12_01_judges_every_sample_alone(tmp_path: Path) -
         read = g.load(model.save(tmp_path / "earlier.safetensors"))
         assert not read.config["relativistic"] and read._recipe().lr == rate
         assert g.load(read.save(tmp_path / "again.safetensors"))._recipe().lr == rate
-        assert kind().config["relativistic"]
+        assert kind.recipe.lr == 1e-3 and kind().config["relativistic"] == (kind is DCGAN)
 
 
 def test_images_stay_in_range_and_classes_differ() -> None:
