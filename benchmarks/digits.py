@@ -142,9 +142,12 @@ def table() -> str:
 
 GANS = {
     "GAN, before": ("gan-without-r1", 3),
-    "GAN, r1=0.3 (its default today)": ("gan", 3),
+    "GAN, r1=0.3, rate 2e-4": ("gan-2e-4", 3),
+    "GAN, r1=0.3, rate 1e-3 (its default today)": ("gan", 3),
+    "GAN, the same, relativistic": ("gan-relativistic", 3),
     "DCGAN, before (a critic with batch normalisation)": ("dcgan-batch-norm", 3),
-    "DCGAN, r1=0.05 (its default today)": ("dcgan", 3),
+    "DCGAN, r1=0.05": ("dcgan-alone", 3),
+    "DCGAN, r1=0.05, relativistic (its default today)": ("dcgan", 3),
     "DCGAN, spectral norm and r1=0.3": ("dcgan-spectral-r1", 3),
     "validation images": ("real", 1),
 }
