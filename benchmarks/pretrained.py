@@ -22,10 +22,7 @@ MODELS: dict[str, tuple[Callable[[], g.GenerativeModel], int | None]] = {
     "autoencoder": (lambda: g.AutoEncoder(hidden=128, layers=1, mixture=20), 1500),
     "vae": (lambda: g.VAE(hidden=48, layers=1), 2500),
     "gan": (lambda: g.GAN(latent=32, hidden=96), 3000),
-    "dcgan": (
-        lambda: g.DCGAN(latent=32, features=16, spectral_norm=True, r1=0.3, lr=2e-4, relativistic=False),
-        1500,
-    ),
+    "dcgan": (lambda: g.DCGAN(latent=32, features=20), 3000),
     "pixelcnn": (lambda: g.PixelCNN(features=24, layers=4), 1000),
     "pixelrnn": (lambda: g.PixelRNN(features=24, hidden=24, layers=2), 700),
     "vqvae": (lambda: g.VQVAE(codes=32, hidden=16, features=16, layers=3), 800),
