@@ -10,7 +10,6 @@ from typing import Literal, Protocol, Self
 
 import msgspec
 import numpy as np
-from gymnasium.spaces import Box
 
 from gail_suite.demos.files import refuse_links, write_atomic
 from gail_suite.demos.layers import ActionDecoder, decoder_depth, layer, linear
@@ -52,6 +51,10 @@ def check_bounds(policy: object, space: object, task: str) -> None:
     was trained behind RescaleAction.
     """
     own = getattr(getattr(policy, "policy", policy), "action_space", None)  # of an SB3 agent, also behind statistics
+    if own is None:
+        return
+    from gymnasium.spaces import Box  # late, since reading demonstrations needs no gymnasium
+
     if not (isinstance(own, Box) and isinstance(space, Box) and own.shape == space.shape):
         return
     if not all(
