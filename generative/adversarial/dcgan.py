@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -32,6 +33,7 @@ class DCGAN(GAN):
     """
 
     images_only = True
+    earlier: ClassVar[Settings] = {"relativistic": False}  # which rate it had, its spec says
 
     def __init__(
         self,
@@ -51,10 +53,6 @@ class DCGAN(GAN):
             relativistic=relativistic,
             **check_training(type(self).__name__, training),
         )
-
-    @classmethod
-    def _earlier(cls, config: Settings) -> Settings:
-        return config | {"relativistic": False}  # which rate it had, its spec says
 
     def _infer(self, x: Tensor, y: Tensor | None) -> Settings:
         height, width = x.shape[2:]

@@ -106,6 +106,8 @@ class GAN(GenerativeModel):
     recipe: ClassVar[Recipe] = Recipe(
         steps=5000, batch_size=64, lr=1e-3, final_lr=1.0, warmup=1, betas=(0.5, 0.999), clip=math.inf, ema=0.999
     )
+    earlier: ClassVar[Settings] = {"lr": EARLIER_LR, "relativistic": False}
+    """The defaults behind files of before 2026-12-01, which do not say what their critic compares."""
     net: AdversarialNet
 
     def __init__(
@@ -133,12 +135,7 @@ class GAN(GenerativeModel):
 
     @classmethod
     def _config_of_file(cls, config: Settings) -> Settings:
-        return config if "relativistic" in config else cls._earlier(config)
-
-    @classmethod
-    def _earlier(cls, config: Settings) -> Settings:
-        """Of files of before 2026-12-01, which judged every sample alone and had another rate."""
-        return {"lr": EARLIER_LR} | config | {"relativistic": False}
+        return config if "relativistic" in config else cls.earlier | config
 
     # ---- networks ---------------------------------------------------------------------------------------------------
     def _wrap(self, layer: nn.Module) -> nn.Module:
