@@ -121,8 +121,7 @@ class GAN(GenerativeModel):
         **training: object,
     ) -> None:
         check_sizes(latent=latent, hidden=hidden)
-        if layers < 0:
-            raise ValueError(f"layers must be at least 0, got {layers}")
+        check_sizes(0, layers=layers)
         super().__init__(
             latent=latent,
             hidden=hidden,

@@ -171,9 +171,9 @@ class AutoregressiveModel(DensityModel):
         raise NotImplementedError
 
     def __init__(self, **config: Any) -> None:
-        for name, least in (("levels", 2), ("layers", 1), ("features", 1)):
-            if config[name] is not None and config[name] < least:
-                raise ValueError(f"{name} must be at least {least}, got {config[name]}")
+        check_sizes(layers=config["layers"], features=config["features"])
+        if config["levels"] is not None:
+            check_sizes(2, levels=config["levels"])
         super().__init__(**config)
 
     def _infer(self, x: Tensor, y: Tensor | None) -> Settings:
@@ -217,7 +217,7 @@ class AutoregressiveModel(DensityModel):
             raise ValueError(
                 f"this {type(self).__name__} was fitted on {self.spec['levels']} levels (multiples of "
                 f"1/{self.spec['levels'] - 1}), but the data holds other values: round them, or fit with "
-                "levels=256 or binarize=True"
+                "levels=256 or binarize=True; of a text with levels=len(splits.alphabet)"
             )
 
     def _fit(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:

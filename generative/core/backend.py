@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import operator
 import os
 import threading
 import zlib
@@ -14,6 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from gail_suite.generative.core.checks import as_seed
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
@@ -42,7 +43,7 @@ def seed_generator(seed: int | None, device: str | torch.device = "cpu") -> torc
     if seed is None:
         generator.seed()
     else:
-        generator.manual_seed(operator.index(seed))
+        generator.manual_seed(as_seed(seed))
     return generator
 
 
@@ -198,11 +199,15 @@ _DEFAULT_DTYPE = Shared(torch.get_default_dtype, torch.set_default_dtype, (torch
 
 @contextlib.contextmanager
 def learning() -> Iterator[None]:
-    """Within the block gradients are recorded and new numbers are float32, whatever the caller has switched on or
-    off.
+    """Within the block gradients are recorded, new numbers are float32 and nothing is cast to fewer digits, whatever
+    the caller has switched on or off.
     """
-    with _DEFAULT_DTYPE.asked(torch.float32), torch.inference_mode(False), torch.enable_grad():
-        yield
+    with contextlib.ExitStack() as stack:
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        with _DEFAULT_DTYPE.asked(torch.float32), torch.inference_mode(False), torch.enable_grad():
+            yield
 
 
 @functools.cache

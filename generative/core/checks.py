@@ -26,25 +26,42 @@ class NoNumbers(ValueError, TypeError):
 def as_tensor(x: ArrayLike) -> Tensor:
     """``x`` as a tensor: arrays, also read-only ones, share their memory; lists and data frames are copied.
 
-    ValueError for complex numbers, sparse matrices and what holds no numbers.
+    What an array masks and what a data frame lacks is NaN. ValueError for complex numbers, sparse data and what holds
+    no numbers.
     """
     if isinstance(x, Tensor):
         if x.is_complex():
             raise ValueError(f"data must be real numbers, got values of type {x.dtype} (Complex data not supported)")
+        if x.layout != torch.strided:
+            raise ValueError("sparse data are not supported: give x.to_dense()")
         return x
     if hasattr(x, "toarray"):
         raise ValueError("sparse data are not supported: give x.toarray()")
     try:
-        array = np.asarray(x)
-        if array.dtype.kind == "O":
-            array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:  # texts and gaps in data frames, ragged lists
+        array = _filled(x)
+    except (TypeError, ValueError, OverflowError) as error:  # texts and gaps in data frames, ragged lists
         raise NoNumbers(f"data must be real numbers: {' '.join(str(error).split())}") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"data must be real numbers, got values of type {array.dtype} (Complex data not supported)")
     if any(stride < 0 for stride in array.strides) or not array.dtype.isnative:
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
     return torch.as_tensor(array) if array.flags.writeable else torch.from_dlpack(array)
+
+
+def _filled(x: ArrayLike) -> np.ndarray:
+    """``x`` as an array that torch has a type for, NaN where a mask or a data frame says that there is no value."""
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        return np.ma.filled(x.astype(np.float64), np.nan)
+    array = np.asarray(x)
+    if array.dtype.kind == "O" and hasattr(x, "to_numpy") and hasattr(x, "isna"):  # pandas, whose NA is no number
+        array = np.where(np.asarray(x.isna()), np.nan, array)
+    return array.astype(np.float64) if array.dtype.kind == "O" or array.dtype == np.longdouble else array
+
+
+def column_names(x: object) -> list[str]:
+    """The names of a data frame's columns, where all of them are texts; of anything else none."""
+    names = list(getattr(x, "columns", ()))
+    return names if all(isinstance(name, str) for name in names) else []
 
 
 def check_finite(x: Tensor) -> None:
@@ -62,11 +79,36 @@ def check_range(images: Tensor) -> None:
         )
 
 
-def check_sizes(**sizes: int) -> None:
-    """ValueError for a size below 1."""
+def check_sizes(least: int = 1, /, **sizes: object) -> None:
+    """ValueError for a size that is no whole number, or below ``least``."""
     for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
+        check_whole(**{name: size})
+        if size < least:  # type: ignore[operator]
+            raise ValueError(f"{name} must be at least {least}, got {size}")
+
+
+def check_whole(**values: object) -> None:
+    """ValueError for what is no whole number: every error of ours is one."""
+    for name, value in values.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool):
+            raise ValueError(f"{name}={value!r} must be a whole number")  # noqa: TRY004
+
+
+def as_seed(seed: object) -> int:
+    """A seed as torch's generators take it; ValueError for anything else."""
+    check_whole(seed=seed)
+    if not -(2**63) <= int(seed) < 2**64:  # type: ignore[call-overload]
+        raise ValueError(f"seed={seed} does not fit into 64 bits: take a smaller one")
+    return int(seed)  # type: ignore[call-overload, no-any-return]
+
+
+def check_numbers(least: float = 0.0, /, **values: object) -> None:
+    """ValueError for what is no number, NaN, or below ``least``."""
+    for name, value in values.items():
+        if not isinstance(value, int | float | np.number) or isinstance(value, bool):
+            raise ValueError(f"{name}={value!r} must be a number")  # noqa: TRY004
+        if not value >= least:
+            raise ValueError(f"{name} must be {least:g} or more, got {value!r}")
 
 
 def as_labels(y: ArrayLike, n: int, device: torch.device, classes: int | None = None) -> Tensor:

@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader, Dataset
 ArrayLike = np.ndarray | Tensor
 Settings: TypeAlias = dict[str, Any]
 """A model's settings, or what it inferred from its data, by name: values that JSON holds."""
-Held: TypeAlias = ArrayLike | tuple[ArrayLike, ArrayLike | None]
-"""Held-out data, with labels or without."""
 Data: TypeAlias = ArrayLike | Dataset[Any] | DataLoader[Any]
 """What ``fit`` takes: arrays, or what is read row by row."""
+Held: TypeAlias = Data | tuple[Data, ArrayLike | None]
+"""Held-out data, with labels or without."""
 Stream: TypeAlias = Iterable[Any]
 """Batches that come one after the other: x, or (x, ...)."""

@@ -21,9 +21,10 @@ from torch.utils.data import (
     RandomSampler,
     SequentialSampler,
     SubsetRandomSampler,
+    default_collate,
 )
 
-from gail_suite.generative.core.checks import as_context, as_labels, check_finite, check_range, is_context
+from gail_suite.generative.core.checks import as_context, as_labels, as_tensor, check_finite, check_range, is_context
 from gail_suite.generative.core.types import ArrayLike
 
 LOOKED_AT = 10_000
@@ -124,20 +125,18 @@ class Rows:
     def _read(self, index: Tensor, items: list[Any] | None = None) -> tuple[Tensor, Tensor | None]:
         y = None
         if isinstance(self.source, np.ndarray):
-            x = torch.from_numpy(np.array(self.source[index.numpy()], np.float32))
+            x = as_tensor(self.source[index.numpy()]).to(torch.float32)
         else:
             items = [self.source[i] for i in index.tolist()] if items is None else items
-            pairs = [item if isinstance(item, tuple | list) else (item,) for item in items]
-            x = _stacked([pair[0] for pair in pairs], "samples").to(torch.float32)
-            if self.labelled and len(pairs[0]) > 1:
-                y = self._labels([pair[1] for pair in pairs])
+            x, labels = _collated(items, self.loader)
+            if self.labelled and labels is not None:
+                y = self._labels(labels)
         check_finite(x)
         if x.ndim == 4:
             check_range(x)
         return x, y if self.given is None else self.given[index]
 
-    def _labels(self, each: list[Any]) -> Tensor:
-        y = _stacked(each, "labels")
+    def _labels(self, y: Tensor) -> Tensor:
         if is_context(y):
             return as_context(y, len(y), self.device, None)
         try:
@@ -161,6 +160,24 @@ class Labels:
         return y
 
 
+def _collated(items: list[Any], loader: DataLoader[Any] | None) -> tuple[Tensor, Tensor | None]:
+    """Samples and, where there are any, labels of a batch of a Dataset's items, by the loader's ``collate_fn`` if it
+    has one of its own."""
+    if loader is not None and loader.collate_fn is not default_collate:
+        batch = loader.collate_fn(items)
+        parts = list(batch) if isinstance(batch, tuple | list) else [batch]
+        x, *labels = (as_tensor(part) for part in parts[:2])
+        if x.ndim == 0 or len(x) != len(items):
+            raise ValueError(
+                f"collate_fn made a batch of shape {tuple(x.shape)} of {len(items)} items: it has to give one sample "
+                "an item, x or (x, y)"
+            )
+        return x.to(torch.float32), labels[0] if labels else None
+    pairs = [item if isinstance(item, tuple | list) else (item,) for item in items]
+    x = _stacked([pair[0] for pair in pairs], "samples").to(torch.float32)
+    return x, _stacked([pair[1] for pair in pairs], "labels") if len(pairs[0]) > 1 else None
+
+
 def _stacked(each: list[Any], what: str) -> Tensor:
     """Numbers of every row, side by side; ValueError where they are none or do not fit together."""
     try:
@@ -171,7 +188,7 @@ def _stacked(each: list[Any], what: str) -> Tensor:
         ) from None
 
 
-def _order(loader: DataLoader[Any]) -> Tensor | None:
+def order_of(loader: DataLoader[Any], reader: str = "a network draws its own batches, and") -> Tensor | None:
     """The rows that a loader's sampler leaves to it, None for all; ValueError for one that draws in its own way."""
     sampler, batches = loader.sampler, loader.batch_sampler
     if isinstance(sampler, SubsetRandomSampler):
@@ -182,8 +199,8 @@ def _order(loader: DataLoader[Any]) -> Tensor | None:
     if not all_of_them or not (batches is None or type(batches) is BatchSampler):
         name = type(sampler if not all_of_them else batches).__name__
         raise ValueError(
-            f"a network draws its own batches, and cannot follow the loader's {name}: leave it out, or choose the rows "
-            "with torch.utils.data.Subset(dataset, indices)"
+            f"{reader} cannot follow the loader's {name}: leave it out, or choose the rows with "
+            "torch.utils.data.Subset(dataset, indices)"
         )
     return None
 
@@ -205,7 +222,12 @@ def as_rows(x: object, y: ArrayLike | None = None, *, labelled: bool = True) -> 
         )
     if isinstance(source, np.memmap | Dataset):
         loader = x if isinstance(x, DataLoader) else None
-        rows = Rows(source, None if loader is None else _order(loader), loader, labelled)
+        if loader is not None and loader.batch_size is None and loader.batch_sampler is None:
+            raise ValueError(
+                "a network draws its own batches, and batch_size=None makes every item of a DataLoader one: give a "
+                "Dataset whose items are single samples, and let the loader batch them"
+            )
+        rows = Rows(source, None if loader is None else order_of(loader), loader, labelled)
         if y is None:
             return rows
         if rows.labels is not None:

@@ -77,9 +77,10 @@ def load(
         return _mnist(Path(root or os.environ.get("GENERATIVE_MNIST", "data/mnist")))
     if path.is_dir():
         return _mnist(path) if any(path.glob("*idx3-ubyte*")) else _shuffled(*image_folder(path), seed)
-    if path.suffix == ".txt" and path.is_file():
+    suffix = path.suffix.lower()
+    if suffix == ".txt" and path.is_file():
         return _text(path)
-    if path.suffix in (".npz", ".npy") and path.is_file():
+    if suffix in (".npz", ".npy") and path.is_file():
         x, labels = _numpy_file(path)
         return _shuffled(as_images(x), labels if y is None else y, seed)
     there = f"{source} is of a kind that is not read" if path.is_file() else f"no data at {str(source)!r}"
@@ -296,7 +297,7 @@ def _unpacked(packed: bytes, path: Path) -> bytes:
 
 
 def _numpy_file(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    packed = path.suffix == ".npz"
+    packed = path.suffix.lower() == ".npz"
     if packed and not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is no .npz file, or a damaged one: write it with numpy.savez")
     try:

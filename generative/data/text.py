@@ -46,6 +46,8 @@ def pieces(text: str, alphabet: str, length: int) -> Tensor:
     rest = place.get(REST, 0)
     indices = torch.tensor([place.get(c, rest) for c in text])
     whole = indices[: len(indices) // length * length].view(-1, 1, 1, length)
+    if len(alphabet) < 2:
+        raise ValueError(f"the text holds one character, {alphabet!r}, again and again: there is nothing to learn")
     return whole / (len(alphabet) - 1)
 
 

@@ -4,6 +4,7 @@ opened.
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from dataclasses import fields
@@ -42,6 +43,7 @@ class Spec(msgspec.Struct):
     quantise: bool = False
     smallest_side: Annotated[int, msgspec.Meta(ge=1, le=10**9)] | None = None
     critic_without_norm: bool | None = None
+    columns: list[str] | None = None
 
 
 def save_model(model: GenerativeModel, target: Path) -> Path:
@@ -67,7 +69,14 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
     config = parsed(header["config"], Settings, f"{path}: config")
     try:
         kind = _class_of(header["class"])
-        model = kind(**kind._config_of_file(config))
+        config = kind._config_of_file(config)
+        settings = {*inspect.signature(kind).parameters, *(field.name for field in fields(Recipe))}
+        if later := sorted(set(config) - settings):
+            raise ValueError(
+                f"{path} has settings of {kind.__name__} that this version does not know ({', '.join(later)}): a later "
+                "one wrote it, or the file is damaged; upgrade gail-suite, or fit again"
+            )
+        model = kind(**config)
         model.spec = parsed(header["spec"], Spec, f"{path}: spec")
         model.calibration = _scale(header["calibration"], path)
         without_labels = header.get("calibration_without_labels", "null")  # absent before 2026-11-27

@@ -8,8 +8,16 @@ import torch
 from torch import Tensor
 
 from gail_suite.generative.core.backend import own_generator
-from gail_suite.generative.core.checks import as_context, as_labels, as_tensor, check_finite, check_range, is_context
-from gail_suite.generative.core.types import ArrayLike, Settings
+from gail_suite.generative.core.checks import (
+    as_context,
+    as_labels,
+    as_tensor,
+    check_finite,
+    check_range,
+    column_names,
+    is_context,
+)
+from gail_suite.generative.core.types import ArrayLike, Data, Settings
 from gail_suite.generative.core.values import infer_values
 from gail_suite.generative.data.rows import Rows, as_rows, part_of
 
@@ -46,7 +54,8 @@ class Inputs:
         rows = as_rows(x, y if self.conditional else None, labelled=self.conditional)
         if rows is None:
             data = self._check(x, first=True, device=self._home(x))
-            return data, self._labels(y, len(x), data.device) if self.conditional else None
+            labels = self._labels(y, len(x), data.device) if self.conditional else None
+            return data, None if labels is None else labels.detach()
         if not self.by_batch:
             raise ValueError(
                 f"{type(self).__name__}.fit takes arrays, not a {type(x).__name__}: use partial_fit on its batches"
@@ -54,11 +63,15 @@ class Inputs:
         self._check(rows[torch.arange(1)], first=True)
         return rows, rows.labels
 
-    def _given_val(self, x: ArrayLike, y: ArrayLike | None, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Held-out data that ``fit`` was given, checked; ValueError where they have labels and the data have none,
-        or the reverse.
+    def _given_val(self, x: Data, y: ArrayLike | None, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Held-out data that ``fit`` was given, checked, all of them in memory; ValueError where they have labels and
+        the data have none, or the reverse.
         """
-        data = self._check(x, device=self._home(x))
+        rows = as_rows(x, y if self.conditional else None, labelled=self.conditional)
+        given: Any = x
+        if rows is not None:
+            given, y = rows.both(torch.arange(len(rows)))
+        data = self._check(given, device=self._home(given)).detach()
         if not self.conditional:
             return data, None
         if (y is None) != (labels is None):
@@ -96,8 +109,9 @@ class Inputs:
         }
 
     def _check(self, x: ArrayLike, first: bool = False, device: torch.device | None = None) -> Tensor:
-        """``_tensor``, or a ValueError for images outside [0, 1]."""
+        """``_tensor``, or a ValueError for images outside [0, 1]; the ``first`` data lose the graph they came by."""
         data = self._tensor(x, first, device)
+        data = data.detach() if first else data
         if first and data.ndim == 4 and data.shape[1] > 4 and data.shape[3] in (1, 3):
             raise ValueError(
                 f"images must be (N, C, H, W), got {tuple(data.shape)}, which looks like (N, H, W, C): permute it"
@@ -113,6 +127,8 @@ class Inputs:
         The ``first`` data are those of fit, which say what shape is right.
         """
         data = self._own(x, device or self.device)
+        if not first:
+            self._check_columns(x)
         if self.images_only and data.ndim != 4:
             raise ValueError(f"{type(self).__name__} takes images (N, C, H, W), got shape {tuple(data.shape)}")
         if not (data.ndim in (2, 4) or (self.any_shape and data.ndim > 2)) or data.numel() == 0:
@@ -124,6 +140,20 @@ class Inputs:
             )
         self._check_values(data)
         return data
+
+    def _name_columns(self, x: object) -> None:
+        """Remember what the columns of a data frame are called."""
+        if names := column_names(x):
+            self.spec |= {"columns": names}
+
+    def _check_columns(self, x: object) -> None:
+        """ValueError for a data frame whose columns are not those of fit, in their order."""
+        names, known = column_names(x), self.spec.get("columns", [])
+        if names and known and names != known:
+            raise ValueError(
+                "The feature names should match those that were passed during fit: the columns were "
+                f"{', '.join(known)}, and are {', '.join(names)} now"
+            )
 
     def _own(self, x: ArrayLike, device: torch.device) -> Tensor:
         """``x`` as a tensor of ``self.dtype`` on ``device``."""
@@ -138,7 +168,8 @@ class Inputs:
 
     def _known(self, x: ArrayLike, mask: ArrayLike) -> tuple[Tensor, Tensor]:
         """``x`` with zeros where ``mask`` is False, checked, and the mask in its shape."""
-        data, known = as_tensor(x).to(self.device, self.dtype), as_tensor(mask).to(self.device, torch.bool)
+        self._check_columns(x)
+        data, known = as_tensor(x).detach().to(self.device, self.dtype), as_tensor(mask).to(self.device, torch.bool)
         try:
             known = known.expand(data.shape)
         except RuntimeError:

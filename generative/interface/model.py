@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,9 +27,9 @@ from gail_suite.generative.core.backend import (
     resolve_device,
     seed_generator,
 )
-from gail_suite.generative.core.checks import as_tensor
+from gail_suite.generative.core.checks import as_seed, as_tensor, check_whole
 from gail_suite.generative.core.peer import not_fitted
-from gail_suite.generative.core.tensors import locked
+from gail_suite.generative.core.tensors import check_memory, locked
 from gail_suite.generative.core.types import ArrayLike, Held, Settings
 from gail_suite.generative.data.rows import Rows, in_memory
 from gail_suite.generative.interface.calibration import Scale, scale_of, typicality
@@ -142,32 +142,32 @@ class GenerativeModel(Inputs):
         read batch by batch, in the order that the same data in memory would have. ``y`` may also be vectors (N, C) of
         real numbers, for p(x | y) given them; their columns should be of size 1.
 
-        ``val`` is held-out data, an array or a pair (x, y); without it a tenth of ``x`` is kept out. ``checkpoint`` is
-        a folder without checkpoints; with ``resume`` the same fit continues from those in it, equal to an uninterrupted
-        one, or for more ``steps``. ``fine_tune`` starts from the weights that the model has. Interrupted
-        (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights; a fit that leaves nothing of use
-        leaves the model as it was. Processes that torchrun started share a network's fit (see `training.ranks`).
-        Returns self.
+        ``val`` is held-out data, of any of these kinds or a pair (x, y); without it a tenth of ``x`` is kept out.
+        ``checkpoint`` is a folder without checkpoints; with ``resume`` the same fit continues from those in it, equal
+        to an uninterrupted one, or for more ``steps``. ``fine_tune`` starts from the weights that the model has.
+        Interrupted (KeyboardInterrupt, TrainingDiverged), a network keeps its last good weights; a fit that leaves
+        nothing of use leaves the model as it was. Processes that torchrun started share a network's fit (see
+        `training.ranks`). Returns self.
         """
-        if not isinstance(seed, int | np.integer):
-            # every error of ours is a ValueError
-            raise ValueError(f"seed={seed!r} must be a whole number")  # noqa: TRY004
+        seed = as_seed(seed)
+        if checkpoint and Path(checkpoint).exists() and not Path(checkpoint).is_dir():
+            raise ValueError(f"checkpoint={str(checkpoint)!r} is a file: give a folder")
         previous = self.spec
         if fine_tune:
             self._need_fit()
         with self._fitting(steps, device):
-            seed = int(seed)
             if fine_tune:  # a fit that fails gives back the weights that are trained on
                 self.net = copy.deepcopy(self.net)
             data, labels = self._training_data(x, y)
             self.spec = self._infer(in_memory(data), data.some()[1] if isinstance(data, Rows) and labels else labels)
+            self._name_columns(x)
             if isinstance(data, Rows):
                 data.classes = self.spec["n_classes"] or None
             if fine_tune:
                 self.spec = _tuned(previous, self.spec)
             x_val, y_val = val if isinstance(val, tuple) else (val, None)
             held = None if x_val is None else self._given_val(x_val, y_val, labels)
-            with learning(), own_draws(seed, self.device):
+            with own_draws(seed, self.device):
                 if held is None:
                     data, labels, held = self._hold_out(data, labels)
                 run = self._identity(data, labels, held, seed) if checkpoint else {}
@@ -257,12 +257,15 @@ class GenerativeModel(Inputs):
     @contextlib.contextmanager
     def _fitting(self, steps: int | None, device: str | torch.device) -> Iterator[None]:
         """Begin anew on ``device``; a fit that fails before anything of use came of it leaves the model as it was."""
-        if steps is not None and steps < 1:
-            raise ValueError(f"steps={steps} must be at least 1; leave it out for the model's own number")
+        if steps is not None:
+            check_whole(steps=steps)
+            if steps < 1:
+                raise ValueError(f"steps={steps} must be at least 1; leave it out for the model's own number")
         before = dict(vars(self))
         self.device, self.spec, self.calibration = resolve_device(device), {}, None
         try:
-            yield
+            with learning():
+                yield
         except BaseException:
             if self.calibration is None:
                 vars(self).clear()
@@ -314,8 +317,10 @@ class GenerativeModel(Inputs):
     def _drawn(self, draw: Callable[..., Tensor], n: int, y: ArrayLike | int | None, seed: int | None) -> Tensor:
         """``draw(n, labels, generator)``, checked."""
         self._need_fit()
+        check_whole(n=n)
         if n < 1:
             raise ValueError(f"n={n} must be at least 1, the number of samples")
+        check_memory(float(n) * math.prod(self.spec["event_shape"]) * self.dtype.itemsize, f"a draw of {n:,} samples")
         return self._quietly(draw, n, self._given_labels(y, n), seed_generator(seed, self.device))
 
     def _quietly(self, function: Callable[..., Tensor], *args: object, with_grad: bool = False) -> Tensor:
@@ -374,7 +379,7 @@ class GenerativeModel(Inputs):
     ) -> Tensor:
         """Samples from codes ``z`` (N, latent) and, for a model with classes, labels; images are clamped to [0, 1]."""
         self._need_fit()
-        codes, labels = torch.as_tensor(z).to(self.device, self.dtype), self._given_labels(y, len(z))
+        codes, labels = as_tensor(z).to(self.device, self.dtype), self._given_labels(y, len(z))
         if labels is None and self.spec.get("n_classes"):
             raise ValueError(
                 f"this {type(self).__name__} was fitted with labels: decode(z, y) needs the class of every code"

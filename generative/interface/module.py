@@ -16,7 +16,7 @@ class AsModule(nn.Module):
     gradients.
 
     Its parameters are the model's own: a torch optimiser that gets them trains the model in place. ValueError for a
-    mixture, which has none.
+    mixture, which has none, and for a model that was fitted again, which has others.
     """
 
     def __init__(self, model: GenerativeModel) -> None:
@@ -32,4 +32,9 @@ class AsModule(nn.Module):
     def forward(self, x: ArrayLike, y: ArrayLike | None = None) -> Tensor:
         """log p(x), or log p(x | y), with its graph, shape (N,)."""
         (model,) = self._model
+        if model.net is not self.net:
+            raise ValueError(
+                f"this {type(model).__name__} was fitted again since AsModule took its network: wrap it anew, and give "
+                "the optimiser the new parameters"
+            )
         return model._batched(lambda data, given: -model._error(data, given), x, y, with_grad=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gail_suite.generative.core.backend import normal_like
+from gail_suite.generative.core.checks import check_numbers, check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data import sources as data
 from gail_suite.generative.data.rows import in_memory
@@ -78,8 +79,9 @@ class AutoEncoder(GenerativeModel):
     ) -> None:
         if arch not in ARCHITECTURES:
             raise ValueError(f"arch {arch!r} is none of {', '.join(ARCHITECTURES)}")
-        if min(latent, hidden, batch_size) < 1 or min(layers, noise, mixture) < 0:
-            raise ValueError("latent, hidden and batch_size must be >= 1; layers, noise and mixture >= 0")
+        check_sizes(latent=latent, hidden=hidden, batch_size=batch_size)
+        check_sizes(0, layers=layers, mixture=mixture)
+        check_numbers(noise=noise)
         super().__init__(
             latent=latent,
             hidden=hidden,

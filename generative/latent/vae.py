@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gail_suite.generative.core.backend import noise_by_content, normal_like, own_draws, uniform_like
-from gail_suite.generative.core.checks import check_range, check_sizes
+from gail_suite.generative.core.checks import check_numbers, check_range, check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
 from gail_suite.generative.interface.density import DensityModel
@@ -119,11 +119,9 @@ class VAE(DensityModel):
                 f"arch is one of {', '.join(ARCHITECTURES)}, likelihood one of {', '.join(LIKELIHOODS)}, objective "
                 f"elbo or iwae; got {arch!r}, {likelihood!r}, {objective!r}"
             )
-        if min(latent, hidden, k_train, k_eval, batch_size) < 1 or min(layers, beta, free_bits, prior_components) < 0:
-            raise ValueError(
-                "latent, hidden, k_train, k_eval and batch_size must be >= 1; layers, beta, free_bits and "
-                "prior_components >= 0"
-            )
+        check_sizes(latent=latent, hidden=hidden, k_train=k_train, k_eval=k_eval, batch_size=batch_size)
+        check_sizes(0, layers=layers, prior_components=prior_components)
+        check_numbers(beta=beta, free_bits=free_bits)
         super().__init__(
             latent=latent,
             hidden=hidden,

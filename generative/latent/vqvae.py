@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gail_suite.generative.autoregressive.causal_sampling import sample_cached
 from gail_suite.generative.autoregressive.pixelcnn import GatedNet
 from gail_suite.generative.core.backend import own_generator
-from gail_suite.generative.core.checks import check_sizes
+from gail_suite.generative.core.checks import check_numbers, check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
 from gail_suite.generative.interface.density import DensityModel
@@ -101,11 +101,11 @@ class VQVAE(DensityModel):
         **training: object,
     ) -> None:
         check_sizes(code=code, halvings=halvings, hidden=hidden, features=features, layers=layers)
-        if codes < 2 or likelihood not in LIKELIHOODS or not commitment >= 0 or not min_sd > 0:
+        check_sizes(2, codes=codes)
+        check_numbers(commitment=commitment, min_sd=min_sd)
+        if likelihood not in LIKELIHOODS or min_sd == 0:
             raise ValueError(
-                f"codes must be at least 2, likelihood one of {', '.join(LIKELIHOODS)}, commitment 0 or more and "
-                "min_sd above 0; "
-                f"got {codes}, {likelihood!r}, {commitment}, {min_sd}"
+                f"likelihood must be one of {', '.join(LIKELIHOODS)} and min_sd above 0; got {likelihood!r}, {min_sd}"
             )
         super().__init__(
             codes=codes,

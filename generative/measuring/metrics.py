@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gail_suite.generative.core.backend import fast_matmul, own_draws, own_generator, own_starts, seed_generator
+from gail_suite.generative.core.checks import as_tensor, check_finite
 from gail_suite.generative.core.types import ArrayLike
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.mixtures.gmm import GaussianMixture
@@ -21,6 +22,13 @@ from gail_suite.generative.mixtures.kmeans import kmeans, nearest, squared_dista
 def nats(model: GenerativeModel, x: ArrayLike) -> float:
     """Mean negative log-likelihood of ``x``, nats per sample (an upper bound on it where density is "bound")."""
     return -float(model.log_prob(x).double().mean())
+
+
+def _numbers(x: ArrayLike) -> Tensor:
+    """``x`` as a tensor; ValueError where it holds NaN or infinity, which have no distance from anything."""
+    data = as_tensor(x)
+    check_finite(data)
+    return data
 
 
 def bits_per_dim(nats_per_sample: float, dimensions: int) -> float:
@@ -34,7 +42,7 @@ def dequantise(x: ArrayLike, levels: int, seed: int = 0) -> Tensor:
     -log p(dequantised) + D log L bounds from above the negative log-likelihood of the levels (Theis et al. 2016), which
     makes a density comparable to a probability of levels.
     """
-    data = torch.as_tensor(x)
+    data = as_tensor(x)
     noise = torch.rand(data.shape, generator=seed_generator(seed, data.device), device=data.device, dtype=data.dtype)
     return ((data * (levels - 1)).round() + noise) / levels
 
@@ -44,7 +52,7 @@ def discrete_nats(model: GenerativeModel, x: ArrayLike, levels: int, draws: int 
     ``draws``.
     """
     each = torch.stack([model.log_prob(dequantise(x, levels, seed)).double() for seed in range(draws)])
-    dimensions = math.prod(torch.as_tensor(x).shape[1:])
+    dimensions = math.prod(as_tensor(x).shape[1:])
     return float((dimensions * math.log(levels) + math.log(draws) - torch.logsumexp(each, 0)).mean())
 
 
@@ -59,7 +67,7 @@ class Features:
         """Features (N, 64) in float64."""
         device = next(self.net.parameters()).device
         with torch.no_grad():
-            parts = [self.net[:-1](part.to(device)) for part in torch.as_tensor(x).float().split(512)]
+            parts = [self.net[:-1](part.to(device)) for part in _numbers(x).float().split(512)]
         return torch.cat(parts).double()
 
 
@@ -123,8 +131,8 @@ def ndb(train: ArrayLike, samples: ArrayLike, bins: int = 100, seed: int = 0, le
     rejects at ``level``. Real data against real data give about level * bins. Both sets are counted by the nearest
     cluster mean, and a cluster that lost its rows counts as an empty bin.
     """
-    real = torch.as_tensor(train).double().flatten(1)
-    fake = torch.as_tensor(samples).to(real.device).double().flatten(1)
+    real = _numbers(train).double().flatten(1)
+    fake = _numbers(samples).to(real.device).double().flatten(1)
     centre, scale = real.mean(0), real.std(0).clamp_min(1e-3)
     real, fake = (real - centre) / scale, (fake - centre) / scale
     centres = kmeans(real, bins, seed_generator(seed))
@@ -148,8 +156,8 @@ def duplicate_share(samples: ArrayLike, real: ArrayLike) -> float:
 
     Equal distributions and equally many of both give 0.01; a generator that repeats itself gives more.
     """
-    fake = torch.as_tensor(samples).double().flatten(1)
-    nearest_real, nearest_fake = (_nearest_other(x) for x in (torch.as_tensor(real).to(fake).flatten(1), fake))
+    fake = _numbers(samples).double().flatten(1)
+    nearest_real, nearest_fake = (_nearest_other(x) for x in (_numbers(real).to(fake).flatten(1), fake))
     return float((nearest_fake < torch.quantile(nearest_real, 0.01)).double().mean())
 
 
@@ -185,8 +193,8 @@ def nearest_neighbour_accuracy(a: ArrayLike, b: ArrayLike) -> float:
 
     Source: Lopez-Paz and Oquab (2017). Both sets are cut to the same size.
     """
-    first = torch.as_tensor(a).double().flatten(1)
-    second = torch.as_tensor(b).to(first.device).double().flatten(1)
+    first = _numbers(a).double().flatten(1)
+    second = _numbers(b).to(first.device).double().flatten(1)
     n = min(len(first), len(second))
     both = torch.cat([first[:n], second[:n]])
     distances = squared_distances(both, both).fill_diagonal_(torch.inf)
@@ -195,23 +203,23 @@ def nearest_neighbour_accuracy(a: ArrayLike, b: ArrayLike) -> float:
 
 def independent_values(x: ArrayLike, levels: int) -> Tensor:
     """Baseline: log-probability table (D, L) of every dimension on its own, with one pseudo-count a level."""
-    index = (torch.as_tensor(x).flatten(1) * (levels - 1)).round().long()
+    index = (_numbers(x).flatten(1) * (levels - 1)).round().long()
     counts = F.one_hot(index, levels).sum(0).double() + 1
     return (counts / counts.sum(1, keepdim=True)).log()
 
 
 def independent_nats(table: Tensor, x: ArrayLike) -> float:
     """Mean negative log-likelihood of ``x`` under ``independent_values``, nats per sample."""
-    index = (torch.as_tensor(x).to(table.device).flatten(1) * (table.shape[1] - 1)).round().long()
+    index = (_numbers(x).to(table.device).flatten(1) * (table.shape[1] - 1)).round().long()
     return -float(table.expand(len(index), -1, -1).gather(2, index.unsqueeze(2)).sum(1).mean())
 
 
 def kernel_density(x: ArrayLike, bandwidth: float) -> GaussianMixture:
     """Baseline: a Gaussian of standard deviation ``bandwidth`` on every row of ``x``, as a mixture."""
-    flat = torch.as_tensor(x).double().flatten(1)
+    flat = _numbers(x).double().flatten(1)
     model = GaussianMixture(len(flat), covariance_type="spherical")
     model.device = flat.device
-    model.spec = {"event_shape": list(torch.as_tensor(x).shape[1:]), "value": "real", "levels": 0, "n_classes": 0}
+    model.spec = {"event_shape": list(as_tensor(x).shape[1:]), "value": "real", "levels": 0, "n_classes": 0}
     model.offset = flat.mean(0)
     model.params = {
         "weights": torch.full_like(flat[:, 0], 1 / len(flat)),

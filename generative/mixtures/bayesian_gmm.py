@@ -164,7 +164,7 @@ class BayesianGaussianMixture(Mixture):
     def _covariance_of_data(self, passes: Passes) -> Tensor:
         """Regular, whatever the data: a component without rows has this covariance."""
         total = passes.outer if passes.outer is not None else passes.outer_of_rows()
-        covariance = total / max(passes.rows.n - 1, 1)
+        covariance = total / passes.rows.degrees_of_freedom()
         variances = covariance.diagonal()
         if self.kind in ("diag", "spherical"):
             variances = variances if self.kind == "diag" else variances.mean()

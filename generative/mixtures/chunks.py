@@ -13,6 +13,8 @@ from gail_suite.generative.core.types import Stream
 
 KEEP = 1 << 26
 """Bytes of rows, in float64, of which a centred copy is kept; larger data are centred anew in every chunk."""
+SUMMED = 1 << 20
+"""Values that are added up at once."""
 
 
 class Chunk(NamedTuple):
@@ -42,11 +44,22 @@ class CentredRows:
         self.centred = self._centre(self.source) if self.n * self.d * 8 <= KEEP else None
 
     def _mean(self) -> Tensor:
-        """The mean (D,) of what is known."""
-        parts = self.source.split(max(1, KEEP // (8 * self.d)))
-        sums = sum(torch.nansum(part.reshape(len(part), -1), 0, dtype=torch.float64) for part in parts)
-        known = sum((~part.reshape(len(part), -1).isnan()).sum(0) for part in parts)
-        return sums / known.clamp_min(1)  # type: ignore[union-attr, operator]
+        """The weighted mean (D,) of what is known."""
+        sums = known = torch.zeros(self.d, dtype=torch.float64, device=self.device)
+        size = max(1, SUMMED // self.d)
+        for i in range(0, self.n, size):
+            part = self.source[i : i + size].reshape(-1, self.d).to(torch.float64)
+            weight = torch.ones_like(part[:, 0]) if self.weight is None else self.weight[i : i + size]
+            sums = sums + weight @ part.nan_to_num(0.0)
+            known = known + weight @ (~part.isnan()).to(weight)
+        return _mean_of(sums, known)
+
+    def degrees_of_freedom(self) -> float:
+        """What sums of squares about the mean are divided by: as for rows that are repeated as often as they weigh,
+        and with weights below 1 in proportion to them, as if all rows weighed the same.
+        """
+        counted = self.n if self.weight is None else int(self.weight.count_nonzero())
+        return self.total * (1 - 1 / max(counted, self.total)) or 1.0
 
     def _centre(self, part: Tensor) -> Tensor:
         return part.reshape(len(part), -1).to(torch.float64) - self.offset
@@ -81,7 +94,7 @@ class CentredBatches(CentredRows):
             known = known + (~flat.isnan()).sum(0)
         if self.n == 0:
             raise ValueError("the data hold no batch: give at least one")
-        self.offset = total / known.clamp_min(1)
+        self.offset = _mean_of(total, known)
         self.d, self.total = len(self.offset), float(self.n)
 
     def _raw(self) -> Iterator[Tensor]:
@@ -104,6 +117,15 @@ class CentredBatches(CentredRows):
             here = (where >= at) & (where < at + len(x))
             out[here] = x[where[here] - at]
         return out
+
+
+def _mean_of(sums: Tensor, known: Tensor) -> Tensor:
+    """Sums over counts (D,); ValueError for columns of which nothing is known."""
+    if not bool((known > 0).all()):
+        raise ValueError(
+            f"column {int((known > 0).logical_not().nonzero()[0, 0])} holds nothing but NaN: leave it out of the data"
+        )
+    return sums / known
 
 
 def samples_of(batch: Any) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
+from gail_suite.generative.core.checks import as_tensor, check_finite
+from gail_suite.generative.core.types import ArrayLike
 from gail_suite.generative.mixtures.gaussians import LOG_2PI
 
 
@@ -40,9 +42,13 @@ class Conditional:
         whitened = torch.linalg.solve_triangular(self.root, centred.permute(1, 2, 0), upper=False)
         return whitened.square().sum(1).T, self.mean_b + torch.einsum("bka,kac->bkc", centred, self.gain)
 
-    def __call__(self, a: Tensor) -> MixtureSameFamily:
+    def __call__(self, a: ArrayLike) -> MixtureSameFamily:
         """The distribution of x_b (B, Db) given ``a`` (B, Da): log_prob, sample, mean, variance."""
-        log_weights, means = self.moments(torch.as_tensor(a))
+        known = as_tensor(a)
+        if known.ndim != 2 or known.shape[1] != len(self.given):
+            raise ValueError(f"the given values must have shape (B, {len(self.given)}), got {tuple(known.shape)}")
+        check_finite(known)
+        log_weights, means = self.moments(known)
         components = MultivariateNormal(means, scale_tril=self.scale, validate_args=False)
         return MixtureSameFamily(Categorical(logits=log_weights), components, validate_args=False)
 

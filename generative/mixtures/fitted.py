@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -114,6 +115,13 @@ class FittedMixture(DensityModel):
         """Values of a sample."""
         return int(self._fitted("means").shape[1])
 
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """What the columns of the data frame are called that fit was given; without one there is no such attribute."""
+        if "columns" not in self.spec:
+            raise AttributeError(f"this {type(self).__name__} was not fitted to a data frame with named columns")
+        return np.array(self.spec["columns"], dtype=object)
+
     def _fitted(self, name: str) -> Tensor:
         """A parameter; before fit AttributeError, so that hasattr says False as for scikit-learn's models."""
         if name not in self.params:
@@ -163,19 +171,25 @@ class FittedMixture(DensityModel):
         return self.sample(n, seed=seed), self._draw_components(n, seed_generator(seed, self.device))
 
     def condition(self, given: Sequence[int] | ArrayLike) -> Conditional:
-        """x_a -> p(x_b | x_a): ``given`` are the column indices a, the rest (in order) are b; factorised once,
-        batched over x_a.
+        """x_a -> p(x_b | x_a): ``given`` are the column indices a, or a mask of them, the rest (in order) are b;
+        factorised once, batched over x_a.
         """
         self._need_fit()
         d = len(self.offset)
-        columns = torch.as_tensor(given, dtype=torch.int64, device=self.device).reshape(-1)
+        asked = as_tensor(given).to(self.device).reshape(-1)
+        if asked.dtype == torch.bool:
+            if len(asked) != d:
+                raise ValueError(f"a mask of the given columns needs {d} values, one a column, got {len(asked)}")
+            asked = asked.nonzero()[:, 0]
+        columns = asked.to(torch.int64)
         if (
             not 0 < len(columns) < d
+            or not torch.equal(columns.to(asked.dtype), asked)
             or len(columns.unique()) < len(columns)
             or int(columns.min()) < 0
             or int(columns.max()) >= d
         ):
-            raise ValueError(f"given must be 1 to {d - 1} different columns in 0..{d - 1}, got {columns.tolist()}")
+            raise ValueError(f"given must be 1 to {d - 1} different columns in 0..{d - 1}, got {asked.tolist()}")
         return Conditional(self.weights_, self.means_, ga.dense_covariances(self.kind, self.params), columns)
 
     def impute(self, x: ArrayLike, mask: ArrayLike | None = None) -> Tensor:
@@ -191,12 +205,12 @@ class FittedMixture(DensityModel):
             out[rows] = torch.where(pattern, flat[rows], self.posterior_mean(flat[rows][:, pattern], operator))
         return out.view(data.shape)
 
-    def posterior_mean(self, y: Tensor, operator: Tensor, noise: float = 0.0) -> Tensor:
+    def posterior_mean(self, y: ArrayLike, operator: ArrayLike, noise: float = 0.0) -> Tensor:
         """E[x | y] for y = A x + noise, (B, D) from ``y`` (B, M) and A (M, D)."""
         self._need_fit()
         covariances = ga.dense_covariances(self.kind, self.params)
-        y, operator = (t.to(self.device, self.dtype) for t in (y, operator))
-        return posterior_mean(self.weights_, self.means_, covariances, y, operator, noise)
+        seen, by = (as_tensor(t).to(self.device, self.dtype) for t in (y, operator))
+        return posterior_mean(self.weights_, self.means_, covariances, seen, by, noise)
 
     def _rows_at_once(self) -> int:
         k, d = self.config["n_components"], len(self.offset)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gail_suite.generative.core.backend import learning
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import ArrayLike, Stream
 from gail_suite.generative.mixtures import gaussians as ga
@@ -104,7 +105,11 @@ class GaussianMixture(Mixture):
             super()._fit_stream(iter([x]), seed, device)
         if not self.params:
             return self.fit(x, seed=seed, device=device, steps=self.config["max_iter"])
-        data = self._check(x)
+        with learning():
+            return self._learn(self._check(x).detach())
+
+    def _learn(self, data: Tensor) -> Self:
+        """One step of stepwise EM."""
         rows = CentredRows(data, None, self.offset)
         known = self._statistics()
         errors = self.error(data)

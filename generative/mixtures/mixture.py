@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +11,15 @@ from typing import Any, ClassVar, Literal, Self, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torch.utils.data import DataLoader, Dataset, RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from gail_suite.generative.core.backend import seed_generator
-from gail_suite.generative.core.checks import as_tensor, check_sizes, refuse_unknown
+from gail_suite.generative.core.checks import as_seed, as_tensor, check_numbers, check_sizes, refuse_unknown
 from gail_suite.generative.core.peer import convergence_warning
 from gail_suite.generative.core.types import ArrayLike, Data, Held, Settings, Stream
+from gail_suite.generative.data.rows import order_of
 from gail_suite.generative.mixtures import gaussians as ga
-from gail_suite.generative.mixtures.chunks import CentredBatches, CentredRows, is_stream
+from gail_suite.generative.mixtures.chunks import CentredBatches, CentredRows, is_stream, samples_of
 from gail_suite.generative.mixtures.em import INIT_PARAMS, Passes, Run, starting
 from gail_suite.generative.mixtures.fitted import FittedMixture
 from gail_suite.generative.training.options import OnStep
@@ -50,8 +50,7 @@ class Mixture(FittedMixture):
         if config["init_params"] not in INIT_PARAMS:
             raise ValueError(f"init_params {config['init_params']!r} is none of {', '.join(INIT_PARAMS)}")
         check_sizes(**{name: config[name] for name in ("n_components", "max_iter", "n_init", "verbose_interval")})
-        if config["tol"] < 0 or config["reg_covar"] < 0:
-            raise ValueError(f"tol and reg_covar must be >= 0, got {config['tol']} and {config['reg_covar']}")
+        check_numbers(tol=config["tol"], reg_covar=config["reg_covar"])
         super().__init__(**config)
 
     # ---- what a subclass writes -------------------------------------------------------------------------------------
@@ -109,19 +108,20 @@ class Mixture(FittedMixture):
                     "or give a DataLoader or an array"
                 )
             with self._fitting(None, device):
-                return self._fit_stream(x, operator.index(seed), device)
+                return self._fit_stream(x, as_seed(seed), device)
         warm = self._warm()
         with self._fitting(steps, device):
+            seed = as_seed(seed)
             rows = self._rows(x, sample_weight)
-            held = None if val is None else self._check(val[0] if isinstance(val, tuple) else val)
+            held = None if val is None else self._held(val[0] if isinstance(val, tuple) else val)
             self._build()
             self.offset, self.n_rows_seen = rows.offset, rows.total
             passes = self._passes(rows)
             self._set_priors(passes)
-            best = self._best_run(passes, operator.index(seed), steps, on_step, warm)
+            best = self._best_run(passes, seed, steps, on_step, warm)
             self.params, self.lower_bounds_, self.converged_ = best.params, best.bounds, best.converged
             self.calibration = self._scale(
-                self._held_out_errors(passes, best, operator.index(seed)) if held is None else self.error(held)
+                self._held_out_errors(passes, best, seed) if held is None else self.error(held)
             )
         if not self.converged_ and steps is None:
             _warn_of_no_convergence(type(self).__name__, self.config["max_iter"], self.config["tol"])
@@ -143,11 +143,17 @@ class Mixture(FittedMixture):
         else:
             data = self._check(cast(ArrayLike, x), first=True)
             self.spec = self._infer(data, None)
+            self._name_columns(x)
             rows = CentredRows(data, _weights(sample_weight, len(data), self.device))
         k = self.config["n_components"]
         if k > rows.n:
             raise ValueError(f"n_components={k} is larger than the {rows.n} samples: take at most {rows.n} components")
         return rows
+
+    def _held(self, val: Data) -> Tensor:
+        """Held-out data, checked, all of them in memory."""
+        given = _in_order(val)
+        return self._check(torch.cat([samples_of(b) for b in given]) if is_stream(given) else cast(ArrayLike, given))
 
     def _passes(self, rows: CentredRows) -> Passes:
         has_missing = self._takes_missing() and any(bool(chunk.x.isnan().any()) for chunk in rows.chunks(1 << 16))
@@ -250,8 +256,11 @@ class Mixture(FittedMixture):
 
 def _in_order(x: Data | Stream) -> ArrayLike | Stream:
     """A Dataset as a DataLoader, and a DataLoader that shuffles without that: EM meets a row anew in every pass."""
-    if isinstance(x, DataLoader) and isinstance(x.sampler, RandomSampler) and x.batch_size is not None:
-        return DataLoader(x.dataset, x.batch_size, collate_fn=x.collate_fn, num_workers=x.num_workers)
+    draws = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+    if isinstance(x, DataLoader) and isinstance(x.sampler, draws) and x.batch_size is not None:
+        some = order_of(x, "EM reads the same rows in every pass, and")
+        rows = None if some is None else some.tolist()
+        return DataLoader(x.dataset, x.batch_size, sampler=rows, collate_fn=x.collate_fn, num_workers=x.num_workers)
     return DataLoader(x, batch_size=BATCH) if isinstance(x, Dataset) else x
 
 
@@ -272,7 +281,7 @@ def _weights(sample_weight: ArrayLike | None, n: int, device: torch.device) -> T
     """Weights (n,) in float64, checked; None for all ones."""
     if sample_weight is None:
         return None
-    weight = as_tensor(sample_weight).to(device, torch.float64)
+    weight = as_tensor(sample_weight).detach().to(device, torch.float64)
     if weight.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), one number a sample, got {tuple(weight.shape)}")
     if not torch.isfinite(weight).all() or weight.min() < 0 or not weight.sum() > 0:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args, get_type_hints
 
-from gail_suite.generative.core.checks import check_sizes
+from gail_suite.generative.core.checks import check_numbers, check_sizes
 from gail_suite.generative.core.types import Settings
 
 
@@ -69,9 +69,8 @@ def check_training(name: str, options: Settings) -> Settings:
             if option in options
         }
     )
-    for option in ("lr", "final_lr", "warmup", "weight_decay", "patience"):
-        if not options.get(option, 0) >= 0:
-            raise ValueError(f"{option} must be 0 or more, got {options[option]}")
+    numbers = ("lr", "final_lr", "warmup", "weight_decay", "patience", "clip", "ema")
+    check_numbers(**{option: options[option] for option in numbers if option in options})
     if not options.get("clip", 1) > 0:
         raise ValueError(
             f"clip is the largest norm of a gradient, above 0 (infinity leaves gradients alone), got {options['clip']}"

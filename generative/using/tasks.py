@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gail_suite.generative.core.checks import check_finite, check_range
+from gail_suite.generative.core.checks import as_tensor, check_finite, check_range
 from gail_suite.generative.core.types import ArrayLike
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.mixtures.mixture import Mixture
@@ -89,7 +89,7 @@ def upscale(model: GenerativeModel, x: ArrayLike, factor: int, *, y: ArrayLike |
     if factor < 1:
         raise ValueError(f"factor={factor} must be at least 1, the side of a block in pixels")
     y = model._given_labels(y, len(x))
-    small = torch.as_tensor(x).to(model.device, model.dtype)
+    small = as_tensor(x).to(model.device, model.dtype)
     channels, height, width = _image_shape(model)
     if (
         small.ndim != 4
@@ -130,7 +130,7 @@ def interpolate(
     model._need_fit()
     if n < 2:
         raise ValueError(f"n={n} must be at least 2, the two ends")
-    a, b = torch.as_tensor(a), torch.as_tensor(b)
+    a, b = as_tensor(a), as_tensor(b)
     if list(a.shape) == model.spec.get("event_shape"):
         return interpolate(model, a.unsqueeze(0), b.unsqueeze(0), n, y=y)[0]
     if a.shape != b.shape:

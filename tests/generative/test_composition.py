@@ -150,3 +150,30 @@ def test_a_model_that_cannot_sample_by_itself_is_not_drawn(data, tmp_path):
     model = g.VAE(latent=2, hidden=8, k_eval=2) if len(data) == 2 else g.AutoEncoder(latent=2, hidden=8, mixture=0)
     model.fit(*data, steps=2, progress=False, on_step=g.callbacks.tensorboard(tmp_path, model, pictures=1))
     assert model.spec
+
+
+def test_a_module_of_a_network_that_is_gone_says_so():
+    model = fit("vae")
+    module = g.AsModule(model)
+    module(X[:2])
+    for again in ({"fine_tune": True}, {}):
+        model.fit(X, steps=2, progress=False, **again)
+        with pytest.raises(ValueError, match="was fitted again since AsModule took its network"):
+            module(X[:2])
+        module = g.AsModule(model)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_callers_autocast_changes_nothing(name: str):
+    plain = fit(name)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast, error, drawn = fit(name), plain.error(X), plain.sample(3, seed=0)
+    assert torch.equal(cast.sample(3, seed=0), drawn) and torch.equal(plain.sample(3, seed=0), drawn)
+    assert torch.equal(plain.error(X), error) and torch.is_autocast_enabled("cpu") is False
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_data_that_an_encoder_made_are_data(name: str):
+    x = X.clone().requires_grad_()
+    model = MODELS[name]().fit(x, val=x, steps=3, progress=False)
+    assert torch.equal(model.sample(3, seed=0), MODELS[name]().fit(X, val=X, steps=3, progress=False).sample(3, seed=0))

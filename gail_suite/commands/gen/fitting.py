@@ -92,6 +92,8 @@ def fit(
     if gif is not None:
         prepare(gif, ".gif")
     splits = data_at(data, root)
+    if splits.alphabet and start is None and "levels" in fitted.config and fitted.config["levels"] is None:
+        fitted.set_params(levels=len(splits.alphabet))  # the training part need not hold every character
     x, val, test = splits.x_train, splits.x_val, splits.x_test
     if binarize:
         x, val, test = (g.data.binarize(part, "fixed", seed + i) for i, part in enumerate((x, val, test)))

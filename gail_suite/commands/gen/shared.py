@@ -41,9 +41,8 @@ def model_at(file: Path, device: str = "cpu") -> GenerativeModel:
     """The model of ``file``, or the ready-made one of that name where there is no such file."""
     from gail_suite import generative as g
 
-    return (
-        g.pretrained(str(file), device) if file.name.endswith("-digits") and not file.exists() else g.load(file, device)
-    )
+    named = file.parent == Path() and not file.suffix and not file.exists()
+    return g.pretrained(str(file), device) if named else g.load(file, device)
 
 
 def data_at(data: str, root: Path | None) -> Splits:

@@ -180,3 +180,38 @@ def test_what_is_fitted_after_the_network_sees_all_rows(model, monkeypatch):
     network.fit(TensorDataset(X), steps=3, progress=False)
     assert seen[0] == 54
     torch.testing.assert_close(network.sample(4, seed=0), whole.sample(4, seed=0))
+
+
+def test_the_loaders_own_collation_is_used():
+    def inverted(items: list) -> tuple[torch.Tensor, torch.Tensor]:
+        return 1 - torch.stack([x for x, _ in items]), torch.tensor([2 - y for _, y in items])
+
+    whole = MODELS["vae"]().fit(1 - X, 2 - Y, steps=3, progress=False)
+    for workers in (0, 1):
+        loader = DataLoader(Counted(), batch_size=7, collate_fn=inverted, num_workers=workers)
+        rows = MODELS["vae"]().fit(loader, steps=3, progress=False)
+        assert torch.equal(rows.sample(5, seed=0), whole.sample(5, seed=0)) and rows.calibration == whole.calibration
+    with pytest.raises(ValueError, match=r"collate_fn made a batch of shape \(8, 8\) of 1 items"):
+        MODELS["vae"]().fit(DataLoader(Counted(), collate_fn=lambda items: items[0][0][0]), steps=1, progress=False)
+
+
+def test_items_that_are_batches_are_no_samples():
+    with pytest.raises(ValueError, match="batch_size=None makes every item of a DataLoader one"):
+        MODELS["vae"]().fit(DataLoader(TensorDataset(X), batch_size=None), steps=1, progress=False)
+
+
+@pytest.mark.parametrize("values", [np.array([["1", "2"]] * 30), np.full((30, 2), 1 + 2j)])
+def test_a_memmap_holds_real_numbers(values, tmp_path):
+    np.save(tmp_path / "x.npy", values)
+    with pytest.raises(ValueError, match="data must be real numbers"):
+        g.VAE(latent=2).fit(np.load(tmp_path / "x.npy", mmap_mode="r"), steps=1, progress=False)
+
+
+@pytest.mark.parametrize("val", [Counted(), DataLoader(Counted(), batch_size=8)])
+def test_held_out_data_may_be_read_too(val):
+    given = MODELS["vae"]().fit(X, Y, val=(X, Y), steps=3, progress=False)
+    rows = MODELS["vae"]().fit(X, Y, val=val, steps=3, progress=False)
+    assert rows.calibration == given.calibration
+    flat = TensorDataset(X.flatten(1) + 0.1 * torch.randn(60, 64, generator=torch.Generator().manual_seed(0)))
+    mixtures = [g.GaussianMixture(1).fit(flat.tensors[0], val=v) for v in (flat, flat.tensors[0])]
+    assert mixtures[0].calibration == mixtures[1].calibration

@@ -48,3 +48,19 @@ def test_files_that_are_no_text_are_named(tmp_path):
     for name, message in (("a", r"a.txt is not UTF-8 text \(byte 2\)"), ("b", "b.txt holds no text")):
         with pytest.raises(ValueError, match=message):
             g.data.load(tmp_path / f"{name}.txt")
+
+
+def test_one_character_is_no_alphabet(tmp_path):
+    (tmp_path / "a.txt").write_text("a" * 1000)
+    with pytest.raises(ValueError, match="one character, 'a', again and again"):
+        g.data.load(tmp_path / "a.txt")
+
+
+def test_a_character_that_only_the_test_part_has_is_counted(tmp_path):
+    (tmp_path / "b.TXT").write_text("aceg" * 16 * 24 + "abcdefg" * 9 + "a")
+    s = g.data.load(tmp_path / "b.TXT")
+    model = g.PixelRNN(kind="diagonal", symbols=True, features=4, hidden=4, layers=1, levels=len(s.alphabet))
+    assert torch.isfinite(model.fit(s.x_train, steps=2, progress=False).log_prob(s.x_test)).all()
+    few = g.PixelRNN(kind="diagonal", symbols=True, features=4, hidden=4, layers=1)
+    with pytest.raises(ValueError, match=r"of a text with levels=len\(splits.alphabet\)"):
+        few.fit(s.x_train, steps=2, progress=False).log_prob(s.x_test)

@@ -1,6 +1,7 @@
 """The interface: calibration, files, and the answers to users' mistakes."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -430,3 +431,63 @@ def test_inversion_searches_also_where_gradients_are_off():
     for off in (torch.no_grad, torch.inference_mode):
         with off():
             assert g.inpaint(model, x[:2], mask).shape == (2, 1, 8, 8)
+
+
+ROWS = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: g.GaussianMixture(2.0), "n_components=2.0 must be a whole number"),
+        (lambda: g.GaussianMixture(None), "n_components=None must be a whole number"),
+        (lambda: g.GaussianMixture(max_iter=True), "max_iter=True must be a whole number"),
+        (lambda: g.GaussianMixture(tol="a"), "tol='a' must be a number"),
+        (lambda: g.GaussianMixture(tol=float("nan")), "tol must be 0 or more, got nan"),
+        (lambda: g.VAE(latent=2.5), "latent=2.5 must be a whole number"),
+        (lambda: g.VAE(batch_size=2.5), "batch_size=2.5 must be a whole number"),
+        (lambda: g.AutoEncoder(lr="a"), "lr='a' must be a number"),
+        (lambda: g.PixelCNN(features="8"), "features='8' must be a whole number"),
+        (lambda: g.VQVAE(codes=1), "codes must be at least 2, got 1"),
+        (lambda: g.GaussianMixture().fit(ROWS, steps=2.5), "steps=2.5 must be a whole number"),
+        (lambda: g.VAE().fit(ROWS, steps="3"), "steps='3' must be a whole number"),
+        (lambda: g.GaussianMixture().fit(ROWS, seed=1.0), "seed=1.0 must be a whole number"),
+        (lambda: g.GaussianMixture().fit(ROWS, seed=None), "seed=None must be a whole number"),
+        (lambda: g.VAE().fit(ROWS, seed=2**64), "does not fit into 64 bits"),
+        (lambda: g.GaussianMixture().fit(ROWS).sample(2, seed=-(2**70)), "does not fit into 64 bits"),
+        (lambda: g.GaussianMixture().fit(ROWS).sample(2.5), "n=2.5 must be a whole number"),
+        (lambda: g.GaussianMixture().fit(ROWS).sample(10**13), "a draw of 10,000,000,000,000 samples needs .* GB"),
+        (lambda: g.GaussianMixture().fit([[10**400, 1], [2, 3]]), "data must be real numbers"),
+        (lambda: g.GaussianMixture().fit(torch.eye(4).to_sparse()), "give x.to_dense()"),
+        (lambda: g.VAE().fit(ROWS, checkpoint=__file__), "is a file: give a folder"),
+        (lambda: g.pretrained("vae-digit"), "no file and no pretrained model 'vae-digit': did you mean 'vae-digits'"),
+    ],
+)
+def test_what_cannot_be_is_named_with_its_rule(act, message):
+    with pytest.raises(ValueError, match=re.escape(message).replace(re.escape(".*"), ".*")):
+        act()
+
+
+def test_every_kind_of_number_is_data():
+    expected = g.GaussianMixture().fit(ROWS).means_
+    for same in (ROWS.astype(np.longdouble), ROWS.tolist(), ROWS.astype(object), ROWS[::-1][::-1]):
+        torch.testing.assert_close(g.GaussianMixture().fit(same).means_, expected)
+    with torch.inference_mode():
+        torch.testing.assert_close(g.GaussianMixture().fit(torch.as_tensor(ROWS)).means_, expected)
+
+
+def test_reversed_arrays_are_arrays_everywhere():
+    model, image = g.VAE(latent=2, hidden=8).fit(STRIPES, steps=2, progress=False), np.asarray(STRIPES[:4])[::-1]
+    assert torch.equal(g.interpolate(model, image, image, 2), g.interpolate(model, image.copy(), image.copy(), 2))
+    z = np.zeros((3, 2), np.float32)[::-1]
+    assert torch.equal(model.decode(z), model.decode(z.copy()))
+    assert g.upscale(model, np.full((2, 1, 2, 2), 0.5)[::-1], 2).shape == (2, 1, 4, 4)
+    mixture = g.GaussianMixture().fit(ROWS)
+    assert mixture.posterior_mean(ROWS[::-1], np.eye(4)).shape == (30, 4)
+
+
+def test_a_setting_of_a_later_version_is_named(tmp_path):
+    for model in (g.GaussianMixture().fit(ROWS), g.VAE(latent=2, hidden=8).fit(ROWS, steps=2, progress=False)):
+        model.config["wobble"] = 3
+        with pytest.raises(ValueError, match=r"m.st has settings of .* does not know \(wobble\): a later one wrote it"):
+            g.load(model.save(tmp_path / "m.st"))

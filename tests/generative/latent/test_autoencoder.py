@@ -75,7 +75,7 @@ def test_bounded_codes_stay_within_one():
 def test_mistakes_are_answered():
     with pytest.raises(ValueError, match="mixture=0, so it cannot sample"):
         fit(line(), steps=2, mixture=0).sample(3)
-    with pytest.raises(ValueError, match="must be >= 1"):
+    with pytest.raises(ValueError, match="must be at least 1"):
         g.AutoEncoder(latent=0)
     with pytest.raises(ValueError, match="arch 'res' is none of"):
         g.AutoEncoder(arch="res")

@@ -207,7 +207,7 @@ def test_mistakes_are_answered():
         fit(small(likelihood="categorical"), torch.randn(40, 3, generator=seed_generator(0)))
     with pytest.raises(ValueError, match="arch is one of"):
         g.VAE(arch="deep")
-    with pytest.raises(ValueError, match="must be >= 1"):
+    with pytest.raises(ValueError, match="must be at least 1"):
         g.VAE(latent=0)
 
 

@@ -92,3 +92,13 @@ def test_classifier_features_separate_classes():
     assert features.accuracy == 1.0 and features(x).shape == (200, 64)
     same = metrics.frechet_distance(features(x[:100]), features(x[100:]))
     assert metrics.frechet_distance(features(x[y == 0]), features(x[y == 1])) > 10 * same
+
+
+@pytest.mark.parametrize("metric", [metrics.ndb, metrics.duplicate_share, metrics.nearest_neighbour_accuracy])
+def test_what_is_no_number_is_not_near_or_far(metric):
+    x = torch.rand(200, 4, generator=torch.Generator().manual_seed(0))
+    bad = x.clone()
+    bad[3, 1] = torch.nan
+    for pair in ((x, bad), (bad, x)):
+        with pytest.raises(ValueError, match="data holds 1 values that are NaN or infinite"):
+            metric(*pair)

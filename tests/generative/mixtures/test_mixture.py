@@ -1,9 +1,11 @@
 """scikit-learn's manners, numbers where digits are scarce, unknown values, weights, and data that come in parts."""
 
+import copy
 import pickle
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset, WeightedRandomSampler
 
 import generative as g
 from generative.mixtures import gaussians as ga
@@ -392,3 +394,68 @@ def test_one_sample_is_said_to_have_no_spread(family):
     with pytest.warns(UserWarning, match=r"one sample has no spread.*reg_covar \(1e-06\).*2 samples or more"):
         model = family(1).fit([[1.0, 2.0]])
     assert torch.allclose(model.sample(50).mean(0), torch.tensor([1.0, 2.0], dtype=torch.float64), atol=0.05)
+
+
+def test_the_bayesian_priors_follow_the_weights():
+    x = three(60)
+    x[40:] += 10
+    weight = np.r_[np.full(40, 3.0), np.zeros(20)]
+    one = g.BayesianGaussianMixture(1).fit(x, sample_weight=weight)
+    twin = g.BayesianGaussianMixture(1).fit(np.repeat(x[:40], 3, 0))
+    for name in ("mean_prior_", "covariance_prior_", "means_", "covariances_"):
+        np.testing.assert_allclose(getattr(one, name), getattr(twin, name), rtol=1e-10, atol=1e-10, err_msg=name)
+    prior = g.BayesianGaussianMixture(1).fit(x).covariance_prior_
+    np.testing.assert_allclose(prior, np.cov(x.T), rtol=1e-10)
+    few = [g.BayesianGaussianMixture(1).fit(x, sample_weight=np.full(60, f)).covariance_prior_ for f in (1 / 60, 1)]
+    np.testing.assert_allclose(few[0], few[1], rtol=1e-10)  # weights that sum to 1 are no reason to shrink it
+
+
+def test_a_loader_that_draws_other_rows_in_every_pass_is_refused():
+    x = torch.as_tensor(three(60))
+    weighted = DataLoader(TensorDataset(x), sampler=WeightedRandomSampler(torch.ones(60), 60), batch_size=16)
+    with pytest.raises(
+        ValueError, match="EM reads the same rows in every pass, and cannot follow the loader's Weighted"
+    ):
+        g.GaussianMixture(1).fit(weighted)
+    some = DataLoader(TensorDataset(x), sampler=SubsetRandomSampler(range(0, 60, 2)), batch_size=16)
+    torch.testing.assert_close(g.GaussianMixture(1).fit(some).means_, g.GaussianMixture(1).fit(x[::2]).means_)
+
+
+def test_columns_in_another_order_are_refused(tmp_path):
+    pd = pytest.importorskip("pandas")
+    x = pd.DataFrame({"a": np.arange(30) % 7 * 1.0, "b": np.arange(30) % 5 * 100.0})
+    model = g.GaussianMixture().fit(x)
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    assert not hasattr(g.GaussianMixture().fit(x.values), "feature_names_in_")
+    for known in (model, g.load(model.save(tmp_path / "m.safetensors"))):
+        assert known.score(x) == known.score(x.values)
+        with pytest.raises(ValueError, match=r"feature names should match .* were a, b, and are b, a now"):
+            known.score(x[["b", "a"]])
+
+
+def test_what_is_missing_in_other_libraries_is_nan_here():
+    pd = pytest.importorskip("pandas")
+    x = three(60)
+    x[::7, 1] = np.nan
+    expected = g.GaussianMixture(1).fit(x).means_
+    masked = np.ma.masked_array(np.nan_to_num(x, nan=1e20), np.isnan(x))
+    nullable = pd.DataFrame(x).convert_dtypes()
+    for data in (masked, nullable):
+        torch.testing.assert_close(g.GaussianMixture(1).fit(data).means_, expected)
+    x[:, 1] = np.nan
+    with pytest.raises(ValueError, match="column 1 holds nothing but NaN"):
+        g.GaussianMixture(1).fit(x)
+
+
+@pytest.mark.parametrize("kind", [*ga.KINDS, "bayesian"])
+def test_a_fit_keeps_no_graph_and_no_inference_tensors(kind):
+    x = torch.as_tensor(three(60)).requires_grad_()
+    make = g.BayesianGaussianMixture if kind == "bayesian" else partial(g.GaussianMixture, covariance_type=kind)
+    known = make(2).fit(x)
+    assert not known.means_.requires_grad and copy.deepcopy(known).score(x) == known.score(x)
+    with torch.inference_mode():
+        model = make(2).fit(x.detach())
+        if kind not in ("mfa", "bayesian"):
+            model.partial_fit(x)
+    (slope,) = torch.autograd.grad(model.log_prob(x, with_grad=True).sum(), x)
+    assert bool(torch.isfinite(slope).all()) and slope.abs().max() > 0
