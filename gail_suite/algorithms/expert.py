@@ -19,6 +19,7 @@ from gail_suite import demos, envs
 from gail_suite.algorithms.trainer import Trainer
 from gail_suite.demos.policy import MlpPolicy
 from gail_suite.demos.sealed import Json
+from gail_suite.generative.core.backend import learning
 from gail_suite.learning.features import Features, fit_features, state_columns
 from gail_suite.learning.learned_reward import LearnedReward, load_reward, save_reward
 from gail_suite.learning.networks import Actor
@@ -76,6 +77,7 @@ class ExpertTrainer(Trainer[ExpertConfig]):
     algo = "expert"
     loop: OffPolicyLoop
 
+    @learning()
     def __init__(
         self,
         env_id: str,

@@ -14,6 +14,7 @@ from gail_suite import envs
 from gail_suite.algorithms.trainer import BEST, C_co, Callback, Loop, Trainer
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
+from gail_suite.generative.core.backend import learning
 from gail_suite.learning.keeping import Best, KeepConfig, Row
 from gail_suite.learning.learned_reward import LearnedReward
 from gail_suite.learning.occupancy import Likeness
@@ -43,6 +44,7 @@ class Imitator(Trainer[C_co]):
     The others are those of `Trainer`; without a config it takes the defaults.
     """
 
+    @learning()
     def __init__(
         self,
         env_id: envs.names.Task,

@@ -26,6 +26,7 @@ from typing import ClassVar, Generic, Protocol, Self, TypeVar
 from gail_suite import envs
 from gail_suite.demos.sealed import Json, one_warning
 from gail_suite.envs.common import check_seed
+from gail_suite.generative.core.backend import learning
 from gail_suite.learning.keeping import OnRow, Row
 from gail_suite.learning.learned_reward import LearnedReward, save_reward
 from gail_suite.learning.policy import LearnedPolicy
@@ -146,6 +147,7 @@ class Trainer(ABC, Generic[C_co]):
 
     @classmethod
     @one_warning()
+    @learning()
     def resume(cls, run_dir: str | Path, device: str = "cpu", at: int | None = None) -> Trainer[Settings]:
         """The run in `run_dir` at its newest checkpoint, or that of step `at`, by the trainer that it was begun with;
         needs nothing else.
@@ -166,6 +168,7 @@ class Trainer(ABC, Generic[C_co]):
         trainer.loop.load(saved)
         return trainer
 
+    @learning()
     def train(
         self,
         total_steps: int | None = None,

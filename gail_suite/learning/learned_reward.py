@@ -13,6 +13,7 @@ import torch
 
 from gail_suite.demos.files import refuse_links, write_atomic
 from gail_suite.demos.sealed import Json, one_warning, read_json, read_tensors, tensor_bytes, write_json
+from gail_suite.generative.core.backend import learning
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitLearner, Net, make_discriminator
 from gail_suite.learning.features import Features
@@ -69,6 +70,7 @@ class LearnedReward:
                 "of it"
             )
 
+    @learning()
     @torch.no_grad()
     def __call__(self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray) -> np.ndarray:
         """Rewards (B,) of obs (B, O) and acts (B, A) in the environment's units."""

@@ -23,6 +23,7 @@ import msgspec
 
 from gail_suite.demos.files import whole_folder, write_atomic
 from gail_suite.demos.sealed import Json, checked, one_warning, read_json, read_tensors, tensor_bytes, write_json
+from gail_suite.generative.core.backend import learning
 from gail_suite.runs.config import Settings, converted
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class Prior:
         return target
 
 
+@learning()
 def fit_prior(
     demonstrations: Demonstrations,
     model: str = "gmm",
@@ -187,6 +189,7 @@ def check(use: str, model: str, control: str | None) -> None:
 
 
 @one_warning()
+@learning()
 def load_prior(path: str | Path) -> Prior:
     """The prior that `Prior.save` wrote; nothing is unpickled.
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gail_suite.generative.core.backend import own_starts
+from gail_suite.generative.core.backend import learning, own_starts
 from gail_suite.generative.core.tensors import parsed, read_tensors, write_tensors
 from gail_suite.generative.core.types import Settings
 from gail_suite.generative.interface.calibration import Scale
@@ -59,6 +59,7 @@ def save_model(model: GenerativeModel, target: Path) -> Path:
     return write_tensors(target, model._tensors(), header)
 
 
+@learning()
 def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeModel:
     """Read a model that ``save`` wrote; ValueError for anything else, pickles included (none is ever opened as one)."""
     header, tensors = read_tensors(Path(path))

@@ -177,3 +177,13 @@ def test_data_that_an_encoder_made_are_data(name: str):
     x = X.clone().requires_grad_()
     model = MODELS[name]().fit(x, val=x, steps=3, progress=False)
     assert torch.equal(model.sample(3, seed=0), MODELS[name]().fit(X, val=X, steps=3, progress=False).sample(3, seed=0))
+
+
+@pytest.mark.parametrize("name", ["vae-digits", "mixture-digits", "pixelcnn-digits"])
+def test_what_is_loaded_in_inference_mode_has_gradients(name: str):
+    with torch.inference_mode():
+        model = g.pretrained(name)
+    x = torch.rand(2, 1, 8, 8).mul(16).round().div(16).requires_grad_()
+    model.log_prob(x, with_grad=True).sum().backward()
+    if hasattr(model, "net"):
+        assert any(p.grad is not None for p in model.net.parameters())
