@@ -14,17 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import (
-    BatchSampler,
     DataLoader,
     Dataset,
     IterableDataset,
-    RandomSampler,
-    SequentialSampler,
-    SubsetRandomSampler,
     default_collate,
 )
 
 from gail_suite.generative.core.checks import as_context, as_labels, as_tensor, check_finite, check_range, is_context
+from gail_suite.generative.core.loaders import order_of
 from gail_suite.generative.core.types import ArrayLike
 
 LOOKED_AT = 10_000
@@ -186,23 +183,6 @@ def _stacked(each: list[Any], what: str) -> Tensor:
         raise ValueError(
             f"the {what} of a Dataset must be numbers of one shape: {str(error).splitlines()[0]}"
         ) from None
-
-
-def order_of(loader: DataLoader[Any], reader: str = "a network draws its own batches, and") -> Tensor | None:
-    """The rows that a loader's sampler leaves to it, None for all; ValueError for one that draws in its own way."""
-    sampler, batches = loader.sampler, loader.batch_sampler
-    if isinstance(sampler, SubsetRandomSampler):
-        return torch.tensor(list(sampler.indices))
-    all_of_them = isinstance(sampler, SequentialSampler) or (
-        isinstance(sampler, RandomSampler) and not sampler.replacement and sampler.num_samples == len(loader.dataset)  # type: ignore[arg-type]
-    )
-    if not all_of_them or not (batches is None or type(batches) is BatchSampler):
-        name = type(sampler if not all_of_them else batches).__name__
-        raise ValueError(
-            f"{reader} cannot follow the loader's {name}: leave it out, or choose the rows with "
-            "torch.utils.data.Subset(dataset, indices)"
-        )
-    return None
 
 
 def as_rows(x: object, y: ArrayLike | None = None, *, labelled: bool = True) -> Rows | None:

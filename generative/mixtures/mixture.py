@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, SubsetRandomSam
 
 from gail_suite.generative.core.backend import seed_generator
 from gail_suite.generative.core.checks import as_seed, as_tensor, check_numbers, check_sizes, refuse_unknown
+from gail_suite.generative.core.loaders import order_of
 from gail_suite.generative.core.peer import convergence_warning
 from gail_suite.generative.core.types import ArrayLike, Data, Held, Settings, Stream
-from gail_suite.generative.data.rows import order_of
 from gail_suite.generative.mixtures import gaussians as ga
 from gail_suite.generative.mixtures.chunks import CentredBatches, CentredRows, is_stream, samples_of
 from gail_suite.generative.mixtures.em import INIT_PARAMS, Passes, Run, starting

@@ -133,6 +133,7 @@ class Likelihood(nn.Module):
         """ValueError where values are impossible under this likelihood."""
         if self.kind == "gaussian":
             return
+        x = x.detach()
         off = int(off_levels(x, self.levels if self.kind == "categorical" else 2).sum())
         if off or float(x.min()) < 0 or float(x.max()) > 1:
             wanted = "values 0 and 1" if self.kind == "bernoulli" else f"the {self.levels} levels k / {self.levels - 1}"
