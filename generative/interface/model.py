@@ -423,9 +423,9 @@ def _tuned(before: Settings, now: Settings) -> Settings:
         ("event_shape", "samples of shape"),
         ("n_classes", "classes:"),
         ("context", "context vectors of length"),
+        ("columns", "columns"),
     ):
-        if before.get(name, 0) != now[name]:
-            raise ValueError(
-                f"fine_tune needs data like those of the first fit: {what} {before.get(name, 0)}, got {now[name]}"
-            )
+        was, is_now = before.get(name, 0), now.get(name, 0)
+        if was != is_now and not (name == "columns" and 0 in (was, is_now)):
+            raise ValueError(f"fine_tune needs data like those of the first fit: {what} {was}, got {is_now}")
     return before | {"class_weights": now["class_weights"]}

@@ -152,6 +152,16 @@ def test_a_model_that_cannot_sample_by_itself_is_not_drawn(data, tmp_path):
     assert model.spec
 
 
+def test_further_training_takes_the_same_columns():
+    pd = pytest.importorskip("pandas")
+    x = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 2)), columns=["a", "b"])
+    model = g.VAE(**SMALL).fit(x, steps=2, progress=False)
+    model.fit(x, steps=2, progress=False, fine_tune=True)
+    model.fit(x.values, steps=2, progress=False, fine_tune=True)
+    with pytest.raises(ValueError, match=r"columns \['a', 'b'\], got \['b', 'a'\]"):
+        model.fit(x[["b", "a"]], steps=2, progress=False, fine_tune=True)
+
+
 def test_a_module_of_a_network_that_is_gone_says_so():
     model = fit("vae")
     module = g.AsModule(model)
