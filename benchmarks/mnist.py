@@ -61,9 +61,18 @@ FIGURES = (
 
 
 def table() -> str:
-    """The MNIST recipes, one line a model and seed, empty where a figure does not apply."""
+    """Today's MNIST recipes, one line a model and seed, empty where a figure does not apply."""
+    return _lines([r for r in read_rows(CSV) if r["model"] in MODELS])
+
+
+def earlier() -> str:
+    """The recipes of before, and what was tried on the way."""
+    return _lines([r for r in read_rows(CSV) if r["model"] not in MODELS])
+
+
+def _lines(rows: list[dict[str, str]]) -> str:
     runs: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
-    for r in read_rows(CSV):
+    for r in rows:
         runs[r["model"], r["dataset"], r["seed"], r["commit"]] |= {r["metric"]: r["value"], "train_s": r["train_s"]}
     lines = [
         [

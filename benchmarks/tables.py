@@ -40,6 +40,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "house": ("house", "table"),
     "kinds": ("kinds", "table"),
     "mnist": ("mnist", "table"),
+    "mnist_earlier": ("mnist", "earlier"),
     "prior_density": ("prior_density", "table"),
     "prior_scores": ("prior_scores", "table"),
     "prior_starts": ("prior_starts", "table"),
