@@ -62,7 +62,7 @@ IN_PYTHON = {
     "learn(1_000_000)": "learn(100)",
     'PPO("MlpPolicy", venv)': 'PPO("MlpPolicy", venv, n_steps=8, batch_size=8)',
     "g.VAE(latent=16)": "g.VAE(latent=16, steps=3)",
-    'symbols=True, levels=len(s.alphabet))': 'symbols=True, levels=len(s.alphabet), steps=1, features=4)',
+    "symbols=True, levels=len(s.alphabet))": "symbols=True, levels=len(s.alphabet), steps=1, features=4)",
 }
 """Text in a Python block -> what is run in its place."""
 IN_NOTEBOOKS = {
