@@ -155,6 +155,7 @@ class GenerativeModel(Inputs):
         previous = self.spec
         if fine_tune:
             self._need_fit()
+            self._check_columns(x)
         with self._fitting(steps, device):
             if fine_tune:  # a fit that fails gives back the weights that are trained on
                 self.net = copy.deepcopy(self.net)
@@ -423,9 +424,9 @@ def _tuned(before: Settings, now: Settings) -> Settings:
         ("event_shape", "samples of shape"),
         ("n_classes", "classes:"),
         ("context", "context vectors of length"),
-        ("columns", "columns"),
     ):
-        was, is_now = before.get(name, 0), now.get(name, 0)
-        if was != is_now and not (name == "columns" and 0 in (was, is_now)):
-            raise ValueError(f"fine_tune needs data like those of the first fit: {what} {was}, got {is_now}")
+        if before.get(name, 0) != now[name]:
+            raise ValueError(
+                f"fine_tune needs data like those of the first fit: {what} {before.get(name, 0)}, got {now[name]}"
+            )
     return before | {"class_weights": now["class_weights"]}

@@ -26,7 +26,7 @@ def pretrained(name: str, device: str | torch.device = "cpu") -> GenerativeModel
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         raise ValueError(
-            f"no file and no pretrained model {name!r}: "
+            f"no pretrained model {name!r}: "
             + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names())}")
         )
     return load(FOLDER / f"{name}.safetensors", device)

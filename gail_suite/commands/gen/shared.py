@@ -40,9 +40,11 @@ def nearest(name: str, known: tuple[str, ...], what: str) -> str:
 def model_at(file: Path, device: str = "cpu") -> GenerativeModel:
     """The model of ``file``, or the ready-made one of that name where there is no such file."""
     from gail_suite import generative as g
+    from gail_suite.generative.using.library import names
 
-    named = file.parent == Path() and not file.suffix and not file.exists()
-    return g.pretrained(str(file), device) if named else g.load(file, device)
+    if file.exists() or file.suffix or file.parent != Path():
+        return g.load(file, device)
+    return g.pretrained(nearest(str(file), tuple(names()), "file or ready-made model"), device)
 
 
 def data_at(data: str, root: Path | None) -> Splits:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import generative as g
+from gail_suite.commands.cli import main
 from generative.data import text
 
 
@@ -61,6 +62,11 @@ def test_a_character_that_only_the_test_part_has_is_counted(tmp_path):
     s = g.data.load(tmp_path / "b.TXT")
     model = g.PixelRNN(kind="diagonal", symbols=True, features=4, hidden=4, layers=1, levels=len(s.alphabet))
     assert torch.isfinite(model.fit(s.x_train, steps=2, progress=False).log_prob(s.x_test)).all()
+    sizes = "--set symbols=true --set features=4 --set layers=1 --set hidden=4 --set kind=diagonal --steps 1"
+    assert (
+        main(["gen", "fit", "PixelRNN", str(tmp_path / "b.TXT"), "--out", str(tmp_path / "m.st"), *sizes.split()]) == 0
+    )
+    assert g.load(tmp_path / "m.st").spec["levels"] == len(s.alphabet)
     few = g.PixelRNN(kind="diagonal", symbols=True, features=4, hidden=4, layers=1)
     with pytest.raises(ValueError, match=r"of a text with levels=len\(splits.alphabet\)"):
         few.fit(s.x_train, steps=2, progress=False).log_prob(s.x_test)

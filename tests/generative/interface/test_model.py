@@ -460,7 +460,7 @@ ROWS = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
         (lambda: g.GaussianMixture().fit([[10**400, 1], [2, 3]]), "data must be real numbers"),
         (lambda: g.GaussianMixture().fit(torch.eye(4).to_sparse()), "give x.to_dense()"),
         (lambda: g.VAE().fit(ROWS, checkpoint=__file__), "is a file: give a folder"),
-        (lambda: g.pretrained("vae-digit"), "no file and no pretrained model 'vae-digit': did you mean 'vae-digits'"),
+        (lambda: g.pretrained("vae-digit"), "no pretrained model 'vae-digit': did you mean 'vae-digits'"),
     ],
 )
 def test_what_cannot_be_is_named_with_its_rule(act, message):

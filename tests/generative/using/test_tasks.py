@@ -245,7 +245,9 @@ def test_commands_take_ready_made_models_by_name(tmp_path, monkeypatch):
     assert np.array_equal(np.load("s.npz")["x"], g.pretrained("vae-digits").sample(4, seed=1).numpy())
     gen.inpaint(Path("mixture-digits"), n=3)
     assert (tmp_path / "inpaint.png").exists()
-    with pytest.raises(ValueError, match="no pretrained model 'mixtur-digits': did you mean 'mixture-digits'"):
+    with pytest.raises(
+        ValueError, match="unknown file or ready-made model 'mixtur-digits': did you mean mixture-digits"
+    ):
         gen.info(Path("mixtur-digits"))
 
 
@@ -281,6 +283,8 @@ def folder(tmp_path_factory):
         ("fit VAE rows.npz --gif new/x.gif", "only images (N, C, H, W) can be filmed in training, got shape (48, 3)"),
         ("fit VAE none.npz", "N >= 1 and no empty side, got shape (0, 1, 6, 6)"),
         ("sample images.st -n 0", "n=0 must be at least 1"),
+        ("sample vae-digit", "unknown file or ready-made model 'vae-digit': did you mean vae-digits?"),
+        ("sample images.st -n 100000000000000", "a draw of 100,000,000,000,000 samples needs"),
         ("sample images.st -n -3", "n=-3 must be at least 1"),
         ("sample images.st --out s.jpg", "s.jpg must end in .png, .npz or .npy"),
         ("sample images.st --label 1", "this VAE was fitted without labels"),
