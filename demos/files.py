@@ -88,13 +88,14 @@ def remove_leftovers(target: Path) -> None:
 
 @contextmanager
 def naming(target: Path) -> Iterator[None]:
-    """An OSError that names no file, as a full disk's does, names `target`."""
+    """An OSError names `target` where it names no file, as a full disk's does, or a temporary one beside it."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:
-            error.filename = str(target)
-        raise
+        named = str(error.filename or "")
+        if error.errno is None or (named and not Path(named).name.startswith(f".{target.name}.")):
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 @contextmanager
@@ -169,16 +170,17 @@ def whole_folder(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_dead_folders(target)
     folder = target.with_name(f".{target.name}.tmp-{secrets.token_hex(4)}")
-    folder.mkdir()
-    try:
-        with locked(folder):
-            yield folder
-            sync_folder(folder)
-            folder.rename(target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    sync_folder(target.parent)
+    with naming(target):
+        folder.mkdir()
+        try:
+            with locked(folder):
+                yield folder
+                sync_folder(folder)
+                folder.rename(target)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        sync_folder(target.parent)
 
 
 def check_memory(n_bytes: float, what: str) -> None:

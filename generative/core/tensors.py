@@ -13,7 +13,7 @@ import re
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +128,12 @@ def write_whole(target: Path, data: bytes) -> Path:
             os.fsync(file.fileno())
             os.replace(temporary, target)
     except OSError as error:
-        if error.errno is not None:
-            error.filename = error.filename or str(target)
-        raise
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error  # a full disk names no file
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return target
 
 

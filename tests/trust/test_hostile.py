@@ -18,7 +18,7 @@ import demos
 import envs
 import generative as g
 from demos.exchange import archives
-from demos.files import locked, write_atomic
+from demos.files import locked, whole_folder, write_atomic
 from demos.sealed import read_json, write_json
 from demos.shard import encode
 from gail_suite.algorithms.bc import BCConfig
@@ -215,6 +215,21 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch, capsys, folder):
     assert not list(tmp_path.glob(".*.tmp"))
     assert main(["data", "filter", str(folder), "--best", "1", "--out", str(tmp_path / "new")]) in (1, 2)
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_cannot_be_written_is_named_as_it_was_asked_for(tmp_path):
+    target = tmp_path / ("a" * 250)  # a name that may be, while that of a temporary file beside it is too long
+
+    def folder() -> None:
+        with whole_folder(target):
+            pass
+
+    model = g.GaussianMixture(1).fit(torch.randn(50, 2))
+    for write in (lambda: write_atomic(target, b""), lambda: model.save(target), folder):
+        with pytest.raises(OSError, match="too long") as caught:
+            write()
+        assert caught.value.filename == str(target)
+        assert str(caught.value).endswith(f"{target}'")
 
 
 def test_names_that_are_not_utf8_work(tmp_path, toy_demos):
