@@ -314,10 +314,10 @@ class GAIL(Imitator[GAILConfig]):
         n, seed = loop.config.eval_episodes, WAY_SEED + self.seed
         episodes = self.likeness.episodes(policy, seed, n)
         distance = self.likeness.of(episodes)
-        self.nearest.offer(self.likeness.excess(distance), policy)
+        self.nearest.offer(self.likeness.excess(distance, n), policy)
         # what holds for a few episodes, or before the rates fall, may be luck
         asked = self._second_half or loop.sac.updates <= self.config.sac.burn_in
-        loop.constants["arrived"] = np.array(asked and self.likeness.near(distance) and self._like(policy))
+        loop.constants["arrived"] = np.array(asked and self.likeness.near(distance, n) and self._like(policy))
         loop.settled = self._arrived or self._settled()
         return {**Evaluation.of(self.env_id, episodes, seed).row(), "distance": distance}
 
@@ -330,7 +330,7 @@ class GAIL(Imitator[GAILConfig]):
             episodes += self.likeness.episodes(policy, seed, n)
             if self.likeness.falls(episodes):
                 return False
-        return bool(episodes) and self.likeness.near(self.likeness.of(episodes))
+        return bool(episodes) and self.likeness.near(self.likeness.of(episodes), len(episodes))
 
     @property
     def _arrived(self) -> bool:
@@ -373,8 +373,8 @@ class GAIL(Imitator[GAILConfig]):
         seed = FINAL_SEED + self.seed
         found = {name: likeness.episodes(policy, seed, SCREENING) for name, policy in policies.items()}
         first = {name: likeness.of(likeness.but_one_fall(episodes)) for name, episodes in found.items()}
-        closest = min(likeness.excess(distance) for distance in first.values())
-        near = [name for name in policies if likeness.excess(first[name]) <= closest + likeness.uncertainty]
+        beyond = {name: likeness.excess(distance, SCREENING) for name, distance in first.items()}
+        near = [name for name in policies if beyond[name] <= min(beyond.values()) + likeness.noise(SCREENING)]
         for name in near:
             found[name] += likeness.episodes(policies[name], seed + SCREENING, FINAL_EPISODES - SCREENING)
         if any(likeness.falls(found[name]) for name in near):  # rare as they are, fifty episodes tell them badly

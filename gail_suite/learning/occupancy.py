@@ -22,7 +22,7 @@ from gail_suite.learning.pairs import Shown
 EPISODES = 5
 """Episodes that a policy is judged by on the way."""
 BLOCKS = 20
-"""Blocks of demonstrated states, in order, whose even and odd are two samples of one behaviour."""
+"""Blocks of a single trajectory, in order, whose even and odd are two samples of one behaviour."""
 FAR = 10.0
 """Standard deviations beyond which a state is no farther: one step of a fall can be thousands away."""
 MOST = 3000
@@ -39,9 +39,9 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
     return 2 * mean_distance(x, y) - mean_distance(x, x) - mean_distance(y, y)
 
 
-def thinned(rows: Tensor) -> Tensor:
-    """At most `MOST` of the rows, evenly spaced."""
-    return rows if len(rows) <= MOST else rows[torch.linspace(0, len(rows) - 1, MOST).long()]
+def thinned(rows: Tensor, most: int = MOST) -> Tensor:
+    """At most that many of the rows, evenly spaced."""
+    return rows if len(rows) <= most else rows[torch.linspace(0, len(rows) - 1, most).long()]
 
 
 def visited(trajectories: Sequence[Trajectory], features: Features, horizon: int) -> tuple[Tensor, float]:
@@ -65,14 +65,22 @@ def demonstrated(shown: Shown, horizon: int) -> tuple[Tensor, float]:
     return states, lost / (len(times) + lost)
 
 
-def uncertainty(states: Tensor) -> float:
-    """How far two samples of one behaviour are from each other: the even from the odd of `BLOCKS` blocks of states
-    (N, F) in order, of fewer where there are fewer states; 0 for a single one, which has no second sample.
+def numbered(times: Tensor) -> Tensor:
+    """In which episode, from 0 on, each of some pairs in order was shown, by its step there: (N,)."""
+    return torch.cat([torch.zeros(1, dtype=torch.long), (times.diff() <= 0).long().cumsum(0)])
+
+
+def uncertainty(states: Tensor, episode: Tensor) -> float:
+    """How far two samples of one behaviour are from each other: of states (N, F) those of every other `episode` (N,)
+    from the rest, of a single episode the even from the odd of `BLOCKS` blocks in order, of fewer where there are
+    fewer states; 0 for a single one, which has no second sample.
     """
     if len(states) < 2:
         return 0.0
-    odd = (torch.arange(len(states)) * min(BLOCKS, len(states)) // len(states)) % 2 == 1
-    return energy_distance(thinned(states[~odd]), thinned(states[odd]))
+    if not episode.any():
+        episode = torch.arange(len(states)) * min(BLOCKS, len(states)) // len(states)
+    odd = episode % 2 == 1  # blocks of several episodes may line up with them: all beginnings would be in one half
+    return energy_distance(thinned(states[~odd], MOST // 2), thinned(states[odd], MOST // 2))
 
 
 class Likeness:
@@ -89,7 +97,9 @@ class Likeness:
         self.env_id, self.features = env_id, shown.features
         self.horizon = envs.spec(env_id).horizon or int(shown.times.max()) + 1
         states, self.ended = demonstrated(shown, self.horizon)
-        self.states, self.uncertainty = thinned(states), uncertainty(states)
+        episode = numbered(torch.as_tensor(shown.times))
+        self.n_shown = int(episode[-1]) + 1
+        self.states, self.uncertainty = thinned(states), uncertainty(states, episode)
         self.spread = mean_distance(self.states, self.states)
 
     def distance(self, policy: Policy, seed: int, episodes: int = EPISODES) -> float:
@@ -113,13 +123,13 @@ class Likeness:
         """Whether as many episodes of one policy are nearer than another's by more than chance makes.
 
         Falls are rare and independent, so their numbers differ by the root of their sum; where they differ by no more,
-        the states decide, by more than two samples of one behaviour differ.
+        the states decide, by more than two samples of one behaviour differ (`noise`).
         """
         falls, theirs = self.falls(one), self.falls(other)
         if abs(theirs - falls) > math.sqrt(falls + theirs):
             return falls < theirs
-        beyond, their_beyond = (self.excess(self.of_states(episodes)) for episodes in (one, other))
-        return beyond + self.uncertainty < their_beyond
+        beyond, their_beyond = (self.excess(self.of_states(e), len(e)) for e in (one, other))
+        return beyond + self.noise(len(one)) < their_beyond
 
     def falls(self, episodes: Sequence[Trajectory]) -> int:
         """How many episodes end early where the demonstrator's never do."""
@@ -133,14 +143,20 @@ class Likeness:
         worst = min(ends, key=lambda i: len(episodes[i]), default=None)
         return [t for i, t in enumerate(episodes) if i != worst]
 
-    def near(self, distance: float) -> bool:
-        """Whether a policy at that distance may be the demonstrator.
+    def noise(self, episodes: int) -> float:
+        """How far two samples of the demonstrator's behaviour are from each other, the smaller with that many episodes
+        or half of those shown: such distances fall with the number of episodes.
+        """
+        return self.uncertainty * max(1.0, self.n_shown / episodes)
+
+    def near(self, distance: float, episodes: int) -> bool:
+        """Whether a policy at that distance, found in so many episodes, may be the demonstrator.
 
         Halves of N independent states are about four times as far from each other as all N are from an endless sample
-        of the same behaviour, so half of the uncertainty is twice what the demonstrator itself would have.
+        of the same behaviour, so half of the noise is twice what the demonstrator itself would have.
         """
-        return distance <= self.uncertainty / 2
+        return distance <= self.noise(episodes) / 2
 
-    def excess(self, distance: float) -> float:
-        """What of a distance tells a policy from the demonstrator: 0 up to that of two samples of one behaviour."""
-        return max(0.0, distance - self.uncertainty)
+    def excess(self, distance: float, episodes: int) -> float:
+        """What of a distance found in so many episodes tells a policy from the demonstrator: 0 up to the noise."""
+        return max(0.0, distance - self.noise(episodes))

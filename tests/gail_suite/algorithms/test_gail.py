@@ -566,7 +566,7 @@ def test_the_nearest_policy_of_the_way_is_left_also_after_a_kill(toy_demos, tmp_
     rows = read_metrics(tmp_path / "whole")
     offered = [row["distance"] for row in rows if "distance" in row]
     assert len(offered) == 5 and [one.value for one in whole.nearest.found] == [
-        whole.likeness.excess(distance) for distance in sorted(offered)[:3]
+        whole.likeness.excess(distance, evaluated.eval_episodes) for distance in sorted(offered)[:3]
     ]
     found = {k: v for k, v in rows[-1].items() if k.endswith("_distance")}
     assert rows[-1]["chosen_step"] == run.policy.meta["env_steps"]

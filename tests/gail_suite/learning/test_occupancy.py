@@ -14,6 +14,7 @@ from gail_suite.learning.occupancy import (
     demonstrated,
     energy_distance,
     mean_distance,
+    numbered,
     thinned,
     uncertainty,
     visited,
@@ -68,9 +69,10 @@ def test_ends_that_are_not_among_the_shown_pairs_are_known(toy_demos, stride):
 class Still(Likeness):
     """Judges states instead of a policy's."""
 
-    def __init__(self, states, ended):
-        self.states, self.ended = states, ended
-        self.uncertainty, self.spread = uncertainty(states), mean_distance(states, states)
+    def __init__(self, states, ended, episode=None):
+        episode = torch.zeros(len(states), dtype=torch.long) if episode is None else episode
+        self.states, self.ended, self.n_shown = thinned(states), ended, int(episode[-1]) + 1
+        self.uncertainty, self.spread = uncertainty(states, episode), mean_distance(self.states, self.states)
 
 
 def test_a_rare_fall_counts_in_proportion(monkeypatch):
@@ -81,13 +83,13 @@ def test_a_rare_fall_counts_in_proportion(monkeypatch):
     monkeypatch.setattr(occupancy.demos, "record", lambda *a, **k: [])
     monkeypatch.setattr(occupancy, "visited", lambda *a: (seen["states"], seen["ended"]))
     whole = judge.distance(None, 0)
-    assert judge.excess(whole) == 0  # another sample of the same behaviour cannot be told from it
+    assert judge.excess(whole, 5) == 0  # another sample of the same behaviour cannot be told from it
     seen["ended"] = 0.02
     assert judge.distance(None, 0) - whole == pytest.approx(0.02 * judge.spread)
     seen["ended"] = 0.04
     assert judge.distance(None, 0) - whole == pytest.approx(0.04 * judge.spread)
     seen |= {"ended": 0.0, "states": seen["states"] + 1}
-    assert judge.excess(judge.distance(None, 0)) > 0.5
+    assert judge.excess(judge.distance(None, 0), 5) > 0.5
 
 
 def test_the_demonstrator_is_near_itself_and_another_is_not():
@@ -95,17 +97,54 @@ def test_the_demonstrator_is_near_itself_and_another_is_not():
     itself = another = 0
     for _ in range(12):
         judge, other = Still(torch.randn(1000, 5, generator=generator), 0.0), torch.randn(3000, 5, generator=generator)
-        itself += judge.near(energy_distance(other, judge.states))
-        another += judge.near(energy_distance(other + 0.2, judge.states))
-        assert not judge.near(judge.uncertainty)
+        itself += judge.near(energy_distance(other, judge.states), 3)
+        another += judge.near(energy_distance(other + 0.2, judge.states), 3)
+        assert not judge.near(judge.uncertainty, 3)
     assert itself >= 8 and another == 0
 
 
+def gait(episodes, generator, faster=1.0):
+    """Episodes of 50 steps that go somewhere, (N, 3), each from a place of its own."""
+    along = torch.linspace(0, 5 * faster, 50).repeat(episodes)
+    place = torch.randn(episodes, 1, generator=generator).expand(-1, 50).reshape(-1)
+    return torch.stack([along, place, torch.randn(50 * episodes, generator=generator)], 1)
+
+
+@pytest.mark.parametrize("shown", [2, 4, 5, 8, 10, 11, 20, 100, 400])
+def test_of_any_number_of_demonstrations_the_demonstrator_is_near_itself_and_another_is_not(shown):
+    generator = torch.Generator().manual_seed(0)
+    itself = another = 0
+    for _ in range(5):
+        judge = Still(gait(shown, generator), 0.0, torch.arange(shown).repeat_interleave(50))
+        seen, other = thinned(gait(100, generator)), thinned(gait(100, generator, 1.5))
+        itself += judge.near(energy_distance(seen, judge.states), 100)
+        another += judge.near(energy_distance(other, judge.states), 100)
+        assert judge.excess(energy_distance(other, judge.states), 100) > 0
+    assert itself >= 3 and another == 0
+
+
+def test_the_episodes_of_pairs_are_told_by_their_times():
+    assert numbered(torch.tensor([3, 23, 43, 7, 27, 1])).tolist() == [0, 0, 0, 1, 1, 2]
+    assert numbered(torch.tensor([5])).tolist() == [0]
+
+
+def test_a_few_episodes_of_many_demonstrations_are_no_surer_than_they_are():
+    judge = Still(torch.randn(100, 2), 0.0, torch.arange(20).repeat_interleave(5))
+    judge.uncertainty = 0.3  # by hand: of 20 shown, 5 episodes are a quarter, of 40 nothing is lacking
+    assert judge.noise(5) == pytest.approx(1.2) and judge.noise(20) == judge.noise(40) == pytest.approx(0.3)
+    assert judge.near(0.59, 5) and not judge.near(0.61, 5) and not judge.near(0.16, 40)
+    assert judge.excess(1.5, 5) == pytest.approx(0.3) and judge.excess(0.35, 40) == pytest.approx(0.05)
+
+
 def test_uncertainty_by_hand():
+    one = torch.zeros(40, dtype=torch.long)
     # twenty blocks of one state each: the even ones at 0, the odd at 1: 2 * 1 - 0 - 0
-    assert uncertainty(torch.arange(20.0)[:, None] % 2) == pytest.approx(2.0)
+    assert uncertainty(torch.arange(20.0)[:, None] % 2, one[:20]) == pytest.approx(2.0)
     # forty states, blocks of two: 0 and 1 in each
-    assert uncertainty(torch.arange(40.0)[:, None] % 2) == pytest.approx(0.0, abs=1e-6)
+    states = torch.arange(40.0)[:, None] % 2
+    assert uncertainty(states, one) == pytest.approx(0.0, abs=1e-6)
+    # of four episodes the first and third hold 0 alone, the others 1
+    assert uncertainty((torch.arange(4.0) % 2).repeat_interleave(10)[:, None], one + torch.arange(40) // 10) == 2.0
 
 
 def test_thinning_keeps_both_ends_and_at_most_so_many():
@@ -116,7 +155,7 @@ def test_thinning_keeps_both_ends_and_at_most_so_many():
 @pytest.mark.parametrize("n", [1, 2, 5, 10, 19, 39])
 def test_few_states_are_two_samples_where_there_are_two(n):
     states = torch.arange(float(n)).unsqueeze(1)
-    found = uncertainty(states)
+    found = uncertainty(states, torch.zeros(n, dtype=torch.long))
     assert math.isfinite(found) and (found > 0) == (n > 1)
 
 
