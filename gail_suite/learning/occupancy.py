@@ -23,15 +23,24 @@ EPISODES = 5
 """Episodes that a policy is judged by on the way."""
 BLOCKS = 20
 """Blocks of a single trajectory, in order, whose even and odd are two samples of one behaviour."""
+HALVINGS = 20
+"""Ways in which several trajectories are halved: of a few, a single way says little."""
 FAR = 10.0
 """Standard deviations beyond which a state is no farther: one step of a fall can be thousands away."""
 MOST = 3000
 """States that are compared at most, of each of the two."""
 
 
+def pairwise(x: Tensor, y: Tensor) -> Tensor:
+    """|X - Y| of rows (N, D) and (M, D), shape (N, M), without products of matrices, whose precision is the training's
+    affair.
+    """
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+
+
 def mean_distance(x: Tensor, y: Tensor) -> float:
-    """E|X - Y| over rows (N, D) and (M, D), without products of matrices, whose precision is the training's affair."""
-    return float(torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").double().mean())
+    """E|X - Y| over rows (N, D) and (M, D)."""
+    return float(pairwise(x, y).double().mean())
 
 
 def energy_distance(x: Tensor, y: Tensor) -> float:
@@ -39,9 +48,9 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
     return 2 * mean_distance(x, y) - mean_distance(x, x) - mean_distance(y, y)
 
 
-def thinned(rows: Tensor, most: int = MOST) -> Tensor:
-    """At most that many of the rows, evenly spaced."""
-    return rows if len(rows) <= most else rows[torch.linspace(0, len(rows) - 1, most).long()]
+def thinned(rows: Tensor) -> Tensor:
+    """At most `MOST` of the rows, evenly spaced."""
+    return rows if len(rows) <= MOST else rows[torch.linspace(0, len(rows) - 1, MOST).long()]
 
 
 def visited(trajectories: Sequence[Trajectory], features: Features, horizon: int) -> tuple[Tensor, float]:
@@ -70,17 +79,31 @@ def numbered(times: Tensor) -> Tensor:
     return torch.cat([torch.zeros(1, dtype=torch.long), (times.diff() <= 0).long().cumsum(0)])
 
 
+def halves(episode: Tensor) -> list[Tensor]:
+    """Ways to make two samples of one behaviour of states in order, by their `episode` (N,): masks (N,) of one of them.
+
+    Of several episodes, `HALVINGS` random halves of them; of a single one the odd of `BLOCKS` blocks, of fewer where
+    there are fewer states. Blocks of several episodes could line up with them: all beginnings would be in one half.
+    """
+    found, index = episode.unique(return_inverse=True)
+    if len(found) == 1:
+        return [torch.arange(len(episode)) * min(BLOCKS, len(episode)) // len(episode) % 2 == 1]
+    generator = torch.Generator().manual_seed(0)
+    ranks = [torch.randperm(len(found), generator=generator) for _ in range(HALVINGS)]
+    return [(rank < len(found) // 2)[index] for rank in ranks]
+
+
 def uncertainty(states: Tensor, episode: Tensor) -> float:
-    """How far two samples of one behaviour are from each other: of states (N, F) those of every other `episode` (N,)
-    from the rest, of a single episode the even from the odd of `BLOCKS` blocks in order, of fewer where there are
-    fewer states; 0 for a single one, which has no second sample.
+    """How far two samples of one behaviour are from each other: the mean energy distance of the `halves` of states
+    (N, F) in order, by their `episode` (N,); 0 for a single state, which has no second sample.
     """
     if len(states) < 2:
         return 0.0
-    if not episode.any():
-        episode = torch.arange(len(states)) * min(BLOCKS, len(states)) // len(states)
-    odd = episode % 2 == 1  # blocks of several episodes may line up with them: all beginnings would be in one half
-    return energy_distance(thinned(states[~odd], MOST // 2), thinned(states[odd], MOST // 2))
+    distances = pairwise(thinned(states), thinned(states)).double()
+    weights = [
+        half / half.sum() - (1 - half) / (1 - half).sum() for half in map(Tensor.double, halves(thinned(episode)))
+    ]
+    return float(torch.stack([-(w @ distances @ w) for w in weights]).mean())
 
 
 class Likeness:

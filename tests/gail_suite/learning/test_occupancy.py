@@ -13,6 +13,7 @@ from gail_suite.learning.occupancy import (
     Likeness,
     demonstrated,
     energy_distance,
+    halves,
     mean_distance,
     numbered,
     thinned,
@@ -106,7 +107,7 @@ def test_the_demonstrator_is_near_itself_and_another_is_not():
 def gait(episodes, generator, faster=1.0):
     """Episodes of 50 steps that go somewhere, (N, 3), each from a place of its own."""
     along = torch.linspace(0, 5 * faster, 50).repeat(episodes)
-    place = torch.randn(episodes, 1, generator=generator).expand(-1, 50).reshape(-1)
+    place = 0.2 * torch.randn(episodes, 1, generator=generator).expand(-1, 50).reshape(-1)
     return torch.stack([along, place, torch.randn(50 * episodes, generator=generator)], 1)
 
 
@@ -143,8 +144,17 @@ def test_uncertainty_by_hand():
     # forty states, blocks of two: 0 and 1 in each
     states = torch.arange(40.0)[:, None] % 2
     assert uncertainty(states, one) == pytest.approx(0.0, abs=1e-6)
-    # of four episodes the first and third hold 0 alone, the others 1
-    assert uncertainty((torch.arange(4.0) % 2).repeat_interleave(10)[:, None], one + torch.arange(40) // 10) == 2.0
+    # of two episodes one holds 0 alone, the other 1
+    assert uncertainty(torch.arange(40.0)[:, None] // 20, torch.arange(40) // 20) == pytest.approx(2.0)
+
+
+def test_halves_are_of_episodes_where_there_are_several():
+    episode = torch.arange(5).repeat_interleave(7)
+    for half in halves(episode):
+        assert half.sum() == 14 and half.reshape(5, 7).float().var(1).sum() == 0
+    assert len({tuple(half.tolist()) for half in halves(episode)}) > 5
+    (half,) = halves(torch.zeros(40, dtype=torch.long))
+    assert half.tolist() == 10 * [False, False, True, True]
 
 
 def test_thinning_keeps_both_ends_and_at_most_so_many():
