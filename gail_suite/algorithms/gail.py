@@ -7,7 +7,7 @@ rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,15 +19,16 @@ import torch
 from typing_extensions import override
 
 from gail_suite.algorithms.bc import BCConfig, clone
+from gail_suite.algorithms.choosing import Choice
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
 from gail_suite.algorithms.imitator import Imitator
 from gail_suite.demos.sealed import Json
-from gail_suite.demos.trajectory import Demonstrations, Trajectory
+from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import can_begin, clipped
 from gail_suite.learning.cpu import cpu_settings
 from gail_suite.learning.inverse import InverseConfig, InverseModel
-from gail_suite.learning.keeping import KeepConfig, Shortlist
+from gail_suite.learning.keeping import KeepConfig
 from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
 from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
@@ -42,11 +43,6 @@ from gail_suite.runs.checkpoint import Saved
 from gail_suite.runs.config import Count, Positive, Settings, recorded, shares
 from gail_suite.runs.runlog import RunLog, stop_requested
 
-FINAL_SEED, SCREENING, FINAL_EPISODES = 90_000, 10, 50
-"""Seed of the episodes by which the final policy is chosen, how many each candidate has, and how many the nearest,
-twice that where one of them falls; neither training nor any evaluation begins there."""
-NEAREST = 3
-"""Policies of a run among which the final one is chosen, beside the last and the clone."""
 WARM_COPIES = 4
 """States around each demonstrated one in a warm start from a behaviour prior."""
 
@@ -212,9 +208,6 @@ class GAIL(Imitator[GAILConfig]):
         )
         known = shown.meta.get("shown", {}).get("actions", not c.adversary.state_only)  # earlier versions did not say
         self.inverse = None if known else InverseModel(n_features, act_dim, c.inverse)
-        self.likeness: Likeness | None = None
-        if c.choose and shown.times is not None:
-            self.likeness = Likeness(self.env_id, shown)
         loop = OffPolicyLoop(
             self.env_id,
             shown.features,
@@ -230,7 +223,10 @@ class GAIL(Imitator[GAILConfig]):
             shown.arrays() | a.constants(),
             {} if self.inverse is None else {"inverse": self.inverse},
         )
-        self.nearest = Shortlist(loop.constants, "nearest", NEAREST, latest=True)
+        self.choice: Choice | None = None
+        if c.choose and shown.times is not None:
+            likeness = Likeness(self.env_id, shown)
+            self.choice = Choice(likeness, loop, self.seed, c.arrive, c.settle, c.sac.burn_in)
         return loop
 
     def _begun(self, venv: SavableVecEnv) -> SavableVecEnv:
@@ -261,8 +257,8 @@ class GAIL(Imitator[GAILConfig]):
         keep_copies(self.attachments.priors, run_dir)
 
     def _begin(self, log: RunLog | None) -> None:
-        if self.likeness is not None:
-            self.loop.examine, self.loop.settled = self._examine, self._arrived or self._settled()
+        if self.choice is not None:
+            self.choice.watch(self.total_steps)
         if self.inverse is not None:
             if self.inverse.fits:
                 self._take_guesses(self.inverse)
@@ -299,90 +295,12 @@ class GAIL(Imitator[GAILConfig]):
         info = clone(sac.actor, features, actions, self.config.bc, self.loop.generator)
         sac.restart_average()
         row = info | {f"bc_{k}": v for k, v in self.loop.evaluate().items()}
-        self.loop.constants |= {f"clone.{k}": tensor.copy() for k, tensor in self.loop.policy().tensors.items()}
+        if self.choice is not None:
+            self.choice.remember_clone()
         if log is not None:
             log.log(self.loop.steps, **row)
 
-    def _examine(self) -> dict[str, float]:
-        """Return and length of the policy's episodes, and how far they are from the demonstrations; among the nearest
-        it is kept for the end.
-        """
-        from gail_suite.showing.evaluation import WAY_SEED, Evaluation
-
-        assert self.likeness is not None
-        policy, loop = self.policy(), self.loop
-        n, seed = loop.config.eval_episodes, WAY_SEED + self.seed
-        episodes = self.likeness.episodes(policy, seed, n)
-        distance = self.likeness.of(episodes)
-        self.nearest.offer(self.likeness.excess(distance, n), policy)
-        # what holds for a few episodes, or before the rates fall, may be luck
-        asked = self._second_half or loop.sac.updates <= self.config.sac.burn_in
-        loop.constants["arrived"] = np.array(asked and self.likeness.near(distance, n) and self._like(policy))
-        loop.settled = self._arrived or self._settled()
-        return {**Evaluation.of(self.env_id, episodes, seed).row(), "distance": distance}
-
-    def _like(self, policy: LearnedPolicy) -> bool:
-        """Whether `arrive` episodes cannot be told from the demonstrator's; an early end that it lacks decides."""
-        assert self.likeness is not None
-        episodes: list[Trajectory] = []
-        while (left := self.config.arrive - len(episodes)) > 0:
-            n, seed = min(left, self.loop.config.eval_episodes), FINAL_SEED + self.seed + len(episodes)
-            episodes += self.likeness.episodes(policy, seed, n)
-            if self.likeness.falls(episodes):
-                return False
-        return bool(episodes) and self.likeness.near(self.likeness.of(episodes), len(episodes))
-
-    @property
-    def _arrived(self) -> bool:
-        """The latest evaluation found a policy that is like the demonstrator."""
-        return bool(self.loop.constants.get("arrived", False))
-
-    def _settled(self) -> bool:
-        """The second half has come, and none of the last `settle` evaluations is among the nearest."""
-        return self._second_half and 0 < self.config.settle <= self.nearest.waited
-
-    @property
-    def _second_half(self) -> bool:
-        return self.loop.steps >= max(self.total_steps, self.loop.config.horizon) / 2
-
     def _final(self, log: RunLog | None) -> LearnedPolicy:
-        policies = {"last": self.policy()}
-        likeness = self.likeness
-        if likeness is None or self._arrived or stop_requested():
-            return policies["last"]
-        meta, constants = policies["last"].meta, self.loop.constants
-        for rank, one in enumerate(one for one in self.nearest.found if one.steps < self.loop.steps):
-            facts = {"env_steps": one.steps, "updates": one.updates}
-            policies[f"candidate_{rank}"] = LearnedPolicy(one.tensors, meta | facts)
-        clone = {k.removeprefix("clone."): v for k, v in constants.items() if k.startswith("clone.")}
-        if clone:  # after those that have learned more, where they are as near
-            policies["clone"] = LearnedPolicy(clone, meta | {"env_steps": 0, "updates": 0})
-        if log is not None and len(policies) > 1:
-            log.say(f"choosing the policy that the run leaves, of {len(policies)}")
-        name, row = self._nearest(likeness, policies)
-        if log is not None:
-            log.log(self.loop.steps, **row, chosen_step=float(policies[name].meta["env_steps"]))
-        return policies[name]
-
-    def _nearest(self, likeness: Likeness, policies: Mapping[str, LearnedPolicy]) -> tuple[str, dict[str, float]]:
-        """The name of the policy that is to be left, and what there is to say of all of them.
-
-        That is the first of those that are near, unless another is better by more than chance makes: it falls less
-        often, or as often and visits nearer states.
-        """
-        seed = FINAL_SEED + self.seed
-        found = {name: likeness.episodes(policy, seed, SCREENING) for name, policy in policies.items()}
-        first = {name: likeness.of(likeness.but_one_fall(episodes)) for name, episodes in found.items()}
-        beyond = {name: likeness.excess(distance, SCREENING) for name, distance in first.items()}
-        near = [name for name in policies if beyond[name] <= min(beyond.values()) + likeness.noise(SCREENING)]
-        for name in near:
-            found[name] += likeness.episodes(policies[name], seed + SCREENING, FINAL_EPISODES - SCREENING)
-        if any(likeness.falls(found[name]) for name in near):  # rare as they are, fifty episodes tell them badly
-            for name in near:
-                found[name] += likeness.episodes(policies[name], seed + FINAL_EPISODES, FINAL_EPISODES)
-        left = near[0]
-        for name in near[1:]:
-            if likeness.nearer(found[name], found[left]):
-                left = name
-        row = {f"{name}_distance": likeness.of(episodes) for name, episodes in found.items()}
-        return left, row | {f"{name}_falls": float(likeness.falls(episodes)) for name, episodes in found.items()}
+        if self.choice is None or self.choice.arrived or stop_requested():
+            return self.policy()
+        return self.choice.final(log)

@@ -542,7 +542,7 @@ def test_the_clone_is_left_where_its_states_are_nearer(toy_demos, tmp_path):
 
 def test_of_near_policies_one_that_falls_less_by_more_than_chance_is_left(toy_demos, tmp_path, monkeypatch):
     choosing = dataclasses.replace(SMALL, choose=True, arrive=0, loop=dataclasses.replace(SMALL.loop, eval_every=200))
-    monkeypatch.setattr(Likeness, "excess", lambda self, distance: 0.0)
+    monkeypatch.setattr(Likeness, "excess", lambda self, distance, episodes: 0.0)
     monkeypatch.setattr(Likeness, "but_one_fall", lambda self, episodes: episodes)
     asked = []  # the last policy's episodes come first
 
@@ -565,12 +565,12 @@ def test_the_nearest_policy_of_the_way_is_left_also_after_a_kill(toy_demos, tmp_
     run = whole.train(1000, eval_episodes=0)
     rows = read_metrics(tmp_path / "whole")
     offered = [row["distance"] for row in rows if "distance" in row]
-    assert len(offered) == 5 and [one.value for one in whole.nearest.found] == [
-        whole.likeness.excess(distance, evaluated.eval_episodes) for distance in sorted(offered)[:3]
+    assert len(offered) == 5 and [one.value for one in whole.choice.nearest.found] == [
+        whole.choice.likeness.excess(distance, evaluated.eval_episodes) for distance in sorted(offered)[:3]
     ]
     found = {k: v for k, v in rows[-1].items() if k.endswith("_distance")}
     assert rows[-1]["chosen_step"] == run.policy.meta["env_steps"]
-    earlier = sum(one.steps < 1000 for one in whole.nearest.found)  # the last is not judged twice
+    earlier = sum(one.steps < 1000 for one in whole.choice.nearest.found)  # the last is not judged twice
     assert found.keys() == {"last_distance", *(f"candidate_{i}_distance" for i in range(earlier))}
     killed(GAIL(envs.TOY_ID, toy_demos, choosing, seed=1, run_dir=tmp_path / "cut"), 1000, 600, eval_episodes=0)
     again = GAIL.resume(tmp_path / "cut").train(1000, eval_episodes=0)
@@ -594,8 +594,8 @@ def test_a_run_ends_once_its_policy_is_like_the_demonstrator(
     toy_demos, tmp_path, monkeypatch, near, falls, arrive, choose, burn_in, ends
 ):
     asked = []
-    monkeypatch.setattr("gail_suite.algorithms.gail.SCREENING", 20)
-    monkeypatch.setattr(Likeness, "near", lambda self, distance: near)
+    monkeypatch.setattr("gail_suite.algorithms.choosing.SCREENING", 20)
+    monkeypatch.setattr(Likeness, "near", lambda self, distance, episodes: near)
     monkeypatch.setattr(Likeness, "falls", lambda self, episodes: asked.append(len(episodes)) or falls)
     loop = dataclasses.replace(
         SMALL.loop,
@@ -660,7 +660,7 @@ def test_a_run_ends_in_its_second_half_where_nothing_comes_nearer(toy_demos, set
     config = dataclasses.replace(SMALL, choose=True, settle=settle, loop=loop, sac=still)
     gail = GAIL(envs.TOY_ID, toy_demos, config, seed=0)
     gail.train(2000 if settle else 1600, eval_episodes=0)
-    assert gail.loop.steps == end and [one.steps for one in gail.nearest.found] == [200, 400, 600]
+    assert gail.loop.steps == end and [one.steps for one in gail.choice.nearest.found] == [200, 400, 600]
 
 
 def test_a_run_that_looked_for_actions_on_the_way_is_not_gone_on_with(toy_demos, tmp_path):
@@ -675,8 +675,8 @@ def test_a_run_that_looked_for_actions_on_the_way_is_not_gone_on_with(toy_demos,
 def test_chance_moves_no_run_from_its_last_policy(toy_demos, monkeypatch):
     """By hand: 2 and 1 falls differ by less than the root of 3, 5 and 1 by more than that of 6; states by 0.2."""
     gail = GAIL(envs.TOY_ID, toy_demos, dataclasses.replace(SMALL, choose=True), seed=0)
-    likeness = gail.likeness
-    likeness.uncertainty = 0.2
+    likeness = gail.choice.likeness
+    likeness.uncertainty, likeness.n_shown = 0.2, 1
     known = {}
     monkeypatch.setattr(likeness, "episodes", lambda policy, seed, n: [policy])
     monkeypatch.setattr(likeness, "but_one_fall", lambda episodes: episodes)
@@ -690,7 +690,7 @@ def test_chance_moves_no_run_from_its_last_policy(toy_demos, monkeypatch):
         (0.6, 0): "last",
     }.items():
         known |= {"last": (distance, falls), "other": (0.5, 1)}
-        assert gail._nearest(likeness, {name: name for name in known})[0] == left
+        assert gail.choice._best({name: name for name in known})[0] == left
     known |= {"last": (0.6, 1), "other": (0.1, 1)}
     assert likeness.nearer(["other"], ["last"]) and not likeness.nearer(["last"], ["other"])
 
