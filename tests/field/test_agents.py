@@ -112,7 +112,7 @@ def test_an_agent_that_reads_parts(tmp_path):
         demos.record(policy, "Pendulum-v1", 1)
 
 
-class Corridor(gym.Env):
+class Fields(gym.Env):
     """Fields in a row, told as a number or as two digits; every step leads on."""
 
     def __init__(self, digits=False):
@@ -133,18 +133,18 @@ class Corridor(gym.Env):
         return np.array(divmod(self.field, 3)) if self.digits else self.field
 
 
-gym.register("Corridor-v0", entry_point=Corridor, max_episode_steps=9)
+gym.register("Fields-v0", entry_point=Fields, max_episode_steps=9)
 
 
 @pytest.mark.case("agents", "A DQN zip that reads a number (FrozenLake, Taxi) or several", "acts as it was trained")
 @pytest.mark.parametrize("digits", [False, True])
 def test_an_agent_that_reads_numbers(tmp_path, digits):
-    model = sb3.DQN("MlpPolicy", gym.make("Corridor-v0", digits=digits), buffer_size=10, device="cpu", seed=0)
+    model = sb3.DQN("MlpPolicy", gym.make("Fields-v0", digits=digits), buffer_size=10, device="cpu", seed=0)
     with torch.no_grad():
         model.q_net.q_net[-1].weight.mul_(100)  # so that the choice depends on the field
     model.save(tmp_path / "dqn.zip")
-    (shown,) = demos.record(from_sb3(tmp_path / "dqn.zip", trust=True), "Corridor-v0", 1, env_kwargs={"digits": digits})
-    env = gym.make("Corridor-v0", digits=digits)
+    (shown,) = demos.record(from_sb3(tmp_path / "dqn.zip", trust=True), "Fields-v0", 1, env_kwargs={"digits": digits})
+    env = gym.make("Fields-v0", digits=digits)
     obs, _ = env.reset(seed=0)
     wanted = []
     for _ in shown.acts:
