@@ -9,7 +9,8 @@ import itertools
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.core import ObsType
+from gymnasium.core import ActType, ObsType
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box, Discrete, Space
 from gymnasium.wrappers import FlattenObservation
 
@@ -34,6 +35,21 @@ class OneHotActions(gym.ActionWrapper[ObsType, np.ndarray, int]):
         return self.start + int(np.argmax(row)) if row.ndim else int(row)
 
 
+class CopyObservation(gym.ObservationWrapper[np.ndarray, ActType, np.ndarray]):
+    """A task whose observations stay as they were shown: some hand out one array that the next step or reset
+    overwrites.
+    """
+
+    def observation(self, observation: np.ndarray) -> np.ndarray:
+        """The same numbers in an array of their own."""
+        return np.array(observation)
+
+    @property
+    def spec(self) -> EnvSpec | None:  # type: ignore[override]
+        """The task's own, of which this is no part."""
+        return self.env.spec
+
+
 def one_hot(actions: np.ndarray, n: int, start: int = 0) -> np.ndarray:
     """Rows (B, n) float32 of action numbers (B,); ValueError for a number that there is not."""
     numbers = np.asarray(actions).astype(np.int64) - start
@@ -53,15 +69,15 @@ def as_rows(actions: np.ndarray, n: int, start: int = 0) -> np.ndarray:
 
 
 def flat(env_id: str, env: Env) -> Env:
-    """The task with flat observations and actions, as it is where it is flat already.
+    """The task with flat observations, which are never overwritten, and flat actions.
 
     Raises:
         ValueError: pictures, texts, sets and what else is no fixed number of numbers.
     """
     env.observation_space = _checked(env_id, env.observation_space)
-    if isinstance(env.action_space, Discrete):
-        env = OneHotActions(env)
-    return env if isinstance(env.observation_space, Box) else FlattenObservation(env)
+    is_flat = isinstance(env.observation_space, Box) and len(env.observation_space.shape) == 1
+    env = CopyObservation(env) if is_flat else FlattenObservation(env)
+    return OneHotActions(env) if isinstance(env.action_space, Discrete) else env
 
 
 def is_discrete(env: Env) -> bool:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 
 from gail_suite.envs.common import Env, Layer
 from gail_suite.envs.flat import flat
 from gail_suite.envs.names import Task, find, named, parts
+from gail_suite.envs.structure import layers
 
 if TYPE_CHECKING:
     from gail_suite.envs.savable import SavableVecEnv
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 WIDEST = 1e6
 """Largest distance of action bounds: beyond it they mean that there are none."""
 
+COUNTING: dict[type[NormalizeObservation | NormalizeReward], str] = {
+    NormalizeObservation: "one state is shown as other numbers in recordings, trainings and evaluations; leave it out, "
+    "since observations are standardised here already",
+    NormalizeReward: "returns are not those of the task; leave it out, so that they are",
+}
+"""Wrappers whose numbers depend on what their own environment went through before, and what comes of it."""
 
 _said: set[str] = set()
 
@@ -46,9 +54,11 @@ def _quiet_simulator() -> None:
 def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> Env:
     """The Gymnasium environment that `env_id` names (see `envs.names`), with further arguments.
 
+    Warns once of a task behind statistics that every environment counts anew (NormalizeObservation, NormalizeReward).
+
     Raises:
         ValueError: an unknown id, a task that cannot be made here, or one whose observations or actions are no vectors
-            nor discrete choices.
+            of real numbers nor discrete choices.
     """
     name = named(env_id)
     found, arguments = parts(name)
@@ -70,6 +80,10 @@ def make(env_id: Task, render_mode: str | None = None, **kwargs: Any) -> Env:
     for entry_point, options in wrappers:
         env = _wrapper(entry_point)(env, **options)
     _require_control(name, env)
+    for layer in layers(env):
+        for kind, harm in COUNTING.items():
+            if isinstance(layer, kind) and layer.update_running_mean:
+                _warn_of_counting(name, kind.__name__, harm)
     return flat(name, env)
 
 
@@ -180,7 +194,17 @@ def _require_control(env_id: str, env: Env) -> None:
             f"{env_id} has an unsupported action space, {action}: choose an environment with a flat Box of continuous "
             "actions, such as Ant-v5, or with a Discrete choice, such as CartPole-v1"
         )
+    if not np.issubdtype(action.dtype, np.floating):
+        raise ValueError(
+            f"the actions of {env_id} are whole numbers, {action}: learners here answer real ones, so give it a "
+            "Discrete choice, or a Box of floats that the task rounds itself"
+        )
     _require_bounds(env_id, action)
+
+
+@cache  # once for each task
+def _warn_of_counting(env_id: str, wrapper: str, harm: str) -> None:
+    warnings.warn(f"{env_id} is behind {wrapper}, which counts anew in every environment: {harm}", stacklevel=3)
 
 
 def _require_bounds(env_id: str, space: gym.spaces.Box) -> None:

@@ -1,8 +1,8 @@
 """SparseRoom: a point in a room with a wall and a reward behind it, which chance does not find; it serves exploration.
 
 The room is the unit square. A wall at y = 0.5 reaches from x = 0 to x = 0.8; the point starts near (0.1, 0.1) below it
-and is paid 1 for every step in the corner above it (x < 0.3, y > 0.7). The way there is at least 33 steps long, and 100
-random steps get 0.3 far.
+and is paid 1 for every step in the corner above it (x < 0.3, y > 0.7). The shortest way there has 25 to 27 steps, and
+100 random steps get 0.3 far.
 """
 
 import gymnasium as gym

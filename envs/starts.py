@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
 
-def put(env: Env, obs: np.ndarray) -> np.ndarray | None:
+def put(env: Env, obs: np.ndarray, place: np.ndarray | float = 0.0) -> np.ndarray | None:
     """Puts a task into the state that `obs` (O,) shows; the observation there, None where the task would end at once.
 
     Of a MuJoCo task the observation begins with positions and velocities (Gymnasium's `observation_structure`). What it
-    leaves out, the place on the plane, is 0, and quaternions are brought to length 1.
+    leaves out is `place`, where it stands on the plane (P,) in metres, and quaternions are brought to length 1.
 
     Raises:
         ValueError: the task does not say what of an observation is its state, or a wrapper shows something else.
@@ -42,7 +42,7 @@ def put(env: Env, obs: np.ndarray) -> np.ndarray | None:
     assert isinstance(inner, MujocoEnv)
     qpos, qvel = inner.init_qpos.copy(), inner.init_qvel.copy()
     skipped = len(qpos) - parts[0]
-    qpos[:skipped] = 0.0
+    qpos[:skipped] = place
     qpos[skipped:], qvel[:] = np.split(obs[: sum(parts)].astype(np.float64), [parts[0]])
     mujoco.mj_normalizeQuat(inner.model, qpos)
     mujoco.mj_resetData(inner.model, inner.data)

@@ -20,11 +20,11 @@ from gymnasium.wrappers import (
 )
 
 from gail_suite.envs.common import Env, Layer
-from gail_suite.envs.flat import OneHotActions
+from gail_suite.envs.flat import CopyObservation, OneHotActions
 from gail_suite.envs.sparse import SparseRoom
 from gail_suite.envs.toy import PointToy
 
-SEEN_THROUGH = (TimeLimit, OrderEnforcing, PassiveEnvChecker, ClipAction, RescaleAction, OneHotActions)
+SEEN_THROUGH = (TimeLimit, OrderEnforcing, PassiveEnvChecker, ClipAction, RescaleAction, OneHotActions, CopyObservation)
 """Wrappers that leave observations as they are and, but for the counted time limit, remember nothing."""
 FORGETFUL = (*SEEN_THROUGH, FlattenObservation, RescaleObservation, DtypeObservation)
 """Wrappers that remember nothing but the counted time limit."""

@@ -8,11 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import mujoco
 import numpy as np
 
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.envs.common import Env
+from gail_suite.envs.starts import put
+from gail_suite.envs.structure import state_parts
 from gail_suite.showing.video import MAX_FPS, Stage, check_film, rate, write_film
 
 if TYPE_CHECKING:
@@ -83,22 +84,30 @@ class Recorded(Stage):
 
 def _states(env: Env, t: Trajectory) -> Iterator[None]:
     """The environment in one recorded state after the other."""
-    inner = env.unwrapped
-    parts = getattr(inner, "observation_structure", None) or {}
-    known = isinstance(getattr(inner, "model", None), mujoco.MjModel) and {"qpos", "qvel"} <= parts.keys()
-    return _put(env, t, parts) if known else _repeat(env, t)
+    return _put(env, t) if _can_be_put(env, t.obs[0]) else _repeat(env, t)
 
 
-def _put(env: Env, t: Trajectory, parts: dict[str, int]) -> Iterator[None]:
-    inner = cast("MujocoEnv", env.unwrapped)
+def _can_be_put(env: Env, obs: np.ndarray) -> bool:
+    """Whether a MuJoCo task shows its own state, and no wrapper or class of one's own something else."""
+    if state_parts(env) is None:
+        return False
+    env.reset(seed=0)
+    try:
+        put(env, obs)
+    except ValueError:
+        return False
+    return True
+
+
+def _put(env: Env, t: Trajectory) -> Iterator[None]:
+    inner, parts = cast("MujocoEnv", env.unwrapped), state_parts(env)
+    assert parts is not None
     env.reset(seed=t.seed or 0)
-    skipped = len(inner.init_qpos) - parts["qpos"]
-    qpos, qvel = np.split(t.obs[:, : parts["qpos"] + parts["qvel"]].astype(np.float64), [parts["qpos"]], axis=1)
-    place = np.concatenate([np.zeros((1, skipped)), np.cumsum(qvel[:-1, :skipped] * inner.dt, axis=0)])
-    for where, position, velocity in zip(place, qpos, qvel, strict=True):
-        full = np.concatenate([where, position])
-        mujoco.mj_normalizeQuat(inner.model, full)
-        inner.set_state(full, velocity)
+    skipped = len(inner.init_qpos) - parts[0]
+    velocity = t.obs[:-1, parts[0] : parts[0] + skipped].astype(np.float64)
+    places = np.concatenate([np.zeros((1, skipped)), np.cumsum(velocity * inner.dt, axis=0)])
+    for obs, place in zip(t.obs, places, strict=True):
+        put(env, obs, place)
         yield
 
 

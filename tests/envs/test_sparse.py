@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from gymnasium.utils.env_checker import check_env
 
 import envs
@@ -24,6 +25,18 @@ def test_the_wall_stands_in_the_way_and_can_be_walked_around() -> None:
     for corner in ((0.9, 0.4), (0.9, 0.8)):
         walk(env.unwrapped, corner)
     assert walk(env.unwrapped, (0.1, 0.9))[1] == 1
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_the_shortest_way_has_as_many_steps_as_is_said(seed: int) -> None:
+    env, steps, reward = envs.make(envs.SPARSE_ID), 0, 0.0
+    (x, y), _ = env.reset(seed=seed)
+    while reward == 0:
+        # beside the door, through it, and back above the wall: x alone takes 13 to 15 steps, 1 and 11
+        target = (0.29, 0.9) if y >= 0.5 else (0.8, 0.54) if x >= 0.8 else (0.8, 0.49)
+        (x, y), reward, *_ = env.step(np.clip((np.array(target) - (x, y)) / 0.05, -1, 1))
+        steps += 1
+    assert 25 <= steps <= 27
 
 
 def test_chance_does_not_find_the_goal() -> None:

@@ -91,6 +91,29 @@ class Endless(Plain):
         return super().step(action)
 
 
+class Reusing(Plain):
+    """The same that shows one array, which the next step or reset overwrites."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shown = np.zeros(2)
+
+    def look(self) -> Any:
+        self.shown[:] = super().look()
+        return self.shown
+
+
+class Single(Plain):
+    """The same that shows a number which is no vector."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (), np.float64)
+
+    def look(self) -> Any:
+        return np.array(self.x)
+
+
 class Disc(Plain):
     """The same with pictures: a white disc in the middle of 202 x 101 black pixels."""
 
@@ -112,6 +135,22 @@ class NeedsPygame(Plain):
         )
 
 
+class FrozenNormalizeObservation(gym.wrappers.NormalizeObservation[Any, Any, Any]):
+    """Statistics that stay as they are."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.update_running_mean = False
+
+
+class FrozenNormalizeReward(gym.wrappers.NormalizeReward[Any, Any]):
+    """Statistics that stay as they are."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.update_running_mean = False
+
+
 gym.register("GoalCheetah-v0", entry_point=GoalCheetah, max_episode_steps=50)
 gym.register("HiddenGoalAnt-v0", entry_point=HiddenGoalAnt, max_episode_steps=50)
 gym.register("Mirrored-v0", entry_point=Mirrored, max_episode_steps=50)
@@ -121,5 +160,7 @@ gym.register(
     "FlatDict-v0", entry_point=lambda **kw: gym.wrappers.FlattenObservation(WithDict(**kw)), max_episode_steps=50
 )
 gym.register("Endless-v0", entry_point=Endless)
+gym.register("Reusing-v0", entry_point=Reusing, max_episode_steps=50)
+gym.register("Single-v0", entry_point=Single, max_episode_steps=50)
 gym.register("Disc-v0", entry_point=Disc, max_episode_steps=50)
 gym.register("NeedsPygame-v0", entry_point=NeedsPygame, max_episode_steps=50)

@@ -32,21 +32,26 @@ ALGORITHMS = {
     "TRPO": (contrib.TRPO, {"n_steps": 8, "batch_size": 8}),
     "ARS": (contrib.ARS, {}),
     "RecurrentPPO": (contrib.RecurrentPPO, {"n_steps": 8, "batch_size": 8}),
+    "DQN": (sb3.DQN, {"buffer_size": 10}),
+    "QRDQN": (contrib.QRDQN, {"buffer_size": 10}),
 }
 
 
 @pytest.mark.case(
-    "agents", "PPO, A2C, SAC, TD3, TQC, CrossQ, TRPO, ARS, RecurrentPPO zips (--trust)", "loaded as what they are"
+    "agents",
+    "PPO, A2C, SAC, TD3, TQC, CrossQ, TRPO, ARS, RecurrentPPO, DQN, QRDQN zips (--trust)",
+    "loaded as what they are",
 )
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_is_loaded_as_what_it_is(tmp_path, name):
     kind, options = ALGORITHMS[name]
     policy = "MlpLstmPolicy" if name == "RecurrentPPO" else "MlpPolicy"
-    model = kind(policy, "Pendulum-v1", device="cpu", seed=0, **options)
+    task, row = ("CartPole-v1", [0.5, 0.5, 0.1, 0.1]) if "DQN" in name else ("Pendulum-v1", [0.5, 0.5, 0.1])
+    model = kind(policy, task, device="cpu", seed=0, **options)
     model.save(tmp_path / "agent.zip")
     loaded = from_sb3(tmp_path / "agent.zip", trust=True)
     assert type(loaded) is kind
-    obs = np.array([[0.5, 0.5, 0.1]], np.float32)
+    obs = np.array([row], np.float32)
     np.testing.assert_array_equal(loaded.predict(obs, deterministic=True)[0], model.predict(obs, deterministic=True)[0])
 
 
@@ -103,8 +108,51 @@ def test_an_agent_that_reads_parts(tmp_path):
         np.testing.assert_allclose(action, model.predict(obs, deterministic=True)[0], atol=1e-6)
         obs, *_ = env.step(action)
     assert identity(policy)["sha256"]
-    with pytest.raises(ValueError, match="whose parts observation, achieved_goal, desired_goal are 6 numbers"):
+    with pytest.raises(ValueError, match="reads observation, achieved_goal, desired_goal as 6 numbers"):
         demos.record(policy, "Pendulum-v1", 1)
+
+
+class Fields(gym.Env):
+    """Fields in a row, told as a number or as two digits; every step leads on."""
+
+    def __init__(self, digits=False):
+        self.digits = digits
+        self.observation_space = gym.spaces.MultiDiscrete([2, 3]) if digits else gym.spaces.Discrete(6)
+        self.action_space = gym.spaces.Discrete(6)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.field = int(self.np_random.integers(6))
+        return self._look(), {}
+
+    def step(self, action):
+        self.field = (self.field + 1) % 6
+        return self._look(), 0.0, False, False, {}
+
+    def _look(self):
+        return np.array(divmod(self.field, 3)) if self.digits else self.field
+
+
+gym.register("Fields-v0", entry_point=Fields, max_episode_steps=9)
+
+
+@pytest.mark.case("agents", "A DQN zip that reads a number (FrozenLake, Taxi) or several", "acts as it was trained")
+@pytest.mark.parametrize("digits", [False, True])
+def test_an_agent_that_reads_numbers(tmp_path, digits):
+    model = sb3.DQN("MlpPolicy", gym.make("Fields-v0", digits=digits), buffer_size=10, device="cpu", seed=0)
+    with torch.no_grad():
+        model.q_net.q_net[-1].weight.mul_(100)  # so that the choice depends on the field
+    model.save(tmp_path / "dqn.zip")
+    (shown,) = demos.record(from_sb3(tmp_path / "dqn.zip", trust=True), "Fields-v0", 1, env_kwargs={"digits": digits})
+    env = gym.make("Fields-v0", digits=digits)
+    obs, _ = env.reset(seed=0)
+    wanted = []
+    for _ in shown.acts:
+        wanted.append(int(model.predict(obs, deterministic=True)[0]))
+        obs, *_ = env.step(wanted[-1])
+    assert shown.acts.argmax(1).tolist() == wanted and len(set(wanted)) > 1
+    with pytest.raises(ValueError, match="use the environment it was trained in"):
+        demos.record(from_sb3(tmp_path / "dqn.zip", trust=True), "Pendulum-v1", 1)
 
 
 def test_statistics_of_parts_are_refused(tmp_path):
@@ -146,7 +194,7 @@ def returns(policy):
     ("agent", "statistics"),
     [
         ("InvertedPendulum-v5.zip", "InvertedPendulum-v5/vecnormalize.pkl"),
-        ("best_model.zip", "InvertedPendulum-v5/vecnormalize.pkl"),
+        ("InvertedPendulum-v5_1/best_model.zip", "InvertedPendulum-v5_1/InvertedPendulum-v5/vecnormalize.pkl"),
         ("ppo.zip", "vecnormalize.pkl"),
         ("ppo-hub.zip", "vec_normalize.pkl"),
         ("rl_model_800_steps.zip", "rl_model_vecnormalize_800_steps.pkl"),
@@ -154,8 +202,8 @@ def returns(policy):
 )
 def test_statistics_beside_a_zip_are_used(normalised, agent, statistics):
     model, env, folder = normalised
+    (folder / statistics).parent.mkdir(exist_ok=True, parents=True)
     model.save(folder / agent)
-    (folder / statistics).parent.mkdir(exist_ok=True)
     env.save(str(folder / statistics))
     assert beside(folder / agent) == folder / statistics
     policy = from_sb3(folder / agent, trust=True)
@@ -165,7 +213,7 @@ def test_statistics_beside_a_zip_are_used(normalised, agent, statistics):
 
 @pytest.mark.case(
     "agents",
-    "A zip that was trained behind VecNormalize, without its statistics",
+    "A zip of PPO, A2C or TRPO that was trained behind VecNormalize, without its statistics",
     "warned about; --vecnormalize FILE gives them",
 )
 def test_missing_statistics_are_warned_about(normalised):
@@ -224,23 +272,71 @@ def test_the_next_command_trusts_what_this_one_did(normalised, capsys):
 @pytest.mark.case(
     "agents", "A zip that was trained without VecNormalize, and another's statistics near it", "left alone, and warned"
 )
-@pytest.mark.parametrize("place", ["vecnormalize.pkl", "other_run/vecnormalize.pkl"])
-def test_statistics_of_another_model_are_left_alone(normalised, place):
+def test_statistics_of_another_model_are_left_alone(normalised):
     _, env, folder = normalised
     model = sb3.PPO("MlpPolicy", "InvertedPendulum-v5", n_steps=8, batch_size=8, device="cpu").learn(8)
     model.save(folder / "plain.zip")
-    (folder / place).parent.mkdir(exist_ok=True)
-    env.save(str(folder / place))
+    env.save(str(folder / "vecnormalize.pkl"))
     with pytest.warns(UserWarning, match="was not trained behind a VecNormalize: it is not used"):
         assert not isinstance(from_sb3(folder / "plain.zip", trust=True), Normalised)
 
 
-def test_of_two_folders_with_statistics_neither_is_taken(normalised):
+OFF_POLICY = {
+    "SAC": (sb3.SAC, "Pendulum-v1"),
+    "TD3": (sb3.TD3, "Pendulum-v1"),
+    "DDPG": (sb3.DDPG, "Pendulum-v1"),
+    "TQC": (contrib.TQC, "Pendulum-v1"),
+    "DQN": (sb3.DQN, "CartPole-v1"),
+    "HER": (sb3.SAC, "Reaching-v0"),
+}
+
+
+def trained(name, behind, folder):
+    """A zip of an off-policy agent after some steps, and its VecNormalize where it is `behind` one."""
+    kind, task = OFF_POLICY[name]
+    env = DummyVecEnv([lambda: gym.make(task)])
+    env = VecNormalize(env, gamma=0.9) if behind else env
+    policy = "MultiInputPolicy" if name == "HER" else "MlpPolicy"
+    kind(policy, env, buffer_size=100, learning_starts=100, device="cpu", seed=0).learn(60).save(folder / "agent.zip")
+    return env
+
+
+@pytest.mark.case(
+    "agents", "A zip of SAC, TD3, DDPG, TQC or DQN near the statistics of another model", "left alone, and warned"
+)
+@pytest.mark.parametrize("name", OFF_POLICY)
+def test_statistics_near_a_plain_off_policy_zip_are_left_alone(tmp_path, name):
+    trained(name, False, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        from_sb3(tmp_path / "agent.zip", trust=True)  # without any near it, nothing is claimed
+    other = VecNormalize(DummyVecEnv([lambda: gym.make(OFF_POLICY[name][1])]))
+    for rms in other.obs_rms.values() if isinstance(other.obs_rms, dict) else [other.obs_rms]:
+        rms.mean, rms.var = rms.mean + 3, rms.var * 0.01
+    other.save(str(tmp_path / "vecnormalize.pkl"))
+    with pytest.warns(UserWarning, match=r"saw other observations than these statistics make, by \S+ standard dev"):
+        assert not isinstance(from_sb3(tmp_path / "agent.zip", trust=True), Normalised)
+    narrow = VecNormalize(DummyVecEnv([lambda: gym.make("InvertedPendulum-v5")]))
+    narrow.obs_rms.mean = np.zeros(7)
+    narrow.save(str(tmp_path / "vecnormalize.pkl"))
+    with pytest.warns(UserWarning, match="saw other observations than these statistics make, by inf"):
+        from_sb3(tmp_path / "agent.zip", trust=True)
+
+
+@pytest.mark.case("agents", "A zip of SAC, TD3, DDPG, TQC or DQN beside its own statistics", "normalised")
+@pytest.mark.parametrize("name", [name for name in OFF_POLICY if name != "HER"])
+def test_an_off_policy_zip_beside_its_own_statistics(tmp_path, name):
+    trained(name, True, tmp_path).save(str(tmp_path / "vecnormalize.pkl"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isinstance(from_sb3(tmp_path / "agent.zip", trust=True), Normalised)
+
+
+def test_the_folder_of_another_model_is_left_alone(normalised):
     model, env, folder = normalised
     model.save(folder / "agent.zip")
-    for name in ("one", "two"):
-        (folder / name).mkdir()
-        env.save(str(folder / name / "vecnormalize.pkl"))
+    (folder / "zoo").mkdir()
+    env.save(str(folder / "zoo/vecnormalize.pkl"))
     assert beside(folder / "agent.zip") is None
 
 

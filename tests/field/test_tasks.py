@@ -172,6 +172,7 @@ def test_exact_behind_stateless_wrappers(wrappers):
         ),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*counts anew in every environment")
 def test_what_has_a_memory_begins_new_episodes_and_says_so(task, reason):
     with pytest.warns(UserWarning, match=f"new episodes begin, since {reason}"):
         pairs = continued(task)
@@ -260,6 +261,64 @@ def test_actions_out_of_bounds_are_counted_and_clipped():
     clipped = shown.clipped(np.array([-1.0]), np.array([1.0]))
     assert clipped[0].acts.ravel().tolist() == [0.5, 1.0, -1.0, 1.0] and clipped.meta["clipped_entries"] == 2
     check_demonstrations(clipped, "Plain-v0")
+
+
+@pytest.mark.case("refused", "Actions of whole numbers in a Box", "at once; a Discrete choice or a Box of floats")
+@pytest.mark.parametrize("dtype", ["int64", "uint8"])
+def test_a_box_of_whole_numbers_is_refused(dtype):
+    with pytest.raises(
+        ValueError, match=r"the actions of own_tasks:Plain-v0.* are whole numbers, Box\(0, 4, .*Discret"
+    ):
+        envs.make(envs.named("Plain-v0", {"low": 0, "high": 4, "dtype": dtype}))
+
+
+# --- observations ---
+
+
+@pytest.mark.case("tasks", "A task that shows one array and overwrites it", "copied, so an episode ends where it ended")
+@pytest.mark.filterwarnings("ignore:.*share an object")  # Gymnasium's own, where its checks are on
+@pytest.mark.parametrize("limit", [40, 7], ids=["ended", "cut off"])
+def test_an_array_that_is_overwritten(limit):
+    task = envs.named("Reusing-v0", {"max_episode_steps": limit})
+    shown = demos.record(Uniform(task), task, n_episodes=2, n_envs=2)
+    for t in shown:
+        np.testing.assert_allclose(t.obs[-1, 0], t.obs[0, 0] + 0.1 * t.acts.sum(), atol=1e-5)
+    with closing(envs.make_vec(task, n_envs=1)) as venv:
+        place, done = venv.reset()[0, 0], [False]
+        while not done[0]:
+            place += 0.1
+            *_, done, infos = venv.step(np.ones((1, 1), np.float32))
+    assert infos[0]["terminal_observation"][0] == pytest.approx(place)
+    assert envs.named(envs.make(task)) == task
+
+
+@pytest.mark.case("tasks", "An observation that is one number, Box(shape=())", "taken as a vector of one")
+def test_an_observation_that_is_no_vector():
+    assert envs.spec("Single-v0").obs_dim == 1
+    assert demos.record(Uniform("Single-v0"), "Single-v0", n_episodes=1)[0].obs.shape == (31, 1)
+
+
+@pytest.mark.case(
+    "tasks", "A task behind NormalizeObservation or NormalizeReward", "warned about once, where its statistics change"
+)
+@pytest.mark.parametrize(
+    ("wrapper", "harm"),
+    [
+        ("NormalizeObservation", "one state is shown as other numbers .*leave it out, since observations are stand"),
+        ("NormalizeReward", "returns are not those of the task; leave it out"),
+    ],
+)
+def test_statistics_that_every_environment_counts_anew(wrapper, harm):
+    task = envs.named("Plain-v0", {"wrappers": [[f"gymnasium.wrappers:{wrapper}", {"epsilon": 1e-7}]]})
+    with pytest.warns(
+        UserWarning, match=f"is behind {wrapper}, which counts anew in every environment: {harm}"
+    ) as told:
+        envs.make_vec(task, n_envs=2)
+    assert len(told) == 1
+    frozen = envs.named("Plain-v0", {"wrappers": [[f"own_tasks:Frozen{wrapper}", {}]]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        envs.make(frozen)
 
 
 # --- names ---

@@ -6,6 +6,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 from PIL import Image
 
 import demos
@@ -41,6 +42,37 @@ def test_states_are_put_back_as_they_were(env_id: str, skipped: int) -> None:
         np.testing.assert_allclose(data.qpos[:skipped], moved, atol=0.05)  # velocities summed over steps of 1/20 s
     assert step == 12
     env.close()
+
+
+class Mirrored(HalfCheetahEnv):
+    """HalfCheetah that shows its velocities with the opposite sign, which its `observation_structure` does not say."""
+
+    def _get_obs(self) -> np.ndarray:
+        obs = super()._get_obs()
+        obs[8:] *= -1
+        return obs
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: gym.wrappers.NormalizeObservation(gym.make("Hopper-v5")),
+        lambda: gym.wrappers.TransformObservation(gym.make("Hopper-v5"), lambda obs: obs / 100, None),
+        Mirrored,
+    ],
+    ids=["normalised", "rescaled", "mirrored"],
+)
+def test_what_shows_something_else_than_its_state_is_repeated(make) -> None:
+    rng, env = np.random.default_rng(0), make()
+    obs, acts = [env.reset(seed=3)[0]], []
+    positions = [env.unwrapped.data.qpos.copy()]
+    for _ in range(12):
+        acts.append(rng.uniform(-1, 1, env.action_space.shape).astype(np.float32))
+        obs.append(env.step(acts[-1])[0])
+        positions.append(env.unwrapped.data.qpos.copy())
+    other, t = make(), Trajectory(np.array(obs), np.array(acts), None, False, False, 3)
+    shown = [other.unwrapped.data.qpos.copy() for _ in _states(other, t)]
+    np.testing.assert_allclose(shown, positions, atol=1e-6)
 
 
 def test_the_film_has_a_frame_a_step(tmp_path: Path) -> None:
