@@ -38,13 +38,14 @@ from gail_suite.learning.sac import SACConfig
 from gail_suite.priors.attach import PriorsConfig, attach, keep_copies
 from gail_suite.priors.earlier import translated
 from gail_suite.priors.starts import Starts
+from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import Saved
 from gail_suite.runs.config import Count, Positive, Settings, recorded, shares
 from gail_suite.runs.runlog import RunLog, stop_requested
 
-FINAL_SEED, SCREENING, FINAL_EPISODES = 90_000, 10, 50
-"""Seed of the episodes by which the final policy is chosen, how many each candidate has, and how many the nearest,
-twice that where one of them falls; neither training nor any evaluation begins there."""
+SCREENING, FINAL_EPISODES = 10, 50
+"""Episodes by which the final policy is chosen: how many each candidate has, and how many the nearest, twice that where
+one of them falls."""
 NEAREST = 3
 """Policies of a run among which the final one is chosen, beside the last and the clone."""
 WARM_COPIES = 4
@@ -268,7 +269,8 @@ class GAIL(Imitator[GAILConfig]):
                 self._take_guesses(self.inverse)
             self.loop.on_step = partial(self._tell, self.inverse, log)
         elif self.fresh and self.config.warm_start:
-            self._clone(log)
+            with cpu_settings(self.config.loop.matmul):
+                self._clone(log)
 
     def _tell(self, inverse: InverseModel, log: RunLog | None) -> None:
         """Fits the inverse model when it is due, and takes what it says for the expert's actions."""
@@ -286,7 +288,7 @@ class GAIL(Imitator[GAILConfig]):
         """Takes what the inverse model says for the expert's actions."""
         expert = self.objective.expert
         with cpu_settings(self.config.loop.matmul):  # also where a resumed run begins
-            self.objective.expert = expert.told(inverse.actions(expert.features, expert.next_features))
+            self.objective.expert = expert.with_actions(inverse.actions(expert.features, expert.next_features))
 
     def _clone(self, log: RunLog | None) -> None:
         """Starts from behaviour cloning."""
@@ -307,11 +309,11 @@ class GAIL(Imitator[GAILConfig]):
         """Return and length of the policy's episodes, and how far they are from the demonstrations; among the nearest
         it is kept for the end.
         """
-        from gail_suite.showing.evaluation import WAY_SEED, Evaluation
+        from gail_suite.showing.evaluation import Evaluation
 
         assert self.likeness is not None
         policy, loop = self.policy(), self.loop
-        n, seed = loop.config.eval_episodes, WAY_SEED + self.seed
+        n, seed = loop.config.eval_episodes, seeds.WAY + self.seed
         episodes = self.likeness.episodes(policy, seed, n)
         distance = self.likeness.of(episodes)
         self.nearest.offer(self.likeness.excess(distance, n), policy)
@@ -326,7 +328,7 @@ class GAIL(Imitator[GAILConfig]):
         assert self.likeness is not None
         episodes: list[Trajectory] = []
         while (left := self.config.arrive - len(episodes)) > 0:
-            n, seed = min(left, self.loop.config.eval_episodes), FINAL_SEED + self.seed + len(episodes)
+            n, seed = min(left, self.loop.config.eval_episodes), seeds.FINAL + self.seed + len(episodes)
             episodes += self.likeness.episodes(policy, seed, n)
             if self.likeness.falls(episodes):
                 return False
@@ -370,7 +372,7 @@ class GAIL(Imitator[GAILConfig]):
         That is the first of those that are near, unless another is better by more than chance makes: it falls less
         often, or as often and visits nearer states.
         """
-        seed = FINAL_SEED + self.seed
+        seed = seeds.FINAL + self.seed
         found = {name: likeness.episodes(policy, seed, SCREENING) for name, policy in policies.items()}
         first = {name: likeness.of(likeness.but_one_fall(episodes)) for name, episodes in found.items()}
         beyond = {name: likeness.excess(distance, SCREENING) for name, distance in first.items()}
