@@ -102,7 +102,7 @@ class OnPolicyLoop:
         pairs = Pairs(*(torch.as_tensor(x, dtype=torch.float32) for x in arrays))
         rewards = self.objective.rewards(pairs, self.model.policy).numpy()
         self._rollout.append(pairs)
-        self._rewards.append(rewards)
+        self._rewards.append(rewards.copy())  # the learner adds to the array itself at time limits
         return rewards
 
     def iterate(self) -> dict[str, float]:
@@ -113,7 +113,6 @@ class OnPolicyLoop:
         self._improve()
         agent = Pairs(*(torch.cat([getattr(p, name) for p in self._rollout]) for name in FIELDS))
         info = {name: float(value) for name, value in self.objective.update(agent, self.model.policy).items()}
-        # not of the buffer, whose rewards at time limits hold the value of what would have followed
         row = {**health(self.model), **info, "reward_mean": float(np.mean(self._rewards))}
         bad = [name for name, value in row.items() if not np.isfinite(value)]
         if bad:
