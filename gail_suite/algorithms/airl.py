@@ -22,7 +22,7 @@ from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.rewards import reward_fn
 from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 from gail_suite.learning.sb3 import OnPolicyConfig
-from gail_suite.runs.config import Layers, NonNegative, Positive
+from gail_suite.runs.config import Above0, Layers, NonNegative, Positive
 
 __all__ = ["AIRL", "AIRLConfig", "ShapedReward"]
 
@@ -52,7 +52,7 @@ class AIRLConfig(OnPolicyRunConfig):
     reward: str = "gail"
     """Form of the policy's reward: airl, log D - log(1 - D), is the paper's, for tasks that do not end early; gail,
     -log(1 - D), stays positive, so that falling does not pay."""
-    reward_clip: NonNegative = 10.0
+    reward_clip: Above0 = 10.0
     """Bound on the reward's absolute value."""
 
     def __post_init__(self) -> None:

@@ -14,12 +14,13 @@ from gail_suite.learning.keeping import Shortlist
 from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import OffPolicyLoop
 from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.runs import seeds
 from gail_suite.runs.runlog import RunLog
-from gail_suite.showing.evaluation import WAY_SEED, Evaluation
+from gail_suite.showing.evaluation import Evaluation
 
-FINAL_SEED, SCREENING, FINAL_EPISODES = 90_000, 10, 50
-"""Seed of the episodes by which the final policy is chosen, how many each candidate has, and how many the nearest,
-twice that where one of them falls; neither training nor any evaluation begins there."""
+SCREENING, FINAL_EPISODES = 10, 50
+"""Episodes by which the final policy is chosen: how many each candidate has, and how many the nearest, twice that where
+one of them falls."""
 NEAREST = 3
 """Policies of a run among which the final one is chosen, beside the last and the clone."""
 
@@ -71,7 +72,7 @@ class Choice:
         it is kept for the end.
         """
         policy, loop = self.loop.policy(), self.loop
-        n, seed = loop.config.eval_episodes, WAY_SEED + self.seed
+        n, seed = loop.config.eval_episodes, seeds.WAY + self.seed
         episodes = self.likeness.episodes(policy, seed, n)
         distance = self.likeness.of(episodes)
         self.nearest.offer(self.likeness.excess(distance, n), policy)
@@ -85,7 +86,7 @@ class Choice:
         """Whether `arrive` episodes cannot be told from the demonstrator's; an early end that it lacks decides."""
         episodes: list[Trajectory] = []
         while (left := self.arrive - len(episodes)) > 0:
-            n, seed = min(left, self.loop.config.eval_episodes), FINAL_SEED + self.seed + len(episodes)
+            n, seed = min(left, self.loop.config.eval_episodes), seeds.FINAL + self.seed + len(episodes)
             episodes += self.likeness.episodes(policy, seed, n)
             if self.likeness.falls(episodes):
                 return False
@@ -114,7 +115,7 @@ class Choice:
         That is the first of those that are near, unless another is better by more than chance makes: it falls less
         often, or as often and visits nearer states.
         """
-        likeness, seed = self.likeness, FINAL_SEED + self.seed
+        likeness, seed = self.likeness, seeds.FINAL + self.seed
         found = {name: likeness.episodes(policy, seed, SCREENING) for name, policy in policies.items()}
         first = {name: likeness.of(likeness.but_one_fall(episodes)) for name, episodes in found.items()}
         beyond = {name: likeness.excess(distance, SCREENING) for name, distance in first.items()}

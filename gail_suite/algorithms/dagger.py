@@ -26,12 +26,10 @@ from gail_suite.envs.names import Task
 from gail_suite.learning.keeping import OnRow, silent
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import Saved
 from gail_suite.runs.config import Positive, Settings
 from gail_suite.runs.runlog import RunLog
-
-ROUND_SEED = 110_000
-"""Seed of the first episode of the first round; no evaluation begins there."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ class Aggregation:
 
     def _round(self) -> dict[str, float]:
         """One round: act, ask, clone."""
-        first = ROUND_SEED + 1000 * self.seed + self.steps * self.config.episodes
+        first = seeds.ROUND + 1000 * self.seed + self.steps * self.config.episodes
         acted = demos.record(self.policy(), self.env_id, self.config.episodes, first, self.config.episodes)
         self.trajectories += [relabelled(one, self.expert, envs.spec(self.env_id).start) for one in acted]
         shown = Shown.of(self.env_id, Demonstrations(tuple(self.trajectories), self.meta))

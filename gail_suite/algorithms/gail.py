@@ -264,7 +264,8 @@ class GAIL(Imitator[GAILConfig]):
                 self._take_guesses(self.inverse)
             self.loop.on_step = partial(self._tell, self.inverse, log)
         elif self.fresh and self.config.warm_start:
-            self._clone(log)
+            with cpu_settings("float32"):  # short as it is; one thread, so that their number changes nothing
+                self._clone(log)
 
     def _tell(self, inverse: InverseModel, log: RunLog | None) -> None:
         """Fits the inverse model when it is due, and takes what it says for the expert's actions."""
@@ -282,7 +283,7 @@ class GAIL(Imitator[GAILConfig]):
         """Takes what the inverse model says for the expert's actions."""
         expert = self.objective.expert
         with cpu_settings(self.config.loop.matmul):  # also where a resumed run begins
-            self.objective.expert = expert.told(inverse.actions(expert.features, expert.next_features))
+            self.objective.expert = expert.with_actions(inverse.actions(expert.features, expert.next_features))
 
     def _clone(self, log: RunLog | None) -> None:
         """Starts from behaviour cloning."""

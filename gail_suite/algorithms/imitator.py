@@ -20,11 +20,9 @@ from gail_suite.learning.learned_reward import LearnedReward
 from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import Saved
 from gail_suite.runs.config import recorded
-
-KEEP_SEED = 80_000
-"""Seed of the episodes by which the best policy is chosen; neither training nor any evaluation begins there."""
 
 
 class Remembering(Loop, Protocol):
@@ -75,7 +73,7 @@ class Imitator(Trainer[C_co]):
         if shown.times is None:
             raise ValueError("these demonstrations do not say when their pairs were shown: set keep.best to return")
         likeness = Likeness(self.env_id, shown)
-        seed = KEEP_SEED + self.seed
+        seed = seeds.KEEP + self.seed
 
         def measure(policy: LearnedPolicy, row: Row) -> float:
             # GAIL, which chooses its final policy by it, has measured it already
@@ -84,14 +82,14 @@ class Imitator(Trainer[C_co]):
         return Best(keep, constants, measure)
 
     @override
-    def _told(self, callbacks: Sequence[Callback], row: Row) -> bool:
+    def _on_row(self, callbacks: Sequence[Callback], row: Row) -> bool:
         if self.best is not None and "return_mean" in row:
             policy = self.policy()
             if self.best.judge(policy, row) and self.run_dir is not None:
                 policy.save(self.run_dir / BEST)
             if self.best.exhausted:
                 row["ended_no_better"] = 1.0
-        return super()._told(callbacks, row) or self._over
+        return super()._on_row(callbacks, row) or self._over
 
     @property
     @override

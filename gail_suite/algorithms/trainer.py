@@ -191,7 +191,7 @@ class Trainer(ABC, Generic[C_co]):
         """
         if loggers and self.run_dir is None:
             raise ValueError("loggers are told what a run's log holds, and this run has no directory: give run_dir")
-        self.loop.on_row = partial(self._told, tuple(callbacks))
+        self.loop.on_row = partial(self._on_row, tuple(callbacks))
         self.total_steps = length(total_steps, self.total_steps)
         end = self._end(total_steps, budget_s)
         with self.session(end, quiet, loggers) as log:
@@ -210,7 +210,7 @@ class Trainer(ABC, Generic[C_co]):
         """Whether a resumed run had come to its end before its steps were done."""
         return False
 
-    def _told(self, callbacks: Sequence[Callback], row: Row) -> bool:
+    def _on_row(self, callbacks: Sequence[Callback], row: Row) -> bool:
         """What a row of metrics leads to; whether training ends there."""
         return False in [callback(self, row) for callback in callbacks]
 

@@ -16,6 +16,7 @@ from gail_suite.commands.parameters import (
     Trust,
     VecNormalize,
 )
+from gail_suite.runs import seeds
 
 
 def evaluate(
@@ -23,7 +24,7 @@ def evaluate(
     *,
     task: Task = TASK,
     n: Episodes = 50,
-    seed: EpisodeSeed = 1000,
+    seed: EpisodeSeed = seeds.EVAL,
     num_envs: int = 10,
     stochastic: Stochastic = False,
     reference: Reference = None,
@@ -40,9 +41,9 @@ def evaluate(
         Environments stepped together (the result does not depend on it).
     """
     from gail_suite.demos.sealed import write_results
-    from gail_suite.runs.records import config_of
-    from gail_suite.showing.evaluation import EVAL_SEED, said
+    from gail_suite.runs.records import by_product, config_of
     from gail_suite.showing.evaluation import evaluate as measure
+    from gail_suite.showing.evaluation import said
     from gail_suite.showing.scale import scale_of
 
     actor, env_id = find_policy(policy, task, trust, vecnormalize)
@@ -51,8 +52,9 @@ def evaluate(
     own = config_of(run).get("env_id") == env_id
     scale = scale_of(run) if own else None
     values = measure(actor, env_id, n, seed, num_envs, deterministic=not stochastic, scale=scale).as_dict()
-    if own and not stochastic and seed == EVAL_SEED:
-        write_results(run / "eval.json", values)
+    if own and not stochastic and seed == seeds.EVAL:
+        with by_product(run / "eval.json"):
+            write_results(run / "eval.json", values)
     again = named_again(policy, None if run.exists() and task.env is None else env_id, trust, vecnormalize)
     following = filming(env_id, *again, "--out", "video.mp4") or [command("report", policy)] * own
     output.result(values, f"{env_id}: {said(values)}", following)

@@ -9,14 +9,14 @@ from gail_suite.commands.parameters import Reference
 
 
 def report(*runs: Path, out: Path | None = None, reference: Reference = None, output: Output = DEFAULT) -> None:
-    """Write the page of a run (report.html and learning_curve.png), or one page of several runs with bands over seeds.
+    """Write the page of a run, or one page of several runs with bands over seeds.
 
     Parameters
     ----------
     runs
         Run directories, at least one.
     out
-        The page; by default report.html in the run directory.
+        The page, alone; by default report.html in the run directory, with learning_curve.png beside it.
     """
     from gail_suite.runs.records import config_of
     from gail_suite.runs.runlog import holds_run

@@ -152,7 +152,7 @@ def _sweep(
     found = summary(jobs)
     finished = [out / job.folder.name for job in jobs if job.is_finished()]
     following = [command("compare", *finished)] if finished else []
-    output.result({"sweep": found, "out": str(out)}, "\n".join(_told(jobs[0].algo, s) for s in found), following)
+    output.result({"sweep": found, "out": str(out)}, "\n".join(_line(jobs[0].algo, s) for s in found), following)
     if failed:
         raise ValueError(
             f"{len(failed)} of {len(jobs)} runs failed: look at {failed[0].folder}.log, then give the same command "
@@ -277,7 +277,7 @@ def _run(planned: Sequence[Job], at_once: int, ray: str | None, output: Output) 
     return failed
 
 
-def _told(algo: str, found: Json) -> str:
+def _line(algo: str, found: Json) -> str:
     """A combination of settings in a line."""
     from gail_suite.showing.stats import with_interval
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gail_suite.commands.common import DEFAULT, Output, command, find_policy, named_again
 from gail_suite.commands.parameters import TASK, EpisodeSeed, PolicyName, Stochastic, Task, Trust, VecNormalize
+from gail_suite.runs import seeds
 
 
 def watch(
@@ -11,7 +12,7 @@ def watch(
     *,
     task: Task = TASK,
     episodes: int | None = None,
-    seed: EpisodeSeed = 1000,
+    seed: EpisodeSeed = seeds.EVAL,
     stochastic: Stochastic = False,
     trust: Trust = False,
     vecnormalize: VecNormalize = None,

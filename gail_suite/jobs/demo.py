@@ -18,10 +18,11 @@ from gail_suite.demos.figures import said_return
 from gail_suite.demos.policy import Policy
 from gail_suite.demos.sealed import Json, write_results
 from gail_suite.learning.policy import load_policy
+from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.records import config_of, read_results
 from gail_suite.runs.runlog import StopRequested, read_metrics, stop_on_signals, stop_requested
-from gail_suite.showing.evaluation import EVAL_SEED, Evaluation, evaluate
+from gail_suite.showing.evaluation import Evaluation, evaluate
 from gail_suite.showing.replay import render_episode
 from gail_suite.showing.report import learning_curve, write_report
 from gail_suite.showing.video import render
@@ -141,10 +142,10 @@ def _check_begun(run_dir: Path, **asked: int) -> None:
 def _measure(file: Path, policy: Policy, env_id: str, n_episodes: int, stale_after: Path | None = None) -> Json:
     found = read_results(file)
     fresh = stale_after is None or (file.exists() and file.stat().st_mtime >= stale_after.stat().st_mtime)
-    protocol = {"env_id": env_id, "n_episodes": n_episodes, "seed": EVAL_SEED, "deterministic": True}
+    protocol = {"env_id": env_id, "n_episodes": n_episodes, "seed": seeds.EVAL, "deterministic": True}
     if fresh and all(found.get(name) == value for name, value in protocol.items()):
         return found
-    result: Evaluation = evaluate(policy, env_id, n_episodes=n_episodes, seed=EVAL_SEED)
+    result: Evaluation = evaluate(policy, env_id, n_episodes=n_episodes, seed=seeds.EVAL)
     write_results(file, result.as_dict())
     return result.as_dict()
 

@@ -20,14 +20,13 @@ from gail_suite.jobs.sweep import Job, log_of, run_in_worker
 from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.pairs import Shown
 from gail_suite.learning.policy import load_policy
+from gail_suite.runs import seeds
 from gail_suite.runs.records import SearchRecord, config_of, evaluation_of, read_if_there
 
 OBJECTIVES = {"distance": "min", "return": "max"}
 """What a run may be worth, and which way is better: the distance of the states that it visits from the demonstrated
 ones, which reads no reward, or the return of the task.
 """
-DISTANCE_SEED = 90_000
-"""Seed of the first episode that the distance is measured on; neither training nor any evaluation begins there."""
 RECORD = "search.json"
 Plan = Callable[[Mapping[str, Sequence[str]]], list[Job]]
 """The runs of a combination of settings: `sweep.plan` without its grid."""
@@ -144,4 +143,4 @@ def distance(job: Job, folder: Path) -> float:
     env_id = config_of(job.folder)["env_id"]
     shown = Shown.of(env_id, demos.load(folder), observations_only=True)
     likeness = Likeness(env_id, shown)
-    return likeness.distance(load_policy(job.folder), DISTANCE_SEED, job.eval_episodes)
+    return likeness.distance(load_policy(job.folder), seeds.DISTANCE, job.eval_episodes)

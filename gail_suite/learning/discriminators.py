@@ -17,7 +17,7 @@ from gail_suite.learning.losses import bernoulli_entropy, gail_loss, gradient_pe
 from gail_suite.learning.networks import Discriminator
 from gail_suite.learning.rewards import reward_fn
 from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
-from gail_suite.runs.config import Count, Fraction, Layers, NonNegative, Positive, Settings
+from gail_suite.runs.config import Above0, Fraction, Layers, NonNegative, Positive, Settings, Width
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class LogitConfig(Settings):
     """Width of the discriminator's layers."""
     lr: NonNegative = 3e-4
     """Adam rate."""
-    batch_size: Count = 128
+    batch_size: Positive = 128
     """Expert pairs, and as many of the agent's, in a batch."""
     gradient_penalty: NonNegative = 1.0
     """Weight of the gradient penalty."""
@@ -41,7 +41,7 @@ class LogitConfig(Settings):
     """Share of each layer's outputs hidden while the discriminator learns."""
     bottleneck: NonNegative = 0.0
     """Nats that the discriminator may know of a pair (Peng et al., 2019); 0 for a discriminator without bottleneck."""
-    latent: Positive = 32
+    latent: Width = 32
     """Dimensions of the bottleneck's code. A bottleneck prior brings its own network, so neither this nor `hidden`
     is followed beside one.
     """
@@ -49,7 +49,7 @@ class LogitConfig(Settings):
     """Largest step of the multiplier that holds the bottleneck."""
     reward: str = "gail"
     """Form of the reward: gail, airl, fairl or logd (see rewards.py for their signs)."""
-    reward_clip: NonNegative = 5.0
+    reward_clip: Above0 = 5.0
     """Bound on the reward's absolute value."""
 
     def __post_init__(self) -> None:

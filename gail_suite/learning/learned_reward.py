@@ -5,7 +5,7 @@ anywhere.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 
 from gail_suite.demos.files import refuse_links, write_atomic
 from gail_suite.demos.sealed import Json, one_warning, read_json, read_tensors, tensor_bytes, write_json
+from gail_suite.envs.flat import as_rows
 from gail_suite.generative.core.backend import learning
 from gail_suite.learning.actions import action_bounds, to_unit
 from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitLearner, Net, make_discriminator
@@ -20,6 +21,7 @@ from gail_suite.learning.features import Features
 from gail_suite.learning.networks import Discriminator
 from gail_suite.learning.rewards import reward_fn
 from gail_suite.learning.sac import load_module_arrays, module_arrays
+from gail_suite.runs.config import Above0, Layers, NonNegative, Width
 
 
 class RewardRecord(msgspec.Struct):
@@ -28,12 +30,12 @@ class RewardRecord(msgspec.Struct):
     kind: Literal["learned_reward"]
     env_id: str
     form: str
-    clip: Annotated[float, msgspec.Meta(gt=0)]
-    hidden: Annotated[list[Annotated[int, msgspec.Meta(ge=1, le=65536)]], msgspec.Meta(min_length=1)]
+    clip: Above0
+    hidden: Layers
     activation: Literal["relu", "tanh"]
     state_only: bool
-    bottleneck: Annotated[float, msgspec.Meta(ge=0)] = 0
-    latent: Annotated[int, msgspec.Meta(ge=1, le=65536)] = 1
+    bottleneck: NonNegative = 0
+    latent: Width = 1
     next_obs: bool = False
     absorbing: bool = False
     termination: float = 0
@@ -73,12 +75,15 @@ class LearnedReward:
     @learning()
     @torch.no_grad()
     def __call__(self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray) -> np.ndarray:
-        """Rewards (B,) of obs (B, O) and acts (B, A) in the environment's units."""
+        """Rewards (B,) of obs (B, O) and acts (B, A) in the environment's units; of a choice among A also the numbers
+        (B,) of what was chosen, from 0.
+        """
         inputs = [self.features(np.asarray(obs))]
         if self.meta.get("next_obs", False):
             inputs.append(self.features(np.asarray(next_obs)))
         elif not self.meta["state_only"]:
-            inputs.append(to_unit(acts, self.act_low, self.act_high).astype(np.float32))
+            rows = as_rows(acts, len(self.act_low))
+            inputs.append(to_unit(rows, self.act_low, self.act_high).astype(np.float32))
         if self.meta.get("absorbing", False):
             inputs.append(np.zeros((len(obs), 1), np.float32))
         rewards = self._form(self.net(torch.from_numpy(np.concatenate(inputs, axis=1)))).numpy()

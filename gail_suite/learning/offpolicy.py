@@ -32,6 +32,7 @@ from gail_suite.learning.replay import Replay
 from gail_suite.learning.reward_env import true_next_obs
 from gail_suite.learning.sac import SAC, SACConfig
 from gail_suite.learning.sums import Sums
+from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import Saved, check_finite, save_parts
 from gail_suite.runs.config import Count, Environments, NonNegative, Positive, Settings, Unit
 from gail_suite.runs.runlog import RunLog, stop_requested
@@ -148,7 +149,7 @@ class OffPolicyLoop:
             self.env, "n_cut", 0
         )  # whose episodes tell what the task returns
         self.sums = Sums()
-        self._told = False
+        self._warned = False
 
     # collecting
 
@@ -183,8 +184,8 @@ class OffPolicyLoop:
             time=self.time,
         )
         self.current, self.obs = features, np.array(obs)
-        if not self._told and not np.isfinite(rewards).all():
-            self._told = True
+        if not self._warned and not np.isfinite(rewards).all():
+            self._warned = True
             i = int(np.flatnonzero(~np.isfinite(rewards))[0])
             warnings.warn(
                 f"step {self.steps}: environment {i} gave the reward {rewards[i]}; imitation never reads it, but "
@@ -289,9 +290,9 @@ class OffPolicyLoop:
     def evaluate(self) -> dict[str, float]:
         """Return, length and (where references exist) score of the averaged actor, on the environment's own reward."""
         # late, so that tests can train without
-        from gail_suite.showing.evaluation import WAY_SEED, evaluate
+        from gail_suite.showing.evaluation import evaluate
 
-        episodes, seed = self.config.eval_episodes, WAY_SEED + self.seed
+        episodes, seed = self.config.eval_episodes, seeds.WAY + self.seed
         return evaluate(self.policy(), self.env_id, n_episodes=episodes, seed=seed).row()
 
     def policy(self, actor: Actor | None = None) -> LearnedPolicy:

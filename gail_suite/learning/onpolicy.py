@@ -28,6 +28,7 @@ from gail_suite.learning.sb3 import (
     load_learner_state,
     make_learner,
 )
+from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import Saved, check_finite, save_parts
 from gail_suite.runs.config import Count, Positive, Settings
 from gail_suite.runs.runlog import RunLog, stop_requested
@@ -86,6 +87,7 @@ class OnPolicyLoop:
         self.model = make_learner(config, self.env, seed)
         _, self._callback = self.model._setup_learn(1)
         self._rollout: list[Pairs] = []
+        self._rewards: list[np.ndarray] = []
         self.constants = dict(constants or {})
         self.on_row: OnRow = silent
         self.ended = False
@@ -98,17 +100,20 @@ class OnPolicyLoop:
     def _reward(self, obs: np.ndarray, acts: np.ndarray, next_obs: np.ndarray, terminated: np.ndarray) -> np.ndarray:
         arrays = (obs, self.inputs.in_units(acts), next_obs, terminated)
         pairs = Pairs(*(torch.as_tensor(x, dtype=torch.float32) for x in arrays))
+        rewards = self.objective.rewards(pairs, self.model.policy).numpy()
         self._rollout.append(pairs)
-        return self.objective.rewards(pairs, self.model.policy).numpy()
+        self._rewards.append(rewards.copy())  # the learner adds to the array itself at time limits
+        return rewards
 
     def iterate(self) -> dict[str, float]:
         """Collect one batch, improve the policy on it, then the objective."""
         self._rollout.clear()
+        self._rewards.clear()
         self.model.collect_rollouts(self.env, self._callback, self.model.rollout_buffer, self.model.n_steps)
         self._improve()
         agent = Pairs(*(torch.cat([getattr(p, name) for p in self._rollout]) for name in FIELDS))
         info = {name: float(value) for name, value in self.objective.update(agent, self.model.policy).items()}
-        row = {**health(self.model), **info, "reward_mean": float(self.model.rollout_buffer.rewards.mean())}
+        row = {**health(self.model), **info, "reward_mean": float(np.mean(self._rewards))}
         bad = [name for name, value in row.items() if not np.isfinite(value)]
         if bad:
             raise FloatingPointError(
@@ -152,9 +157,9 @@ class OnPolicyLoop:
 
     def evaluate(self) -> dict[str, float]:
         """Return, length and (where references exist) score of the deterministic policy on the task's own reward."""
-        from gail_suite.showing.evaluation import WAY_SEED, evaluate
+        from gail_suite.showing.evaluation import evaluate
 
-        episodes, seed = self.cadence.eval_episodes, WAY_SEED + self.seed
+        episodes, seed = self.cadence.eval_episodes, seeds.WAY + self.seed
         return evaluate(self.policy(), self.env_id, n_episodes=episodes, seed=seed).row()
 
     def policy(self) -> LearnedPolicy:

@@ -41,7 +41,7 @@ class Pairs:
     def __getitem__(self, rows: Tensor) -> Pairs:
         return Pairs(*(getattr(self, name)[rows] for name in FIELDS))
 
-    def told(self, actions: Tensor) -> Pairs:
+    def with_actions(self, actions: Tensor) -> Pairs:
         """The same with other actions (N, A)."""
         return Pairs(self.features, actions, self.next_features, self.terminated)
 

@@ -79,7 +79,7 @@ def with_actions(env_id: str, shown: Demonstrations, tries: int) -> Demonstratio
             f"for {(search.miss < REACHED).sum()} an action was found: these demonstrations are of another physics, or "
             "their observations hide too much of the state"
         )
-    acts = from_unit(search.told(), low, high).clip(np.float32(low), np.float32(high)).astype(np.float32)
+    acts = from_unit(search.found_actions(), low, high).clip(np.float32(low), np.float32(high)).astype(np.float32)
     told, rows = [], iter(acts)
     for one, steps in zip(shown, shown.steps(), strict=True):
         whole = np.zeros((len(one), acts.shape[1]), np.float32)
@@ -121,7 +121,7 @@ class Search:
         """Share of the pairs that were not tried for want of steps."""
         return float((~self.tried).mean()) if self.spent >= self.budget else 0.0
 
-    def told(self) -> np.ndarray:
+    def found_actions(self) -> np.ndarray:
         """(N, A) what was found or misses least, and where none could be tried that of the most similar pair."""
         actions = self.actions.copy()
         for row in np.flatnonzero(~self.tried).tolist():

@@ -37,7 +37,7 @@ class OnPolicyConfig(Settings):
     """Learner: ppo (Schulman et al., 2017) or trpo (Schulman et al., 2015)."""
     n_envs: Environments = 16
     """Environments stepped together."""
-    batch_steps: Positive = 8192
+    batch_steps: Annotated[int, Meta(ge=2)] = 8192
     """Environment steps collected for each policy update."""
     hidden: Layers = (100, 100)
     """Width of the layers of policy and value network."""

@@ -37,7 +37,9 @@ Fraction = Annotated[float, Meta(ge=0, lt=1)]
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Environments = Annotated[int, Meta(ge=1, le=10_000)]
-Layers = Annotated[tuple[Positive, ...], Meta(min_length=1)]
+WIDEST = 65_536
+Width = Annotated[int, Meta(ge=1, le=WIDEST)]
+Layers = Annotated[tuple[Width, ...], Meta(min_length=1)]
 """Bounds that a field of settings may have; they hold whichever way its value came in."""
 
 
@@ -79,9 +81,9 @@ def check_bounds(value: Any, hint: object, name: str) -> None:
         ):
             if bound is not None and not holds(value, bound):
                 raise ValueError(f"setting {name} must be {words} {bound}, got {value}")
-        if meta.min_length is not None and (len(value) < meta.min_length or min(value) < 1):
+        if meta.min_length is not None and not (value and 1 <= min(value) and max(value) <= WIDEST):
             raise ValueError(
-                f"setting {name} holds the widths of at least one layer, each at least 1, got {list(value)}"
+                f"setting {name} holds the widths of at least one layer, each from 1 to {WIDEST:,}, got {list(value)}"
             )
 
 

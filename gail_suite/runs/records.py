@@ -1,7 +1,10 @@
-"""What the JSON files of a run have to say, and how they are read."""
+"""What the JSON files of a run have to say, how they are read, and what follows where one cannot be written."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import UNSET, Struct, UnsetType
@@ -44,11 +47,12 @@ class EvaluationRecord(Struct):
 
 
 class ReferenceRecord(Struct):
-    """reference.json: what random actions got on the task of a run."""
+    """reference.json: what random actions got on the task of a run, and the standard error of that."""
 
     random_return: float
     n_episodes: int
     seed: int
+    random_error: float = 0.0
 
 
 class BeginningRecord(Struct):
@@ -87,3 +91,12 @@ def versions_of(run_dir: str | Path) -> Json:
 def read_if_there(file: Path, schema: object) -> Json:
     """The object in a file, empty where there is none; errors as for `read_json`."""
     return read_json(file, schema) if file.exists() else {}
+
+
+@contextmanager
+def by_product(file: Path) -> Iterator[None]:
+    """What writes `file` within the block is not what was asked for: where it cannot, a warning says so."""
+    try:
+        yield
+    except OSError as error:
+        warnings.warn(f"{file} could not be written ({error.strerror or error})", stacklevel=3)

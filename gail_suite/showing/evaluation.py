@@ -13,12 +13,9 @@ from gail_suite.demos.policy import Policy
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Trajectory
 from gail_suite.envs.names import Task
+from gail_suite.runs import seeds
 from gail_suite.showing.scale import Scale
 from gail_suite.showing.stats import bootstrap_interval, interval_of, with_interval
-
-EVAL_SEED, WAY_SEED = 1000, 50_000
-"""Seeds of the first episode of every final evaluation, and of those on the way of a run whose own seed is 0; no
-training starts there."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ def evaluate(
     policy: Policy,
     env_id: Task,
     n_episodes: int = 50,
-    seed: int = EVAL_SEED,
+    seed: int = seeds.EVAL,
     n_envs: int = 10,
     deterministic: bool = True,
     env_kwargs: Mapping[str, object] | None = None,

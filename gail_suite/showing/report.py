@@ -46,8 +46,8 @@ COLOURS = ("#1f6feb", "#c4622d", "#2e8540", "#8250df", "#bf3989", "#57606a")
 
 
 @dataclass(frozen=True)
-class Told:
-    """A run as its directory tells it."""
+class RunFiles:
+    """What the files of a run say."""
 
     folder: Path
     config: Json
@@ -87,8 +87,8 @@ def learning_curve(run_dir: str | Path, path: str | Path | None = None) -> Path 
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(1 + -(-len(health) // 2), 2, height_ratios=[2.2] + [1] * -(-len(health) // 2))
     outcome = figure.add_subplot(grid[0, :])
-    _draw_outcome(outcome, [[_told(run_dir)]])
-    outcome.set_title(fill(_told(run_dir).title, 70))
+    _draw_outcome(outcome, [[_read(run_dir)]])
+    outcome.set_title(fill(_read(run_dir).title, 70))
     for i, name in enumerate(health):
         axes = figure.add_subplot(grid[1 + i // 2, i % 2])
         _draw_health(axes, rows, name)
@@ -109,42 +109,42 @@ def write_report(
     settings.
 
     Runs that differ in nothing but their seed share a line and a band. `others` are evaluations, as eval.json holds
-    them, to stand in the table too; `scale` makes the scores in place of those that the runs have. The page is
-    RUN/report.html for one run, unless `out` names another.
+    them, to stand in the table too; `scale` makes the scores in place of those that the runs have. Without `out` the
+    page of one run is RUN/report.html, with learning_curve.png beside it; with it nothing is written into a run.
 
     Raises:
         ValueError: a folder that is no run, or several runs without `out`.
     """
     folders = [Path(runs)] if isinstance(runs, str | Path) else [Path(run) for run in runs]
-    told = [_told(folder, needed=True, scale=scale) for folder in folders]
-    if out is None and len(told) != 1:
-        raise ValueError(f"a report of {len(told)} runs needs a file: give --out, such as --out report.html")
-    target = Path(out) if out is not None else told[0].folder / "report.html"
+    read = [_read(folder, needed=True, scale=scale) for folder in folders]
+    if out is None and len(read) != 1:
+        raise ValueError(f"a report of {len(read)} runs needs a file: give --out, such as --out report.html")
+    target = Path(out) if out is not None else read[0].folder / "report.html"
     if target.suffix.lower() != ".html":
         raise ValueError(f"{target} is no .html: give the page that name")
-    if len(told) == 1:
-        learning_curve(told[0].folder)
-    groups = [list(group) for _, group in itertools.groupby(sorted(told, key=lambda t: str(t.kind)), lambda t: t.kind)]
+    if out is None:
+        learning_curve(read[0].folder)
+    groups = [list(group) for _, group in itertools.groupby(sorted(read, key=lambda t: str(t.kind)), lambda t: t.kind)]
     names = _names(groups)
     parts = ["<h2>Results</h2>", *_results(groups, names, others or {}), *_curves(groups, names)]
     parts += [part for group, name in zip(groups, names, strict=True) for part in _film(group[0], name)]
-    for run in told:
+    for run in read:
         parts.append(folded(f"Settings of {run.folder.name}", f"<pre>{escape(json.dumps(run.config, indent=2))}</pre>"))
-    versions = versions_of(told[0].folder)
+    versions = versions_of(read[0].folder)
     parts += [folded("Versions", facts_table(versions))] if versions else []
-    tasks = dict.fromkeys(str(t.config.get("env_id", "?")) for t in told)
-    return write_page(target, told[0].title if len(told) == 1 else f"{len(told)} runs on {' and '.join(tasks)}", parts)
+    tasks = dict.fromkeys(str(t.config.get("env_id", "?")) for t in read)
+    return write_page(target, read[0].title if len(read) == 1 else f"{len(read)} runs on {' and '.join(tasks)}", parts)
 
 
-def _told(folder: Path, needed: bool = False, scale: Scale | None = None) -> Told:
+def _read(folder: Path, needed: bool = False, scale: Scale | None = None) -> RunFiles:
     config = config_of(folder)
     if needed and not config:
         raise ValueError(f"{folder} is not a run directory (it has no readable config.json)")
     rows = [rescored(row, scale) for row in read_metrics(folder)]
-    return Told(folder, config, rows, rescored(evaluation_of(folder), scale))
+    return RunFiles(folder, config, rows, rescored(evaluation_of(folder), scale))
 
 
-def _names(groups: Sequence[Sequence[Told]]) -> list[str]:
+def _names(groups: Sequence[Sequence[RunFiles]]) -> list[str]:
     """A short name of each group: the algorithm, the environment where there are several, and the settings that tell
     it from others of that name, or the first run's folder where these are too many.
     """
@@ -162,7 +162,7 @@ def _names(groups: Sequence[Sequence[Told]]) -> list[str]:
     return [name if names.count(name) == 1 else g[0].folder.name for name, g in zip(names, groups, strict=True)]
 
 
-def _results(groups: Sequence[Sequence[Told]], names: Sequence[str], others: Mapping[str, Json]) -> list[str]:
+def _results(groups: Sequence[Sequence[RunFiles]], names: Sequence[str], others: Mapping[str, Json]) -> list[str]:
     rows = [row for name, group in zip(names, groups, strict=True) for row in _group_rows(name, group)]
     rows += [_measured(name, found) for name, found in others.items()]
     tasks = list(dict.fromkeys(str(group[0].config.get("env_id")) for group in groups))
@@ -176,7 +176,7 @@ def _results(groups: Sequence[Sequence[Told]], names: Sequence[str], others: Map
     return parts
 
 
-def _group_rows(name: str, group: Sequence[Told]) -> list[tuple[object, ...]]:
+def _group_rows(name: str, group: Sequence[RunFiles]) -> list[tuple[object, ...]]:
     """The final policy, over seeds where there are several, and what behaviour cloning began with."""
     measured = [run.evaluation for run in group if run.evaluation.get("return_mean") is not None]
     if len(group) == 1 or len(measured) < 2:
@@ -197,7 +197,7 @@ def _group_rows(name: str, group: Sequence[Told]) -> list[tuple[object, ...]]:
     return rows
 
 
-def _evaluated(name: str, run: Told) -> tuple[object, ...]:
+def _evaluated(name: str, run: RunFiles) -> tuple[object, ...]:
     """A line of the table: the evaluation of a run's final policy, or the last one of its training."""
     if run.evaluation.get("return_mean") is not None:
         return _measured(name, run.evaluation)
@@ -250,7 +250,7 @@ def _mean(rows: Sequence[Json], name: str) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _curves(groups: Sequence[Sequence[Told]], names: Sequence[str]) -> list[str]:
+def _curves(groups: Sequence[Sequence[RunFiles]], names: Sequence[str]) -> list[str]:
     """Pictures: outcome against steps of each environment, and the health of a run that stands alone."""
     pictures = []
     for env_id in dict.fromkeys(group[0].config.get("env_id") for group in groups):
@@ -270,7 +270,7 @@ def _curves(groups: Sequence[Sequence[Told]], names: Sequence[str]) -> list[str]
     return ["<h2>Learning</h2>", figures(pictures), *explained] if pictures else []
 
 
-def _film(run: Told, name: str) -> list[str]:
+def _film(run: RunFiles, name: str) -> list[str]:
     path = run.folder / "video.mp4"
     if not path.is_file():
         return []
@@ -282,7 +282,7 @@ def _film(run: Told, name: str) -> list[str]:
     return [f"<h2>Film of {escape(name)}</h2>", film, *([note(said)] if said else [])]
 
 
-def _draw_outcome(axes: Axes, groups: Sequence[Sequence[Told]], names: Sequence[str] = ("learner",)) -> None:
+def _draw_outcome(axes: Axes, groups: Sequence[Sequence[RunFiles]], names: Sequence[str] = ("learner",)) -> None:
     known = [row for group in groups for run in group for row in run.rows]
     name = next((n for n in OUTCOMES[:2] if series(known, n)[0]), OUTCOMES[2])
     levels = []

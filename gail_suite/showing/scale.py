@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +13,13 @@ from gymnasium.spaces import Box
 from gail_suite import envs
 from gail_suite.demos.policy import State
 from gail_suite.demos.sealed import Json, write_json
-from gail_suite.runs.records import ReferenceRecord, config_of, read_if_there
+from gail_suite.runs import seeds
+from gail_suite.runs.records import ReferenceRecord, by_product, config_of, read_if_there
 
-RANDOM_EPISODES, RANDOM_SEED = 10, 200_000
-"""How often, and from where, random actions are tried on a task without a reference return."""
+RANDOM_EPISODES = 10
+"""How often random actions are tried on a task without a reference return."""
+CLEAR = 2
+"""Standard errors of what random actions get by which demonstrations have to be better, to be the one of a scale."""
 REFERENCE = "reference.json"
 """File in a run's folder that keeps what they got."""
 
@@ -37,13 +42,14 @@ def rescored(record: Json, scale: Scale | None) -> Json:
     """A record of an evaluation with the normalised score that `scale` makes of its return; as it is without one."""
     if scale is None:
         return record
-    found: Json = {f"{kind}score": scale(record[f"{kind}return_mean"]) for kind in ("", "bc_") if _told(record, kind)}
+    kinds = [kind for kind in ("", "bc_") if _has_return(record, kind)]
+    found: Json = {f"{kind}score": scale(record[f"{kind}return_mean"]) for kind in kinds}
     if interval := record.get("return_interval"):
         found["score_interval"] = [scale(bound) for bound in interval]
     return record | found
 
 
-def _told(record: Json, kind: str) -> bool:
+def _has_return(record: Json, kind: str) -> bool:
     return record.get(f"{kind}return_mean") is not None
 
 
@@ -65,18 +71,23 @@ class Uniform:
         return self.rng.uniform(self.space.low, self.space.high, size).astype(np.float32), state
 
 
-def random_return(task: str, n_episodes: int = RANDOM_EPISODES) -> float:
-    """Mean return of random actions: the reference where the task has one, else that of some episodes."""
+def random_return(task: str) -> tuple[float, float]:
+    """Mean return of random actions and its standard error: the reference where the task has one, else that of some
+    episodes.
+    """
     from gail_suite.showing.evaluation import evaluate
 
     known = envs.spec(task).random_return
     if known is not None:
-        return known.mean
-    return evaluate(Uniform(task, RANDOM_SEED), task, n_episodes, RANDOM_SEED, deterministic=False).return_mean
+        return known.mean, known.sd / math.sqrt(max(known.episodes, 1))
+    policy = Uniform(task, seeds.RANDOM)
+    returns = evaluate(policy, task, RANDOM_EPISODES, seeds.RANDOM, deterministic=False).returns
+    return float(returns.mean()), float(returns.std(ddof=1) / math.sqrt(len(returns)))
 
 
 def scale_of(run_dir: str | Path) -> Scale | None:
-    """The scale of a run's demonstrations; None where their returns are unknown, or no better than chance.
+    """The scale of a run's demonstrations; None where their returns are unknown and, with a warning, where they are not
+    clearly better than those of random actions.
 
     What random actions get is measured once and kept in RUN/reference.json.
     """
@@ -87,6 +98,16 @@ def scale_of(run_dir: str | Path) -> Scale | None:
         return None
     kept = read_if_there(run_dir / REFERENCE, ReferenceRecord)
     if "random_return" not in kept:
-        kept = {"random_return": random_return(config["env_id"]), "n_episodes": RANDOM_EPISODES, "seed": RANDOM_SEED}
-        write_json(run_dir / REFERENCE, kept)
-    return Scale(float(kept["random_return"]), float(shown)) if shown > kept["random_return"] else None
+        mean, error = random_return(config["env_id"])
+        kept = {"random_return": mean, "random_error": error, "n_episodes": RANDOM_EPISODES, "seed": seeds.RANDOM}
+        with by_product(run_dir / REFERENCE):
+            write_json(run_dir / REFERENCE, kept)
+    random, error = float(kept["random_return"]), float(kept.get("random_error", 0.0))  # earlier versions kept no error
+    if shown - random > CLEAR * error:
+        return Scale(random, float(shown))
+    warnings.warn(
+        f"no score against the demonstrations: their mean return, {shown:.4g}, is not clearly above that of random "
+        f"actions, {random:.4g} with a standard error of {error:.2g}; show a better demonstrator",
+        stacklevel=2,
+    )
+    return None

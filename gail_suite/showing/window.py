@@ -14,6 +14,7 @@ import numpy as np
 from gail_suite.demos.figures import said_return
 from gail_suite.demos.policy import Policy, check_bounds
 from gail_suite.envs.common import Env, check_seed
+from gail_suite.runs import seeds
 
 if TYPE_CHECKING:
     from gymnasium.envs.mujoco.mujoco_rendering import WindowViewer
@@ -23,7 +24,7 @@ def play(
     policy: Policy,
     env_id: str,
     episodes: int | None = None,
-    seed: int = 1000,
+    seed: int = seeds.EVAL,
     deterministic: bool = True,
     say: Callable[[str], None] = print,
 ) -> list[float]:

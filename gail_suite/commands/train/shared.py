@@ -121,9 +121,16 @@ def train_long(recipe: Recipe, long: LongRun, training: Training, output: Output
     else:
         pairs = () if long.num_envs is None else (f"{recipe.n_envs_setting}={long.num_envs}",)
         settings = (*recipe.settings, *pairs, *keeping, *training.set)
-        trainer = fresh(recipe, replace(training, set=settings), output)
+        trainer = _fresh(recipe, replace(training, set=settings), output)
     if trainer is not None:
         _train(trainer, training, output)
+
+
+def train_short(recipe: Recipe, training: Training, output: Output) -> None:
+    """A run that is too short to be stopped and resumed, to its end."""
+    trainer = _fresh(recipe, training, output)
+    if trainer is not None:
+        _finish(trainer, _trained(trainer, training, output), training, output)
 
 
 def _resumed(recipe: Recipe, run_dir: Path, long: LongRun, training: Training) -> Trainer[Settings]:
@@ -136,7 +143,7 @@ def _resumed(recipe: Recipe, run_dir: Path, long: LongRun, training: Training) -
     return recipe.kind.resume(run_dir, _device(recipe.device), long.resume_from)
 
 
-def fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settings] | None:
+def _fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Settings] | None:
     """The trainer of a new run, or None where its settings were shown instead."""
     from gail_suite.algorithms.gail import GAILConfig
     from gail_suite.learning.plan import fitted
@@ -152,7 +159,7 @@ def fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Setting
         return None
     from gail_suite import envs
 
-    shown, env_id = shown_to(training)
+    shown, env_id = _shown_to(training)
     _check_ending(training, env_id)
     resume = None if recipe.algo in ("bc", "dagger") else command("train", recipe.algo, "--resume")
     run_dir = run_folder(training.out, f"{recipe.algo}-{envs.names.bare(env_id)}-{training.seed}", resume)
@@ -167,7 +174,7 @@ def fresh(recipe: Recipe, training: Training, output: Output) -> Trainer[Setting
     return trainer
 
 
-def shown_to(training: Training) -> tuple[Demonstrations, str]:
+def _shown_to(training: Training) -> tuple[Demonstrations, str]:
     """The demonstrations that were asked for, and their environment."""
     from gail_suite import demos, envs
 
@@ -205,15 +212,19 @@ def _train(trainer: Trainer[Settings], training: Training, output: Output) -> No
     if isinstance(trainer.config, OnPolicyRunConfig) and not output.quiet:
         note(in_batches(total, trainer.config.learner.batch_steps))
     with stop_on_signals():
-        loggers = [logger_of(name) for name in training.logger]
-        run = trainer.train(training.steps, eval_episodes=0, quiet=output.quiet, loggers=loggers)
+        run = _trained(trainer, training, output)
         if stop_requested():
             note(f"stopped; go on with: {command('train', trainer.algo, '--resume', trainer.run_dir)}")
             raise StopRequested
-    finish(trainer, run, training, output)
+    _finish(trainer, run, training, output)
 
 
-def finish(trainer: Trainer[Settings], run: Run, training: Training, output: Output) -> None:
+def _trained(trainer: Trainer[Settings], training: Training, output: Output) -> Run:
+    loggers = [logger_of(name) for name in training.logger]
+    return trainer.train(training.steps, eval_episodes=0, quiet=output.quiet, loggers=loggers)
+
+
+def _finish(trainer: Trainer[Settings], run: Run, training: Training, output: Output) -> None:
     """The measurement of what was learned, its film, and what to do next."""
     from gail_suite.jobs.finish import finish_run
 

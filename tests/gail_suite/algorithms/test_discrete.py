@@ -7,6 +7,8 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
 
 import demos
 import envs
@@ -15,6 +17,7 @@ from gail_suite.algorithms.airl import AIRL, AIRLConfig
 from gail_suite.algorithms.bc import BCConfig
 from gail_suite.algorithms.gail_onpolicy import DiscriminatorConfig, OnPolicyGAIL, OnPolicyGAILConfig
 from gail_suite.learning.onpolicy import Cadence
+from gail_suite.learning.reward_env import RewardVecEnv
 from gail_suite.learning.sb3 import OnPolicyConfig
 
 CARTPOLE = "CartPole-v1"
@@ -149,3 +152,16 @@ def test_a_task_without_rewards_is_imitated_and_exported(corridor, tmp_path):
         model.predict(obs, deterministic=True)[0].tolist()
         == run.policy.predict(obs, deterministic=True)[0].argmax(1).tolist()
     )
+
+
+@pytest.mark.parametrize("n_envs", [1, 4])
+def test_a_learned_reward_of_choices_teaches_a_learner_that_chooses_by_number(shown, n_envs):
+    reward = OnPolicyGAIL(CARTPOLE, shown, SMALL).reward()
+    t = shown.transitions()
+    numbers = reward(t.obs, t.acts.argmax(1), t.next_obs, t.terminated)
+    np.testing.assert_array_equal(numbers, reward(t.obs, t.acts, t.next_obs, t.terminated))
+    venv = RewardVecEnv(make_vec_env(CARTPOLE, n_envs=n_envs, seed=0), reward)
+    model = PPO("MlpPolicy", venv, n_steps=16, batch_size=16, n_epochs=1, device="cpu").learn(16 * n_envs)
+    assert model.num_timesteps == 16 * n_envs
+    with pytest.raises(ValueError, match="action 2 of 2: actions are numbered 0 to 1"):
+        reward(t.obs[:1], np.array([2]), t.next_obs[:1], t.terminated[:1])

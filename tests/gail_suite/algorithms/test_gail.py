@@ -508,7 +508,7 @@ def test_the_discriminator_of_states_sees_no_action():
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(2, 50, 3, generator=generator)
     pairs = Pairs(x, torch.rand(50, 2, generator=generator), y, torch.zeros(50))
-    other = pairs.told(torch.zeros(50, 2))
+    other = pairs.with_actions(torch.zeros(50, 2))
     config = AdversaryConfig(state_only=True)
     torch.manual_seed(0)
     adversary = Adversary(pairs, config, 4, 0.9)

@@ -32,6 +32,7 @@ from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.reward_env import RewardVecEnv
 from gail_suite.learning.sb3 import OnPolicyConfig, learned_policy, make_learner, trpo_paper
 from gail_suite.runs import runlog
+from gail_suite.showing import scale
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -292,6 +293,26 @@ def test_bad_learner_settings(shown: demos.Demonstrations, changes: dict[str, An
     with pytest.raises(ValueError, match=message):
         config = OnPolicyGAILConfig(learner=dataclasses.replace(small("ppo"), **changes))
         OnPolicyGAIL(envs.TOY_ID, shown, config)
+
+
+@pytest.mark.parametrize("kind", [OnPolicyGAIL, AIRL])
+def test_the_mean_reward_is_that_of_the_batch_without_what_time_limits_add(kind: type[Any]) -> None:
+    learner = OnPolicyConfig(n_envs=2, batch_steps=512, epochs=1)  # Pendulum's episodes are cut after 200 steps
+    shown = demos.record(scale.Uniform("Pendulum-v1", 0), "Pendulum-v1", 1, 0, 1)
+    loop = kind("Pendulum-v1", shown, dataclasses.replace(kind.defaults(), learner=learner)).loop
+    with torch.no_grad():
+        loop.model.policy.value_net.bias.fill_(100.0)
+    given: list[float] = []
+    ask = loop.objective.rewards
+
+    def rewards(*arguments: Any) -> torch.Tensor:
+        given.extend(ask(*arguments).tolist())
+        return torch.tensor(given[-2:])
+
+    loop.objective.rewards = rewards
+    row = loop.iterate()
+    assert len(given) == 512 and row["reward_mean"] == pytest.approx(np.mean(given), abs=1e-5)
+    assert loop.model.rollout_buffer.rewards.mean() - np.mean(given) == pytest.approx(2 * 99 / 512, rel=0.1)
 
 
 def test_divergence_is_named(shown: demos.Demonstrations) -> None:

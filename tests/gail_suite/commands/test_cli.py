@@ -424,6 +424,26 @@ def test_unwritable_places_are_named(recorded: Path, tmp_path: Path, shell: Shel
     fails(shell("record", "--env", TOY, "--out", tmp_path / "file", "-n", 1), 1, "file")
 
 
+@pytest.mark.filterwarnings("default:.*could not be written")
+def test_a_measurement_is_not_lost_where_a_run_cannot_be_written(trained: Path, tmp_path: Path, shell: Shell) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "eval.json").unlink()
+    (run / "eval.json").mkdir()  # nothing can take the place of a folder
+    status, out, err = shell("eval", run, "-n", 2, "--json")
+    assert status == 0 and json.loads(out)["n_episodes"] == 2, err
+    assert "warning" in err and "run/eval.json could not be written (Is a directory)" in err
+
+
+def test_a_page_elsewhere_leaves_the_run_alone(trained: Path, tmp_path: Path, shell: Shell) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "learning_curve.png").unlink(missing_ok=True)
+    for verb in ("compare", "report"):
+        assert shell(verb, run, "--out", tmp_path / f"{verb}.html")[0] == 0
+    assert not (run / "learning_curve.png").exists()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, trained: Path, shell: Shell) -> None:
     def full(*_: object) -> None:
@@ -573,11 +593,20 @@ def test_best_policy_patience_and_logger_from_the_command_line(
     fails(shell(*words, "--logger", "tracking"), 1, "--logger takes module:function or FILE.py:function")
 
 
-def test_sqil_and_dagger_from_the_command_line(recorded: Path, tmp_path: Path, shell: Shell) -> None:
+def test_sqil_and_dagger_from_the_command_line(
+    recorded: Path, tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = ["--eval-episodes", 1, "--demos", recorded]
     words = ["train", "sqil", *small, "--out", tmp_path / "sqil", "--steps", 80, "--num-envs", 4]
     assert shell(*words, "--set", "sac.hidden=[8,8]", "--set", "loop.warm_up=40")[0] == 0
     words = ["train", "dagger", *small, "--out", tmp_path / "dagger", "--expert", "bundled", "--steps", 1]
+    (tmp_path / "heard.py").write_text("rows = []\n\ndef log(metrics, step):\n    rows.append(metrics)\n")
+    monkeypatch.chdir(tmp_path)
+    loads: list[object] = []
+    load = demos.load
+    monkeypatch.setattr(demos, "load", lambda *a, **k: (loads.append(a), load(*a, **k))[1])
+    words += ["--logger", "heard.py:log"]
     status, out, _ = shell(*words, "--set", "bc.steps=50", "--set", "episodes=1", "--json")
     assert status == 0 and json.loads(out)["algo"] == "dagger"
+    assert sys.modules["heard"].rows and len(loads) == 1
     fails(shell("train", "sqil", "--resume", tmp_path / "dagger"), 1, "is a run of dagger, not of sqil")

@@ -12,7 +12,7 @@ import demos
 import envs
 from demos.sealed import write_results
 from gail_suite.commands.cli import main
-from gail_suite.commands.sweep import _told
+from gail_suite.commands.sweep import _line
 from gail_suite.jobs import sweep
 from gail_suite.jobs.sweep import Job, plan, run_here, summary
 
@@ -121,7 +121,7 @@ def test_tasks_without_reference_returns_are_summed_up_against_the_demonstration
         write_results(job.folder / "eval.json", {"score": None, "demo_score": demo_score})
     (found,) = summary(jobs)
     assert (found["measure"], found["scores"]) == ("demo_score", [0.2, 0.4])
-    assert _told("gail", found) == "gail: IQM of the scores against the demonstrations 0.300 [0.200, 0.400], 2 runs"
+    assert _line("gail", found) == "gail: IQM of the scores against the demonstrations 0.300 [0.200, 0.400], 2 runs"
 
 
 def test_the_command_trains_and_says_what_failed(

@@ -84,7 +84,7 @@ def test_the_budget_is_kept_and_what_was_not_tried_is_what_similar_pairs_have(to
     assert search.spent <= 70  # a search that has begun is finished
     assert 0 < search.tried.sum() < len(search.tried)
     found = search.actions[search.miss < REACHED]
-    for action in search.told()[~search.tried]:
+    for action in search.found_actions()[~search.tried]:
         assert (action == found).all(1).any()
 
 
