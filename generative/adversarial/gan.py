@@ -17,6 +17,7 @@ from gail_suite.generative.core.backend import normal_like
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
+from gail_suite.generative.interface.coded import Coded
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.measuring.recipes import Reproduction, adversarial
 from gail_suite.generative.networks.coders import condition
@@ -88,7 +89,7 @@ class AdversarialNet(nn.Module):
         self.register_buffer("scale", torch.full(event_shape, 0.5))
 
 
-class GAN(GenerativeModel):
+class GAN(Coded, GenerativeModel):
     """Generative adversarial network of fully connected layers, for images and vectors; no density.
 
     Critic loss softplus(-D(x)) + softplus(D(G(z))) + r1/2 |dD/dx|^2, generator loss softplus(-D(G(z)))

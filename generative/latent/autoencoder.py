@@ -12,6 +12,7 @@ from gail_suite.generative.core.checks import check_numbers, check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data import sources as data
 from gail_suite.generative.data.rows import in_memory
+from gail_suite.generative.interface.coded import Coded
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.latent.codes import LatentMixture
 from gail_suite.generative.measuring.recipes import Reproduction, sample_figures, train
@@ -51,7 +52,7 @@ class AENet(nn.Module):
         return ((x - self.decode(self.encode(seen))) / self.scaling.scale).square().flatten(1).mean(1)
 
 
-class AutoEncoder(GenerativeModel):
+class AutoEncoder(Coded, GenerativeModel):
     """Autoencoder trained on squared error (Hinton and Salakhutdinov 2006); images (N, C, H, W) or vectors (N, D).
 
     ``noise`` > 0 makes it denoising (Vincent et al. 2008): the encoder sees x plus Gaussian noise of that standard
@@ -117,7 +118,7 @@ class AutoEncoder(GenerativeModel):
         return self._batched(lambda data, labels: self.net.encode(data), x, None)
 
     def decode(self, z: ArrayLike, *, with_grad: bool = False) -> Tensor:
-        """Samples (N, *event shape) from codes; images are clamped to [0, 1]."""
+        """Samples (N, *event shape) from codes (N, latent); images are clamped to [0, 1]."""
         return self._decoded(lambda codes, labels: self.net.decode(codes), z, None, with_grad)
 
     def reconstruct(self, x: ArrayLike) -> Tensor:

@@ -13,6 +13,7 @@ from gail_suite.generative.core.backend import noise_by_content, normal_like, ow
 from gail_suite.generative.core.checks import check_numbers, check_range, check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
+from gail_suite.generative.interface.coded import Coded
 from gail_suite.generative.interface.density import DensityModel
 from gail_suite.generative.latent.codes import LatentMixture
 from gail_suite.generative.measuring import metrics
@@ -74,7 +75,7 @@ class VAENet(nn.Module):
         return self.likelihood.log_prob(x, out) + self.prior.log_prob(z) - log_q
 
 
-class VAE(DensityModel):
+class VAE(Coded, DensityModel):
     """Variational autoencoder (Kingma and Welling 2014; importance-weighted: Burda, Grosse and Salakhutdinov 2016).
 
     Maximises E_q[log p(x | z)] - beta KL(q(z | x) || N(0, I)), with at least ``free_bits`` nats of KL in every latent
@@ -157,6 +158,7 @@ class VAE(DensityModel):
                 self.net.likelihood.check(known)
         if not options.fine_tune:
             self.net.likelihood.standardise(in_memory(x))
+        self.net.prior.reset()  # training is under N(0, I), also where it goes on from a fit
         fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
         if self.config["prior_components"]:
             with torch.no_grad(), own_draws(options.seed, options.device):  # the same codes after a resumed fit

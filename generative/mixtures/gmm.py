@@ -11,6 +11,7 @@ from torch import Tensor
 from gail_suite.generative.core.backend import learning
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import ArrayLike, Stream
+from gail_suite.generative.interface import fitting
 from gail_suite.generative.mixtures import gaussians as ga
 from gail_suite.generative.mixtures.chunks import CentredRows, samples_of
 from gail_suite.generative.mixtures.em import Passes, initial_factors, starting
@@ -119,7 +120,7 @@ class GaussianMixture(Mixture):
         self.params = self._maximise(self.params, mixed | {"centre": self.params["means"]})
         self.n_rows_seen += rows.total
         self.lower_bounds_ = [*self.lower_bounds_, -float(errors.mean())]
-        self.calibration = self._scale(errors)
+        self.calibration = fitting.scale(self, errors)
         return self
 
     def _fit_stream(self, x: Stream, seed: int, device: str | torch.device) -> Self:

@@ -176,7 +176,7 @@ def test_what_is_fitted_after_the_network_sees_all_rows(model, monkeypatch):
     network = model()
     encode = network._of_all
     network._of_all = lambda function, x: seen.append(len(x)) or encode(function, x)
-    monkeypatch.setattr("gail_suite.generative.interface.model.ENCODED", 7)
+    monkeypatch.setattr("gail_suite.generative.interface.coded.ENCODED", 7)
     network.fit(TensorDataset(X), steps=3, progress=False)
     assert seen[0] == 54
     torch.testing.assert_close(network.sample(4, seed=0), whole.sample(4, seed=0))
