@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
 from gail_suite.generative.core.backend import normal_like
 from gail_suite.generative.core.checks import check_numbers, check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
-from gail_suite.generative.data import sources as data
 from gail_suite.generative.data.rows import in_memory
 from gail_suite.generative.interface.coded import Coded
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.latent.codes import LatentMixture
-from gail_suite.generative.measuring.recipes import Reproduction, sample_figures, train
 from gail_suite.generative.networks.coders import ARCHITECTURES, Decoder, Encoder, Likelihood, resolve_arch
 from gail_suite.generative.training.fit import fit_likelihood
 from gail_suite.generative.training.options import FitOptions
@@ -58,8 +54,8 @@ class AutoEncoder(Coded, GenerativeModel):
     ``noise`` > 0 makes it denoising (Vincent et al. 2008): the encoder sees x plus Gaussian noise of that standard
     deviation (for vectors in units of each column's), the target is x. ``bounded`` squashes codes into (-1, 1).
     ``mixture`` components are fitted to the codes after training, so that ``sample`` works; 0 leaves it out.
-    ``training`` changes other fields of ``fit.Recipe`` (steps, ema, ...). No density: ``score`` calibrates the
-    reconstruction error.
+    ``training`` changes other fields of ``training.recipe.Recipe`` (steps, ema, ...). No density: ``typicality`` puts
+    the reconstruction error on a scale.
     """
 
     net: AENet
@@ -132,33 +128,3 @@ class AutoEncoder(Coded, GenerativeModel):
             )
         codes = self.net.mixture.sample(n, generator)
         return self.decode(codes.clamp(-1, 1) if self.net.bounded else codes)
-
-
-def reproduce(
-    data_path: str | Path,
-    out: str | Path,
-    *,
-    seed: int = 0,
-    steps: int | None = None,
-    progress: bool = True,
-) -> Reproduction:
-    """The MNIST row: convolutional, 32 codes, a mixture of 50 over them, 10,000 steps of 64 on grey images.
-
-    ``test_rmse`` is the root of the mean squared error of a test pixel in [0, 1]; the rest is about samples from the
-    mixture.
-    """
-    splits = data.load(data_path)
-    model = AutoEncoder(
-        latent=32,
-        arch="conv",
-        mixture=50,
-        lr=1e-3,
-        steps=10_000,
-        patience=0,
-        eval_every=1000,
-        ema=0.999,
-        precision="bfloat16",
-    )
-    train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
-    rmse = float((model.reconstruct(splits.x_test).cpu() - splits.x_test).square().mean().sqrt())
-    return Reproduction({"test_rmse": rmse} | sample_figures(model, splits, data_path), train_s, rate)

@@ -103,7 +103,10 @@ class GaussianMixture(Mixture):
         ``typicality`` gets its scale from each batch before it is learned. Raises ValueError for mfa.
         """
         if self.kind == "mfa":
-            super()._fit_stream(iter([x]), seed, device)
+            raise ValueError(
+                "partial_fit knows no step for mfa: fit(x) to all rows at once, or take a covariance_type of full, "
+                "tied, diag or spherical"
+            )
         if not self.params:
             return self.fit(x, seed=seed, device=device, steps=self.config["max_iter"])
         with learning():
@@ -124,6 +127,8 @@ class GaussianMixture(Mixture):
         return self
 
     def _fit_stream(self, x: Stream, seed: int, device: str | torch.device) -> Self:
+        if self.kind == "mfa":
+            return super()._fit_stream(x, seed, device)
         self._build()
         for batch in x:
             self.partial_fit(samples_of(batch), seed=seed, device=device)

@@ -26,7 +26,7 @@ from gail_suite.generative.mixtures.fitted import FittedMixture
 from gail_suite.generative.training.options import OnStep
 
 HELD_MOST = 10_000
-"""CentredRows at most that calibrate ``typicality`` when fit is given no held-out data."""
+"""Rows at most that calibrate ``typicality`` when fit is given no held-out data."""
 BATCH = 4096
 """Samples read at once from a Dataset."""
 CovarianceType = Literal["full", "tied", "diag", "spherical", "mfa"]
