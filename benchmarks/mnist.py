@@ -12,29 +12,16 @@ another number of steps is another run.
 from __future__ import annotations
 
 import argparse
-import importlib
 from collections import defaultdict
 from pathlib import Path
 
 import torch
 
+from benchmarks.mnist_recipes import RECIPES, Run, reproduce
 from benchmarks.records import RESULTS, ROOT, append_row, command, commit, markdown, read_rows
 
 COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "commit", "command")
 CSV = RESULTS / "generative.csv"
-MODELS: dict[str, tuple[str, dict[str, object]]] = {
-    "pixelcnn": ("autoregressive.pixelcnn", {"gated": False}),
-    "gated": ("autoregressive.pixelcnn", {"gated": True}),
-    "row": ("autoregressive.pixelrnn", {"kind": "row"}),
-    "diagonal": ("autoregressive.pixelrnn", {"kind": "diagonal"}),
-    "gan": ("adversarial.gan", {}),
-    "dcgan": ("adversarial.dcgan", {}),
-    "vae": ("latent.vae", {"objective": "elbo"}),
-    "iwae": ("latent.vae", {"objective": "iwae"}),
-    "mfa": ("measuring.mixture_recipe", {}),
-    "bayesian-gmm": ("measuring.mixture_recipe", {"bayesian": True}),
-    "autoencoder": ("latent.autoencoder", {}),
-}
 DATASETS = {
     "gan": "mnist",
     "dcgan": "mnist",
@@ -62,12 +49,12 @@ FIGURES = (
 
 def table() -> str:
     """Today's MNIST recipes, one line a model and seed, empty where a figure does not apply."""
-    return _lines([r for r in read_rows(CSV) if r["model"] in MODELS])
+    return _lines([r for r in read_rows(CSV) if r["model"] in RECIPES])
 
 
 def earlier() -> str:
     """The recipes of before, and what was tried on the way."""
-    return _lines([r for r in read_rows(CSV) if r["model"] not in MODELS])
+    return _lines([r for r in read_rows(CSV) if r["model"] not in RECIPES])
 
 
 def _lines(rows: list[dict[str, str]]) -> str:
@@ -89,7 +76,7 @@ def _lines(rows: list[dict[str, str]]) -> str:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=MODELS, required=True)
+    parser.add_argument("--model", choices=RECIPES, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, help="run directory (default: runs/mnist-MODEL-SEED)")
     parser.add_argument("--seed", type=int, default=0)
@@ -98,10 +85,8 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, default=CSV)
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
-    module, options = MODELS[a.model]
     out = a.out or ROOT / "runs" / f"mnist-{a.model}-{a.seed}"
-    reproduce = importlib.import_module(f"generative.{module}").reproduce
-    result = reproduce(a.data, out, seed=a.seed, steps=a.steps, **options)
+    result = reproduce(a.model, Run(a.data, out, a.seed, a.steps))
     dataset = DATASETS.get(a.model, "mnist-binarised") + (f"-{a.steps}-steps" if a.steps else "")
     for metric, value in {**result.metrics, "examples_per_s": result.examples_per_s}.items():
         append_row(

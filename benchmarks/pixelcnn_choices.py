@@ -36,9 +36,9 @@ ARMS = {
 
 def measure(data: Path, arm: str, seed: int) -> dict[str, object]:
     """Trains one arm; nats of the validation images, size, processor seconds."""
+    from benchmarks.mnist_recipes import binarised
     from generative import PixelCNN
     from generative.measuring import metrics
-    from generative.measuring.recipes import binarised
 
     splits = binarised(data)
     held_out = splits.x_val[:IMAGES]

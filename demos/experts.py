@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
+from gail_suite.demos.names import hint
 from gail_suite.demos.policy import MlpPolicy
 from gail_suite.demos.sealed import Json, read_json
 
@@ -24,10 +24,9 @@ def expert_folder(env_id: str) -> Path:
     """
     known = [file.parent.name for file in sorted(FOLDER.glob("*/policy.json"))]
     if env_id not in known:
-        near = difflib.get_close_matches(env_id, known, n=1, cutoff=0.7)
-        hint = f"did you mean {near[0]!r}?" if near else f"bundled are {', '.join(known)}."
+        near = hint(env_id, known, f"bundled are {', '.join(known)}.", 0.7)
         raise ValueError(
-            f"no expert is bundled for {env_id!r}: {hint} Train one: gail-suite expert train --env {env_id}"
+            f"no expert is bundled for {env_id!r}: {near} Train one: gail-suite expert train --env {env_id}"
         )
     return FOLDER / env_id
 

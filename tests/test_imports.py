@@ -108,11 +108,11 @@ def test_rooms_import_only_from_rooms_below(room: str) -> None:
 
 
 MODEL_ROOMS = {
-    "using": {"measuring", "mixtures", "interface", "training", "data", "networks", "core"},
+    "using": {"mixtures", "interface", "training", "networks", "core"},
     "adversarial": {"measuring", "interface", "training", "data", "networks", "core"},
-    "latent": {"autoregressive", "measuring", "mixtures", "interface", "training", "data", "networks", "core"},
-    "autoregressive": {"measuring", "interface", "training", "data", "networks", "core"},
-    "measuring": {"mixtures", "interface", "data", "core"},
+    "latent": {"autoregressive", "mixtures", "interface", "training", "data", "networks", "core"},
+    "autoregressive": {"interface", "training", "data", "networks", "core"},
+    "measuring": {"mixtures", "interface", "core"},
     "mixtures": {"interface", "training", "core"},
     "interface": {"training", "data", "core"},
     "training": {"data", "core"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import importlib
 import json
 import re
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gail_suite.demos.exchange.foreign import fitted
+from gail_suite.demos.names import hint
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
@@ -234,9 +234,8 @@ def from_minari(dataset_id: str, env_id: str | None = None, columns: Sequence[in
 
     local = minari.list_local_datasets()
     if dataset_id not in local:
-        near = difflib.get_close_matches(dataset_id, local, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"fetch it with: minari download {dataset_id}"
-        raise ValueError(f"no file and no Minari dataset {dataset_id!r} is on this machine: {hint}")
+        near = hint(dataset_id, local, f"fetch it with: minari download {dataset_id}", 0.6)
+        raise ValueError(f"no file and no Minari dataset {dataset_id!r} is on this machine: {near}")
     dataset = minari.load_dataset(dataset_id)
     source, storage = f"minari {dataset_id}", dataset.storage
     if type(dataset.observation_space).__name__ != "Box":

@@ -5,7 +5,6 @@ A new verb is a function with annotated parameters in `gail_suite/commands/` and
 
 from __future__ import annotations
 
-import difflib
 import io
 import os
 import re
@@ -183,6 +182,8 @@ def _foreign(error: BaseException) -> str:
 
 
 def _usage_error(error: CycloptsError, argv: list[str]) -> str:
+    from gail_suite.demos.names import hint
+
     if not isinstance(error, UnknownCommandError):
         return " ".join(str(error).split())
     # cyclopts would import every verb to word this one
@@ -190,9 +191,7 @@ def _usage_error(error: CycloptsError, argv: list[str]) -> str:
     names = [name.removeprefix(group) for name in VERBS if name.startswith(group)]
     known = sorted({name.split()[0] for name in names})
     unknown = str((error.unused_tokens or ["?"])[0])
-    close = difflib.get_close_matches(unknown, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-    return f"unknown command {group + unknown!r}: {hint}"
+    return f"unknown command {group + unknown!r}: {hint(unknown, known)}"
 
 
 def _warn(

@@ -59,7 +59,8 @@ def fit(
         One setting of the model or the use, such as --set n_components=4; may be given several times.
     """
     from gail_suite import demos as demonstrations
-    from gail_suite.priors.prior import USES, check, fit_prior, known
+    from gail_suite.demos.names import known
+    from gail_suite.priors.prior import USES, check, fit_prior
 
     import_all(imports)
     model = model or USES[known("use", use, USES)][1][0]

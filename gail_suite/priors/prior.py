@@ -9,12 +9,11 @@ A use is a module with `fit(demonstrations, model, seed, control, **settings) ->
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import inspect
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from gail_suite.demos.files import whole_folder, write_atomic
+from gail_suite.demos.names import known
 from gail_suite.demos.sealed import Json, checked, one_warning, read_json, read_tensors, tensor_bytes, write_json
 from gail_suite.generative.core.backend import learning
 from gail_suite.runs.config import Settings, converted
@@ -262,13 +262,3 @@ def provenance(demonstrations: Demonstrations, seed: int) -> Json:
         "seed": seed,
         "versions": versions(),
     }
-
-
-def known(what: str, name: str, options: Iterable[str]) -> str:
-    """The name if it is one of the options, else a ValueError with the nearest."""
-    options = list(options)
-    if name in options:
-        return name
-    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(options)}"
-    raise ValueError(f"unknown {what} {name!r}: {hint}")

@@ -16,6 +16,7 @@ from gail_suite.demos.trajectory import Transitions
 from gail_suite.learning.objectives import TaskReward
 from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
+from gail_suite.learning.schedule import linear
 
 
 def coarse_picture(obs: np.ndarray, low: np.ndarray, high: np.ndarray, levels: int) -> Tensor:
@@ -39,8 +40,12 @@ class PseudoCounts:
     Args:
         low, high: (O,) range of the observations that the picture shows.
         levels: columns of the picture; the network has to see a whole row, or a level that was never met looks like
-        others. c: the formula's constant.
+            others.
+        c: the formula's constant.
         lr: rate of RMSProp (the paper's).
+        features: width of the network.
+        layers: its depth, of which a row needs enough to be seen whole.
+        seed: of the network's first weights.
 
     Raises:
         ValueError: more levels than the network sees.
@@ -130,12 +135,11 @@ class ExploringReward(TaskReward):
 
     def __init__(self, scale: float, weight: float, weight_final: float | None = None) -> None:
         super().__init__(scale)
-        self.start, self.end = weight, weight if weight_final is None else weight_final
-        self.weight = weight
+        self.start, self.end, self.weight = weight, weight_final, weight
 
     def set_progress(self, fraction: float) -> None:
         """Sets the weight for a run that is `fraction` in [0, 1] done."""
-        self.weight = self.start + (self.end - self.start) * fraction
+        self.weight = linear(self.start, self.end, fraction)
 
     def rewards(self, window: Window) -> Tensor:
         """(B, n)."""

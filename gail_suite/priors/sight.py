@@ -60,7 +60,7 @@ def fit_sight(
         ValueError: unknown model, or a single trajectory.
     """
     from gail_suite import generative
-    from gail_suite.priors.prior import known
+    from gail_suite.demos.names import known
 
     if len(demonstrations) < 2:
         raise ValueError("one trajectory cannot both be fitted and calibrate: give at least 2")

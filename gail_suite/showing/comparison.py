@@ -11,7 +11,7 @@ from gail_suite.demos.sealed import Json, one_warning
 from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.records import config_of, evaluation_of
 from gail_suite.runs.runlog import read_metrics
-from gail_suite.showing.page import count_steps, png
+from gail_suite.showing.page import axes_of, count_steps, png
 from gail_suite.showing.report import series
 from gail_suite.showing.scale import Scale, rescored
 from gail_suite.showing.settings import in_words, settings_of, unlike
@@ -63,17 +63,12 @@ def draw(runs: Sequence[str | Path], path: str | Path, scale: Scale | None = Non
 
     Raises ValueError where no run was evaluated during its training.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     records = {str(run): [rescored(row, scale) for row in read_metrics(run)] for run in runs}
     records = {name: rows for name, rows in records.items() if series(rows, "return_mean")[0]}
     if not records:
         raise ValueError("no curve to draw: none of the runs was evaluated during its training")
     quantity = "score" if all(series(rows, "score")[0] for rows in records.values()) else "return_mean"
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = axes_of(8, 4)
     for name, rows in records.items():
         axes.plot(*series(rows, quantity), marker="o", ms=3, label=fill(name, 90))
     if quantity == "score":
@@ -105,7 +100,7 @@ def _summary(folder: Path, config: Json, settings: Json, scale: Scale | None) ->
     scores = series(rows, "score")[1]
     low, high = final.get("random_return"), final.get("demo_return")
     if not scores and low is not None and high is not None:
-        scores = [(value - low) / (high - low) for value in series(rows, "return_mean")[1]]
+        scores = [Scale(low, high)(value) for value in series(rows, "return_mean")[1]]
     return {
         "run": str(folder),
         **{name: config.get(name) for name in ("algo", "env_id", "seed")},

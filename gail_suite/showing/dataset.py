@@ -11,7 +11,7 @@ import numpy as np
 from gail_suite.demos.files import write_atomic
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
-from gail_suite.showing.page import axes_of, facts_table, figures, folded, png, rows_table, write_page
+from gail_suite.showing.page import axes_of, facts_table, figure_of, figures, folded, png, rows_table, write_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,12 +64,8 @@ def cells(points: np.ndarray, episode: np.ndarray) -> tuple[int, float]:
 
 
 def _picture(d: Demonstrations, path: Path) -> Path:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     panels = _panels(d)
-    figure = Figure(figsize=(11, 3 * -(-len(panels) // 2)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figure_of(11, 3 * -(-len(panels) // 2))
     for place, (caption, paint) in enumerate(panels, start=1):
         axes = figure.add_subplot(-(-len(panels) // 2), 2, place)
         paint(axes)

@@ -97,13 +97,19 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def axes_of(width: float, height: float) -> tuple[Figure, Axes]:
-    """A new figure in inches that no window system has to draw, and its axes."""
+def figure_of(width: float, height: float) -> Figure:
+    """A new figure in inches that no window system has to draw."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def axes_of(width: float, height: float) -> tuple[Figure, Axes]:
+    """`figure_of`, and its axes."""
+    figure = figure_of(width, height)
     return figure, figure.add_subplot()
 
 

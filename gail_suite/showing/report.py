@@ -22,6 +22,7 @@ from gail_suite.showing.page import (
     count_steps,
     data_uri,
     facts_table,
+    figure_of,
     figures,
     folded,
     note,
@@ -75,16 +76,12 @@ def learning_curve(run_dir: str | Path, path: str | Path | None = None) -> Path 
 
     Returns the PNG (RUN/learning_curve.png unless `path` says otherwise), None for a run without any record.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     run_dir = Path(run_dir)
     rows = read_metrics(run_dir)
     if not rows:
         return None
     health = _health(rows)
-    figure = Figure(figsize=(8, 4 + 1.8 * -(-len(health) // 2)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figure_of(8, 4 + 1.8 * -(-len(health) // 2))
     grid = figure.add_gridspec(1 + -(-len(health) // 2), 2, height_ratios=[2.2] + [1] * -(-len(health) // 2))
     outcome = figure.add_subplot(grid[0, :])
     _draw_outcome(outcome, [[_read(run_dir)]])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 from gail_suite.generative.adversarial.gan import EARLIER_LR, GAN, leaky
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import Settings
-from gail_suite.generative.measuring.recipes import Reproduction, adversarial
 from gail_suite.generative.networks.layers import convolutional, halvings, stride_2_kernel
 from gail_suite.generative.training.recipe import Recipe, changed, check_training
 
@@ -116,18 +114,3 @@ def _start_bare(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, 0.2)
         nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-
-
-def reproduce(
-    data_path: str | Path,
-    out: str | Path,
-    *,
-    seed: int = 0,
-    steps: int | None = None,
-    progress: bool = True,
-) -> Reproduction:
-    """The MNIST row of the DCGAN: 28x28 from 4x4, 16 features, 15,000 steps of batch 32, Adam 2e-3 to 4e-5."""
-    model = DCGAN(
-        latent=64, features=16, steps=15_000, batch_size=32, lr=2e-3, final_lr=0.02, ema=0.999, precision="bfloat16"
-    )
-    return adversarial(model, data_path, out, seed=seed, steps=steps, progress=progress)

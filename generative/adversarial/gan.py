@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -17,8 +16,8 @@ from gail_suite.generative.core.backend import normal_like
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
+from gail_suite.generative.interface.coded import Coded
 from gail_suite.generative.interface.model import GenerativeModel
-from gail_suite.generative.measuring.recipes import Reproduction, adversarial
 from gail_suite.generative.networks.coders import condition
 from gail_suite.generative.networks.layers import mlp, unrounded
 from gail_suite.generative.training.fit import fit_adversarial
@@ -88,7 +87,7 @@ class AdversarialNet(nn.Module):
         self.register_buffer("scale", torch.full(event_shape, 0.5))
 
 
-class GAN(GenerativeModel):
+class GAN(Coded, GenerativeModel):
     """Generative adversarial network of fully connected layers, for images and vectors; no density.
 
     Critic loss softplus(-D(x)) + softplus(D(G(z))) + r1/2 |dD/dx|^2, generator loss softplus(-D(G(z)))
@@ -244,16 +243,3 @@ class GAN(GenerativeModel):
             return -self.net.critic(values, y)
         logits = [self.net.critic(values, torch.full((len(x),), k, device=x.device)) for k in self.met_classes()]
         return math.log(len(logits)) - torch.logsumexp(torch.stack(logits), dim=0)
-
-
-def reproduce(
-    data_path: str | Path,
-    out: str | Path,
-    *,
-    seed: int = 0,
-    steps: int | None = None,
-    progress: bool = True,
-) -> Reproduction:
-    """The MNIST row of the GAN: 512-512, 55,000 steps of batch 64, Adam 1e-3 to 2e-5, averaged generator."""
-    model = GAN(latent=64, hidden=512, layers=2, steps=55_000, final_lr=0.02, ema=0.999)
-    return adversarial(model, data_path, out, seed=seed, steps=steps, progress=progress)

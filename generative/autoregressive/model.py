@@ -3,6 +3,7 @@ training."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -227,7 +228,7 @@ class AutoregressiveModel(DensityModel):
 
         for known in (in_memory(x), val[0]):
             self._check_levels(known)
-        self.held_out = fit_likelihood(self.net, loss, (x, y), val, options, changed(self.recipe, self.config))
+        fit_likelihood(self.net, loss, (x, y), val, options, changed(self.recipe, self.config))
 
     def _log_prob(self, x: Tensor, y: Tensor | None) -> Tensor:
         levels = self._levels(x, seed=0)
@@ -256,13 +257,19 @@ class AutoregressiveModel(DensityModel):
         a seed."""
         if method not in ("cached", "plain"):
             raise ValueError(f"unknown sampling method {method!r}: use 'cached' or 'plain'")
-        self._sampler = sample_cached if method == "cached" else sample_plain
-        return super().sample(n, seed=seed, y=y)
+        return self._drawn(self._sample if method == "cached" else self._sample_plain, n, y, seed)
 
     def _sample(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        return self._sample_by(sample_cached, n, y, generator)
+
+    def _sample_plain(self, n: int, y: Tensor | None, generator: torch.Generator) -> Tensor:
+        return self._sample_by(sample_plain, n, y, generator)
+
+    def _sample_by(
+        self, sampler: Callable[..., Tensor], n: int, y: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
         labels = self._draw_labels(n, generator) if y is None else y
         u = torch.rand(n, *self.net.shape, generator=generator, device=self.device, dtype=torch.float64)
-        sampler = getattr(self, "_sampler", sample_cached)
         return self._values(sampler(self.net, u, labels))
 
     def _values(self, levels: Tensor) -> Tensor:

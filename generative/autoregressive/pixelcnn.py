@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import Tensor, nn
 
 from gail_suite.generative.autoregressive.model import AutoregressiveModel, CausalNet, NetState, rounded_up
-from gail_suite.generative.core.types import Settings
-from gail_suite.generative.measuring.recipes import Reproduction, likelihood
 from gail_suite.generative.networks.layers import GatedLayer, ResidualBlock, shift_down
 from gail_suite.generative.training.recipe import Recipe, check_training
 
@@ -79,8 +75,8 @@ class PixelCNN(AutoregressiveModel):
     channel (None: inferred; giving it quantises), ``binarize`` treats grey values as probabilities of ink, drawn anew
     in every minibatch. ``symbols`` takes the levels for symbols without an order (characters, codes), one-hot at the
     input; ``logistics`` is the number of logistics that make up p(pixel) in place of a probability for each level, for
-    8-bit colour (Salimans et al. 2017). ``training`` changes fields of ``fit.Recipe`` (lr, batch_size, ema, ...).
-    Deviations: kernels are cut to the visible rows, class features enter after the first layer.
+    8-bit colour (Salimans et al. 2017). ``training`` changes fields of ``training.recipe.Recipe`` (lr, batch_size, ema,
+    ...). Deviations: kernels are cut to the visible rows, class features enter after the first layer.
     """
 
     recipe = Recipe(steps=2000, batch_size=64, lr=2e-3, ema=0.999, precision="bfloat16")
@@ -132,36 +128,3 @@ class PixelCNN(AutoregressiveModel):
             return GatedNet(shape, levels, n_classes, features, depth, size, symbols=symbols)
         blocks: list[nn.Module] = [ResidualBlock(features, size, shape[0]) for _ in range(depth)]
         return CausalNet(shape, levels, n_classes, features, blocks, symbols=symbols)
-
-
-def reproduce(
-    data_path: str | Path,
-    out: str | Path,
-    *,
-    gated: bool = False,
-    seed: int = 0,
-    steps: int | None = None,
-    progress: bool = True,
-) -> Reproduction:
-    """The binarised-MNIST row, 12,000 steps: masked, 10 blocks of 64 features with kernels 7 wide; or gated, 8 layers
-    of 32.
-
-    Batches of 32, Muon at 5e-3 (masked) or 3e-3 (gated), linear warm-up, one cosine over all steps, averaged weights
-    0.9995, best of the held-out evaluations. Sized for an hour of one core with bfloat16 tiles beside another training.
-    """
-    sizes: Settings = (
-        {"features": 32, "layers": 8, "lr": 3e-3} if gated else {"features": 64, "layers": 10, "kernel": 7, "lr": 5e-3}
-    )
-    model = PixelCNN(
-        gated=gated,
-        binarize=True,
-        optimiser="muon",
-        steps=12_000,
-        batch_size=32,
-        warmup=500,
-        ema=0.9995,
-        eval_every=2000,
-        patience=0,
-        **sizes,
-    )
-    return likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)

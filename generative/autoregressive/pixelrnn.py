@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 
 from gail_suite.generative.autoregressive.model import AutoregressiveModel, CausalNet, rounded_up
 from gail_suite.generative.core.checks import check_sizes
-from gail_suite.generative.measuring.recipes import Reproduction, likelihood
 from gail_suite.generative.networks.layers import CausalConv2d, ConvState, Pixelwise, State, shift_down
 from gail_suite.generative.training.recipe import Recipe, check_training
 
@@ -214,8 +212,8 @@ class PixelRNN(AutoregressiveModel):
 
     ``kind="row"``: Row LSTM; ``kind="diagonal"``: Diagonal BiLSTM, whose receptive field is every earlier pixel. A
     masked 7x7 convolution, ``layers`` residual LSTM layers with ``hidden`` units, two 1x1 layers. ``levels``,
-    ``binarize`` and ``symbols`` as in PixelCNN. ``training`` changes fields of ``fit.Recipe``. Source: van den Oord,
-    Kalchbrenner and Kavukcuoglu (2016). Deviation: class features after the first layer.
+    ``binarize`` and ``symbols`` as in PixelCNN. ``training`` changes fields of ``training.recipe.Recipe``. Source: van
+    den Oord, Kalchbrenner and Kavukcuoglu (2016). Deviation: class features after the first layer.
     """
 
     recipe = Recipe(steps=2000, batch_size=64, lr=2e-3, ema=0.999, precision="bfloat16")
@@ -251,37 +249,3 @@ class PixelRNN(AutoregressiveModel):
         layer = RowLSTM if self.config["kind"] == "row" else DiagonalBiLSTM
         layers: list[nn.Module] = [layer(features, hidden, groups) for _ in range(self.config["layers"])]
         return CausalNet(shape, levels, n_classes, features, layers, symbols=self.config["symbols"])
-
-
-def reproduce(
-    data_path: str | Path,
-    out: str | Path,
-    *,
-    kind: Literal["row", "diagonal"] = "row",
-    seed: int = 0,
-    steps: int | None = None,
-    progress: bool = True,
-) -> Reproduction:
-    """The binarised-MNIST row: two Row LSTM layers of 64 units, 8,000 steps; or three Diagonal BiLSTMs of 16, 11,000
-    steps.
-
-    Batches of 32, Muon 5e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995. Sized for less than
-    150 minutes with bfloat16 tiles.
-    """
-    row = kind == "row"
-    model = PixelRNN(
-        kind,
-        features=64 if row else 32,
-        hidden=64 if row else 16,
-        layers=2 if row else 3,
-        binarize=True,
-        steps=8_000 if row else 11_000,
-        batch_size=32,
-        optimiser="muon",
-        lr=5e-3,
-        warmup=500,
-        ema=0.9995,
-        eval_every=2000,
-        patience=0,
-    )
-    return likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)

@@ -166,8 +166,10 @@ def refuse_unknown(model: type, names: Iterable[str]) -> None:
     """TypeError for ``names`` that the constructor of ``model`` does not have, with the nearest one that it has."""
     known = [name for name, p in inspect.signature(model).parameters.items() if p.kind is not p.VAR_KEYWORD]
     for name in names:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise TypeError(
-            f"{model.__name__} has no parameter {name!r}: "
-            + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}")
-        )
+        raise TypeError(f"{model.__name__} has no parameter {name!r}: {hint(name, known)}")
+
+
+def hint(name: str, known: list[str]) -> str:
+    """Which of the ``known`` names was meant, or all of them where none is near."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"

@@ -56,6 +56,7 @@ class Rows:
             raise ValueError(f"the {type(self.source).__name__} holds no sample")
         self._coming: Iterator[list[Any]] = iter(())
         self._expected: deque[Tensor] = deque()
+        self._some: tuple[Tensor, Tensor | None] | None = None
         self.order = order
         first = self._read(order[:1])
         self.shape, self.ndim = (len(order), *first[0].shape[1:]), first[0].ndim
@@ -87,8 +88,9 @@ class Rows:
     @contextlib.contextmanager
     def ahead(self, indices: Iterable[Tensor]) -> Iterator[None]:
         """Within the block the loader's workers, where it has any, read the rows of these ``indices``, in their order,
-        before they are asked for.
+        before they are asked for. What ``some`` keeps is let go: training needs it no more.
         """
+        self._some = None
         if self.loader is None or not self.loader.num_workers:
             yield
             return
@@ -116,8 +118,10 @@ class Rows:
             yield self.order[index].tolist()
 
     def some(self) -> tuple[Tensor, Tensor | None]:
-        """Rows from all over the data, in memory."""
-        return self.both(torch.arange(0, len(self), -(-len(self) // LOOKED_AT)))
+        """Rows from all over the data, in memory, where they are kept until training begins."""
+        if self._some is None:
+            self._some = self.both(torch.arange(0, len(self), -(-len(self) // LOOKED_AT)))
+        return self._some
 
     def _read(self, index: Tensor, items: list[Any] | None = None) -> tuple[Tensor, Tensor | None]:
         y = None

@@ -39,6 +39,7 @@ class Spec(msgspec.Struct):
     value: Literal["real", "binary", "categorical", "grey"]
     levels: Count
     n_classes: Count
+    context: Count = 0
     class_weights: list[Annotated[float, msgspec.Meta(ge=0, le=1)]] = []
     quantise: bool = False
     smallest_side: Annotated[int, msgspec.Meta(ge=1, le=10**9)] | None = None
@@ -78,11 +79,11 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> GenerativeMode
                 "one wrote it, or the file is damaged; upgrade gail-suite, or fit again"
             )
         model = kind(**config)
-        model.spec = parsed(header["spec"], Spec, f"{path}: spec")
+        model.spec = {"context": 0} | parsed(header["spec"], Spec, f"{path}: spec")  # early files name no context
         model.calibration = _scale(header["calibration"], path)
         without_labels = header.get("calibration_without_labels", "null")  # absent before 2026-11-27
         model.calibration_without_labels = None if without_labels == "null" else _scale(without_labels, path)
-        _check_sizes(kind, config, tensors)
+        _check_sizes(kind, config | {name: model.spec[name] for name in ("levels", "n_classes", "context")}, tensors)
         with own_starts():  # a network is built with random weights first
             model._set_tensors(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
@@ -102,11 +103,11 @@ def _scale(text: str, path: str | Path) -> Scale:
     return Scale(median, upper)
 
 
-def _check_sizes(kind: type[GenerativeModel], config: Settings, tensors: dict[str, Tensor]) -> None:
+def _check_sizes(kind: type[GenerativeModel], sizes: Settings, tensors: dict[str, Tensor]) -> None:
     """ValueError for a width or a depth beyond what the file's own tensors can hold, before a network is built."""
     most = 100_000 + sum(tensor.numel() for tensor in tensors.values())
     sizeless = {"random_state", *kind.how_to_fit, *(field.name for field in fields(Recipe))}
-    for name, value in config.items():
+    for name, value in sizes.items():
         if isinstance(value, int) and value > most and name not in sizeless:
             raise ValueError(f"setting {name} is {value:,}, more than the tensors of the file allow")
 

@@ -10,31 +10,23 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 
-from gail_suite.generative.core.backend import learning, own_draws, own_starts, resolve_device
-from gail_suite.generative.core.checks import as_seed, check_whole
+from gail_suite.generative.core.backend import own_draws, resolve_device
+from gail_suite.generative.core.checks import as_seed
 from gail_suite.generative.core.tensors import locked
 from gail_suite.generative.core.types import ArrayLike, Held, Settings
 from gail_suite.generative.data.rows import Rows, in_memory
-from gail_suite.generative.interface.calibration import Scale, scale_of, typicality
+from gail_suite.generative.interface import fitting
+from gail_suite.generative.interface.calibration import Scale, typicality
 from gail_suite.generative.interface.files import MODELS, plain, save_model
 from gail_suite.generative.interface.outputs import Outputs
-from gail_suite.generative.training.meter import Meter
 from gail_suite.generative.training.options import FitOptions, OnStep
 from gail_suite.generative.training.ranks import Ranks
-from gail_suite.generative.training.steps import TrainingDiverged
-
-CALIBRATED, CALIBRATED_VALUES, FEWEST = 2000, 1 << 28, 200
-"""Held-out samples at most that calibrate a network, values that it may decode for that, and samples at least."""
-UNLABELLED = 1000
-"""Held-out samples, at most, that calibrate a conditional model without labels, which costs a forward pass a class."""
 
 
 class GenerativeModel(Outputs):
@@ -87,10 +79,17 @@ class GenerativeModel(Outputs):
         raise NotImplementedError
 
     def _error(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """What ``score`` calibrates, shape (B,), low for typical data; the negative log-likelihood unless
+        """What ``typicality`` puts on a scale, shape (B,), low for typical data; the negative log-likelihood unless
         overridden.
         """
         return -self._log_prob(x, y)
+
+    def _draws(self) -> int:
+        """Samples that ``error`` decodes for every one that it is given."""
+        return 1
+
+    def _to_device(self) -> None:
+        self.net.to(self.device)
 
     def _tensors(self) -> dict[str, Tensor]:
         return self.net.state_dict()
@@ -141,7 +140,7 @@ class GenerativeModel(Outputs):
         if fine_tune:
             self._need_fit()
             self._check_columns(x)
-        with self._fitting(steps, device):
+        with fitting.begun(self, steps, device):
             if fine_tune:  # a fit that fails gives back the weights that are trained on
                 self.net = copy.deepcopy(self.net)
             data, labels = self._training_data(x, y)
@@ -150,18 +149,18 @@ class GenerativeModel(Outputs):
             if isinstance(data, Rows):
                 data.classes = self.spec["n_classes"] or None
             if fine_tune:
-                self.spec = _tuned(previous, self.spec)
+                self.spec = fitting.tuned(previous, self.spec)
             x_val, y_val = val if isinstance(val, tuple) else (val, None)
             held = None if x_val is None else self._given_val(x_val, y_val, labels)
             with own_draws(seed, self.device):
                 if held is None:
                     data, labels, held = self._hold_out(data, labels)
-                run = self._identity(data, labels, held, seed) if checkpoint else {}
+                run = fitting.identity(self, data, labels, held, seed) if checkpoint else {}
                 folder, ranks = Path(checkpoint) if checkpoint else None, Ranks.joined(self.device)
                 shown, told = progress and ranks.first, on_step if ranks.first else None
                 options = FitOptions(steps, seed, self.device, shown, told, folder, resume, fine_tune, run, ranks)
                 with locked(folder) if folder and ranks.first else contextlib.nullcontext():
-                    self._train(data, labels, held, options)
+                    fitting.train(self, data, labels, held, options)
         return self
 
     def sample(self, n: int, *, seed: int | None = None, y: ArrayLike | int | None = None) -> Tensor:
@@ -238,103 +237,3 @@ class GenerativeModel(Outputs):
 
         kind = "density_estimator" if hasattr(self, "score_samples") else None
         return Tags(kind, TargetTags(required=False), input_tags=InputTags(allow_nan=self._takes_missing()))
-
-    # ---- helpers ----------------------------------------------------------------------------------------------------
-    @contextlib.contextmanager
-    def _fitting(self, steps: int | None, device: str | torch.device) -> Iterator[None]:
-        """Begin anew on ``device``; a fit that fails before anything of use came of it leaves the model as it was."""
-        if steps is not None:
-            check_whole(steps=steps)
-            if steps < 1:
-                raise ValueError(f"steps={steps} must be at least 1; leave it out for the model's own number")
-        before = dict(vars(self))
-        self.device, self.spec, self.calibration = resolve_device(device), {}, None
-        try:
-            with learning():
-                yield
-        except BaseException:
-            if self.calibration is None:
-                vars(self).clear()
-                vars(self).update(before)
-            raise
-
-    def _train(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], options: FitOptions) -> None:
-        """Build, fit and calibrate; a network whose training is interrupted is calibrated as it is then."""
-        if not options.fine_tune:
-            with own_starts():
-                self._build()
-        self._to_device()
-        try:
-            self._fit(x, y, val, options)
-            affordable = max(FEWEST, min(CALIBRATED, CALIBRATED_VALUES // (self._draws() * val[0][0].numel())))
-            some = self._some(val, affordable)
-            self._calibrate(self._errors(some, options.progress), some)
-        except (KeyboardInterrupt, TrainingDiverged):  # whoever interrupts does not want to wait
-            some = self._some(val, FEWEST)
-            self._calibrate(self.error(*some), some)
-            raise
-
-    def _some(self, val: tuple[Tensor, Tensor | None], most: int) -> tuple[Tensor, Tensor | None]:
-        """At most that many of the held-out data, from all of them."""
-        step = -(-len(val[0]) // most)  # it may be sorted by class
-        return val[0][::step], None if val[1] is None else val[1][::step]
-
-    def _draws(self) -> int:
-        """Samples that ``error`` decodes for every one that it is given."""
-        return 1
-
-    def _errors(self, val: tuple[Tensor, Tensor | None], progress: bool) -> Tensor:
-        """``error`` of held-out data, with progress where it takes long."""
-        n, parts = len(val[0]), []
-        with Meter(n, 0, progress, unit="calibrating") as meter:
-            for i in range(0, n, self.batch):
-                rows = slice(i, i + self.batch)
-                parts.append(self.error(val[0][rows], None if val[1] is None else val[1][rows]))
-                meter.update(min(n, i + self.batch), {})
-        return torch.cat(parts)
-
-    def _to_device(self) -> None:
-        self.net.to(self.device)
-
-    def _calibrate(self, errors: Tensor, val: tuple[Tensor, Tensor | None]) -> None:
-        """Set the scale of ``typicality`` by the held-out ``errors`` and, where ``val`` has labels, by those
-        without them.
-        """
-        self.calibration, self.calibration_without_labels = self._scale(errors), None
-        if val[1] is not None and not self.spec["context"]:
-            some = val[0][:: -(-len(val[0]) // UNLABELLED)]  # from all of them, which may be sorted by class
-            self.calibration_without_labels = self._scale(self.error(some))
-
-    def _scale(self, errors: Tensor) -> Scale:
-        try:
-            return scale_of(errors)
-        except ValueError as error:
-            raise ValueError(f"{type(self).__name__}: {error}") from None
-
-    def _identity(self, x: Tensor, y: Tensor | None, val: tuple[Tensor, Tensor | None], seed: int) -> Settings:
-        """What makes this fit the one that it is, as JSON values; of the data their shape, types and checksum."""
-        data = 0
-        seen = x.some() if isinstance(x, Rows) else (x, y)
-        for part in (*seen, *val):
-            data = data if part is None else zlib.crc32(part.cpu().numpy().tobytes(), data)
-        return {
-            "model": type(self).__name__,
-            "seed": seed,
-            **self.config,
-            **{f"data's {name}": value for name, value in self.spec.items()},
-            "data's checksum": data,
-        }
-
-
-def _tuned(before: Settings, now: Settings) -> Settings:
-    """The spec of a model that is fitted further; ValueError where its new data are of another kind."""
-    for name, what in (
-        ("event_shape", "samples of shape"),
-        ("n_classes", "classes:"),
-        ("context", "context vectors of length"),
-    ):
-        if before.get(name, 0) != now[name]:
-            raise ValueError(
-                f"fine_tune needs data like those of the first fit: {what} {before.get(name, 0)}, got {now[name]}"
-            )
-    return before | {"class_weights": now["class_weights"]}

@@ -17,9 +17,6 @@ from gail_suite.generative.core.tensors import check_memory
 from gail_suite.generative.core.types import ArrayLike
 from gail_suite.generative.interface.inputs import Inputs
 
-ENCODED = 1024
-"""Rows that are read at once where all of the data are encoded."""
-
 
 class Outputs(Inputs):
     """The half of a model that answers: each method checks what it is given and calls a function of tensors on the
@@ -85,25 +82,3 @@ class Outputs(Inputs):
                 for i in range(0, n, self.batch)
             ]
         )
-
-    def _of_all(self, function: Callable[..., Tensor], x: Tensor) -> Tensor:
-        """``function`` of all of ``x``, joined; of rows that are not in memory, what is read of them at a time."""
-        rows = torch.arange(len(x), device=x.device).split(ENCODED)
-        return torch.cat([self._chunked(function, x[some]) for some in rows])
-
-    def _decoded(
-        self,
-        decode: Callable[[Tensor, Tensor | None], Tensor],
-        z: ArrayLike,
-        y: ArrayLike | int | None,
-        with_grad: bool = False,
-    ) -> Tensor:
-        """Samples from codes ``z`` (N, latent) and, for a model with classes, labels; images are clamped to [0, 1]."""
-        self._need_fit()
-        codes, labels = as_tensor(z).to(self.device, self.dtype), self._given_labels(y, len(z))
-        if labels is None and self.spec.get("n_classes"):
-            raise ValueError(
-                f"this {type(self).__name__} was fitted with labels: decode(z, y) needs the class of every code"
-            )
-        x = self._chunked(decode, codes, labels, with_grad=with_grad)
-        return x.clamp(0, 1) if x.ndim == 4 else x

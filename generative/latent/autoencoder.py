@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
 from gail_suite.generative.core.backend import normal_like
 from gail_suite.generative.core.checks import check_numbers, check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
-from gail_suite.generative.data import sources as data
 from gail_suite.generative.data.rows import in_memory
+from gail_suite.generative.interface.coded import Coded
 from gail_suite.generative.interface.model import GenerativeModel
 from gail_suite.generative.latent.codes import LatentMixture
-from gail_suite.generative.measuring.recipes import Reproduction, sample_figures, train
 from gail_suite.generative.networks.coders import ARCHITECTURES, Decoder, Encoder, Likelihood, resolve_arch
 from gail_suite.generative.training.fit import fit_likelihood
 from gail_suite.generative.training.options import FitOptions
@@ -51,14 +48,14 @@ class AENet(nn.Module):
         return ((x - self.decode(self.encode(seen))) / self.scaling.scale).square().flatten(1).mean(1)
 
 
-class AutoEncoder(GenerativeModel):
+class AutoEncoder(Coded, GenerativeModel):
     """Autoencoder trained on squared error (Hinton and Salakhutdinov 2006); images (N, C, H, W) or vectors (N, D).
 
     ``noise`` > 0 makes it denoising (Vincent et al. 2008): the encoder sees x plus Gaussian noise of that standard
     deviation (for vectors in units of each column's), the target is x. ``bounded`` squashes codes into (-1, 1).
     ``mixture`` components are fitted to the codes after training, so that ``sample`` works; 0 leaves it out.
-    ``training`` changes other fields of ``fit.Recipe`` (steps, ema, ...). No density: ``score`` calibrates the
-    reconstruction error.
+    ``training`` changes other fields of ``training.recipe.Recipe`` (steps, ema, ...). No density: ``typicality`` puts
+    the reconstruction error on a scale.
     """
 
     net: AENet
@@ -117,7 +114,7 @@ class AutoEncoder(GenerativeModel):
         return self._batched(lambda data, labels: self.net.encode(data), x, None)
 
     def decode(self, z: ArrayLike, *, with_grad: bool = False) -> Tensor:
-        """Samples (N, *event shape) from codes; images are clamped to [0, 1]."""
+        """Samples (N, *event shape) from codes (N, latent); images are clamped to [0, 1]."""
         return self._decoded(lambda codes, labels: self.net.decode(codes), z, None, with_grad)
 
     def reconstruct(self, x: ArrayLike) -> Tensor:
@@ -131,33 +128,3 @@ class AutoEncoder(GenerativeModel):
             )
         codes = self.net.mixture.sample(n, generator)
         return self.decode(codes.clamp(-1, 1) if self.net.bounded else codes)
-
-
-def reproduce(
-    data_path: str | Path,
-    out: str | Path,
-    *,
-    seed: int = 0,
-    steps: int | None = None,
-    progress: bool = True,
-) -> Reproduction:
-    """The MNIST row: convolutional, 32 codes, a mixture of 50 over them, 10,000 steps of 64 on grey images.
-
-    ``test_rmse`` is the root of the mean squared error of a test pixel in [0, 1]; the rest is about samples from the
-    mixture.
-    """
-    splits = data.load(data_path)
-    model = AutoEncoder(
-        latent=32,
-        arch="conv",
-        mixture=50,
-        lr=1e-3,
-        steps=10_000,
-        patience=0,
-        eval_every=1000,
-        ema=0.999,
-        precision="bfloat16",
-    )
-    train_s, rate = train(model, splits, Path(out), seed=seed, steps=steps, progress=progress)
-    rmse = float((model.reconstruct(splits.x_test).cpu() - splits.x_test).square().mean().sqrt())
-    return Reproduction({"test_rmse": rmse} | sample_figures(model, splits, data_path), train_s, rate)

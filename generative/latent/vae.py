@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -13,10 +12,9 @@ from gail_suite.generative.core.backend import noise_by_content, normal_like, ow
 from gail_suite.generative.core.checks import check_numbers, check_range, check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
+from gail_suite.generative.interface.coded import Coded
 from gail_suite.generative.interface.density import DensityModel
 from gail_suite.generative.latent.codes import LatentMixture
-from gail_suite.generative.measuring import metrics
-from gail_suite.generative.measuring.recipes import Reproduction, binarised, likelihood
 from gail_suite.generative.networks.coders import (
     ARCHITECTURES,
     LIKELIHOODS,
@@ -74,7 +72,7 @@ class VAENet(nn.Module):
         return self.likelihood.log_prob(x, out) + self.prior.log_prob(z) - log_q
 
 
-class VAE(DensityModel):
+class VAE(Coded, DensityModel):
     """Variational autoencoder (Kingma and Welling 2014; importance-weighted: Burda, Grosse and Salakhutdinov 2016).
 
     Maximises E_q[log p(x | z)] - beta KL(q(z | x) || N(0, I)), with at least ``free_bits`` nats of KL in every latent
@@ -82,8 +80,8 @@ class VAE(DensityModel):
     ``likelihood`` "auto" follows the data: bernoulli for binary images, categorical for up to 64 levels, else gaussian,
     whose standard deviation is at least ``min_sd`` of the data's. ``prior_components`` > 0 fits a mixture to the codes
     after training and uses it as prior. ``binarize`` draws binary images from grey ones, anew in every minibatch (in
-    log_prob, from a fixed seed). ``training`` changes other fields of ``fit.Recipe`` (steps, ema, ...). With labels the
-    model is conditional: p(x | y).
+    log_prob, from a fixed seed). ``training`` changes other fields of ``training.recipe.Recipe`` (steps, ema, ...).
+    With labels the model is conditional: p(x | y).
 
     log_prob is the importance-weighted bound with ``k_eval`` samples (float32, noise from a fixed seed); ``elbo`` is k
     = 1.
@@ -157,6 +155,7 @@ class VAE(DensityModel):
                 self.net.likelihood.check(known)
         if not options.fine_tune:
             self.net.likelihood.standardise(in_memory(x))
+        self.net.prior.reset()  # training is under N(0, I), also where it goes on from a fit
         fit_likelihood(self.net, self._loss, (x, y), val, options, changed(self.recipe, self.config))
         if self.config["prior_components"]:
             with torch.no_grad(), own_draws(options.seed, options.device):  # the same codes after a resumed fit
@@ -296,51 +295,3 @@ class VAE(DensityModel):
         """Codes (n, latent) from the prior, and labels as frequent as in training where none are given."""
         labels = self._draw_labels(n, generator) if y is None else y
         return self.net.prior.sample(n, generator), labels
-
-
-def reproduce(
-    data_path: str | Path,
-    out: str | Path,
-    *,
-    objective: str = "elbo",
-    seed: int = 0,
-    steps: int | None = None,
-    progress: bool = True,
-) -> Reproduction:
-    """The binarised-MNIST rows, convolutional with 40 latents: "elbo", 32,000 steps of 128; "iwae", k = 5, 18,000 steps
-    of 64.
-
-    AdamW 1e-3, linear warm-up, one cosine over all steps, averaged weights 0.9995, best of the held-out evaluations,
-    then a mixture of 100 Gaussians as prior. ``test_nats`` is the one-sample bound for "elbo" and the 50-sample bound
-    for "iwae", ``test_nats_normal_prior`` the same under N(0, I), which training maximises, ``test_nats_50`` the
-    50-sample bound.
-    """
-    sizes: Settings = (
-        {"k_eval": 1, "batch_size": 128, "steps": 32_000}
-        if objective == "elbo"
-        else {"k_eval": 50, "k_train": 5, "batch_size": 64, "steps": 18_000}
-    )
-    model = VAE(
-        objective=objective,
-        latent=40,
-        hidden=256,
-        layers=1,
-        arch="conv",
-        prior_components=100,
-        binarize=True,
-        lr=1e-3,
-        warmup=500,
-        ema=0.9995,
-        eval_every=2000,
-        patience=0,
-        precision="bfloat16",
-        **sizes,
-    )
-    result = likelihood(model, data_path, out, seed=seed, steps=steps, progress=progress)
-    figures, test = result.metrics, binarised(data_path).x_test
-    figures["test_nats_50"] = (
-        figures["test_nats"] if objective == "iwae" else -float(model.log_prob(test, k=50).double().mean())
-    )
-    model.net.prior.reset()
-    figures["test_nats_normal_prior"] = metrics.nats(model, test)
-    return result

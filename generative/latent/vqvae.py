@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from gail_suite.generative.autoregressive.causal_sampling import sample_cached
 from gail_suite.generative.autoregressive.pixelcnn import GatedNet
 from gail_suite.generative.core.backend import own_generator
-from gail_suite.generative.core.checks import check_numbers, check_sizes
+from gail_suite.generative.core.checks import check_finite, check_numbers, check_sizes
 from gail_suite.generative.core.types import ArrayLike, Settings
 from gail_suite.generative.data.rows import in_memory
+from gail_suite.generative.interface.coded import Coded
 from gail_suite.generative.interface.density import DensityModel
 from gail_suite.generative.mixtures.kmeans import nearest
 from gail_suite.generative.networks.coders import LIKELIHOODS, Likelihood, resolve_likelihood
@@ -70,7 +71,7 @@ def _on_sphere(v: Tensor) -> Tensor:
     return F.normalize(v, dim=-1) * math.sqrt(v.shape[-1])
 
 
-class VQVAE(DensityModel):
+class VQVAE(Coded, DensityModel):
     """Vector-quantised autoencoder with an autoregressive prior: log p(x) >= log p(x | z) + log p(z), z the codes of x.
 
     Training first minimises -log p(x | z) + |sg[e(x)] - b_z|^2 + ``commitment`` |e(x) - sg[b_z]|^2 with
@@ -196,8 +197,7 @@ class VQVAE(DensityModel):
 
         def mean(z: Tensor, _: Tensor | None) -> Tensor:
             net = self.net
-            grid = z.unflatten(1, (*net.grid, -1)) if z.ndim == 2 else z
-            codes = net.codes(grid) if grid.ndim == 4 else grid.long()
+            codes = net.codes(z.unflatten(1, (*net.grid, -1))) if z.ndim == 2 else z.long()
             return net.likelihood.mean(net.decode(net.entries()[codes]))
 
         return self._decoded(mean, z, None, with_grad)
@@ -209,4 +209,22 @@ class VQVAE(DensityModel):
     @property
     def code_width(self) -> int:
         """Length of what ``encode`` gives for a sample."""
-        return self.net.grid[0] * self.net.grid[1] * self.config["code"]
+        return int(self.net.grid[0] * self.net.grid[1] * self.config["code"])
+
+    def _check_codes(self, z: Tensor) -> None:
+        """Also ValueError for a grid of numbers that are no indices of codes."""
+        if z.ndim == 2:
+            super()._check_codes(z)
+            return
+        height, width = self.net.grid
+        if z.ndim != 3 or len(z) == 0 or z.shape[1:] != (height, width):
+            raise ValueError(
+                f"codes of this VQVAE must be (N, {height}, {width}), or vectors (N, {self.code_width}), with N >= 1, "
+                f"got shape {tuple(z.shape)}"
+            )
+        check_finite(z)
+        if z.min() < 0 or z.max() >= self.config["codes"] or (z != z.round()).any():
+            raise ValueError(
+                f"codes of this VQVAE are whole numbers from 0 to {self.config['codes'] - 1}, got numbers in "
+                f"[{z.min():.4g}, {z.max():.4g}]"
+            )

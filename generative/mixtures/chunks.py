@@ -29,7 +29,7 @@ class Chunk(NamedTuple):
 
 
 class CentredRows:
-    """CentredRows of one array: (N, ...) of any floating type, in memory or mapped from a file."""
+    """Rows of one array: (N, ...) of any floating type, in memory or mapped from a file."""
 
     event: tuple[int, ...]
     """Shape of a sample."""
@@ -77,7 +77,7 @@ class CentredRows:
 
 
 class CentredBatches(CentredRows):
-    """CentredRows that an iterable yields batch by batch in every pass, such as a DataLoader; ``check`` sees every
+    """Rows that an iterable yields batch by batch in every pass, such as a DataLoader; ``check`` sees every
     batch.
     """
 

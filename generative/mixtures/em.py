@@ -20,7 +20,7 @@ Assign = Callable[[Chunk], Tensor]
 
 
 def chunk_rows(columns: int, device: torch.device) -> int:
-    """CentredRows whose float64 working array of ``columns`` stays near 2 MB (cache of one core), or 256 MB on a
+    """Rows whose float64 working array of ``columns`` stays near 2 MB (cache of one core), or 256 MB on a
     GPU.
     """
     return max(64, (1 << (18 if device.type == "cpu" else 25)) // max(columns, 1))

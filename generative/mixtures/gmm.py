@@ -11,6 +11,7 @@ from torch import Tensor
 from gail_suite.generative.core.backend import learning
 from gail_suite.generative.core.checks import check_sizes
 from gail_suite.generative.core.types import ArrayLike, Stream
+from gail_suite.generative.interface import fitting
 from gail_suite.generative.mixtures import gaussians as ga
 from gail_suite.generative.mixtures.chunks import CentredRows, samples_of
 from gail_suite.generative.mixtures.em import Passes, initial_factors, starting
@@ -102,7 +103,10 @@ class GaussianMixture(Mixture):
         ``typicality`` gets its scale from each batch before it is learned. Raises ValueError for mfa.
         """
         if self.kind == "mfa":
-            super()._fit_stream(iter([x]), seed, device)
+            raise ValueError(
+                "partial_fit knows no step for mfa: fit(x) to all rows at once, or take a covariance_type of full, "
+                "tied, diag or spherical"
+            )
         if not self.params:
             return self.fit(x, seed=seed, device=device, steps=self.config["max_iter"])
         with learning():
@@ -119,10 +123,12 @@ class GaussianMixture(Mixture):
         self.params = self._maximise(self.params, mixed | {"centre": self.params["means"]})
         self.n_rows_seen += rows.total
         self.lower_bounds_ = [*self.lower_bounds_, -float(errors.mean())]
-        self.calibration = self._scale(errors)
+        self.calibration = fitting.scale(self, errors)
         return self
 
     def _fit_stream(self, x: Stream, seed: int, device: str | torch.device) -> Self:
+        if self.kind == "mfa":
+            return super()._fit_stream(x, seed, device)
         self._build()
         for batch in x:
             self.partial_fit(samples_of(batch), seed=seed, device=device)

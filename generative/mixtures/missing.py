@@ -31,7 +31,7 @@ class Known(NamedTuple):
 
 
 def chunk_rows(components: int, d: int) -> int:
-    """CentredRows whose covariances, one for each component, fill the working array."""
+    """Rows whose covariances, one for each component, fill the working array."""
     return max(1, WORKING // (components * d * d))
 
 

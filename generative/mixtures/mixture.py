@@ -18,6 +18,7 @@ from gail_suite.generative.core.checks import as_seed, as_tensor, check_numbers,
 from gail_suite.generative.core.loaders import order_of
 from gail_suite.generative.core.peer import convergence_warning
 from gail_suite.generative.core.types import ArrayLike, Data, Held, Settings, Stream
+from gail_suite.generative.interface import fitting
 from gail_suite.generative.mixtures import gaussians as ga
 from gail_suite.generative.mixtures.chunks import CentredBatches, CentredRows, is_stream, samples_of
 from gail_suite.generative.mixtures.em import INIT_PARAMS, Passes, Run, starting
@@ -25,7 +26,7 @@ from gail_suite.generative.mixtures.fitted import FittedMixture
 from gail_suite.generative.training.options import OnStep
 
 HELD_MOST = 10_000
-"""CentredRows at most that calibrate ``typicality`` when fit is given no held-out data."""
+"""Rows at most that calibrate ``typicality`` when fit is given no held-out data."""
 BATCH = 4096
 """Samples read at once from a Dataset."""
 CovarianceType = Literal["full", "tied", "diag", "spherical", "mfa"]
@@ -107,10 +108,10 @@ class Mixture(FittedMixture):
                     f"a one-shot iterator is learned batch by batch, without {' and '.join(unusable)}: leave that out, "
                     "or give a DataLoader or an array"
                 )
-            with self._fitting(None, device):
+            with fitting.begun(self, None, device):
                 return self._fit_stream(x, as_seed(seed), device)
         warm = self._warm()
-        with self._fitting(steps, device):
+        with fitting.begun(self, steps, device):
             seed = as_seed(seed)
             rows = self._rows(x, sample_weight)
             held = None if val is None else self._held(val[0] if isinstance(val, tuple) else val)
@@ -120,9 +121,8 @@ class Mixture(FittedMixture):
             self._set_priors(passes)
             best = self._best_run(passes, seed, steps, on_step, warm)
             self.params, self.lower_bounds_, self.converged_ = best.params, best.bounds, best.converged
-            self.calibration = self._scale(
-                self._held_out_errors(passes, best, seed) if held is None else self.error(held)
-            )
+            errors = self._held_out_errors(passes, best, seed) if held is None else self.error(held)
+            self.calibration = fitting.scale(self, errors)
         if not self.converged_ and steps is None:
             _warn_of_no_convergence(type(self).__name__, self.config["max_iter"], self.config["tol"])
         if rows.n == 1 and steps is None:

@@ -43,11 +43,10 @@ def fit_likelihood(
     val: Labelled,
     options: FitOptions,
     recipe: Recipe,
-    val_loss: Loss | None = None,
 ) -> float:
     """Minimise the mean of ``loss`` over ``data``, stop early on ``val``, leave the best weights in ``net``.
 
-    ``val_loss`` (default ``loss``) is evaluated in float32, in eval mode, with fixed noise. Returns the best held-out
+    On ``val`` it is evaluated in float32, in eval mode, with fixed noise. Returns the best held-out
     loss. Raises TrainingDiverged when a number stops being finite; then, and after Ctrl-C, the last good weights are in
     ``net``.
     """
@@ -80,7 +79,7 @@ def fit_likelihood(
                 if watch.looks(step):
                     scalars["loss"] = float(mean)
                 if (step + 1) % recipe.eval_every == 0 or step + 1 == steps:
-                    scalars["held_out"] = _keep_best(state, net, average, val_loss or loss, val, options.seed, recipe)
+                    scalars["held_out"] = _keep_best(state, net, average, loss, val, options.seed, recipe)
                 _end_of_step(state, step, steps, scalars, options, recipe, meter)
     except (TrainingDiverged, KeyboardInterrupt):
         net.load_state_dict(state.best or average.state_dict())

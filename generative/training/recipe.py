@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args, get_type_hints
 
-from gail_suite.generative.core.checks import check_numbers, check_sizes
+from gail_suite.generative.core.checks import check_numbers, check_sizes, hint
 from gail_suite.generative.core.types import Settings
 
 
@@ -53,11 +52,7 @@ def check_training(name: str, options: Settings) -> Settings:
     known = [field.name for field in fields(Recipe)]
     for option in options:
         if option not in known:
-            near = difflib.get_close_matches(option, known, n=1)
-            raise ValueError(
-                f"{name} has no option {option!r}{f': did you mean {near[0]!r}?' if near else ''} "
-                f"(training options: {', '.join(known)})"
-            )
+            raise ValueError(f"{name} has no option {option!r}: {hint(option, known)}")
     hints = get_type_hints(Recipe)
     for option in ("optimiser", "precision"):
         if option in options and options[option] not in get_args(hints[option]):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 import torch
 
+from gail_suite.generative.core.checks import hint
 from gail_suite.generative.interface.files import load
 from gail_suite.generative.interface.model import GenerativeModel
 
@@ -24,9 +24,5 @@ def pretrained(name: str, device: str | torch.device = "cpu") -> GenerativeModel
     ``python -m benchmarks.pretrained`` fits them.
     """
     if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
-        raise ValueError(
-            f"no pretrained model {name!r}: "
-            + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names())}")
-        )
+        raise ValueError(f"no pretrained model {name!r}: {hint(name, names())}")
     return load(FOLDER / f"{name}.safetensors", device)

@@ -192,12 +192,11 @@ def _valid(model: GenerativeModel, x: Tensor) -> Tensor:
     return (x * (levels - 1)).round() / (levels - 1) if model.spec["value"] in ("binary", "categorical") else x
 
 
-def _typical(model: GenerativeModel, n: int, y: Tensor | None) -> Tensor:
+def _typical(model: Any, n: int, y: Tensor | None) -> Tensor:
     """What the code zero stands for (of class ``y``), ``n`` times: where filling in starts."""
     if y is None and model.spec.get("n_classes"):
         y = torch.full((n,), model.met_classes()[0])
-    width = getattr(model, "code_width", None) or model.config["latent"]
-    return _decode(model, torch.zeros(n, width, device=model.device), y)
+    return _decode(model, torch.zeros(n, model.code_width, device=model.device), y)
 
 
 def _in_range(x: Tensor) -> Tensor:

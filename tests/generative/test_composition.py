@@ -16,6 +16,7 @@ MODELS = {
     "autoencoder": lambda: g.AutoEncoder(**SMALL, mixture=2),
     "gan": lambda: g.GAN(**SMALL),
     "pixelcnn": lambda: g.PixelCNN(features=4, layers=1),
+    "vqvae": lambda: g.VQVAE(hidden=8, features=4, layers=1),
 }
 
 
@@ -41,6 +42,29 @@ def test_decode_has_gradients_where_asked(name: str):
     assert not model.decode(z).requires_grad
     (slope,) = torch.autograd.grad(model.decode(z, with_grad=True).sum(), z)
     assert slope.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", ["vae", "autoencoder", "gan", "vqvae"])
+def test_codes_that_do_not_fit_are_refused(name: str):
+    model = fit(name)
+    width, shown = model.code_width, type(model).__name__
+    assert model.decode(np.zeros((3, width))).shape == (3, *X.shape[1:])
+    for shape in ((3, width + 1), (0, width), (width,), (), (3, width, 1, 1)):
+        with pytest.raises(ValueError, match=rf"codes of this {shown} must be .*\(N, {width}\).* got shape") as error:
+            model.decode(np.zeros(shape))
+        assert str(error.value).endswith(str(shape))
+    for bad in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="1 values that are NaN or infinite"):
+            model.decode(np.array([[0.0] * (width - 1) + [bad]]))
+
+
+@pytest.mark.parametrize("wrong", [-1, 64, 0.5])
+def test_indices_of_no_code_are_refused(wrong: float):
+    model = fit("vqvae")
+    codes = model.codes(X[:2]).float()
+    codes[1, 0, 0] = wrong
+    with pytest.raises(ValueError, match=r"codes of this VQVAE are whole numbers from 0 to 63, got numbers in \["):
+        model.decode(codes)
 
 
 def test_scikit_learn_compares_networks_by_their_likelihood():

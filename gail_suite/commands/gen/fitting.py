@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, get_args, get_type_hints
 from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output, command, set_values
-from gail_suite.commands.gen.shared import Device, Root, data_at, nearest, prepare
+from gail_suite.commands.gen.shared import Device, Root, data_at, prepare
 from gail_suite.commands.parameters import Flag
 
 if TYPE_CHECKING:
@@ -83,9 +83,10 @@ def fit(
         Folder of TensorBoard's curves and samples of the training.
     """
     from gail_suite import generative as g
+    from gail_suite.demos.names import known
     from gail_suite.generative.training.ranks import Ranks
 
-    name = nearest("GaussianMixture" if model.lower() == "gmm" else model, MODELS, "model")
+    name = known("model", "GaussianMixture" if model.lower() == "gmm" else model, MODELS, any_case=True)
     _check(name, data, by_class, root, gif, tensorboard, kept=checkpoint is not None or resume)
     fitted = _started(name, start, set_ or [])
     prepare(out)
@@ -173,15 +174,16 @@ def _started(name: str, start: Path | None, pairs: list[str]) -> GenerativeModel
 
 def options(model: type, pairs: list[str]) -> Json:
     """Constructor arguments from name=value texts; values are read as YAML and must have the annotated type."""
+    from gail_suite.demos.names import known
     from gail_suite.generative.training.recipe import Recipe
 
     hints = get_type_hints(model.__init__)  # type: ignore[misc]
     recipe = get_type_hints(Recipe) if hints.pop("training", None) else {}
-    known = recipe | {name: hint for name, hint in hints.items() if name not in ("more", "return")}
+    kinds = recipe | {name: hint for name, hint in hints.items() if name not in ("more", "return")}
     found = {}
     for given, value in set_values(pairs):
-        name = nearest(given, tuple(known), f"option of {model.__name__}")
-        found[name] = _of_type(value, known[name], name)
+        name = known(f"option of {model.__name__}", given, kinds, any_case=True)
+        found[name] = _of_type(value, kinds[name], name)
     return found
 
 

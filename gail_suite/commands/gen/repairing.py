@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cyclopts import Parameter
 
 from gail_suite.commands.common import DEFAULT, Output
 from gail_suite.commands.gen.shared import (
@@ -14,7 +17,6 @@ from gail_suite.commands.gen.shared import (
     File,
     Root,
     model_and_test,
-    nearest,
     prepare,
     write,
 )
@@ -22,20 +24,41 @@ from gail_suite.commands.gen.shared import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gail_suite.generative import GenerativeModel
+
 MASKS = ("bottom", "top", "left", "right", "centre")
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Restoring:
+    """What every verb takes that spoils test samples and lets a model restore them."""
+
+    file: File
+    data: Data = "digits"
+    root: Root = field(default=None, kw_only=True)
+    device: Device = field(default="auto", kw_only=True)
+    output: Output = field(default=DEFAULT, kw_only=True)
+
+    def begin(self, n: int, out: Path, images: bool = False) -> tuple[GenerativeModel, Tensor]:
+        """The model and ``n`` test samples, once ``out`` can be written."""
+        prepare(out, *RESULTS)
+        return model_and_test(self.file, self.data, n, self.root, self.device, images)
+
+    def end(self, out: Path, x: Tensor, spoiled: Tensor, found: Tensor, text: str) -> None:
+        """Write, and report the root mean squared difference of ``found`` from the originals ``x``."""
+        write(out, found, x, spoiled)
+        rmse = float((found.to(x) - x).square().mean().sqrt())
+        self.output.result({"file": str(out), "n": len(x), "rmse": rmse}, f"{text}, RMSE {rmse:.3f}, in {out}", [])
+
+
 def inpaint(
-    file: File,
-    data: Data = "digits",
+    what: Restoring,
     *,
     mask: str = "bottom",
     n: Count = 10,
     seed: int = 0,
     out: Path = Path("inpaint.png"),
-    root: Root = None,
-    device: Device = "auto",
-    output: Output = DEFAULT,
 ) -> None:
     """Hide a part of test images and let a model fill it in.
 
@@ -51,27 +74,22 @@ def inpaint(
         .png (rows: original, hidden, filled in), .npz or .npy.
     """
     from gail_suite import generative as g
+    from gail_suite.demos.names import known
 
-    prepare(out, *RESULTS)
-    part = nearest(mask, MASKS, "mask")
-    model, x = model_and_test(file, data, n, root, device, images=True)
-    known = known_part(part, *x.shape[2:])
-    filled = g.inpaint(model, x, known, seed=seed)
-    write(out, filled, x, x * known)
-    _restored(output, x, filled, out, f"{mask} of {len(x)} images filled in")
+    part = known("mask", mask, MASKS, any_case=True)
+    model, x = what.begin(n, out, images=True)
+    seen = known_part(part, *x.shape[2:])
+    filled = g.inpaint(model, x, seen, seed=seed)
+    what.end(out, x, x * seen, filled, f"{mask} of {len(x)} images filled in")
 
 
 def denoise(
-    file: File,
-    data: Data = "digits",
+    what: Restoring,
     *,
     sigma: float = 0.3,
     n: Count = 10,
     seed: int = 0,
     out: Path = Path("denoise.png"),
-    root: Root = None,
-    device: Device = "auto",
-    output: Output = DEFAULT,
 ) -> None:
     """Add noise to test samples and let a model remove it.
 
@@ -90,24 +108,17 @@ def denoise(
 
     from gail_suite import generative as g
 
-    prepare(out, *RESULTS)
-    model, x = model_and_test(file, data, n, root, device)
+    model, x = what.begin(n, out)
     noisy = x + sigma * torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
-    clean = g.denoise(model, noisy, sigma)
-    write(out, clean, x, noisy)
-    _restored(output, x, clean, out, f"{len(x)} samples denoised")
+    what.end(out, x, noisy, g.denoise(model, noisy, sigma), f"{len(x)} samples denoised")
 
 
 def upscale(
-    file: File,
-    data: Data = "digits",
+    what: Restoring,
     *,
     factor: int = 2,
     n: Count = 10,
     out: Path = Path("upscale.png"),
-    root: Root = None,
-    device: Device = "auto",
-    output: Output = DEFAULT,
 ) -> None:
     """Average blocks of test images and let a model restore the size.
 
@@ -124,15 +135,13 @@ def upscale(
 
     from gail_suite import generative as g
 
-    prepare(out, *RESULTS)
-    model, x = model_and_test(file, data, n, root, device, images=True)
+    model, x = what.begin(n, out, images=True)
     height, width = x.shape[2:]
     if factor < 1 or height % factor or width % factor:
         raise ValueError(f"--factor {factor} must divide the images' {height}x{width} pixels")
     small = F.avg_pool2d(x, factor)
-    large = g.upscale(model, small, factor)
-    write(out, large, x, F.interpolate(small, scale_factor=factor, mode="nearest"))
-    _restored(output, x, large, out, f"{len(x)} images upscaled by {factor}")
+    blocks = F.interpolate(small, scale_factor=factor, mode="nearest")
+    what.end(out, x, blocks, g.upscale(model, small, factor), f"{len(x)} images upscaled by {factor}")
 
 
 def known_part(mask: str, height: int, width: int) -> Tensor:
@@ -149,9 +158,3 @@ def known_part(mask: str, height: int, width: int) -> Tensor:
     }
     known[hidden[mask]] = False
     return known
-
-
-def _restored(output: Output, x: Tensor, found: Tensor, out: Path, text: str) -> None:
-    """Report the root mean squared difference of ``found`` from the originals."""
-    rmse = float((found.to(x) - x).square().mean().sqrt())
-    output.result({"file": str(out), "n": len(x), "rmse": rmse}, f"{text}, RMSE {rmse:.3f}, in {out}", [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,24 +26,15 @@ Device = Annotated[str, Parameter(help="auto, cpu or cuda.")]
 Count = Annotated[int, Parameter(name=["--count", "-n"])]
 
 
-def nearest(name: str, known: tuple[str, ...], what: str) -> str:
-    """``name`` among ``known``, whatever its case; ValueError with the nearest one otherwise."""
-    by_lower = {k.lower(): k for k in known}
-    if name.lower() in by_lower:
-        return by_lower[name.lower()]
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    hint = f"did you mean {by_lower[close[0]]}?" if close else f"known are {', '.join(known)}"
-    raise ValueError(f"unknown {what} {name!r}: {hint}")
-
-
 def model_at(file: Path, device: str = "cpu") -> GenerativeModel:
     """The model of ``file``, or the ready-made one of that name where there is no such file."""
     from gail_suite import generative as g
+    from gail_suite.demos.names import known
     from gail_suite.generative.using.library import names
 
     if file.exists() or file.suffix or file.parent != Path():
         return g.load(file, device)
-    return g.pretrained(nearest(str(file), tuple(names()), "file or ready-made model"), device)
+    return g.pretrained(known("file or ready-made model", str(file), names(), any_case=True), device)
 
 
 def data_at(data: str, root: Path | None) -> Splits:

@@ -103,7 +103,9 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 @pytest.mark.parametrize(("shape", "levels", "classes"), [((1, 5, 6), 2, 0), ((1, 4, 3), 17, 3), ((3, 4, 5), 4, 2)])
 def test_cached_samples_equal_plain_samples(name: str, shape: tuple[int, int, int], levels: int, classes: int) -> None:
     model = fitted(name, shape, levels, classes, steps=2)
+    before = dict(vars(model))
     cached, plain = model.sample(6, seed=3), model.sample(6, seed=3, method="plain")
+    assert vars(model) == before, "threads share a model: a call leaves nothing on it"
     assert torch.equal(cached, plain) and cached.shape == (6, *shape)
     assert not torch.equal(cached, model.sample(6, seed=4))
 

@@ -176,10 +176,25 @@ def test_what_is_fitted_after_the_network_sees_all_rows(model, monkeypatch):
     network = model()
     encode = network._of_all
     network._of_all = lambda function, x: seen.append(len(x)) or encode(function, x)
-    monkeypatch.setattr("gail_suite.generative.interface.model.ENCODED", 7)
+    monkeypatch.setattr("gail_suite.generative.interface.coded.ENCODED", 7)
     network.fit(TensorDataset(X), steps=3, progress=False)
     assert seen[0] == 54
     torch.testing.assert_close(network.sample(4, seed=0), whole.sample(4, seed=0))
+
+
+def test_rows_that_statistics_are_read_from_are_read_once():
+    """60 for what the data are, 54 for what the network is built from, 6 held out, 3 batches of 8, and a first row
+    three times.
+    """
+    read = []
+
+    class Heard(TensorDataset):
+        def __getitem__(self, i):
+            read.append(i)
+            return super().__getitem__(i)
+
+    g.VAE(latent=2, hidden=8, k_eval=2, batch_size=8).fit(Heard(X), steps=3, progress=False)
+    assert len(read) == 60 + 54 + 6 + 3 * 8 + 3
 
 
 def test_the_loaders_own_collation_is_used():

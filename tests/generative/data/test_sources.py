@@ -1,6 +1,5 @@
 """Loaders: splits, files of every kind, and the answers to files that are not right."""
 
-import functools
 import gzip
 import re
 import struct
@@ -12,7 +11,6 @@ from PIL import Image
 
 from generative.data import sources as data
 from generative.latent.vae import VAE
-from generative.measuring import metrics
 from generative.mixtures.gmm import GaussianMixture
 
 
@@ -215,41 +213,6 @@ def test_transparent_images_are_laid_on_white_with_a_warning(tmp_path):
     assert x[0].unique().item() * 255 == pytest.approx(177.5, abs=1) and x[1].unique().item() * 255 == pytest.approx(
         100
     )
-
-
-@pytest.mark.parametrize(
-    "model, options",
-    [
-        ("latent.vae", {"objective": "elbo"}),
-        ("latent.vae", {"objective": "iwae"}),
-        ("measuring.mixture_recipe", {}),
-        ("measuring.mixture_recipe", {"bayesian": True}),
-        ("latent.autoencoder", {}),
-        ("adversarial.gan", {}),
-    ],
-)
-def test_mnist_recipes_run_from_idx_files(tmp_path, monkeypatch, model, options):
-    """Two steps of each recipe on 120 images of 10x10; the same again goes on from the end and finds the same."""
-    import importlib
-
-    monkeypatch.setattr(metrics, "train_features", functools.partial(metrics.train_features, steps=5))
-    rng = np.random.default_rng(0)
-    for name, shape in (
-        ("train-images-idx3", (120, 10, 10)),
-        ("train-labels-idx1", (120,)),
-        ("t10k-images-idx3", (8, 10, 10)),
-        ("t10k-labels-idx1", (8,)),
-    ):
-        (tmp_path / f"{name}-ubyte").write_bytes(
-            idx(rng.integers(0, 256 if "images" in name else 10, shape, dtype=np.uint8))
-        )
-    run = importlib.import_module(f"generative.{model}").reproduce
-    found = run(tmp_path, tmp_path / "out", steps=2, progress=False, **options)
-    assert run(tmp_path, tmp_path / "out", steps=2, progress=False, **options).metrics == found.metrics
-    assert np.isfinite(list(found.metrics.values())).all() and (tmp_path / "out" / "model.safetensors").is_file()
-    assert ("frechet_samples" in found.metrics) == (model in ("latent.autoencoder", "adversarial.gan"))
-    if "test_nats" in found.metrics:
-        assert found.metrics["test_bits_per_dim"] == pytest.approx(found.metrics["test_nats"] / (100 * np.log(2)))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_much_held_out_data_is_calibrated_on_a_part_from_all_of_it(monkeypatch):
         return error(self, x, y)
 
     monkeypatch.setattr(g.VAE, "error", counted)
-    monkeypatch.setattr("generative.interface.model.CALIBRATED_VALUES", 16 * 250 * 3)
+    monkeypatch.setattr("generative.interface.fitting.CALIBRATED_VALUES", 16 * 250 * 3)
     g.VAE(latent=2, hidden=8, k_eval=3).fit(x[:100], val=x, steps=1)
     used = torch.cat(seen)
     assert len(used) == 250 and float(used[:, 0, 0, 0].mean()) == 0.5

@@ -42,3 +42,34 @@ def test_what_can_be_fitted_can_be_saved_and_loaded(model, tmp_path):
     fitted = model().fit(x, steps=2, progress=False)
     again = g.load(fitted.save(tmp_path / "m.safetensors"))
     assert torch.equal(again.error(x), fitted.error(x))
+
+
+def conditional() -> tuple[g.VAE, torch.Tensor, torch.Tensor]:
+    x = torch.rand(40, 3, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(40) % 2
+    return g.VAE(latent=2, hidden=4, k_eval=2).fit(x, y, val=(x, y), steps=2, progress=False), x, y
+
+
+def test_a_file_of_before_contexts_is_fitted_further(tmp_path):
+    model, x, y = conditional()
+    del model.spec["context"]
+    again = g.load(model.save(tmp_path / "m.safetensors"))
+    assert again.spec["context"] == 0
+    again.fit(x, y, val=(x, y), steps=2, progress=False, fine_tune=True)
+    assert again.calibration_without_labels is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("context", "four", r"spec is damaged \(Expected `int`, got `str` - at `\$.context`\)"),
+        ("context", -1, r"spec is damaged \(Expected `int` >= 0 - at `\$.context`\)"),
+        ("context", 10**8, "setting context is 100,000,000, more than the tensors of the file allow"),
+        ("n_classes", 10**8, "setting n_classes is 100,000,000, more than the tensors of the file allow"),
+    ],
+)
+def test_sizes_that_a_fit_inferred_are_checked(name, value, message, tmp_path):
+    model, _, _ = conditional()
+    model.spec[name] = value
+    with pytest.raises(ValueError, match=message):
+        g.load(model.save(tmp_path / "m.safetensors"))

@@ -143,7 +143,7 @@ def test_scores_of_a_conditional_model_have_a_scale_with_labels_and_one_without(
 
 
 def test_the_scale_without_labels_is_of_all_classes(monkeypatch):
-    monkeypatch.setattr("generative.interface.model.UNLABELLED", 10)
+    monkeypatch.setattr("generative.interface.fitting.UNLABELLED", 10)
     order = np.argsort(LABELS, kind="stable")
     val = STRIPES[order] + 0.1 * np.random.default_rng(0).random(STRIPES.shape).astype(np.float32)
     model = g.GAN(latent=2, hidden=8).fit(STRIPES, LABELS, steps=20, progress=False, val=(val, LABELS[order]))
@@ -363,11 +363,11 @@ def test_an_interrupt_while_calibrating_keeps_what_was_learned(monkeypatch):
     x = torch.rand(3000, 4, generator=torch.Generator().manual_seed(0))
     model, calls = g.AutoEncoder(latent=2, hidden=8), []
 
-    def interrupted(val, progress):
+    def interrupted(model, val, progress):
         calls.append(len(val[0]))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(model, "_errors", interrupted)
+    monkeypatch.setattr("generative.interface.fitting.errors_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(x, val=x, steps=3, progress=False)
     assert calls == [1500] and model.spec and 0 < float(model.typicality(x[:9]).min()) <= 1

@@ -233,3 +233,15 @@ def test_samples_and_bounds_do_not_depend_on_the_slices(monkeypatch):
     torch.testing.assert_close(model.log_prob(x, y), bounds, rtol=0, atol=1e-4)
     torch.testing.assert_close(model.decode(torch.zeros(50, 2), y=1), codes)
     assert torch.equal(model.sample(50, seed=1), samples)
+
+
+def test_fine_tuning_maximises_the_bound_under_the_normal_prior_whatever_mixture_was_fitted():
+    """The mixture is fitted after training: with one and without, the same weights come of it."""
+    x, options = binary(), {"objective": "iwae", "k_train": 4, "patience": 0}
+    plain, mixed = (fit(small(prior_components=k, **options), x) for k in (0, 2))
+    assert not mixed.net.prior.is_normal()
+    for model in (plain, mixed):
+        model.fit(x, steps=10, progress=False, fine_tune=True)
+    assert not mixed.net.prior.is_normal()
+    for one, other in zip(plain.net.parameters(), mixed.net.parameters(), strict=True):
+        assert torch.equal(one, other)

@@ -459,3 +459,11 @@ def test_a_fit_keeps_no_graph_and_no_inference_tensors(kind):
             model.partial_fit(x)
     (slope,) = torch.autograd.grad(model.log_prob(x, with_grad=True).sum(), x)
     assert bool(torch.isfinite(slope).all()) and slope.abs().max() > 0
+
+
+def test_partial_fit_of_mfa_says_what_to_do():
+    model = g.GaussianMixture(2, covariance_type="mfa", n_factors=1)
+    with pytest.raises(ValueError, match=r"partial_fit knows no step for mfa: fit\(x\) to all rows at once"):
+        model.partial_fit(three(60))
+    with pytest.raises(ValueError, match="a one-shot iterator does not give"):
+        model.fit(iter([three(60)]))

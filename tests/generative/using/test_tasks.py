@@ -14,6 +14,7 @@ import generative as g
 from gail_suite.commands import gen
 from gail_suite.commands.cli import main
 from gail_suite.commands.common import Output
+from gail_suite.commands.gen.repairing import Restoring
 from generative.core.backend import seed_generator
 from generative.using import inversion, pictures, tasks
 
@@ -214,9 +215,9 @@ def test_commands(tmp_path, capsys, monkeypatch):
     assert '"density": "bound"' in capsys.readouterr().out
     gen.sample(tmp_path / "m.st", n=4, seed=1, out=tmp_path / "s.npz")
     assert np.load("s.npz")["x"].shape == (4, 1, 6, 6)
-    gen.inpaint(tmp_path / "m.st", "bars.npz", mask="left", n=3)
-    gen.denoise(tmp_path / "m.st", "bars.npz", n=3)
-    gen.upscale(tmp_path / "m.st", "bars.npz", n=3)
+    gen.inpaint(Restoring(tmp_path / "m.st", "bars.npz"), mask="left", n=3)
+    gen.denoise(Restoring(tmp_path / "m.st", "bars.npz"), n=3)
+    gen.upscale(Restoring(tmp_path / "m.st", "bars.npz"), n=3)
     gen.interpolate(tmp_path / "m.st", "bars.npz", n=3, pairs=2)
     with pytest.raises(ValueError, match="1000 walks need 2000 test samples and bars"):
         gen.interpolate(tmp_path / "m.st", "bars.npz", pairs=1000)
@@ -231,9 +232,9 @@ def test_commands(tmp_path, capsys, monkeypatch):
         "interpolate.png",
         "score.png",
     }
-    with pytest.raises(ValueError, match="unknown model 'vea': did you mean VAE"):
+    with pytest.raises(ValueError, match="unknown model 'vea': did you mean 'VAE'"):
         gen.fit("vea", "bars.npz")
-    with pytest.raises(ValueError, match="unknown option of VAE 'laten': did you mean latent"):
+    with pytest.raises(ValueError, match="unknown option of VAE 'laten': did you mean 'latent'"):
         gen.fit("vae", "bars.npz", set_=["laten=3"])
     with pytest.raises(ValueError, match=r"was fitted on samples of shape \(1, 6, 6\), digits has \(1, 8, 8\)"):
         gen.score(tmp_path / "m.st", "digits")
@@ -243,10 +244,10 @@ def test_commands_take_ready_made_models_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     gen.sample(Path("vae-digits"), n=4, seed=1, out=tmp_path / "s.npz")
     assert np.array_equal(np.load("s.npz")["x"], g.pretrained("vae-digits").sample(4, seed=1).numpy())
-    gen.inpaint(Path("mixture-digits"), n=3)
+    gen.inpaint(Restoring(Path("mixture-digits")), n=3)
     assert (tmp_path / "inpaint.png").exists()
     with pytest.raises(
-        ValueError, match="unknown file or ready-made model 'mixtur-digits': did you mean mixture-digits"
+        ValueError, match="unknown file or ready-made model 'mixtur-digits': did you mean 'mixture-digits'"
     ):
         gen.info(Path("mixtur-digits"))
 
@@ -283,7 +284,7 @@ def folder(tmp_path_factory):
         ("fit VAE rows.npz --gif new/x.gif", "only images (N, C, H, W) can be filmed in training, got shape (48, 3)"),
         ("fit VAE none.npz", "N >= 1 and no empty side, got shape (0, 1, 6, 6)"),
         ("sample images.st -n 0", "n=0 must be at least 1"),
-        ("sample vae-digit", "unknown file or ready-made model 'vae-digit': did you mean vae-digits?"),
+        ("sample vae-digit", "unknown file or ready-made model 'vae-digit': did you mean 'vae-digits'?"),
         ("sample images.st -n 100000000000000", "a draw of 100,000,000,000,000 samples needs"),
         ("sample images.st -n -3", "n=-3 must be at least 1"),
         ("sample images.st --out s.jpg", "s.jpg must end in .png, .npz or .npy"),
