@@ -11,7 +11,8 @@ import numpy as np
 
 from gail_suite.demos.exchange.archives import read_hdf5, read_npz
 from gail_suite.demos.exchange.foreign import NUMBERED, cuts, numbered
-from gail_suite.demos.exchange.interchange import assemble, build, horizon_of
+from gail_suite.demos.exchange.interchange import assemble, build
+from gail_suite.demos.pieces import horizon_of
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
 NPZ_KEYS = ("obs", "acts", "rews", "lengths", "terminated", "truncated", "seed", "env_id")

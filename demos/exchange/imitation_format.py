@@ -17,8 +17,9 @@ import numpy as np
 
 from gail_suite.demos.exchange.archives import read_npz
 from gail_suite.demos.exchange.arrays import require_keys, split
-from gail_suite.demos.exchange.interchange import META_KEY, all_actions, assemble, build, horizon_of, require
+from gail_suite.demos.exchange.interchange import META_KEY, all_actions, assemble, build, require
 from gail_suite.demos.files import read_bytes, write_atomic
+from gail_suite.demos.pieces import horizon_of
 from gail_suite.demos.sealed import JSON_LIMIT, Json, checked, parse_json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 

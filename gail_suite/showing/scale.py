@@ -75,6 +75,20 @@ def random_return(task: str, n_episodes: int = RANDOM_EPISODES) -> float:
     return evaluate(Uniform(task, RANDOM_SEED), task, n_episodes, RANDOM_SEED, deterministic=False).return_mean
 
 
+def unscored(run_dir: str | Path) -> str | None:
+    """Why a run that imitates has no score against its demonstrations; None where it has one, or imitates nothing."""
+    shown = (config_of(run_dir).get("demos") or {}).get("shown")
+    if shown is None or scale_of(run_dir) is not None:
+        return None
+    if shown.get("return_mean") is not None:
+        why = f"get {shown['return_mean']:.4g}, no more than random actions"
+    elif shown.get("pieces") == shown.get("n_episodes"):
+        why = "are pieces of episodes"
+    else:
+        why = "do not all have rewards"
+    return f"no score against the demonstrations, which {why}"
+
+
 def scale_of(run_dir: str | Path) -> Scale | None:
     """The scale of a run's demonstrations; None where their returns are unknown, or no better than chance.
 

@@ -22,9 +22,11 @@ def show(path: Path, *, plot: Path | None = None, imports: Imports = (), output:
         Draw returns, lengths, ranges and coverage: a page (.html), or a picture (.png).
     """
     from gail_suite import demos
+    from gail_suite.demos.pieces import horizon_of, pieces, said_pieces
 
     import_all(imports)
     d = demos.load(path)
+    limit = horizon_of(d.task)
     if plot is not None:
         from gail_suite.showing.dataset import draw
 
@@ -38,6 +40,7 @@ def show(path: Path, *, plot: Path | None = None, imports: Imports = (), output:
         "return_sd": float(d.returns.std()),
         "length_mean": float(d.lengths.mean()),
         "terminated": sum(t.terminated for t in d),
+        "pieces": int(pieces(d, limit)[0].sum()),
         "obs_dim": d[0].widths[0],
         "act_dim": d[0].widths[1],
         **({"plot": str(plot)} if plot is not None else {}),
@@ -45,6 +48,7 @@ def show(path: Path, *, plot: Path | None = None, imports: Imports = (), output:
     }
     lines = [f"{name:<12} {value}" for name, value in values.items() if name != "meta"]
     lines += [f"{name:<12} {d.meta[name]}" for name in ("deterministic", "seed", "versions") if name in d.meta]
+    lines += [f"note: {said}" for said in [said_pieces(d, limit)] if said]
     shown = filming(d.task, path, "--episode", 0)
     output.result(values, "\n".join(lines), [*shown, imitating(path, d.task)])
 

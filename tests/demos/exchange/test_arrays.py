@@ -57,7 +57,8 @@ def test_npz_without_actions(tmp_path, shown):
 
 def test_npz_of_one_bare_episode(tmp_path, shown):
     np.savez(tmp_path / "one.npz", obs=shown[0].obs, acts=shown[0].acts, rews=shown[0].rews)
-    (trajectory,) = demos.from_npz(tmp_path / "one.npz", env_id=envs.TOY_ID)
+    with pytest.warns(UserWarning, match="1 of 1 episodes neither end nor reach the limit of 100"):
+        (trajectory,) = demos.from_npz(tmp_path / "one.npz", env_id=envs.TOY_ID)
     assert len(trajectory) == 4 and not trajectory.terminated and not trajectory.truncated and trajectory.seed is None
 
 
@@ -173,7 +174,7 @@ def test_d4rl_hdf5(tmp_path, shown, same):
 
 
 def test_a_task_that_a_file_does_not_name_is_taken_with_a_warning_and_remembered(shown, tmp_path):
-    arrays = {"obs": shown[0].obs, "acts": shown[0].acts, "env_id": np.array(["Other-v2"])}
+    arrays = {"obs": shown[0].obs, "acts": shown[0].acts, "env_id": np.array(["Other-v2"]), "terminated": True}
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.warns(UserWarning, match=rf"says that it was recorded in Other-v2 and is taken for {envs.TOY_ID}"):
         taken = demos.from_npz(tmp_path / "x.npz", env_id=envs.TOY_ID)
@@ -190,7 +191,7 @@ def test_what_an_archive_has_too_many_of_is_told(shown, tmp_path):
         demos.from_npz(tmp_path / "words.npz")
     np.savez(tmp_path / "numbers.npz", **one, terminated=np.array([1.0]))
     assert demos.from_npz(tmp_path / "numbers.npz")[0].terminated is True
-    np.savez(tmp_path / "dones.npz", **one, dones=np.zeros(3))
+    np.savez(tmp_path / "dones.npz", **one, terminated=True, dones=np.zeros(3))
     with pytest.warns(UserWarning, match="holds dones too, which is not read here"):
         demos.from_npz(tmp_path / "dones.npz")
     steps = 2 * envs.spec(envs.TOY_ID).horizon
