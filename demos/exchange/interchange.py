@@ -129,8 +129,8 @@ def assemble(
             "observation columns with --columns where they are the same numbers, name the variant with --env-arg, or "
             "record in the environment you train in"
         )
-    if said := said_pieces(demonstrations, limit):
-        warnings.warn(f"{source}: {said}", stacklevel=2)
+    if in_pieces := said_pieces(demonstrations, limit):
+        warnings.warn(f"{source}: {in_pieces}", stacklevel=2)
     demonstrations.meta.update(obs_dim=expected[0], act_dim=expected[1])
     return demonstrations
 

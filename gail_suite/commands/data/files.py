@@ -130,27 +130,24 @@ def export(
     path: Path,
     *,
     out: str,
-    format: Annotated[Literal["minari", "imitation"], Parameter(name="--format")] = "minari",
+    format: Annotated[Literal["minari", "imitation", "npz"], Parameter(name="--format")] = "minari",
     output: Output = DEFAULT,
 ) -> None:
-    """Write demonstrations in the format of another library.
+    """Write demonstrations in the format of another library, or as plain arrays.
 
     Parameters
     ----------
     path
         Folder of demonstrations.
     out
-        A Minari dataset id such as ant/expert-v0, or imitation's folder.
+        A Minari dataset id such as ant/expert-v0, imitation's folder, or an .npz file.
     format
-        minari or imitation.
+        minari, imitation or npz.
     """
     from gail_suite import demos
 
     d = demos.load(path)
-    if format == "minari":
-        demos.to_minari(d, out)
-    else:
-        demos.to_imitation(d, out)
+    getattr(demos, f"to_{format}")(d, out)
     values = {"out": out, "format": format, "n_episodes": len(d)}
     back = command("data", "import", out, "--format", format, "--out", f"{path}-copy")
     output.result(values, f"{len(d)} episodes written as {format} to {out}", [back])

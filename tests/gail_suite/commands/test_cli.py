@@ -444,6 +444,15 @@ def test_output_into_a_closed_pipe_is_no_error() -> None:
     assert done.returncode == 141 and done.stderr == ""
 
 
+def test_data_travel_to_an_npz_and_back(recorded: Path, tmp_path: Path, shell: Shell) -> None:
+    file = tmp_path / "x.npz"
+    assert shell("data", "export", recorded, "--format", "npz", "--out", file)[0] == 0
+    assert shell("data", "import", file, "--out", tmp_path / "back")[0] == 0
+    there, back = demos.load(recorded), demos.load(tmp_path / "back")
+    assert [t.obs.tobytes() for t in back] == [t.obs.tobytes() for t in there]
+    assert back.meta["expert"] == there.meta["expert"]
+
+
 def test_data_travel_to_imitation_and_back(recorded: Path, tmp_path: Path, shell: Shell) -> None:
     assert shell("data", "export", recorded, "--format", "imitation", "--out", tmp_path / "theirs")[0] == 0
     status, _, _ = shell("data", "import", tmp_path / "theirs", "--out", tmp_path / "back", "-q")
