@@ -1,6 +1,6 @@
 """What the expert showed: recording, storing, checking and exchanging demonstrations."""
 
-from gail_suite.demos.exchange.arrays import from_d4rl, from_npz
+from gail_suite.demos.exchange.arrays import from_d4rl, from_npz, to_npz
 from gail_suite.demos.exchange.foreign import import_any
 from gail_suite.demos.exchange.imitation_format import from_imitation, to_imitation
 from gail_suite.demos.exchange.interchange import from_minari, to_minari
@@ -34,5 +34,6 @@ __all__ = [
     "record",
     "to_imitation",
     "to_minari",
+    "to_npz",
     "verify",
 ]

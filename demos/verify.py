@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gail_suite.demos.pieces import horizon_of, said_pieces
 from gail_suite.demos.provenance import physics_mismatch
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.shard import read_shard, shard_name
@@ -135,6 +136,9 @@ def _check_environment(meta: Json, report: Report) -> None:
     except (ValueError, TypeError) as error:
         report.problems.append(f"the environment cannot be made here: {error}")
         return
+    limit = horizon_of(envs.named(meta["env_id"], meta.get("env_kwargs")))
+    if said := said_pieces(report.trajectories.values(), limit):
+        report.notes.append(said)
     with closing(env):
         space = env.action_space
         assert isinstance(space, Box)

@@ -1,6 +1,7 @@
 """What holds for all tests: no GPU, one thread, and demonstrations of the toy's analytic expert."""
 
 import os
+from dataclasses import replace
 
 os.environ["CUDA_VISIBLE_DEVICES"] = (
     ""  # models fitted with device="auto" are compared with numbers made on the processor
@@ -38,6 +39,20 @@ def toy_demos():
         trajectories.append(Trajectory(np.array(obs), np.array(acts), np.array(rews), terminated, truncated, seed))
         env.close()
     return Demonstrations(tuple(trajectories), {"env_id": envs.TOY_ID})
+
+
+@pytest.fixture
+def cut():
+    """A function that cuts a trajectory into pieces of `size` steps without flags but those given for the last."""
+
+    def cut(t, size, **flags):
+        begun = range(0, len(t), size)
+        parts = [
+            Trajectory(t.obs[i : i + size + 1], t.acts[i : i + size], t.rews[i : i + size], False, False) for i in begun
+        ]
+        return [*parts[:-1], replace(parts[-1], **flags)]
+
+    return cut
 
 
 @pytest.fixture

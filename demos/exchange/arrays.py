@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
@@ -10,12 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from gail_suite.demos.exchange.archives import read_hdf5, read_npz
-from gail_suite.demos.exchange.foreign import NUMBERED, cuts, numbered
-from gail_suite.demos.exchange.interchange import assemble, build, horizon_of
+from gail_suite.demos.exchange.foreign import ALIASES, NUMBERED, cuts, numbered
+from gail_suite.demos.exchange.interchange import META_KEY, assemble, build
+from gail_suite.demos.files import whole
+from gail_suite.demos.pieces import horizon_of
+from gail_suite.demos.sealed import parse_json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
-NPZ_KEYS = ("obs", "acts", "rews", "lengths", "terminated", "truncated", "seed", "env_id")
-D4RL_KEYS = ("observations", "actions", "rewards", "terminals")
+NPZ_KEYS = ("obs", "acts", "rews", "lengths", "terminated", "truncated", "seed", "env_id", META_KEY)
+D4RL_KEYS = ("observations", "actions", "terminals")
+D4RL_MORE = ("rewards", "timeouts", "next_observations", "episode_terminals")
+DONES = ("dones", "done")
 D4RL_NAMES = {
     "ant": "Ant-v5",
     "halfcheetah": "HalfCheetah-v5",
@@ -52,6 +58,8 @@ def from_npz(path: str | Path, env_id: str | None = None, columns: Sequence[int]
         for key in ("terminated", "truncated", "seed")
         if key in arrays
     }
+    if "seed" in endings:
+        endings["seed"] = [None if seed == -1 else seed for seed in endings["seed"]]
     if unread := sorted(set(arrays) - set(NPZ_KEYS)):
         warnings.warn(f"{source} holds {', '.join(unread)} too, which is not read here", stacklevel=2)
     trajectories = [
@@ -66,7 +74,39 @@ def from_npz(path: str | Path, env_id: str | None = None, columns: Sequence[int]
         for i in range(len(lengths))
     ]
     named = str(_each(source, "env_id", arrays["env_id"], 1)[0]) if "env_id" in arrays else None
-    return assemble(trajectories, source, env_id or named, {}, columns, named)
+    meta = parse_json(str(arrays[META_KEY]).encode(), source) if META_KEY in arrays else {}
+    return assemble(trajectories, source, env_id or named, meta, columns, named)
+
+
+def to_npz(demonstrations: Demonstrations, path: str | Path) -> Path:
+    """Writes the whole trajectories as an .npz that `from_npz` reads, with our record of where they come from.
+
+    Rewards are left out unless every trajectory has them; a seed that is not known is -1.
+
+    Raises:
+        ValueError: the path exists, or its name does not end in .npz.
+    """
+    path, d = Path(path), demonstrations
+    if path.suffix != ".npz":
+        raise ValueError(f"{path} does not end in .npz, by which it is known when it is read: name it so")
+    if path.exists():
+        raise ValueError(f"{path} exists already: choose another path, or remove it first")
+    arrays = {
+        "obs": np.concatenate([t.obs for t in d]),
+        "lengths": d.lengths,
+        "terminated": np.array([t.terminated for t in d]),
+        "truncated": np.array([t.truncated for t in d]),
+        "seed": np.array([-1 if t.seed is None else t.seed for t in d], np.int64),
+        "env_id": np.array(d.task),
+        META_KEY: np.array(json.dumps(d.meta)),
+    }
+    if d.has_actions:
+        arrays["acts"] = np.concatenate([t.acts for t in d if t.acts is not None])
+    if d.has_rewards:
+        arrays["rews"] = np.concatenate([t.rews for t in d if t.rews is not None])
+    with whole(path) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    return path
 
 
 def _lengths(source: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -97,7 +137,8 @@ def from_d4rl(path: str | Path, env_id: str | None = None, columns: Sequence[int
     `next_observations`; where those are absent it was never stored, so each episode loses its last step and counts as
     truncated. An episode cut off by the end of the file counts as truncated too, and so does one that ends without
     `timeouts`: where the next observation is not the next row's, or, where it is not told, at the task's time limit.
-    Arrays an episode (`observations_0`, ...: d3rlpy, CS 285) are read too.
+    Arrays an episode (`observations_0`, ...: d3rlpy, CS 285) are read too. `terminations` and `truncations` are taken
+    for `terminals` and `timeouts`. Without `rewards` their returns are unknown.
 
     Raises:
         ValueError: unreadable, a key is missing, sizes disagree, NaN, or other widths than the environment's (Ant-v2
@@ -109,6 +150,8 @@ def from_d4rl(path: str | Path, env_id: str | None = None, columns: Sequence[int
     if parts := numbered(arrays):
         read = _numbered_episodes(str(path), parts, horizon_of(named))
     else:
+        arrays = {ALIASES.get(name, name): array for name, array in arrays.items()}
+        _refuse_dones(str(path), arrays)
         require_keys(str(path), arrays, D4RL_KEYS)
         read = _d4rl_episodes(str(path), arrays, horizon_of(named))
     return assemble(list(read), str(path), named, {}, columns)
@@ -145,7 +188,16 @@ def split(source: str, key: str, array: np.ndarray, lengths: np.ndarray) -> list
 
 
 def _is_read(key: str) -> bool:
-    return key in (*D4RL_KEYS, "timeouts", "next_observations", "episode_terminals") or bool(NUMBERED.fullmatch(key))
+    return key in (*D4RL_KEYS, *D4RL_MORE, *ALIASES, *DONES) or bool(NUMBERED.fullmatch(key))
+
+
+def _refuse_dones(source: str, arrays: Collection[str]) -> None:
+    """ValueError where nothing but `dones` says where an episode is over."""
+    if "terminals" not in arrays and (found := [name for name in DONES if name in arrays]):
+        raise ValueError(
+            f"{source} has {found[0]}, which does not say whether the task ended an episode or a limit cut it: rename "
+            "it to terminals, or to timeouts beside terminals of False"
+        )
 
 
 def _numbered_episodes(
@@ -153,8 +205,9 @@ def _numbered_episodes(
 ) -> Iterator[Trajectory]:
     """Episodes of arrays each; where only T observations of T steps were kept, the last step is left out."""
     for number, arrays in episodes.items():
-        require_keys(f"{source} episode {number}", arrays, ("observations", "actions", "rewards"))
-        obs, acts, rews = (arrays[key] for key in ("observations", "actions", "rewards"))
+        require_keys(f"{source} episode {number}", arrays, ("observations", "actions"))
+        obs, acts, rews = (arrays.get(key) for key in ("observations", "actions", "rewards"))
+        assert obs is not None and acts is not None
         whole = len(obs) > len(acts)
         steps = len(acts) if whole else len(acts) - 1
         ended = bool(np.any(arrays.get("terminals", False))) and whole
@@ -164,20 +217,21 @@ def _numbered_episodes(
             source,
             obs,
             acts[:steps],
-            rews.reshape(len(acts))[:steps],
+            None if rews is None else rews.reshape(len(acts))[:steps],
             terminated=not truncated,
             truncated=truncated,
         )
 
 
 def _d4rl_episodes(source: str, arrays: dict[str, np.ndarray], horizon: int | None) -> Iterator[Trajectory]:
-    obs, acts, rews = (arrays[key] for key in D4RL_KEYS[:3])
-    rews = rews.reshape(len(rews), -1)[:, 0] if rews.ndim == 2 and rews.shape[1] == 1 else rews  # d3rlpy 1
+    obs, acts, rews = arrays["observations"], arrays["actions"], arrays.get("rewards")
+    if rews is not None and rews.ndim == 2 and rews.shape[1] == 1:  # d3rlpy 1
+        rews = rews[:, 0]
     said = arrays.get("timeouts", arrays.get("episode_terminals"))
     terminals = np.asarray(arrays["terminals"], bool).reshape(-1)
     timeouts = np.zeros(len(terminals), bool) if said is None else np.asarray(said, bool).reshape(-1)
     following = arrays.get("next_observations")
-    sizes = {len(array) for array in (obs, acts, rews, terminals, timeouts, obs if following is None else following)}
+    sizes = {len(array) for array in (obs, acts, rews, terminals, timeouts, following) if array is not None}
     if len(sizes) > 1:
         raise ValueError(f"{source} has arrays of different lengths {sorted(sizes)}: download it again")
     ends = np.flatnonzero(cuts(obs, following, terminals | timeouts, horizon if said is None else None)) + 1
@@ -193,7 +247,7 @@ def _d4rl_episodes(source: str, arrays: dict[str, np.ndarray], horizon: int | No
             source,
             np.concatenate((obs[start:last], final[None])),
             acts[start:last],
-            rews[start:last],
+            None if rews is None else rews[start:last],
             terminated=terminated,
             truncated=not terminated,
         )

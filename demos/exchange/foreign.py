@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from gail_suite.demos.trajectory import Demonstrations
 
 MINARI_ID = re.compile(r"([\w-]+/)*[\w-]+-v\d+")
-NUMBERED = re.compile(r"(observations|actions|rewards|terminals|terminated)_(\d+)")
+NUMBERED = re.compile(r"(observations|actions|rewards|terminals|terminated|terminations)_(\d+)")
 """Arrays an episode, as d3rlpy (version 2) and the course CS 285 write them."""
+ALIASES = {"terminated": "terminals", "terminations": "terminals", "truncated": "timeouts", "truncations": "timeouts"}
+"""What Gymnasium, Minari and others call D4RL's arrays."""
 DROPPED = {
     # v2 to v4 also told the world's own entries, which are always 0: its inertia, velocity and contact force, and the
     # free joint's motors
@@ -73,8 +75,7 @@ def numbered(arrays: Mapping[str, np.ndarray]) -> dict[int, dict[str, np.ndarray
     episodes: dict[int, dict[str, np.ndarray]] = {}
     for key, value in arrays.items():
         if match := NUMBERED.fullmatch(key):
-            name = "terminals" if match[1] == "terminated" else match[1]
-            episodes.setdefault(int(match[2]), {})[name] = value
+            episodes.setdefault(int(match[2]), {})[ALIASES.get(match[1], match[1])] = value
     return dict(sorted(episodes.items()))
 
 

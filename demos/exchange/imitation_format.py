@@ -17,13 +17,17 @@ import numpy as np
 
 from gail_suite.demos.exchange.archives import read_npz
 from gail_suite.demos.exchange.arrays import require_keys, split
-from gail_suite.demos.exchange.interchange import META_KEY, all_actions, assemble, build, horizon_of, require
+from gail_suite.demos.exchange.interchange import META_KEY, all_actions, assemble, build, require
 from gail_suite.demos.files import read_bytes, write_atomic
+from gail_suite.demos.pieces import horizon_of
 from gail_suite.demos.sealed import JSON_LIMIT, Json, checked, parse_json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
+STATE = "state.json"
 DATA_FILE = "data-00000-of-00001.arrow"
 TRUNCATED = "TimeLimit.truncated"
+NUMPY_BOOLS: dict[str | None, bool] = {"AA==": False, "AQ==": True}
+"""One byte in base64, as jsonpickle writes np.bool_."""
 
 
 class DataFile(msgspec.Struct):
@@ -82,7 +86,7 @@ def to_imitation(demonstrations: Demonstrations, path: str | Path) -> Path:
             "_split": None,
         }
     )
-    write_atomic(folder / "state.json", state.encode())
+    write_atomic(folder / STATE, state.encode())
     return folder
 
 
@@ -110,8 +114,13 @@ def _nested(pa: ModuleType, arrays: list[np.ndarray]) -> object:
 
 
 def _read_folder(folder: Path) -> tuple[Iterator[Json], Json]:
+    if not (folder / STATE).is_file():
+        raise ValueError(
+            f"{folder} has no {STATE}: a folder to import is a data set as imitation saves it, with {STATE} beside its "
+            ".arrow files; this suite's own demonstrations are used as they are, and other data are .npz or .hdf5 files"
+        )
     pa = require("pyarrow", "reading imitation's files")
-    names = _data_files(folder / "state.json")
+    names = _data_files(folder / STATE)
     try:
         tables = [pa.ipc.open_stream(read_bytes(folder / name)).read_all() for name in names]
         table = pa.concat_tables(tables)
@@ -158,6 +167,16 @@ def _trajectories(source: str, rows: Iterator[Json], horizon: int | None) -> Ite
 
 def _was_truncated(infos: list[str] | None, default: bool) -> bool:
     try:
-        return bool(json.loads(infos[-1]).get(TRUNCATED, default)) if infos else default
+        found = json.loads(infos[-1]).get(TRUNCATED) if infos else None
     except (ValueError, AttributeError):
         return default
+    return found if isinstance(found, bool) else NUMPY_BOOLS.get(_scalar_bytes(found), default)
+
+
+def _scalar_bytes(found: object) -> str | None:
+    """The bytes (base64) of a NumPy scalar as jsonpickle writes it, which is read as data; None for anything else."""
+    try:
+        value = found["py/reduce"][1]["py/tuple"][1]["py/b64"]  # type: ignore[index]
+    except (TypeError, KeyError, IndexError):
+        return None
+    return value if isinstance(value, str) else None

@@ -17,6 +17,7 @@ import numpy as np
 
 from gail_suite.demos.exchange.foreign import fitted
 from gail_suite.demos.names import hint
+from gail_suite.demos.pieces import horizon_of, said_pieces
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 
@@ -128,15 +129,10 @@ def assemble(
             "observation columns with --columns where they are the same numbers, name the variant with --env-arg, or "
             "record in the environment you train in"
         )
+    if in_pieces := said_pieces(demonstrations, limit):
+        warnings.warn(f"{source}: {in_pieces}", stacklevel=2)
     demonstrations.meta.update(obs_dim=expected[0], act_dim=expected[1])
     return demonstrations
-
-
-def horizon_of(env_id: str | None) -> int | None:
-    """The time limit of a task, None where it is not known here."""
-    from gail_suite import envs
-
-    return envs.spec(env_id).horizon if env_id and envs.is_registered(env_id) else None
 
 
 def _choices_as_rows(trajectories: Iterable[Trajectory], n: int, start: int) -> tuple[Trajectory, ...]:

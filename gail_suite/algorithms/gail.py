@@ -204,7 +204,7 @@ class GAIL(Imitator[GAILConfig]):
         torch.manual_seed(self.seed)
         self.attachments, self.objective = (
             a,
-            Adversary(shown.expert, c.adversary, c.sac.batch_size, c.sac.gamma, a, shown.times, shown.ends),
+            Adversary(shown.expert, c.adversary, c.sac.batch_size, c.sac.gamma, a, shown.moments, shown.ends),
         )
         known = shown.meta.get("shown", {}).get("actions", not c.adversary.state_only)  # earlier versions did not say
         self.inverse = None if known else InverseModel(n_features, act_dim, c.inverse)
@@ -231,7 +231,7 @@ class GAIL(Imitator[GAILConfig]):
 
     def _begun(self, venv: SavableVecEnv) -> SavableVecEnv:
         """The environments of a run, those that begin in demonstrated states among them where there can be any."""
-        config, states, times = self.config.starts, self.shown.states, self.shown.times
+        config, states, times = self.config.starts, self.shown.states, self.shown.moments
         count, known = round(config.share * venv.num_envs), np.zeros(0, bool) if states is None else ~clipped(states)
         if count == 0 or states is None or not known.any() or not can_begin(venv, states[0]):
             return venv

@@ -44,7 +44,7 @@ def evaluate(
     from gail_suite.runs.records import by_product, config_of
     from gail_suite.showing.evaluation import evaluate as measure
     from gail_suite.showing.evaluation import said
-    from gail_suite.showing.scale import scale_of
+    from gail_suite.showing.scale import scale_of, unscored
 
     actor, env_id = find_policy(policy, task, trust, vecnormalize)
     scale_given(reference, [env_id])
@@ -57,4 +57,4 @@ def evaluate(
             write_results(run / "eval.json", values)
     again = named_again(policy, None if run.exists() and task.env is None else env_id, trust, vecnormalize)
     following = filming(env_id, *again, "--out", "video.mp4") or [command("report", policy)] * own
-    output.result(values, f"{env_id}: {said(values)}", following)
+    output.result(values, f"{env_id}: {said(values, unscored(run) if own else None)}", following)

@@ -10,7 +10,7 @@ from gail_suite.demos.sealed import Json, write_results
 from gail_suite.runs.records import by_product
 from gail_suite.showing.evaluation import evaluate, said
 from gail_suite.showing.report import write_report
-from gail_suite.showing.scale import scale_of
+from gail_suite.showing.scale import scale_of, unscored
 
 
 def finish_run(run_dir: Path, policy: Policy, env_id: str, n_episodes: int, video: bool) -> tuple[Json, str]:
@@ -24,7 +24,7 @@ def finish_run(run_dir: Path, policy: Policy, env_id: str, n_episodes: int, vide
         with by_product(run_dir / "eval.json"):
             write_results(run_dir / "eval.json", found)
         values |= found
-        text += f": {said(found)}"
+        text += f": {said(found, unscored(run_dir))}"
     if video and envs.is_runnable(env_id):
         from gail_suite.showing.video import render
 

@@ -64,8 +64,9 @@ def demonstrated(shown: Shown, horizon: int) -> tuple[Tensor, float]:
     """The states (N, F) that were shown, and the share of the demonstrator's time that early ends took."""
     states = shown.expert.features.clamp(-FAR, FAR)
     if shown.episodes is not None:
-        lengths, ended = shown.episodes.T
-        lost = float(((horizon - lengths).clip(min=0) * ended).sum())
+        lengths, ended = shown.episodes[:, :2].T
+        before = shown.episodes[:, 4] if len(shown.pieces) else 0  # an episode that is shown in pieces ends once
+        lost = float(((horizon - lengths - before).clip(min=0) * ended).sum())
         return states, lost / (float(lengths.sum()) + lost)
     times = torch.as_tensor(shown.times)  # a run of an earlier version knows the ends that are among its pairs
     gaps = times.diff()
@@ -77,6 +78,21 @@ def demonstrated(shown: Shown, horizon: int) -> tuple[Tensor, float]:
 def numbered(times: Tensor) -> Tensor:
     """In which episode, from 0 on, each of some pairs in order was shown, by its step there: (N,)."""
     return torch.cat([torch.zeros(1, dtype=torch.long), (times.diff() <= 0).long().cumsum(0)])
+
+
+def shown_in(shown: Shown) -> Tensor:
+    """In which of the demonstrated trajectories, from 0 on, each pair was shown: (N,)."""
+    if shown.episodes is None or not len(shown.pieces):  # a run of an earlier version
+        return numbered(torch.as_tensor(shown.times))
+    return torch.repeat_interleave(torch.as_tensor(shown.episodes[:, 2]))
+
+
+def episodes_shown(shown: Shown, episode: Tensor, horizon: int) -> float:
+    """How many episodes were shown, of pairs whose trajectories are `episode` (N,): pieces count by their steps."""
+    if shown.episodes is None or not shown.pieces.any():
+        return int(episode[-1]) + 1
+    steps = int(shown.episodes[shown.pieces, 0].sum())
+    return int((~shown.pieces).sum()) + steps / horizon
 
 
 def halves(episode: Tensor) -> list[Tensor]:
@@ -120,8 +136,8 @@ class Likeness:
         self.env_id, self.features = env_id, shown.features
         self.horizon = envs.spec(env_id).horizon or int(shown.times.max()) + 1
         states, self.ended = demonstrated(shown, self.horizon)
-        episode = numbered(torch.as_tensor(shown.times))
-        self.n_shown = int(episode[-1]) + 1
+        episode = shown_in(shown)
+        self.n_shown = episodes_shown(shown, episode, self.horizon)
         self.states, self.uncertainty = thinned(states), uncertainty(states, episode)
         self.spread = mean_distance(self.states, self.states)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gail_suite import envs
+from gail_suite.demos.pieces import horizon_of, pieces, said_pieces
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.learning.actions import action_bounds, to_unit
@@ -85,8 +88,9 @@ class Shown:
     versions.
     """
     episodes: np.ndarray | None = None
-    """(K, 2) int: the length of each demonstrated episode, whether its pairs were all shown or not, and 1 where the
-    task ended it; None in runs of earlier versions.
+    """(K, 5) int, of each demonstrated trajectory: its length, whether its pairs were all shown or not; 1 where the
+    task ended it; how many of its pairs were shown; 1 where it is a piece of an episode; steps of that episode known
+    to come before it. Runs of earlier versions have the first two columns, or None.
     """
 
     @property
@@ -94,16 +98,34 @@ class Shown:
         """Whether the task ended an episode of the demonstrator, as far as is known."""
         return bool(self.expert.terminated.any()) or (self.episodes is not None and bool(self.episodes[:, 1].any()))
 
+    @property
+    def pieces(self) -> np.ndarray:
+        """(K,) bool: which of the demonstrated trajectories are pieces of episodes, as far as is known."""
+        told = self.episodes is not None and self.episodes.shape[1] > 2
+        return self.episodes[:, 3].astype(bool) if told and self.episodes is not None else np.zeros(0, bool)
+
+    @property
+    def moments(self) -> np.ndarray | None:
+        """`times`, or None where pieces were shown, of which nobody knows at what step of an episode they begin."""
+        return None if self.pieces.any() else self.times
+
     @classmethod
     def of(cls, env_id: str, demonstrations: Demonstrations, observations_only: bool = False) -> Shown:
-        """Demonstrations as they were recorded; errors as for `demo_pairs`."""
-        returns, known = demonstrations.returns, demonstrations.has_rewards
+        """Demonstrations as they were recorded, with a warning where some are pieces of episodes; errors as for
+        `demo_pairs`.
+        """
+        features, expert = demo_pairs(env_id, demonstrations, observations_only)
+        limit = horizon_of(demonstrations.task) or envs.spec(env_id).horizon
+        if said := said_pieces(demonstrations, limit):
+            warnings.warn(said, stacklevel=2)
+        piece, before = pieces(demonstrations, limit)
+        returns = demonstrations.returns[~piece]
         shown = {
-            "n_episodes": len(returns),
-            "return_mean": float(returns.mean()) if known else None,
+            "n_episodes": len(demonstrations),
+            "pieces": int(piece.sum()),
+            "return_mean": float(returns.mean()) if len(returns) and np.isfinite(returns).all() else None,
             "actions": not observations_only,
         }
-        features, expert = demo_pairs(env_id, demonstrations, observations_only)
         return cls(
             features,
             expert,
@@ -111,7 +133,16 @@ class Shown:
             demonstrations,
             times=demonstrations.times(),
             states=demonstrations.transitions().obs[:, state_entries(env_id)],
-            episodes=np.array([[len(t), t.terminated] for t in demonstrations]),
+            episodes=np.stack(
+                [
+                    demonstrations.lengths,
+                    [t.terminated for t in demonstrations],
+                    [len(shown) for shown in demonstrations.steps()],
+                    piece,
+                    before,
+                ],
+                axis=1,
+            ),
         )
 
     @classmethod

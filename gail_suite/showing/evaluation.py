@@ -119,9 +119,11 @@ OF_RETURNS = (
 """What of an evaluation is null where returns are unknown."""
 
 
-def said(found: Json) -> str:
-    """An evaluation, as `as_dict` holds it, in words: scores and return with their intervals, steps and episodes."""
-    parts = []
+def said(found: Json, unscored: str | None = None) -> str:
+    """An evaluation, as `as_dict` holds it, in words: scores, or why there is none against the demonstrations
+    (`unscored`), and return with their intervals, steps and episodes.
+    """
+    parts = [unscored] if unscored else []
     for name, key in (("score against the demonstrations", "demo_score"), ("normalised score", "score")):
         if found.get(key) is not None:
             parts.append(f"{name} {with_interval(found[key], interval_of(found, key))}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,28 +85,39 @@ def random_return(task: str) -> tuple[float, float]:
 
 
 def scale_of(run_dir: str | Path) -> Scale | None:
-    """The scale of a run's demonstrations; None where their returns are unknown and, with a warning, where they are not
-    clearly better than those of random actions.
+    """The scale of a run's demonstrations; None where `unscored` says why there is none, or it imitates nothing."""
+    found = _judged(Path(run_dir))
+    return found if isinstance(found, Scale) else None
+
+
+def unscored(run_dir: str | Path) -> str | None:
+    """Why a run that imitates has no score against its demonstrations; None where it has one, or imitates nothing."""
+    found = _judged(Path(run_dir))
+    return f"no score against the demonstrations, which {found}" if isinstance(found, str) else None
+
+
+def _judged(run_dir: Path) -> Scale | str | None:
+    """The scale of a run's demonstrations, or what they are that make none; None where there are no demonstrations.
 
     What random actions get is measured once and kept in RUN/reference.json.
     """
-    run_dir = Path(run_dir)
     config = config_of(run_dir)
-    shown = ((config.get("demos") or {}).get("shown") or {}).get("return_mean")
+    shown = (config.get("demos") or {}).get("shown")
     if shown is None:
         return None
+    mean = shown.get("return_mean")
+    if mean is None:
+        return "are pieces of episodes" if shown.get("pieces") == shown.get("n_episodes") else "do not all have rewards"
     kept = read_if_there(run_dir / REFERENCE, ReferenceRecord)
     if "random_return" not in kept:
-        mean, error = random_return(config["env_id"])
-        kept = {"random_return": mean, "random_error": error, "n_episodes": RANDOM_EPISODES, "seed": seeds.RANDOM}
+        random, error = random_return(config["env_id"])
+        kept = {"random_return": random, "random_error": error, "n_episodes": RANDOM_EPISODES, "seed": seeds.RANDOM}
         with by_product(run_dir / REFERENCE):
             write_json(run_dir / REFERENCE, kept)
     random, error = float(kept["random_return"]), float(kept.get("random_error", 0.0))  # earlier versions kept no error
-    if shown - random > CLEAR * error:
-        return Scale(random, float(shown))
-    warnings.warn(
-        f"no score against the demonstrations: their mean return, {shown:.4g}, is not clearly above that of random "
-        f"actions, {random:.4g} with a standard error of {error:.2g}; show a better demonstrator",
-        stacklevel=2,
+    if mean - random > CLEAR * error:
+        return Scale(random, float(mean))
+    return (
+        f"return {mean:.4g}, not clearly more than random actions ({random:.4g}, standard error {error:.2g}): show a "
+        "better demonstrator"
     )
-    return None

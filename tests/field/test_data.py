@@ -121,7 +121,7 @@ def test_a_mistyped_path_is_no_minari_id(tmp_path):
 @pytest.mark.case("data", "Data without rewards", "taken; returns are unknown, not 0")
 def test_missing_rewards(tmp_path):
     rng = np.random.default_rng(0)
-    np.savez(tmp_path / "x.npz", obs=rng.normal(size=(21, 3)), acts=rng.uniform(-1, 1, (20, 2)))
+    np.savez(tmp_path / "x.npz", obs=rng.normal(size=(21, 3)), acts=rng.uniform(-1, 1, (20, 2)), truncated=True)
     d = demos.from_npz(tmp_path / "x.npz", env_id=envs.TOY_ID)
     assert np.isnan(d.returns).all() and "return unknown" in repr(d)
     again = demos.load(d.save(tmp_path / "d"))
@@ -268,7 +268,7 @@ def test_old_ants_columns(tmp_path):
     rng = np.random.default_rng(0)
     obs = rng.normal(size=(31, 111))
     obs[:, 27:33] = 0
-    arrays = {"obs": obs, "acts": rng.uniform(-1, 1, (30, 8)), "rews": np.zeros(30)}
+    arrays = {"obs": obs, "acts": rng.uniform(-1, 1, (30, 8)), "rews": np.zeros(30), "truncated": True}
     np.savez(tmp_path / "a.npz", **arrays)
     d = demos.from_npz(tmp_path / "a.npz", env_id="Ant-v5")
     np.testing.assert_array_equal(d[0].obs, np.delete(obs, np.s_[27:33], 1).astype(np.float32))
@@ -293,7 +293,7 @@ def test_old_humanoids_columns_are_those_of_gymnasiums_own_v4(tmp_path):
         told.append(old.step(action)[0])
         new.set_state(old.data.qpos, old.data.qvel)
         today.append(new._get_obs())
-    np.savez(tmp_path / "h.npz", obs=np.array(told), acts=np.zeros((11, 17)), rews=np.zeros(11))
+    np.savez(tmp_path / "h.npz", obs=np.array(told), acts=np.zeros((11, 17)), rews=np.zeros(11), truncated=True)
     found = demos.from_npz(tmp_path / "h.npz", env_id="Humanoid-v5")[0].obs
     assert found.shape == (12, 348)
     np.testing.assert_allclose(found[:, :45], np.array(today)[:, :45], atol=1e-5)  # positions and velocities

@@ -53,6 +53,14 @@ def test_imitation_loads_the_demonstrations(run, tmp_path):
     np.testing.assert_array_equal(theirs[0].obs, run[0][0].obs)
 
 
+@pytest.mark.case("out", "Demonstrations as an .npz of plain arrays", "NumPy reads them without pickles")
+def test_numpy_loads_the_demonstrations(run, tmp_path):
+    shown = run[0]
+    with np.load(demos.to_npz(shown, tmp_path / "x.npz"), allow_pickle=False) as theirs:
+        np.testing.assert_array_equal(theirs["obs"][: len(shown[0]) + 1], shown[0].obs)
+        assert theirs["lengths"].tolist() == shown.lengths.tolist()
+
+
 @pytest.mark.case(
     "out",
     "imitation's command line, `python -m imitation.scripts.train_adversarial gail`",

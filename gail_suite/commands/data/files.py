@@ -22,9 +22,11 @@ def show(path: Path, *, plot: Path | None = None, imports: Imports = (), output:
         Draw returns, lengths, ranges and coverage: a page (.html), or a picture (.png).
     """
     from gail_suite import demos
+    from gail_suite.demos.pieces import horizon_of, pieces, said_pieces
 
     import_all(imports)
     d = demos.load(path)
+    limit = horizon_of(d.task)
     if plot is not None:
         from gail_suite.showing.dataset import draw
 
@@ -38,6 +40,7 @@ def show(path: Path, *, plot: Path | None = None, imports: Imports = (), output:
         "return_sd": float(d.returns.std()),
         "length_mean": float(d.lengths.mean()),
         "terminated": sum(t.terminated for t in d),
+        "pieces": int(pieces(d, limit)[0].sum()),
         "obs_dim": d[0].widths[0],
         "act_dim": d[0].widths[1],
         **({"plot": str(plot)} if plot is not None else {}),
@@ -45,6 +48,7 @@ def show(path: Path, *, plot: Path | None = None, imports: Imports = (), output:
     }
     lines = [f"{name:<12} {value}" for name, value in values.items() if name != "meta"]
     lines += [f"{name:<12} {d.meta[name]}" for name in ("deterministic", "seed", "versions") if name in d.meta]
+    lines += [f"note: {said}" for said in [said_pieces(d, limit)] if said]
     shown = filming(d.task, path, "--episode", 0)
     output.result(values, "\n".join(lines), [*shown, imitating(path, d.task)])
 
@@ -126,27 +130,24 @@ def export(
     path: Path,
     *,
     out: str,
-    format: Annotated[Literal["minari", "imitation"], Parameter(name="--format")] = "minari",
+    format: Annotated[Literal["minari", "imitation", "npz"], Parameter(name="--format")] = "minari",
     output: Output = DEFAULT,
 ) -> None:
-    """Write demonstrations in the format of another library.
+    """Write demonstrations in the format of another library, or as plain arrays.
 
     Parameters
     ----------
     path
         Folder of demonstrations.
     out
-        A Minari dataset id such as ant/expert-v0, or imitation's folder.
+        A Minari dataset id such as ant/expert-v0, imitation's folder, or an .npz file.
     format
-        minari or imitation.
+        minari, imitation or npz.
     """
     from gail_suite import demos
 
     d = demos.load(path)
-    if format == "minari":
-        demos.to_minari(d, out)
-    else:
-        demos.to_imitation(d, out)
+    getattr(demos, f"to_{format}")(d, out)
     values = {"out": out, "format": format, "n_episodes": len(d)}
     back = command("data", "import", out, "--format", format, "--out", f"{path}-copy")
     output.result(values, f"{len(d)} episodes written as {format} to {out}", [back])

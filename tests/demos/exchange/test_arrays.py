@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import numpy as np
@@ -57,7 +58,8 @@ def test_npz_without_actions(tmp_path, shown):
 
 def test_npz_of_one_bare_episode(tmp_path, shown):
     np.savez(tmp_path / "one.npz", obs=shown[0].obs, acts=shown[0].acts, rews=shown[0].rews)
-    (trajectory,) = demos.from_npz(tmp_path / "one.npz", env_id=envs.TOY_ID)
+    with pytest.warns(UserWarning, match="1 of 1 episodes neither end nor reach the limit of 100"):
+        (trajectory,) = demos.from_npz(tmp_path / "one.npz", env_id=envs.TOY_ID)
     assert len(trajectory) == 4 and not trajectory.terminated and not trajectory.truncated and trajectory.seed is None
 
 
@@ -140,6 +142,50 @@ def test_d4rl_cut_off_by_the_end_of_the_file(tmp_path, shown):
     assert len(last) == 2 and last.truncated and not last.terminated
 
 
+def test_d4rl_by_gymnasiums_names_and_without_rewards(tmp_path, shown):
+    names = {"terminals": "terminations", "timeouts": "truncations"}
+    arrays = {names.get(key, key): value for key, value in d4rl(shown).items() if key != "rewards"}
+    np.savez(tmp_path / "x.npz", **arrays)
+    found = demos.import_any(tmp_path / "x.npz", env_id=envs.TOY_ID)
+    assert [(len(t), t.terminated, t.truncated) for t in found] == [(len(t), t.terminated, t.truncated) for t in shown]
+    assert not found.has_rewards
+    np.testing.assert_array_equal(found[1].obs, shown[1].obs)
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        for key, value in arrays.items():
+            file[key] = value
+    assert demos.import_any(tmp_path / "x.hdf5", env_id=envs.TOY_ID).lengths.tolist() == shown.lengths.tolist()
+    each = {f"{key}_0": value[:4] for key, value in arrays.items() if key in ("actions", "terminations")}
+    np.savez(tmp_path / "each.npz", observations_0=shown[0].obs, **each)
+    (one,) = demos.import_any(tmp_path / "each.npz", env_id=envs.TOY_ID)
+    assert one.rews is None and one.terminated and len(one) == 4
+
+
+def test_dones_do_not_say_how_an_episode_ended(tmp_path, shown):
+    arrays = {"dones" if key == "terminals" else key: value for key, value in d4rl(shown).items() if key != "timeouts"}
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(ValueError, match=r"x.npz has dones, which does not say whether .*: rename it to terminals, or"):
+        demos.from_d4rl(tmp_path / "x.npz", env_id=envs.TOY_ID)
+
+
+def test_what_to_npz_writes_comes_back_bit_for_bit(tmp_path, toy_demos, same):
+    one = toy_demos[0]
+    unseeded = dataclasses.replace(one, obs=one.obs[:4], acts=one.acts[:3], rews=one.rews[:3], seed=None)
+    ended = dataclasses.replace(unseeded, terminated=True, truncated=False)
+    meta = {**toy_demos.meta, "env_kwargs": {"max_episode_steps": 100}, "expert": {"class": "Theirs"}, "seed": 3}
+    d = demos.Demonstrations((*toy_demos, ended), meta)
+    again = demos.from_npz(demos.to_npz(d, tmp_path / "x.npz"))
+    same(again, d)
+    assert again.task == d.task and {key: again.meta[key] for key in meta} == meta
+    seen = demos.from_npz(demos.to_npz(d.observations_only(), tmp_path / "seen.npz"))
+    assert not seen.has_actions and [t.obs.tobytes() for t in seen] == [t.obs.tobytes() for t in d]
+    assert not list(tmp_path.glob(".*"))
+    with pytest.raises(ValueError, match=r"x.npz exists already"):
+        demos.to_npz(d, tmp_path / "x.npz")
+    with pytest.raises(ValueError, match=r"y.dat does not end in .npz"):
+        demos.to_npz(d, tmp_path / "y.dat")
+
+
 def test_d4rl_ant_v2_is_refused(tmp_path, make_demos):
     np.savez(tmp_path / "ant_expert-v2.npz", **d4rl(make_demos(obs_dim=111, act_dim=8)))
     message = r"hold 6 that today's lacks .*, and here they are not all 0: choose columns with --columns"
@@ -153,7 +199,7 @@ def test_d4rl_that_is_wrong(tmp_path, shown):
     with pytest.raises(ValueError, match=r"arrays of different lengths \[12, 13\]"):
         demos.from_d4rl(tmp_path / "x.npz", env_id=envs.TOY_ID)
     np.savez(tmp_path / "y.npz", obs=np.zeros(3))
-    with pytest.raises(ValueError, match="lacks observations, actions, rewards, terminals and holds obs"):
+    with pytest.raises(ValueError, match="lacks observations, actions, terminals and holds obs"):
         demos.from_d4rl(tmp_path / "y.npz", env_id=envs.TOY_ID)
 
 
@@ -173,7 +219,7 @@ def test_d4rl_hdf5(tmp_path, shown, same):
 
 
 def test_a_task_that_a_file_does_not_name_is_taken_with_a_warning_and_remembered(shown, tmp_path):
-    arrays = {"obs": shown[0].obs, "acts": shown[0].acts, "env_id": np.array(["Other-v2"])}
+    arrays = {"obs": shown[0].obs, "acts": shown[0].acts, "env_id": np.array(["Other-v2"]), "terminated": True}
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.warns(UserWarning, match=rf"says that it was recorded in Other-v2 and is taken for {envs.TOY_ID}"):
         taken = demos.from_npz(tmp_path / "x.npz", env_id=envs.TOY_ID)
@@ -190,7 +236,7 @@ def test_what_an_archive_has_too_many_of_is_told(shown, tmp_path):
         demos.from_npz(tmp_path / "words.npz")
     np.savez(tmp_path / "numbers.npz", **one, terminated=np.array([1.0]))
     assert demos.from_npz(tmp_path / "numbers.npz")[0].terminated is True
-    np.savez(tmp_path / "dones.npz", **one, dones=np.zeros(3))
+    np.savez(tmp_path / "dones.npz", **one, terminated=True, dones=np.zeros(3))
     with pytest.warns(UserWarning, match="holds dones too, which is not read here"):
         demos.from_npz(tmp_path / "dones.npz")
     steps = 2 * envs.spec(envs.TOY_ID).horizon

@@ -185,3 +185,21 @@ def test_missing_libraries_are_named_with_the_remedy(tmp_path, recorded, monkeyp
             ValueError, match=f"needs {library}, which cannot be imported .*: pip install 'gail-suite.exchange.'"
         ):
             call()
+
+
+@pytest.mark.parametrize(("told", "truncated"), [("AA==", False), ("AQ==", True), ("AAA=", True)])
+def test_imitations_numpy_bools_are_read_as_what_they_are(told, truncated):
+    """As jsonpickle writes np.bool_; what is not known falls back on the length, here as long as the limit."""
+    from demos.exchange.imitation_format import _was_truncated
+
+    kind = {"py/reduce": [{"py/type": "numpy.dtype"}, {"py/tuple": ["b1", False, True]}]}
+    scalar = [{"py/function": "numpy._core.multiarray.scalar"}, {"py/tuple": [kind, {"py/b64": told}]}]
+    info = json.dumps({"TimeLimit.truncated": {"py/reduce": scalar}})
+    assert _was_truncated([info], True) is truncated
+    assert _was_truncated([json.dumps({"TimeLimit.truncated": {"py/id": 3}})], False) is False
+
+
+def test_a_folder_that_is_no_data_set(tmp_path):
+    (tmp_path / "bad").mkdir()
+    with pytest.raises(ValueError, match=r"bad has no state.json: a folder to import is a data set as imitation saves"):
+        demos.import_any(tmp_path / "bad", env_id=envs.TOY_ID)

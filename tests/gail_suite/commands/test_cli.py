@@ -305,7 +305,8 @@ def test_the_bundled_experts_are_listed(shell: Shell) -> None:
 
 
 def test_npz_can_be_imported(tmp_path: Path, shell: Shell) -> None:
-    np.savez(tmp_path / "d.npz", obs=np.zeros((6, 3)), acts=np.zeros((5, 2)), rews=np.zeros(5), env_id=TOY)
+    whole = {"obs": np.zeros((6, 3)), "acts": np.zeros((5, 2)), "rews": np.zeros(5), "terminated": True}
+    np.savez(tmp_path / "d.npz", env_id=TOY, **whole)
     status, out, _ = shell("data", "import", tmp_path / "d.npz", "--out", tmp_path / "imported", "--json")
     assert status == 0 and json.loads(out)["n_pairs"] == 5
     assert len(demos.load(tmp_path / "imported")) == 1
@@ -461,6 +462,15 @@ def test_output_into_a_closed_pipe_is_no_error() -> None:
                           text=True, check=False)  # fmt: skip
     os.close(writer)
     assert done.returncode == 141 and done.stderr == ""
+
+
+def test_data_travel_to_an_npz_and_back(recorded: Path, tmp_path: Path, shell: Shell) -> None:
+    file = tmp_path / "x.npz"
+    assert shell("data", "export", recorded, "--format", "npz", "--out", file)[0] == 0
+    assert shell("data", "import", file, "--out", tmp_path / "back")[0] == 0
+    there, back = demos.load(recorded), demos.load(tmp_path / "back")
+    assert [t.obs.tobytes() for t in back] == [t.obs.tobytes() for t in there]
+    assert back.meta["expert"] == there.meta["expert"]
 
 
 def test_data_travel_to_imitation_and_back(recorded: Path, tmp_path: Path, shell: Shell) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from demos.sealed import read_json, write_json
 from gail_suite.showing import evaluation
-from gail_suite.showing.scale import Scale, scale_of
+from gail_suite.showing.scale import Scale, scale_of, unscored
 
 
 @pytest.fixture(autouse=True)
@@ -27,10 +27,13 @@ def make_run(folder: Path, shown: float) -> Path:
 
 @pytest.mark.parametrize("shown", [-1300.0, -1271.6, -1200.3])
 def test_demonstrations_like_random_actions_make_no_scale(shown: float, tmp_path: Path) -> None:
-    with pytest.warns(
-        UserWarning, match=r"no score .*, -1\d+, is not clearly above .*, -1274 with .* error of 37; show"
-    ):
-        assert scale_of(make_run(tmp_path, shown)) is None
+    run = make_run(tmp_path, shown)
+    assert scale_of(run) is None
+    why = unscored(run)
+    assert why == (
+        f"no score against the demonstrations, which return {shown:.4g}, not clearly more than random actions (-1274, "
+        "standard error 37): show a better demonstrator"
+    )
 
 
 def test_better_ones_make_a_scale_and_what_random_actions_got_is_kept_with_its_error(tmp_path: Path) -> None:
