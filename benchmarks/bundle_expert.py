@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import envs
 from benchmarks.records import ROOT, machine
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.policy import LearnedPolicy
 from gail_suite.showing.evaluation import evaluate
 from gail_suite.showing.scale import Uniform
 

@@ -121,7 +121,7 @@ def train(
     """The final policy, the environment steps and the updates it took."""
     import gail_suite as gs
     from gail_suite.algorithms.gail import few_steps
-    from gail_suite.learning.reaching import with_actions
+    from gail_suite.learning.shown.reaching import with_actions
     from gail_suite.runs.config import build
 
     if algo.startswith("imitation-"):

@@ -78,9 +78,9 @@ def learner(
 ) -> Any:
     """SAC in the room, which has not begun, with a bonus."""
     import envs
-    from gail_suite.learning.features import Features
     from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
     from gail_suite.learning.sac import SACConfig
+    from gail_suite.learning.shown.features import Features
     from gail_suite.priors.pseudo_counts import ExploringReward
 
     sac = SACConfig(

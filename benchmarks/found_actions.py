@@ -19,8 +19,8 @@ from benchmarks.demonstrator_rows import DEMOS_DIR, ROWS, pool
 from benchmarks.records import RESULTS, append_row, command, commit, machine, read_rows
 from gail_suite.algorithms.gail import GAILConfig
 from gail_suite.demos.trajectory import Demonstrations
-from gail_suite.learning.actions import action_bounds, to_unit
-from gail_suite.learning.reaching import with_actions
+from gail_suite.learning.shown.actions import action_bounds, to_unit
+from gail_suite.learning.shown.reaching import with_actions
 
 CSV = RESULTS / "found_actions.csv"
 COLUMNS = (

@@ -38,7 +38,7 @@ def measure(run_dir: Path) -> dict[str, object]:
     import torch
 
     import gail_suite as gs
-    from gail_suite.learning.actions import action_bounds, to_unit
+    from gail_suite.learning.shown.actions import action_bounds, to_unit
 
     torch.set_num_threads(1)
     run = gs.GAIL.resume(run_dir)

@@ -44,9 +44,9 @@ def imitate(arm: str, seed: int, steps: int = STEPS) -> dict:
     """Trains on the frames' score and measures on the toy's own reward."""
     import demos
     import envs
-    from gail_suite.learning.features import fit_features
     from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
     from gail_suite.learning.sac import SACConfig
+    from gail_suite.learning.shown.features import fit_features
     from gail_suite.priors.pseudo_counts import Constant, ExploringReward
     from gail_suite.priors.sight import Sight, fit_sight
     from gail_suite.showing.evaluation import evaluate

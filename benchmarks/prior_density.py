@@ -25,7 +25,7 @@ import gail_suite as gs
 from benchmarks import few_demos
 from benchmarks.few_demos import ROWS
 from benchmarks.records import append_row, command, commit, machine, markdown, measure_tasks, read_rows
-from gail_suite.learning.actions import action_bounds, to_unit
+from gail_suite.learning.shown.actions import action_bounds, to_unit
 from gail_suite.priors.behaviour import density_of
 from gail_suite.priors.prior import fit_prior
 

@@ -88,10 +88,10 @@ def bottleneck() -> None:
     import torch
 
     from benchmarks.prior_scores import recorded
-    from gail_suite.learning.discriminators import BottleneckDiscriminator
-    from gail_suite.learning.dual import Dual
-    from gail_suite.learning.losses import gail_loss
-    from gail_suite.learning.pairs import demo_pairs
+    from gail_suite.learning.rewards.discriminators import BottleneckDiscriminator
+    from gail_suite.learning.rewards.dual import Dual
+    from gail_suite.learning.rewards.losses import gail_loss
+    from gail_suite.learning.shown.pairs import demo_pairs
 
     features, expert = demo_pairs("Ant-v5", recorded("Ant-v5", "expert"))
     noisy = recorded("Ant-v5", "noise").transitions()
@@ -127,7 +127,7 @@ def latent() -> None:
     import torch
 
     from benchmarks.prior_scores import FIT, recorded
-    from gail_suite.learning.pairs import demo_pairs
+    from gail_suite.learning.shown.pairs import demo_pairs
     from gail_suite.priors.latent_actions import decoder_of
     from gail_suite.priors.prior import fit_prior
 

@@ -76,7 +76,7 @@ class Disturbed:
 def recorded(env_id: str, kind: str) -> Demonstrations:
     """Demonstrations of one kind of behaviour, recorded once."""
     import demos
-    from gail_suite.learning.actions import action_bounds
+    from gail_suite.learning.shown.actions import action_bounds
 
     low, high = action_bounds(env_id)
     changes = {

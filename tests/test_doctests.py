@@ -11,7 +11,7 @@ MODULES = (
     "envs.make",
     "envs.specs",
     "gail_suite.algorithms.bc",
-    "gail_suite.learning.rewards",
+    "gail_suite.learning.rewards.of_logits",
     "gail_suite.priors.prior",
     "gail_suite.showing.evaluation",
     "gail_suite.showing.stats",

@@ -25,7 +25,7 @@ from gail_suite.algorithms.bc import BCConfig
 from gail_suite.algorithms.expert import ExpertConfig
 from gail_suite.algorithms.gail import GAILConfig
 from gail_suite.algorithms.gail_onpolicy import OnPolicyGAILConfig
-from gail_suite.learning.learned_reward import load_reward, save_reward
+from gail_suite.learning.rewards.learned_reward import load_reward, save_reward
 from gail_suite.priors.prior import fit_prior, load_prior
 from generative.core.tensors import read_tensors, write_tensors
 

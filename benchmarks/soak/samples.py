@@ -18,7 +18,7 @@ import envs
 import generative
 from demos.policy import MlpPolicy
 from demos.sealed import read_json, write_json, write_results
-from gail_suite.learning.learned_reward import load_reward, save_reward
+from gail_suite.learning.rewards.learned_reward import load_reward, save_reward
 from gail_suite.priors.prior import fit_prior, load_prior
 from gail_suite.runs.checkpoint import load_checkpoint, save_checkpoint
 from gail_suite.runs.config import build

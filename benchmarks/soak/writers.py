@@ -26,9 +26,9 @@ from benchmarks.soak.samples import FIXTURES
 from demos.policy import MlpPolicy
 from demos.sealed import read_json, write_json, write_results
 from gail_suite.commands.gen import shared
-from gail_suite.learning.export import save_torchscript
-from gail_suite.learning.learned_reward import load_reward, save_reward
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.export import save_torchscript
+from gail_suite.learning.policies.policy import LearnedPolicy
+from gail_suite.learning.rewards.learned_reward import load_reward, save_reward
 from gail_suite.priors.prior import fit_prior, load_prior
 from gail_suite.runs.checkpoint import load_checkpoint, save_checkpoint
 from gail_suite.runs.runlog import RunLog, read_metrics, read_run, write_run_files

@@ -12,16 +12,16 @@ from torch import Tensor
 from typing_extensions import override
 
 from gail_suite.algorithms.gail_onpolicy import OnPolicyImitator, OnPolicyRunConfig
-from gail_suite.learning.actions import action_bounds
-from gail_suite.learning.keeping import KeepConfig
-from gail_suite.learning.learned_reward import LearnedReward
-from gail_suite.learning.losses import gail_loss
+from gail_suite.learning.arrays import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 from gail_suite.learning.networks import Discriminator
 from gail_suite.learning.onpolicy import Cadence
-from gail_suite.learning.pairs import Pairs
-from gail_suite.learning.rewards import reward_fn
-from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
+from gail_suite.learning.policies.keeping import KeepConfig
+from gail_suite.learning.rewards.learned_reward import LearnedReward
+from gail_suite.learning.rewards.losses import gail_loss
+from gail_suite.learning.rewards.of_logits import reward_fn
 from gail_suite.learning.sb3 import OnPolicyConfig
+from gail_suite.learning.shown.actions import action_bounds
+from gail_suite.learning.shown.pairs import Pairs
 from gail_suite.runs.config import Above0, Layers, NonNegative, Positive
 
 __all__ = ["AIRL", "AIRLConfig", "ShapedReward"]

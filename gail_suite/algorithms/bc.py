@@ -18,12 +18,12 @@ from gail_suite import envs
 from gail_suite.algorithms.imitator import Imitator
 from gail_suite.demos.sealed import Json
 from gail_suite.generative.mixtures.gmm import GaussianMixture
-from gail_suite.learning.actions import action_bounds
 from gail_suite.learning.cpu import cpu_settings, keep_freed_memory
-from gail_suite.learning.keeping import OnRow, silent
 from gail_suite.learning.networks import Actor, MixtureActor, policy_tensors
-from gail_suite.learning.pairs import Shown
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.keeping import OnRow, silent
+from gail_suite.learning.policies.policy import LearnedPolicy
+from gail_suite.learning.shown.actions import action_bounds
+from gail_suite.learning.shown.pairs import Shown
 from gail_suite.runs.checkpoint import Saved
 from gail_suite.runs.config import Count, Fraction, Layers, NonNegative, Positive, Settings
 from gail_suite.runs.runlog import RunLog

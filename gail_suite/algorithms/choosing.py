@@ -10,10 +10,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from gail_suite.demos.trajectory import Trajectory
-from gail_suite.learning.keeping import Shortlist
-from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import OffPolicyLoop
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.keeping import Shortlist
+from gail_suite.learning.policies.policy import LearnedPolicy
+from gail_suite.learning.shown.occupancy import Likeness
 from gail_suite.runs import seeds
 from gail_suite.runs.runlog import RunLog
 from gail_suite.showing.evaluation import Evaluation

@@ -23,9 +23,9 @@ from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Trajectory
 from gail_suite.envs.flat import as_rows
 from gail_suite.envs.names import Task
-from gail_suite.learning.keeping import OnRow, silent
-from gail_suite.learning.pairs import Shown
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.keeping import OnRow, silent
+from gail_suite.learning.policies.policy import LearnedPolicy
+from gail_suite.learning.shown.pairs import Shown
 from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import Saved
 from gail_suite.runs.config import Positive, Settings

@@ -20,12 +20,12 @@ from gail_suite.algorithms.trainer import Trainer
 from gail_suite.demos.policy import MlpPolicy
 from gail_suite.demos.sealed import Json
 from gail_suite.generative.core.backend import learning
-from gail_suite.learning.features import Features, fit_features, state_columns
-from gail_suite.learning.learned_reward import LearnedReward, load_reward, save_reward
 from gail_suite.learning.networks import Actor
 from gail_suite.learning.objectives import Given, GivenReward, TaskReward
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
+from gail_suite.learning.rewards.learned_reward import LearnedReward, load_reward, save_reward
 from gail_suite.learning.sac import SACConfig
+from gail_suite.learning.shown.features import Features, fit_features, state_columns
 from gail_suite.runs.checkpoint import Saved
 from gail_suite.runs.config import Settings, recorded
 

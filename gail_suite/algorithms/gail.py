@@ -28,14 +28,14 @@ from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import can_begin, clipped
 from gail_suite.learning.cpu import cpu_settings
 from gail_suite.learning.inverse import InverseConfig, InverseModel
-from gail_suite.learning.keeping import KeepConfig
-from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
-from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
-from gail_suite.learning.pairs import Shown
-from gail_suite.learning.policy import LearnedPolicy
-from gail_suite.learning.reaching import Unreachable, with_actions
+from gail_suite.learning.policies.keeping import KeepConfig
+from gail_suite.learning.policies.policy import LearnedPolicy
+from gail_suite.learning.rewards.learned_reward import LearnedReward, discriminator_reward
 from gail_suite.learning.sac import SACConfig
+from gail_suite.learning.shown.occupancy import Likeness
+from gail_suite.learning.shown.pairs import Shown
+from gail_suite.learning.shown.reaching import Unreachable, with_actions
 from gail_suite.priors.attach import PriorsConfig, attach, keep_copies
 from gail_suite.priors.earlier import translated
 from gail_suite.priors.starts import Starts

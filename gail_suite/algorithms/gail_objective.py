@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gail_suite.learning.discriminators import LogitConfig, LogitLearner
-from gail_suite.learning.moments import Moments
-from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.replay import Replay, Window
+from gail_suite.learning.rewards.discriminators import LogitConfig, LogitLearner
 from gail_suite.learning.sac import ActorPenalty, LearnerInputs, Term, bc_loss
 from gail_suite.learning.schedule import linear
+from gail_suite.learning.shown.moments import Moments
+from gail_suite.learning.shown.pairs import Pairs
 from gail_suite.priors.attach import Attachments
 from gail_suite.priors.bottleneck import bottlenecked
 from gail_suite.runs.config import Count, Fraction, NonNegative, Positive

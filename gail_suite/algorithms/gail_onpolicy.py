@@ -14,12 +14,12 @@ from typing_extensions import override
 
 from gail_suite.algorithms.imitator import Imitator
 from gail_suite.algorithms.trainer import NO_END
-from gail_suite.learning.discriminators import LogitConfig, LogitLearner
-from gail_suite.learning.keeping import KeepConfig
-from gail_suite.learning.learned_reward import LearnedReward, discriminator_reward
 from gail_suite.learning.onpolicy import Cadence, OnPolicyLoop, RolloutObjective
-from gail_suite.learning.pairs import Pairs
+from gail_suite.learning.policies.keeping import KeepConfig
+from gail_suite.learning.rewards.discriminators import LogitConfig, LogitLearner
+from gail_suite.learning.rewards.learned_reward import LearnedReward, discriminator_reward
 from gail_suite.learning.sb3 import OnPolicyConfig, trpo_paper
+from gail_suite.learning.shown.pairs import Pairs
 from gail_suite.runs.config import Count, Layers, NonNegative, Positive, Settings
 
 

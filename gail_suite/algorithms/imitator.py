@@ -15,11 +15,11 @@ from gail_suite.algorithms.trainer import BEST, C_co, Callback, Loop, Trainer
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.generative.core.backend import learning
-from gail_suite.learning.keeping import Best, KeepConfig, Row
-from gail_suite.learning.learned_reward import LearnedReward
-from gail_suite.learning.occupancy import Likeness
-from gail_suite.learning.pairs import Shown
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.keeping import Best, KeepConfig, Row
+from gail_suite.learning.policies.policy import LearnedPolicy
+from gail_suite.learning.rewards.learned_reward import LearnedReward
+from gail_suite.learning.shown.occupancy import Likeness
+from gail_suite.learning.shown.pairs import Shown
 from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import Saved
 from gail_suite.runs.config import recorded

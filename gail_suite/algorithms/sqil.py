@@ -9,12 +9,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from gail_suite.algorithms.imitator import Imitator
-from gail_suite.learning.keeping import KeepConfig
 from gail_suite.learning.objectives import TaskReward
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
-from gail_suite.learning.pairs import Pairs
+from gail_suite.learning.policies.keeping import KeepConfig
 from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import LearnerInputs, SACConfig
+from gail_suite.learning.shown.pairs import Pairs
 from gail_suite.runs.config import Positive, Settings
 
 

@@ -27,9 +27,9 @@ from gail_suite import envs
 from gail_suite.demos.sealed import Json, one_warning
 from gail_suite.envs.common import check_seed
 from gail_suite.generative.core.backend import learning
-from gail_suite.learning.keeping import OnRow, Row
-from gail_suite.learning.learned_reward import LearnedReward, save_reward
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.keeping import OnRow, Row
+from gail_suite.learning.policies.policy import LearnedPolicy
+from gail_suite.learning.rewards.learned_reward import LearnedReward, save_reward
 from gail_suite.runs.checkpoint import Saved, load_parts
 from gail_suite.runs.config import Settings, length
 from gail_suite.runs.runlog import (

@@ -141,7 +141,7 @@ def find_policy(
         if source == "bundled":
             bare = envs.parts(env_id)[0]
             return (envs.toy_expert if bare == envs.TOY_ID else demos.expert(bare)), env_id
-    from gail_suite.learning.policy import load_policy
+    from gail_suite.learning.policies.policy import load_policy
 
     path = Path(source)
     if Path(source.partition(":")[0]).suffix == ".py" and not path.is_dir():

@@ -106,7 +106,7 @@ def _environment(reward: Path | None) -> str | None:
     """The environment of a reward, which is trained in where no other is asked for."""
     if reward is None:
         return None
-    from gail_suite.learning.learned_reward import load_reward
+    from gail_suite.learning.rewards.learned_reward import load_reward
 
     return load_reward(reward).meta["env_id"]
 

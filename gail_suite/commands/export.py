@@ -33,8 +33,8 @@ def export(
         The file; by default policy.zip, .pt or .onnx in RUN/export or ./export.
     """
     from gail_suite.demos import MlpPolicy
-    from gail_suite.learning.export import save_onnx, save_torchscript, write_card
-    from gail_suite.learning.policy import LearnedPolicy
+    from gail_suite.learning.policies.export import save_onnx, save_torchscript, write_card
+    from gail_suite.learning.policies.policy import LearnedPolicy
     from gail_suite.runs.records import config_of, evaluation_of
 
     found, env_id = find_policy(policy, env)

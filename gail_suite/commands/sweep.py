@@ -254,7 +254,7 @@ def _check_settings(
 def _check_task(folder: Path, task: Task) -> None:
     """ValueError for demonstrations and a task that no run can begin with."""
     from gail_suite import demos
-    from gail_suite.learning.features import check_demonstrations
+    from gail_suite.learning.shown.features import check_demonstrations
 
     task.load()
     shown = demos.load(folder)

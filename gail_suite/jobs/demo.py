@@ -17,7 +17,7 @@ from gail_suite.algorithms.gail import GAIL, GAILConfig
 from gail_suite.demos.figures import said_return
 from gail_suite.demos.policy import Policy
 from gail_suite.demos.sealed import Json, write_results
-from gail_suite.learning.policy import load_policy
+from gail_suite.learning.policies.policy import load_policy
 from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.records import config_of, read_results

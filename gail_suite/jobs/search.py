@@ -17,9 +17,9 @@ import numpy as np
 from gail_suite import demos
 from gail_suite.demos.sealed import Json, write_json
 from gail_suite.jobs.sweep import Job, log_of, run_in_worker
-from gail_suite.learning.occupancy import Likeness
-from gail_suite.learning.pairs import Shown
-from gail_suite.learning.policy import load_policy
+from gail_suite.learning.policies.policy import load_policy
+from gail_suite.learning.shown.occupancy import Likeness
+from gail_suite.learning.shown.pairs import Shown
 from gail_suite.runs import seeds
 from gail_suite.runs.records import SearchRecord, config_of, evaluation_of, read_if_there
 

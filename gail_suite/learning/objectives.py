@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gail_suite.demos.trajectory import Transitions
 from gail_suite.learning.replay import Replay, Window
-from gail_suite.learning.reward_env import RewardFn
+from gail_suite.learning.rewards.reward_env import RewardFn
 from gail_suite.learning.sac import LearnerInputs
 
 

@@ -21,16 +21,16 @@ from gail_suite import envs
 from gail_suite.demos.trajectory import Transitions
 from gail_suite.envs.common import Info
 from gail_suite.envs.savable import SavableVecEnv
-from gail_suite.learning.actions import from_unit
 from gail_suite.learning.cpu import MATMUL, cpu_settings, keep_freed_memory
-from gail_suite.learning.features import Features
-from gail_suite.learning.keeping import OnRow, silent
 from gail_suite.learning.networks import Actor, policy_tensors
 from gail_suite.learning.objectives import Bonus, ReplayObjective
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.keeping import OnRow, silent
+from gail_suite.learning.policies.policy import LearnedPolicy
 from gail_suite.learning.replay import Replay
-from gail_suite.learning.reward_env import true_next_obs
+from gail_suite.learning.rewards.reward_env import true_next_obs
 from gail_suite.learning.sac import SAC, SACConfig
+from gail_suite.learning.shown.actions import from_unit
+from gail_suite.learning.shown.features import Features
 from gail_suite.learning.sums import Sums
 from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import Saved, check_finite, save_parts

@@ -15,11 +15,9 @@ from torch import Tensor
 
 from gail_suite import envs
 from gail_suite.learning.cpu import cpu_settings
-from gail_suite.learning.features import Features
-from gail_suite.learning.keeping import OnRow, silent
-from gail_suite.learning.pairs import FIELDS, Pairs
-from gail_suite.learning.policy import LearnedPolicy
-from gail_suite.learning.reward_env import FeatureVecEnv, RewardVecEnv
+from gail_suite.learning.policies.keeping import OnRow, silent
+from gail_suite.learning.policies.policy import LearnedPolicy
+from gail_suite.learning.rewards.reward_env import FeatureVecEnv, RewardVecEnv
 from gail_suite.learning.sb3 import (
     OnPolicyConfig,
     health,
@@ -28,6 +26,8 @@ from gail_suite.learning.sb3 import (
     load_learner_state,
     make_learner,
 )
+from gail_suite.learning.shown.features import Features
+from gail_suite.learning.shown.pairs import FIELDS, Pairs
 from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import Saved, check_finite, save_parts
 from gail_suite.runs.config import Count, Positive, Settings

@@ -7,7 +7,7 @@ update, targets optionally bounded by the attainable return, and an exponential 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gail_suite.learning.arrays import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 from gail_suite.learning.networks import Actor, TwinCritic
 from gail_suite.learning.replay import Window
 from gail_suite.learning.schedule import linear
@@ -251,29 +252,3 @@ def bc_loss(actor: Actor, features: Tensor, actions: Tensor) -> Tensor:
     """Squared distance of the deterministic action from the expert's, both in [-1, 1]: mean over the batch."""
     device = actor.head.weight.device
     return (actor.mode(features.to(device)) - actions.to(device)).square().sum(-1).mean()
-
-
-def module_arrays(module: nn.Module, prefix: str) -> dict[str, np.ndarray]:
-    """A module's state as arrays named prefix.parameter."""
-    return {f"{prefix}.{k}": v.detach().cpu().numpy().copy() for k, v in module.state_dict().items()}
-
-
-def load_module_arrays(module: nn.Module, arrays: Mapping[str, np.ndarray], prefix: str) -> None:
-    """Inverse of `module_arrays`."""
-    module.load_state_dict({k: torch.from_numpy(np.array(arrays[f"{prefix}.{k}"])) for k in module.state_dict()})
-
-
-def optimiser_arrays(optimiser: torch.optim.Optimizer, prefix: str) -> dict[str, np.ndarray]:
-    """Adam's moments and step counts as arrays named prefix.index.quantity."""
-    states = optimiser.state_dict()["state"]
-    return {f"{prefix}.{i}.{k}": v.detach().cpu().numpy().copy() for i, s in states.items() for k, v in s.items()}
-
-
-def load_optimiser_arrays(optimiser: torch.optim.Optimizer, arrays: Mapping[str, np.ndarray], prefix: str) -> None:
-    """Inverse of `optimiser_arrays`; learning rates are kept as they are."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in arrays.items():
-        if name.startswith(prefix + "."):
-            index, key = name[len(prefix) + 1 :].split(".")
-            state.setdefault(int(index), {})[key] = torch.tensor(np.asarray(value))
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})

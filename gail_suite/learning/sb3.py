@@ -21,11 +21,11 @@ from torch import nn
 
 from gail_suite import envs
 from gail_suite.demos.sealed import Json
-from gail_suite.learning.actions import action_bounds
-from gail_suite.learning.features import Features
+from gail_suite.learning.arrays import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 from gail_suite.learning.networks import ACTIVATIONS
-from gail_suite.learning.policy import LearnedPolicy
-from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
+from gail_suite.learning.policies.policy import LearnedPolicy
+from gail_suite.learning.shown.actions import action_bounds
+from gail_suite.learning.shown.features import Features
 from gail_suite.runs.config import Above0, Environments, Layers, NonNegative, Positive, Settings, Unit
 
 

@@ -16,9 +16,9 @@ import torch
 
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.generative.core.backend import seeded
-from gail_suite.learning.discriminators import BottleneckDiscriminator
 from gail_suite.learning.networks import Actor
-from gail_suite.learning.pairs import Shown
+from gail_suite.learning.rewards.discriminators import BottleneckDiscriminator
+from gail_suite.learning.shown.pairs import Shown
 from gail_suite.priors.behaviour import Behaviour, BehaviourConfig
 from gail_suite.priors.bottleneck import BottleneckConfig, discriminator_of
 from gail_suite.priors.latent_actions import LatentConfig, actor_of

@@ -25,10 +25,10 @@ from gail_suite.generative.mixtures.gmm import GaussianMixture
 from gail_suite.generative.training.fit import fit_likelihood
 from gail_suite.generative.training.options import FitOptions
 from gail_suite.generative.training.recipe import Recipe
-from gail_suite.learning.actions import action_bounds, to_unit
-from gail_suite.learning.dual import Dual
-from gail_suite.learning.features import Features, fit_features, state_columns
+from gail_suite.learning.rewards.dual import Dual
 from gail_suite.learning.schedule import linear
+from gail_suite.learning.shown.actions import action_bounds, to_unit
+from gail_suite.learning.shown.features import Features, fit_features, state_columns
 from gail_suite.priors.action_mixture import ActionMixture
 from gail_suite.priors.action_pixelcnn import ActionPixelCNN
 from gail_suite.priors.fitting import shuffled, split

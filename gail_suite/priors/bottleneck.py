@@ -11,10 +11,10 @@ from torch import Tensor
 
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.generative.latent.vae import VAE
-from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitConfig
-from gail_suite.learning.dual import gaussian_kl
-from gail_suite.learning.features import Features
-from gail_suite.learning.pairs import demo_pairs
+from gail_suite.learning.rewards.discriminators import BottleneckDiscriminator, LogitConfig
+from gail_suite.learning.rewards.dual import gaussian_kl
+from gail_suite.learning.shown.features import Features
+from gail_suite.learning.shown.pairs import demo_pairs
 from gail_suite.priors.fitting import rate, shuffled
 from gail_suite.priors.prior import Prior, UseConfig, facts
 from gail_suite.runs.config import NonNegative, finite

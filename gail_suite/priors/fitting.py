@@ -15,7 +15,7 @@ from torch import Tensor
 from gail_suite.demos.names import known
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Transitions
-from gail_suite.learning.actions import action_bounds, to_unit
+from gail_suite.learning.shown.actions import action_bounds, to_unit
 from gail_suite.priors.prior import Prior, Setting
 from gail_suite.runs.config import converted
 

@@ -22,7 +22,7 @@ from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.generative.latent.autoencoder import AutoEncoder
 from gail_suite.generative.latent.vae import VAE
 from gail_suite.learning.networks import Actor
-from gail_suite.learning.pairs import demo_pairs
+from gail_suite.learning.shown.pairs import demo_pairs
 from gail_suite.priors.fitting import rate, shuffled
 from gail_suite.priors.prior import Prior, UseConfig, facts
 from gail_suite.runs.config import shares

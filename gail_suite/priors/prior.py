@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gail_suite.demos.trajectory import Demonstrations
     from gail_suite.generative import GenerativeModel
-    from gail_suite.learning.features import Features
+    from gail_suite.learning.shown.features import Features
 
 FORMAT = 1
 Setting = float | bool | str | None
@@ -157,7 +157,7 @@ def fit_prior(
     >>> prior.use, type(prior.model).__name__
     ('typicality', 'GaussianMixture')
     """
-    from gail_suite.learning.features import check_demonstrations
+    from gail_suite.learning.shown.features import check_demonstrations
 
     check(use, model, control)
     check_demonstrations(demonstrations, demonstrations.task)
@@ -197,7 +197,7 @@ def load_prior(path: str | Path) -> Prior:
         ValueError: no prior is there, or one of another format.
     """
     from gail_suite import generative
-    from gail_suite.learning.features import Features
+    from gail_suite.learning.shown.features import Features
 
     folder = Path(path)
     about = read_about(folder)

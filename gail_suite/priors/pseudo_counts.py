@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from gail_suite.demos.trajectory import Transitions
+from gail_suite.learning.arrays import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 from gail_suite.learning.objectives import TaskReward
 from gail_suite.learning.replay import Window
-from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 from gail_suite.learning.schedule import linear
 
 

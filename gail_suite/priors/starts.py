@@ -21,7 +21,7 @@ from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.envs.common import pack_host, unpack_host
 from gail_suite.envs.savable import SavableVecEnv
 from gail_suite.envs.starts import clipped
-from gail_suite.learning.features import fit_features, state_columns, state_entries
+from gail_suite.learning.shown.features import fit_features, state_columns, state_entries
 from gail_suite.priors.fitting import checked_settings, fitted_model, inputs, picture_values, split
 from gail_suite.priors.prior import Prior, Setting, UseConfig, facts
 from gail_suite.runs.config import Positive, shares

@@ -21,7 +21,7 @@ from torch import Tensor
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations, Transitions
 from gail_suite.generative.interface import calibration
-from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
+from gail_suite.learning.shown.features import check_demonstrations, fit_features, state_columns
 from gail_suite.priors.fitting import action_range, checked_settings, first_held_out, fitted_model, inputs, split
 from gail_suite.priors.prior import Prior, Setting, facts, fit_prior
 

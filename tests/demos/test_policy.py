@@ -143,7 +143,7 @@ def test_noise_from_other_seeds_is_for_a_while():
 
 @pytest.mark.parametrize(("low", "high"), [(-1.1, -0.2), (-0.4, 0.3), (-2.0, 4.0)])
 def test_actions_do_not_leave_their_bounds_by_rounding(low, high):
-    from gail_suite.learning.actions import from_unit
+    from gail_suite.learning.shown.actions import from_unit
 
     bounds = {"act_low": [low], "act_high": [high]}
     for bias in (-40.0, 40.0):

@@ -10,7 +10,7 @@ import torch
 from gail_suite import demos
 from gail_suite.commands.cli import main
 from gail_suite.demos.provenance import identity
-from gail_suite.learning.agents import Normalised, beside, from_sb3
+from gail_suite.learning.policies.agents import Normalised, beside, from_sb3
 
 sb3 = pytest.importorskip("stable_baselines3")
 contrib = pytest.importorskip("sb3_contrib")

@@ -10,8 +10,8 @@ import pytest
 
 from gail_suite import demos, envs
 from gail_suite.demos import Demonstrations, Trajectory
-from gail_suite.learning.features import check_demonstrations, fit_features, state_columns
-from gail_suite.learning.pairs import demo_pairs
+from gail_suite.learning.shown.features import check_demonstrations, fit_features, state_columns
+from gail_suite.learning.shown.pairs import demo_pairs
 
 TIME_AWARE = [["gymnasium.wrappers:TimeAwareObservation", {}]]
 

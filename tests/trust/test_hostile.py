@@ -23,9 +23,9 @@ from demos.sealed import read_json, write_json
 from demos.shard import encode
 from gail_suite.algorithms.bc import BCConfig
 from gail_suite.commands.cli import main
-from gail_suite.learning.features import Features
 from gail_suite.learning.offpolicy import LoopConfig
 from gail_suite.learning.replay import Replay
+from gail_suite.learning.shown.features import Features
 from gail_suite.runs.config import build
 from gail_suite.runs.runlog import RunLog
 from generative.core.tensors import read_tensors, write_tensors

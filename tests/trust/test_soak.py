@@ -15,8 +15,8 @@ from benchmarks.soak import fits, hostile, tracing, writers
 from benchmarks.soak.trainings import CommandFailed, command
 from gail_suite.algorithms.bc import BCConfig
 from gail_suite.algorithms.gail_onpolicy import OnPolicyGAIL, OnPolicyGAILConfig
-from gail_suite.learning.learned_reward import load_reward
 from gail_suite.learning.onpolicy import Cadence, OnPolicyLoop
+from gail_suite.learning.rewards.learned_reward import load_reward
 from gail_suite.learning.sb3 import OnPolicyConfig
 from gail_suite.runs.config import build
 from gail_suite.runs.runlog import RunLog, holds_run, read_metrics, refuse_used

@@ -23,7 +23,7 @@ def actions(path: Path, *, out: Path, task: Task = TASK, tries: int = 200, outpu
     from gail_suite import demos
     from gail_suite.demos.files import check_writable
     from gail_suite.demos.store import refuse_existing
-    from gail_suite.learning.reaching import with_actions
+    from gail_suite.learning.shown.reaching import with_actions
 
     task.load()
     shown = demos.load(path)

@@ -107,7 +107,7 @@ def import_(
     """
     from gail_suite import demos, envs
     from gail_suite.demos.exchange.foreign import column_numbers
-    from gail_suite.learning.actions import action_bounds
+    from gail_suite.learning.shown.actions import action_bounds
 
     reader = demos.import_any if format == "auto" else getattr(demos, f"from_{format}")
     d = reader(source, env_id=task.name(), columns=None if columns is None else column_numbers(columns))

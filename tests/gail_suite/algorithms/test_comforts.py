@@ -10,9 +10,9 @@ from gymnasium.spaces import Box
 import envs
 import gail_suite as gs
 from gail_suite.algorithms.trainer import resume
-from gail_suite.learning.keeping import Best, KeepConfig
 from gail_suite.learning.onpolicy import Cadence
-from gail_suite.learning.policy import LearnedPolicy, load_policy
+from gail_suite.learning.policies.keeping import Best, KeepConfig
+from gail_suite.learning.policies.policy import LearnedPolicy, load_policy
 from gail_suite.runs.runlog import read_metrics, tag
 
 SAC = gs.SACConfig(hidden=(16, 16), burn_in=5)

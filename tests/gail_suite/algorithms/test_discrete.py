@@ -17,7 +17,7 @@ from gail_suite.algorithms.airl import AIRL, AIRLConfig
 from gail_suite.algorithms.bc import BCConfig
 from gail_suite.algorithms.gail_onpolicy import DiscriminatorConfig, OnPolicyGAIL, OnPolicyGAILConfig
 from gail_suite.learning.onpolicy import Cadence
-from gail_suite.learning.reward_env import RewardVecEnv
+from gail_suite.learning.rewards.reward_env import RewardVecEnv
 from gail_suite.learning.sb3 import OnPolicyConfig
 
 CARTPOLE = "CartPole-v1"

@@ -10,12 +10,12 @@ import demos
 import envs
 from demos.policy import MlpPolicy
 from gail_suite.algorithms.expert import ExpertConfig, ExpertTrainer, load_actor, observations
-from gail_suite.learning.features import Features, fit_features, state_columns
 from gail_suite.learning.networks import Actor
 from gail_suite.learning.objectives import TaskReward
 from gail_suite.learning.offpolicy import LoopConfig
 from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import SACConfig
+from gail_suite.learning.shown.features import Features, fit_features, state_columns
 
 OLD = Path(__file__).parents[2] / "fixtures/a17ba61"
 SMALL = ExpertConfig(

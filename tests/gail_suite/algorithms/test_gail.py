@@ -14,12 +14,12 @@ from gail_suite.algorithms.bc import BC, BCConfig
 from gail_suite.algorithms.gail import GAIL, DemonstratedStarts, GAILConfig, few_steps
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig, share_at_bounds
 from gail_suite.learning.inverse import InverseConfig
-from gail_suite.learning.learned_reward import load_reward, save_reward
-from gail_suite.learning.occupancy import Likeness
 from gail_suite.learning.offpolicy import LoopConfig
-from gail_suite.learning.pairs import Pairs, Shown, demo_pairs
 from gail_suite.learning.replay import Replay, Window
+from gail_suite.learning.rewards.learned_reward import load_reward, save_reward
 from gail_suite.learning.sac import SACConfig
+from gail_suite.learning.shown.occupancy import Likeness
+from gail_suite.learning.shown.pairs import Pairs, Shown, demo_pairs
 from gail_suite.runs import runlog
 from gail_suite.runs.checkpoint import checkpoints
 from gail_suite.runs.config import build, recorded
@@ -418,7 +418,7 @@ def test_states_alone_are_compared_where_that_is_asked_for_and_the_recorded_acti
 
 def test_actions_that_no_simulator_can_tell_are_guessed(monkeypatch, toy_demos):
     from gail_suite.algorithms import gail as module
-    from gail_suite.learning.reaching import Unreachable
+    from gail_suite.learning.shown.reaching import Unreachable
 
     def unreachable(*_):
         raise Unreachable("no state")

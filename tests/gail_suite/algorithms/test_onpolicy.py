@@ -26,11 +26,11 @@ from gail_suite.algorithms.gail_onpolicy import (
     PairDiscriminator,
     onpolicy_config,
 )
-from gail_suite.learning.learned_reward import load_reward, save_reward
 from gail_suite.learning.onpolicy import Cadence
-from gail_suite.learning.pairs import Pairs
-from gail_suite.learning.reward_env import RewardVecEnv
+from gail_suite.learning.rewards.learned_reward import load_reward, save_reward
+from gail_suite.learning.rewards.reward_env import RewardVecEnv
 from gail_suite.learning.sb3 import OnPolicyConfig, learned_policy, make_learner, trpo_paper
+from gail_suite.learning.shown.pairs import Pairs
 from gail_suite.runs import runlog
 from gail_suite.showing import scale
 
@@ -193,9 +193,9 @@ def test_exported_policy_acts_as_sb3_does(shown: demos.Demonstrations, tmp_path:
 
 
 def test_export_undoes_the_scaling_of_actions_and_columns() -> None:
-    from gail_suite.learning.actions import action_bounds
-    from gail_suite.learning.features import Features
-    from gail_suite.learning.reward_env import FeatureVecEnv
+    from gail_suite.learning.rewards.reward_env import FeatureVecEnv
+    from gail_suite.learning.shown.actions import action_bounds
+    from gail_suite.learning.shown.features import Features
 
     columns = np.array([0, 3, 30])
     features = Features(columns, np.array([1.4, 0.1, -0.2], np.float32), np.array([0.5, 2.0, 1.0], np.float32))

@@ -12,10 +12,10 @@ import envs
 from gail_suite.algorithms.bc import BCConfig
 from gail_suite.algorithms.gail import GAIL, GAILConfig
 from gail_suite.algorithms.gail_objective import AdversaryConfig
-from gail_suite.learning.features import Features
 from gail_suite.learning.offpolicy import LoopConfig
-from gail_suite.learning.policy import load_policy
+from gail_suite.learning.policies.policy import load_policy
 from gail_suite.learning.sac import SACConfig
+from gail_suite.learning.shown.features import Features
 from gail_suite.priors.attach import PriorsConfig
 from gail_suite.priors.behaviour import BehaviourConfig
 from gail_suite.priors.bottleneck import BottleneckConfig, discriminator_of

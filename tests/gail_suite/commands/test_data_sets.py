@@ -10,7 +10,7 @@ import pytest
 
 import demos
 from demos import Demonstrations, Trajectory
-from gail_suite.learning import reaching
+from gail_suite.learning.shown import reaching
 
 Shell = Callable[..., tuple[int, str, str]]
 

@@ -11,8 +11,8 @@ from demos import Demonstrations
 from gail_suite.algorithms.bc import BC, BCConfig
 from gail_suite.algorithms.gail import GAIL
 from gail_suite.commands.cli import main
-from gail_suite.learning.occupancy import Likeness, demonstrated, shown_in
-from gail_suite.learning.pairs import Shown
+from gail_suite.learning.shown.occupancy import Likeness, demonstrated, shown_in
+from gail_suite.learning.shown.pairs import Shown
 from gail_suite.showing.scale import unscored
 
 TOLD = pytest.mark.filterwarnings("ignore:.*taken for pieces")

@@ -8,9 +8,9 @@ from scipy.stats import multivariate_t
 
 import envs
 from demos.trajectory import Demonstrations, Trajectory
-from gail_suite.learning.features import Features
 from gail_suite.learning.networks import Actor
 from gail_suite.learning.sac import SAC, SACConfig
+from gail_suite.learning.shown.features import Features
 from gail_suite.priors.action_mixture import ActionMixture
 from gail_suite.priors.action_pixelcnn import ActionPixelCNN
 from gail_suite.priors.behaviour import Behaviour, BehaviourConfig, density_of

@@ -6,13 +6,13 @@ import torch
 
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
 from gail_suite.algorithms.gail_onpolicy import DiscriminatorConfig, PairDiscriminator
-from gail_suite.learning.discriminators import BottleneckDiscriminator, make_discriminator
-from gail_suite.learning.dual import Dual, gaussian_kl
-from gail_suite.learning.features import Features
-from gail_suite.learning.learned_reward import LearnedReward, load_reward, save_reward
-from gail_suite.learning.losses import gail_loss
-from gail_suite.learning.pairs import Pairs
 from gail_suite.learning.replay import Window
+from gail_suite.learning.rewards.discriminators import BottleneckDiscriminator, make_discriminator
+from gail_suite.learning.rewards.dual import Dual, gaussian_kl
+from gail_suite.learning.rewards.learned_reward import LearnedReward, load_reward, save_reward
+from gail_suite.learning.rewards.losses import gail_loss
+from gail_suite.learning.shown.features import Features
+from gail_suite.learning.shown.pairs import Pairs
 from gail_suite.priors.bottleneck import bottlenecked, discriminator_from_vae
 from gail_suite.priors.prior import fit_prior
 from generative.latent.vae import VAE

@@ -8,7 +8,7 @@ import torch
 from demos.policy import MlpPolicy
 from demos.trajectory import Demonstrations
 from gail_suite.learning.networks import policy_tensors
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.policy import LearnedPolicy
 from gail_suite.learning.sac import bc_loss
 from gail_suite.priors.latent_actions import ActionDecoder, LatentActor, decoder_of
 from gail_suite.priors.prior import fit_prior, load_prior

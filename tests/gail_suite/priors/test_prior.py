@@ -13,9 +13,9 @@ from demos.trajectory import Demonstrations
 from gail_suite.algorithms.gail import GAIL, GAILConfig
 from gail_suite.algorithms.gail_objective import Adversary, AdversaryConfig
 from gail_suite.learning.offpolicy import LoopConfig
-from gail_suite.learning.pairs import Pairs, Shown
 from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import SACConfig
+from gail_suite.learning.shown.pairs import Pairs, Shown
 from gail_suite.priors.attach import Attachments, PriorsConfig, attach, keep_copies, kept_copies
 from gail_suite.priors.behaviour import Behaviour, BehaviourConfig
 from gail_suite.priors.bottleneck import BottleneckConfig
@@ -197,9 +197,9 @@ class Recorder:
 
 @pytest.mark.parametrize("env_id", [envs.TOY_ID, "Humanoid-v5"])
 def test_a_bonus_sees_ends_and_not_what_follows_them_and_actions_in_the_environments_units(env_id):
-    from gail_suite.learning.features import Features
     from gail_suite.learning.objectives import TaskReward
     from gail_suite.learning.offpolicy import OffPolicyLoop
+    from gail_suite.learning.shown.features import Features
 
     n = envs.spec(env_id).obs_dim
     features, recorder = Features(np.arange(n), np.zeros(n, np.float32), np.ones(n, np.float32)), Recorder()

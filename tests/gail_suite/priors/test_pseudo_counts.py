@@ -6,10 +6,10 @@ import torch
 
 import envs
 from demos.trajectory import Transitions
-from gail_suite.learning.features import Features
 from gail_suite.learning.offpolicy import LoopConfig, OffPolicyLoop
 from gail_suite.learning.replay import Window
 from gail_suite.learning.sac import SACConfig
+from gail_suite.learning.shown.features import Features
 from gail_suite.priors.pseudo_counts import Constant, ExploringReward, PseudoCounts, coarse_picture, pseudo_count_bonus
 from gail_suite.runs.checkpoint import load_parts
 

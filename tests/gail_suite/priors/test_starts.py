@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import envs
-from gail_suite.learning.reward_env import true_next_obs
+from gail_suite.learning.rewards.reward_env import true_next_obs
 from gail_suite.priors.prior import fit_prior
 from gail_suite.priors.starts import Starts, StartsConfig, sample, starts_of, whole
 

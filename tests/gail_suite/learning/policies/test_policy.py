@@ -5,9 +5,9 @@ import torch
 import demos
 import envs
 import gail_suite as gs
-from gail_suite.learning.features import Features
 from gail_suite.learning.networks import Actor, policy_tensors
-from gail_suite.learning.policy import LearnedPolicy, from_sb3, load_policy
+from gail_suite.learning.policies.policy import LearnedPolicy, from_sb3, load_policy
+from gail_suite.learning.shown.features import Features
 
 
 def squashed() -> LearnedPolicy:

@@ -7,9 +7,9 @@ from gymnasium.envs.mujoco.ant_v5 import AntEnv
 
 import demos
 import envs
-from gail_suite.learning import reaching
-from gail_suite.learning.actions import action_bounds, to_unit
-from gail_suite.learning.reaching import REACHED, Search, Unreachable, least_squares, with_actions
+from gail_suite.learning.shown import reaching
+from gail_suite.learning.shown.actions import action_bounds, to_unit
+from gail_suite.learning.shown.reaching import REACHED, Search, Unreachable, least_squares, with_actions
 
 
 class Uniform:

@@ -5,8 +5,8 @@ from typing import cast
 
 import numpy as np
 
-from gail_suite.learning.keeping import Shortlist
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.keeping import Shortlist
+from gail_suite.learning.policies.policy import LearnedPolicy
 
 
 def offered(constants: dict[str, np.ndarray], values: list[float]) -> list[bool]:

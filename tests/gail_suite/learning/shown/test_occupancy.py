@@ -7,9 +7,9 @@ import torch
 
 import envs
 from demos.trajectory import Trajectory
-from gail_suite.learning import occupancy
-from gail_suite.learning.features import Features
-from gail_suite.learning.occupancy import (
+from gail_suite.learning.shown import occupancy
+from gail_suite.learning.shown.features import Features
+from gail_suite.learning.shown.occupancy import (
     Likeness,
     demonstrated,
     energy_distance,
@@ -20,7 +20,7 @@ from gail_suite.learning.occupancy import (
     uncertainty,
     visited,
 )
-from gail_suite.learning.pairs import Pairs, Shown
+from gail_suite.learning.shown.pairs import Pairs, Shown
 
 UNIT = Features(np.arange(2), np.zeros(2, np.float32), np.ones(2, np.float32))
 

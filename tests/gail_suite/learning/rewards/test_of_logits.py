@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from gail_suite.learning.rewards import REWARDS, airl, fairl, gail, logd, reward_fn
+from gail_suite.learning.rewards.of_logits import REWARDS, airl, fairl, gail, logd, reward_fn
 
 
 def test_values_at_zero_and_one():

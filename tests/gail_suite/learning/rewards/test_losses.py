@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from gail_suite.learning.losses import bernoulli_entropy, gail_loss, gradient_penalty
+from gail_suite.learning.rewards.losses import bernoulli_entropy, gail_loss, gradient_penalty
 
 
 def test_cross_entropy_by_hand():

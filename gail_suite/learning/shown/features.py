@@ -11,7 +11,7 @@ import numpy as np
 
 from gail_suite import envs
 from gail_suite.envs.structure import state_parts, state_width
-from gail_suite.learning.actions import action_bounds
+from gail_suite.learning.shown.actions import action_bounds
 
 if TYPE_CHECKING:
     from gail_suite.demos.trajectory import Demonstrations

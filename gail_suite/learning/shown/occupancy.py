@@ -16,8 +16,8 @@ from torch import Tensor
 from gail_suite import demos, envs
 from gail_suite.demos.policy import Policy
 from gail_suite.demos.trajectory import Trajectory
-from gail_suite.learning.features import Features
-from gail_suite.learning.pairs import Shown
+from gail_suite.learning.shown.features import Features
+from gail_suite.learning.shown.pairs import Shown
 
 EPISODES = 5
 """Episodes that a policy is judged by on the way."""

@@ -15,7 +15,7 @@ from torch import nn
 from gail_suite import envs
 from gail_suite.demos.files import write_atomic
 from gail_suite.demos.policy import MlpPolicy
-from gail_suite.learning.agents import Normalised, Parted, from_sb3
+from gail_suite.learning.policies.agents import Normalised, Parted, from_sb3
 
 if TYPE_CHECKING:
     from stable_baselines3 import PPO, SAC

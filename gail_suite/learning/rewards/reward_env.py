@@ -15,8 +15,8 @@ from typing_extensions import override
 
 from gail_suite.envs.common import Info
 from gail_suite.envs.flat import one_hot
-from gail_suite.learning.actions import from_unit
-from gail_suite.learning.features import Features
+from gail_suite.learning.shown.actions import from_unit
+from gail_suite.learning.shown.features import Features
 
 
 class RewardFn(Protocol):

@@ -12,11 +12,11 @@ from typing_extensions import override
 
 from gail_suite.generative.latent.vae import MAX_LOG_VAR, MIN_LOG_VAR
 from gail_suite.generative.networks.coders import Encoder
-from gail_suite.learning.dual import Dual, gaussian_kl
-from gail_suite.learning.losses import bernoulli_entropy, gail_loss, gradient_penalty
+from gail_suite.learning.arrays import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
 from gail_suite.learning.networks import Discriminator
-from gail_suite.learning.rewards import reward_fn
-from gail_suite.learning.sac import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
+from gail_suite.learning.rewards.dual import Dual, gaussian_kl
+from gail_suite.learning.rewards.losses import bernoulli_entropy, gail_loss, gradient_penalty
+from gail_suite.learning.rewards.of_logits import reward_fn
 from gail_suite.runs.config import Above0, Fraction, Layers, NonNegative, Positive, Settings, Width
 
 

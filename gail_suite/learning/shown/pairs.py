@@ -13,8 +13,8 @@ from gail_suite import envs
 from gail_suite.demos.pieces import horizon_of, pieces, said_pieces
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
-from gail_suite.learning.actions import action_bounds, to_unit
-from gail_suite.learning.features import (
+from gail_suite.learning.shown.actions import action_bounds, to_unit
+from gail_suite.learning.shown.features import (
     Features,
     check_demonstrations,
     fit_features,

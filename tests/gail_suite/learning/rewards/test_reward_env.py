@@ -8,8 +8,8 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from gail_suite.learning.features import Features
-from gail_suite.learning.reward_env import FeatureVecEnv, RewardVecEnv, true_next_obs
+from gail_suite.learning.rewards.reward_env import FeatureVecEnv, RewardVecEnv, true_next_obs
+from gail_suite.learning.shown.features import Features
 
 
 class Counter(gym.Env[np.ndarray, np.ndarray]):

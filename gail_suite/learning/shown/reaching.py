@@ -20,8 +20,8 @@ from gail_suite import envs
 from gail_suite.demos.trajectory import Demonstrations
 from gail_suite.envs.common import Env
 from gail_suite.envs.starts import clipped_entries, put, state_of
-from gail_suite.learning.actions import action_bounds, from_unit
-from gail_suite.learning.features import check_demonstrations, fit_features, state_columns, state_entries
+from gail_suite.learning.shown.actions import action_bounds, from_unit
+from gail_suite.learning.shown.features import check_demonstrations, fit_features, state_columns, state_entries
 
 Miss = Callable[[np.ndarray], np.ndarray]
 """From an action (A,) in [-1, 1], and what else is looked for, to how far from the goal it leads, (F,)."""

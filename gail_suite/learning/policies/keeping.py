@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.policy import LearnedPolicy
 from gail_suite.runs.config import Count, Settings
 
 WAYS = ("none", "distance", "return")

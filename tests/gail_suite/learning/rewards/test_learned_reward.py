@@ -13,13 +13,13 @@ from gail_suite import envs
 from gail_suite.algorithms.gail import GAIL, GAILConfig
 from gail_suite.algorithms.gail_objective import AdversaryConfig
 from gail_suite.demos.trajectory import Transitions
-from gail_suite.learning.learned_reward import load_reward, save_reward
 from gail_suite.learning.objectives import Given, GivenReward
 from gail_suite.learning.replay import Window
-from gail_suite.learning.reward_env import RewardVecEnv
+from gail_suite.learning.rewards.learned_reward import load_reward, save_reward
+from gail_suite.learning.rewards.reward_env import RewardVecEnv
 from gail_suite.priors import BottleneckConfig, PriorsConfig, fit_prior
 
-OLD = Path(__file__).parents[2] / "fixtures/a17ba61"
+OLD = Path(__file__).parents[3] / "fixtures/a17ba61"
 pytestmark = pytest.mark.filterwarnings("ignore:.*carries no SHA-256")
 TINY = GAILConfig(warm_start=False, adversary=AdversaryConfig(hidden=(16,)))
 

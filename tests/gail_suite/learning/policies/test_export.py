@@ -8,8 +8,8 @@ import torch
 
 import demos
 from gail_suite.commands.cli import main
-from gail_suite.learning.export import save_onnx, save_torchscript
-from gail_suite.learning.policy import LearnedPolicy
+from gail_suite.learning.policies.export import save_onnx, save_torchscript
+from gail_suite.learning.policies.policy import LearnedPolicy
 
 
 def policy(

@@ -15,12 +15,12 @@ from gail_suite.demos.files import refuse_links, write_atomic
 from gail_suite.demos.sealed import Json, one_warning, read_json, read_tensors, tensor_bytes, write_json
 from gail_suite.envs.flat import as_rows
 from gail_suite.generative.core.backend import learning
-from gail_suite.learning.actions import action_bounds, to_unit
-from gail_suite.learning.discriminators import BottleneckDiscriminator, LogitLearner, Net, make_discriminator
-from gail_suite.learning.features import Features
+from gail_suite.learning.arrays import load_module_arrays, module_arrays
 from gail_suite.learning.networks import Discriminator
-from gail_suite.learning.rewards import reward_fn
-from gail_suite.learning.sac import load_module_arrays, module_arrays
+from gail_suite.learning.rewards.discriminators import BottleneckDiscriminator, LogitLearner, Net, make_discriminator
+from gail_suite.learning.rewards.of_logits import reward_fn
+from gail_suite.learning.shown.actions import action_bounds, to_unit
+from gail_suite.learning.shown.features import Features
 from gail_suite.runs.config import Above0, Layers, NonNegative, Width
 
 
@@ -42,7 +42,7 @@ class RewardRecord(msgspec.Struct):
 
 
 class LearnedReward:
-    """r(s, a, s') = clip(form(net(x(s)[, a or x(s')]))), with `form` one of `gail_suite.learning.rewards` and actions
+    """r(s, a, s') = clip(form(net(x(s)[, a or x(s')]))), with `form` one of those in `of_logits`, and actions
     scaled to [-1, 1].
 
     A step that ends the task gets `termination` on top. meta: env_id, form, clip, hidden, activation, state_only,

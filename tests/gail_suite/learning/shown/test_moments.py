@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gail_suite.learning.moments import Moments
+from gail_suite.learning.shown.moments import Moments
 
 
 def drawn(moments, time, n=4000):

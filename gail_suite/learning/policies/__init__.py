@@ -1,0 +1,1 @@
+"""Policies that were learned, here or elsewhere: files, exchange, and the best of a run."""
