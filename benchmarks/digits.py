@@ -21,11 +21,11 @@ from statistics import mean, stdev
 import torch
 
 import generative as g
-from benchmarks.records import RESULTS, append_row, commit, markdown, read_rows
+from benchmarks.records import RESULTS, append_row, commit, machine, markdown, read_rows
 from generative.data.sources import Splits
 from generative.measuring import metrics
 
-COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "commit", "command")
+COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "machine", "commit", "command")
 CSV = RESULTS / "digits.csv"
 LEVELS, DIMENSIONS = 17, 64
 MIXTURES: dict[str, Callable[[], g.GenerativeModel]] = {
@@ -206,6 +206,7 @@ def main() -> None:
                         "metric": metric,
                         "value": f"{value:.6g}",
                         "train_s": f"{spent:.1f}",
+                        "machine": machine(),
                         "commit": commit(),
                         "command": f"python -m benchmarks.digits --models {name} --seeds {a.seeds}",
                     },

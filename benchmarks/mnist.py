@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.mnist_recipes import RECIPES, Run, reproduce
-from benchmarks.records import RESULTS, ROOT, append_row, command, commit, markdown, read_rows
+from benchmarks.records import RESULTS, ROOT, append_row, command, commit, machine, markdown, read_rows
 
-COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "commit", "command")
+COLUMNS = ("dataset", "model", "seed", "metric", "value", "train_s", "machine", "commit", "command")
 CSV = RESULTS / "generative.csv"
 DATASETS = {
     "gan": "mnist",
@@ -99,6 +99,7 @@ def main() -> None:
                 "metric": metric,
                 "value": f"{value:.6g}",
                 "train_s": f"{result.train_s:.0f}",
+                "machine": machine(),
                 "commit": commit(),
                 "command": command(),
             },
