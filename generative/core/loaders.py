@@ -14,9 +14,11 @@ def order_of(loader: DataLoader[Any], reader: str = "a network draws its own bat
     sampler, batches = loader.sampler, loader.batch_sampler
     if isinstance(sampler, SubsetRandomSampler):
         return torch.tensor(list(sampler.indices))
-    n: int = len(loader.dataset)  # type: ignore[arg-type]
-    shuffled = isinstance(sampler, RandomSampler) and not sampler.replacement and sampler.num_samples == n
-    all_of_them = shuffled or isinstance(sampler, SequentialSampler)
+    all_of_them = isinstance(sampler, SequentialSampler) or (
+        isinstance(sampler, RandomSampler)
+        and not sampler.replacement
+        and sampler.num_samples == len(sampler.data_source)
+    )
     if not all_of_them or not (batches is None or type(batches) is BatchSampler):
         name = type(sampler if not all_of_them else batches).__name__
         raise ValueError(
