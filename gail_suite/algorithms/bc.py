@@ -192,11 +192,11 @@ class Cloning:
         features = self.shown.features
         mean, scale = features.policy_inputs(self.spec.obs_dim)
         tensors = policy_tensors(self.actor, mean, scale, features.columns, *action_bounds(self.env_id))
-        kind = {"kind": "mlp_policy", "env_id": self.env_id, "activation": "relu", "squash": True}
+        kind: Json = {}
         if self.spec.discrete:
             tensors = {name: value for name, value in tensors.items() if not name.startswith("log_std")}
-            kind |= {"squash": False, "discrete": True}
-        return LearnedPolicy(tensors, {**kind, "algo": "bc", "seed": self.seed})
+            kind = {"squash": False, "discrete": True}
+        return LearnedPolicy(tensors, {"env_id": self.env_id, **kind, "algo": "bc", "seed": self.seed})
 
     def load(self, saved: Saved) -> None:
         """Nothing to go on from: cloning is too short for checkpoints."""

@@ -190,6 +190,20 @@ class Discriminator(nn.Module):
         return self.head(h).squeeze(-1), None
 
 
+def trunk_tensors(trunk: nn.Sequential, obs_dim: int, columns: np.ndarray) -> dict[str, np.ndarray]:
+    """The hidden layers of a network that sees `columns` alone, as tensors of a `demos.policy.MlpPolicy` on
+    observations (`obs_dim`,): hidden columns get weight 0.
+    """
+    tensors: dict[str, np.ndarray] = {}
+    for i, layer in enumerate(m for m in trunk if isinstance(m, nn.Linear)):
+        weight, bias = (p.detach().cpu().numpy() for p in (layer.weight, layer.bias))
+        if i == 0:
+            seen, weight = weight, np.zeros((len(weight), obs_dim), np.float32)
+            weight[:, columns] = seen
+        tensors |= {f"hidden.{i}.weight": weight, f"hidden.{i}.bias": bias}
+    return tensors
+
+
 def policy_tensors(
     actor: Actor,
     obs_mean: np.ndarray,
@@ -201,9 +215,6 @@ def policy_tensors(
     """The actor as tensors of a `demos.policy.MlpPolicy` on full observations: hidden columns get scale and weight
     0.
     """
-    linears = [m for m in actor.trunk if isinstance(m, nn.Linear)]
-    first = np.zeros((linears[0].out_features, len(obs_mean)), np.float32)
-    first[:, columns] = linears[0].weight.detach().cpu().numpy()
     n_act = actor.width
     head_w, head_b = (p.detach().cpu().numpy() for p in (actor.head.weight, actor.head.bias))
     tensors = {
@@ -216,8 +227,6 @@ def policy_tensors(
         "log_std.weight": head_w[n_act:],
         "log_std.bias": head_b[n_act:],
         **actor.policy_extras(),
+        **trunk_tensors(actor.trunk, len(obs_mean), columns),
     }
-    for i, layer in enumerate(linears):
-        tensors[f"hidden.{i}.weight"] = first if i == 0 else layer.weight.detach().cpu().numpy()
-        tensors[f"hidden.{i}.bias"] = layer.bias.detach().cpu().numpy()
-    return {k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}
+    return {k: np.array(v, np.float32, order="C") for k, v in tensors.items()}  # of now, while the actor learns on

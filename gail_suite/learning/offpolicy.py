@@ -299,18 +299,8 @@ class OffPolicyLoop:
         """The averaged (or the given) actor as a policy on observations."""
         mean, scale = self.features.policy_inputs(self.spec.obs_dim)
         tensors = policy_tensors(actor or self.sac.averaged, mean, scale, self.features.columns, self.low, self.high)
-        return LearnedPolicy(
-            tensors,
-            {
-                "kind": "mlp_policy",
-                "env_id": self.env_id,
-                "activation": "relu",
-                "squash": True,
-                "env_steps": self.steps,
-                "updates": self.sac.updates,
-                "seed": self.seed,
-            },
-        )
+        facts = {"env_steps": self.steps, "updates": self.sac.updates, "seed": self.seed}
+        return LearnedPolicy(tensors, {"env_id": self.env_id, **facts})
 
     # checkpoints
 

@@ -22,7 +22,7 @@ from torch import nn
 from gail_suite import envs
 from gail_suite.demos.sealed import Json
 from gail_suite.learning.arrays import load_module_arrays, load_optimiser_arrays, module_arrays, optimiser_arrays
-from gail_suite.learning.networks import ACTIVATIONS
+from gail_suite.learning.networks import ACTIVATIONS, trunk_tensors
 from gail_suite.learning.policies.policy import LearnedPolicy
 from gail_suite.learning.shown.actions import action_bounds
 from gail_suite.learning.shown.features import Features
@@ -148,28 +148,23 @@ def learned_policy(
     half, centre = (high - low) / 2, (high + low) / 2
     policy = model.policy
     assert isinstance(policy, ActorCriticPolicy) and isinstance(policy.action_net, nn.Linear)
-    linears = [m for m in policy.mlp_extractor.policy_net if isinstance(m, nn.Linear)]
-    first = np.zeros((linears[0].out_features, spec.obs_dim), np.float32)
-    first[:, features.columns] = _array(linears[0].weight)
     obs_mean, obs_scale = features.policy_inputs(spec.obs_dim)
     tensors = {"obs_mean": obs_mean, "obs_scale": obs_scale, "act_low": low, "act_high": high}
-    for i, layer in enumerate(linears):
-        tensors[f"hidden.{i}.weight"] = first if i == 0 else _array(layer.weight)
-        tensors[f"hidden.{i}.bias"] = _array(layer.bias)
+    tensors |= trunk_tensors(policy.mlp_extractor.policy_net, spec.obs_dim, features.columns)
     tensors |= {"mean.weight": _array(policy.action_net.weight), "mean.bias": _array(policy.action_net.bias)}
-    kind = {"kind": "mlp_policy", "env_id": env_id, "activation": config.activation, "squash": False}
+    kind = {"env_id": env_id, "activation": config.activation, "squash": False}
     if spec.discrete:
         kind["discrete"] = True
     else:
-        tensors["mean.weight"] *= half[:, None]
+        tensors["mean.weight"] = tensors["mean.weight"] * half[:, None]
         tensors["mean.bias"] = tensors["mean.bias"] * half + centre
         assert isinstance(policy.log_std, torch.Tensor)
         tensors["log_std"] = _array(policy.log_std) + np.log(half)
-    return LearnedPolicy({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, {**kind, **meta})
+    return LearnedPolicy({k: np.array(v, np.float32, order="C") for k, v in tensors.items()}, {**kind, **meta})
 
 
 def _array(parameter: torch.Tensor) -> np.ndarray:
-    return parameter.detach().cpu().numpy().copy()
+    return parameter.detach().cpu().numpy()
 
 
 def learner_state(model: OnPolicyAlgorithm) -> dict[str, np.ndarray]:

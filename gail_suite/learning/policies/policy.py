@@ -151,6 +151,6 @@ def policy_from_checkpoint(run_dir: Path) -> LearnedPolicy:
             f"the checkpoints of {run_dir} hold no policy: train the run to its end with --resume {run_dir}"
         )
     config = read_run(run_dir)
-    off_policy = {"kind": "mlp_policy", "env_id": config["env_id"], "activation": "relu", "squash": True}
-    meta = state.get("policy", off_policy) | {"env_steps": step}  # earlier versions did not save it
+    # earlier versions did not save it, and had off-policy learners alone
+    meta = state.get("policy", {"env_id": config["env_id"]}) | {"env_steps": step}
     return LearnedPolicy({name: np.array(value) for name, value in parts["policy"].items()}, meta)
