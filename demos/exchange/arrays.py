@@ -150,7 +150,8 @@ def from_d4rl(path: str | Path, env_id: str | None = None, columns: Sequence[int
     if parts := numbered(arrays):
         read = _numbered_episodes(str(path), parts, horizon_of(named))
     else:
-        arrays = {ALIASES.get(name, name): array for name, array in arrays.items()}
+        renamed = {ALIASES[name]: array for name, array in arrays.items() if name in ALIASES}
+        arrays = renamed | arrays  # D4RL's own names go before
         _refuse_dones(str(path), arrays)
         require_keys(str(path), arrays, D4RL_KEYS)
         read = _d4rl_episodes(str(path), arrays, horizon_of(named))

@@ -167,10 +167,16 @@ def _trajectories(source: str, rows: Iterator[Json], horizon: int | None) -> Ite
 
 def _was_truncated(infos: list[str] | None, default: bool) -> bool:
     try:
-        found = json.loads(infos[-1]).get(TRUNCATED) if infos else None
-    except (ValueError, AttributeError):
+        info = dict(json.loads(infos[-1])) if infos else {}
+    except (ValueError, TypeError):
         return default
-    return found if isinstance(found, bool) else NUMPY_BOOLS.get(_scalar_bytes(found), default)
+    found = info.get(TRUNCATED)
+    if isinstance(found, bool):
+        return found
+    if isinstance(found, dict) and "py/id" in found:  # a NumPy bool that was met before in the same info: which one?
+        met = {NUMPY_BOOLS.get(_scalar_bytes(value)) for value in info.values()} - {None}
+        return bool(met.pop()) if len(met) == 1 else default
+    return NUMPY_BOOLS.get(_scalar_bytes(found), default)
 
 
 def _scalar_bytes(found: object) -> str | None:

@@ -19,7 +19,7 @@ from gail_suite.learning.policies.keeping import Best, KeepConfig, Row
 from gail_suite.learning.policies.policy import LearnedPolicy
 from gail_suite.learning.rewards.learned_reward import LearnedReward
 from gail_suite.learning.shown.occupancy import Likeness
-from gail_suite.learning.shown.pairs import Shown
+from gail_suite.learning.shown.pairs import Shown, warn_of_pieces
 from gail_suite.runs import seeds
 from gail_suite.runs.checkpoint import Saved
 from gail_suite.runs.config import recorded
@@ -60,6 +60,8 @@ class Imitator(Trainer[C_co]):
             raise ValueError(  # noqa: TRY004 (every error of ours is a ValueError)
                 f"the demonstrations are a {type(demonstrations).__name__}: give what demos.load(folder) returns"
             )
+        if isinstance(demonstrations, Demonstrations):
+            warn_of_pieces(self.env_id, demonstrations)
         self.shown = demonstrations if isinstance(demonstrations, Shown) else self._show(demonstrations)
         self.loop = self._build()
         keep = getattr(self.config, "keep", KeepConfig())

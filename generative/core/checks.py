@@ -170,6 +170,7 @@ def refuse_unknown(model: type, names: Iterable[str]) -> None:
 
 
 def hint(name: str, known: list[str]) -> str:
-    """Which of the ``known`` names was meant, or all of them where none is near."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    """Which of the ``known`` names was meant, whatever its case, or all of them where none is near."""
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f"did you mean {by_lower[near[0]]!r}?" if near else f"known are {', '.join(known)}"

@@ -87,6 +87,17 @@ def shown_in(shown: Shown) -> Tensor:
     return torch.repeat_interleave(torch.as_tensor(shown.episodes[:, 2]))
 
 
+def samples_of(shown: Shown, episode: Tensor) -> Tensor:
+    """Which states are of one sample of the behaviour (N,): an episode, and all pieces of episodes together, each of
+    which visits other states.
+    """
+    if not shown.pieces.any():
+        return episode
+    one = np.arange(len(shown.pieces))
+    one[shown.pieces] = shown.pieces.argmax()
+    return torch.as_tensor(one)[episode]
+
+
 def episodes_shown(shown: Shown, episode: Tensor, horizon: int) -> float:
     """How many episodes were shown, of pairs whose trajectories are `episode` (N,): pieces count by their steps."""
     if shown.episodes is None or not shown.pieces.any():
@@ -138,7 +149,7 @@ class Likeness:
         states, self.ended = demonstrated(shown, self.horizon)
         episode = shown_in(shown)
         self.n_shown = episodes_shown(shown, episode, self.horizon)
-        self.states, self.uncertainty = thinned(states), uncertainty(states, episode)
+        self.states, self.uncertainty = thinned(states), uncertainty(states, samples_of(shown, episode))
         self.spread = mean_distance(self.states, self.states)
 
     def distance(self, policy: Policy, seed: int, episodes: int = EPISODES) -> float:

@@ -69,6 +69,17 @@ def demo_pairs(env_id: str, demonstrations: Demonstrations, observations_only: b
     return features, Pairs(*(torch.as_tensor(np.asarray(array), dtype=torch.float32) for array in arrays))
 
 
+def limit_of(env_id: str, demonstrations: Demonstrations) -> int | None:
+    """The time limit of the task that was demonstrated, None where it is not known."""
+    return horizon_of(demonstrations.task) or envs.spec(env_id).horizon
+
+
+def warn_of_pieces(env_id: str, demonstrations: Demonstrations) -> None:
+    """Warns where some demonstrations are pieces of episodes."""
+    if said := said_pieces(demonstrations, limit_of(env_id, demonstrations)):
+        warnings.warn(said, stacklevel=3)
+
+
 @dataclass(frozen=True)
 class Shown:
     """What a run imitates: demonstrations in the learner's units, from their files or from the run's own checkpoint."""
@@ -111,14 +122,9 @@ class Shown:
 
     @classmethod
     def of(cls, env_id: str, demonstrations: Demonstrations, observations_only: bool = False) -> Shown:
-        """Demonstrations as they were recorded, with a warning where some are pieces of episodes; errors as for
-        `demo_pairs`.
-        """
+        """Demonstrations as they were recorded; errors as for `demo_pairs`."""
         features, expert = demo_pairs(env_id, demonstrations, observations_only)
-        limit = horizon_of(demonstrations.task) or envs.spec(env_id).horizon
-        if said := said_pieces(demonstrations, limit):
-            warnings.warn(said, stacklevel=2)
-        piece, before = pieces(demonstrations, limit)
+        piece, before = pieces(demonstrations, limit_of(env_id, demonstrations))
         returns = demonstrations.returns[~piece]
         shown = {
             "n_episodes": len(demonstrations),

@@ -150,6 +150,9 @@ def test_d4rl_by_gymnasiums_names_and_without_rewards(tmp_path, shown):
     assert [(len(t), t.terminated, t.truncated) for t in found] == [(len(t), t.terminated, t.truncated) for t in shown]
     assert not found.has_rewards
     np.testing.assert_array_equal(found[1].obs, shown[1].obs)
+    both = d4rl(shown) | {"terminated": np.zeros(len(arrays["actions"]), bool)}  # beside D4RL's own
+    np.savez(tmp_path / "both.npz", **both)
+    assert demos.import_any(tmp_path / "both.npz", env_id=envs.TOY_ID).lengths.tolist() == shown.lengths.tolist()
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
         for key, value in arrays.items():

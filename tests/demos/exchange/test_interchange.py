@@ -192,11 +192,18 @@ def test_imitations_numpy_bools_are_read_as_what_they_are(told, truncated):
     """As jsonpickle writes np.bool_; what is not known falls back on the length, here as long as the limit."""
     from demos.exchange.imitation_format import _was_truncated
 
+    jsonpickle = pytest.importorskip("jsonpickle")
     kind = {"py/reduce": [{"py/type": "numpy.dtype"}, {"py/tuple": ["b1", False, True]}]}
     scalar = [{"py/function": "numpy._core.multiarray.scalar"}, {"py/tuple": [kind, {"py/b64": told}]}]
     info = json.dumps({"TimeLimit.truncated": {"py/reduce": scalar}})
     assert _was_truncated([info], True) is truncated
     assert _was_truncated([json.dumps({"TimeLimit.truncated": {"py/id": 3}})], False) is False
+    for default in (False, True):  # the second of a value is written as a reference to the first
+        for value in (np.True_, np.False_):
+            info = jsonpickle.encode({"is_success": value, "TimeLimit.truncated": value, "x": 1}, keys=True)
+            assert _was_truncated([info], default) is bool(value)
+        both = jsonpickle.encode({"a": np.True_, "b": np.False_, "TimeLimit.truncated": np.False_}, keys=True)
+        assert _was_truncated([both], default) is default  # which of the two is not said
 
 
 def test_a_folder_that_is_no_data_set(tmp_path):

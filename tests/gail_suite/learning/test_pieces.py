@@ -25,10 +25,13 @@ def among(toy_demos, *trajectories):
 def test_pieces_have_no_return_of_an_episode(toy_demos, cut):
     parts = cut(toy_demos[0], 10)
     with pytest.warns(UserWarning, match="10 of 10 episodes neither end nor reach the limit of 100"):
-        shown = Shown.of(envs.TOY_ID, among(toy_demos, *parts))
+        BC(envs.TOY_ID, among(toy_demos, *parts))
+    shown = Shown.of(envs.TOY_ID, among(toy_demos, *parts))
     assert shown.meta["shown"] == {"n_episodes": 10, "pieces": 10, "return_mean": None, "actions": True}
+    mixed = among(toy_demos, *cut(toy_demos[0], 10, truncated=True), toy_demos[1])
     with pytest.warns(UserWarning, match="9 of 11 episodes .*, and 1 go on"):  # what ends a cut episode is none either
-        shown = Shown.of(envs.TOY_ID, among(toy_demos, *cut(toy_demos[0], 10, truncated=True), toy_demos[1]))
+        BC(envs.TOY_ID, mixed)
+    shown = Shown.of(envs.TOY_ID, mixed)
     assert shown.meta["shown"]["return_mean"] == pytest.approx(toy_demos[1].episode_return)
 
 
@@ -51,6 +54,17 @@ def test_an_episode_shown_in_pieces_ends_once_and_counts_as_one(toy_demos, cut):
     again = Shown.saved({"constants": shown.arrays(), "features": shown.features.state()}, {})
     assert demonstrated(again, 100)[1] == pytest.approx(65 / 200) and again.moments is None
     assert Likeness(envs.TOY_ID, shown).n_shown == pytest.approx(1 + 35 / 100)
+
+
+@TOLD
+def test_an_episode_in_pieces_tells_the_demonstrator_as_surely_as_whole(toy_demos, cut):
+    """Pieces visit different states: as samples of one behaviour they would be far from each other."""
+    whole = Likeness(envs.TOY_ID, Shown.of(envs.TOY_ID, toy_demos[:1]))
+    parts = Likeness(envs.TOY_ID, Shown.of(envs.TOY_ID, among(toy_demos, *cut(toy_demos[0], 4))))
+    assert parts.uncertainty == pytest.approx(whole.uncertainty, rel=1e-4)
+    mixed = Likeness(envs.TOY_ID, Shown.of(envs.TOY_ID, among(toy_demos, *cut(toy_demos[0], 4), toy_demos[1])))
+    two = Likeness(envs.TOY_ID, Shown.of(envs.TOY_ID, toy_demos[:2]))
+    assert mixed.uncertainty == pytest.approx(two.uncertainty, rel=1e-4)
 
 
 @TOLD

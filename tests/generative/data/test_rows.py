@@ -104,6 +104,8 @@ def test_the_rows_that_a_loader_leaves_out_are_not_trained_on():
     [
         lambda d: DataLoader(d, sampler=torch.utils.data.WeightedRandomSampler([1.0] * 60, 60)),
         lambda d: DataLoader(d, sampler=torch.utils.data.RandomSampler(d, num_samples=10)),
+        lambda d: DataLoader(d, sampler=torch.utils.data.RandomSampler(range(30))),
+        lambda d: DataLoader(d, sampler=torch.utils.data.SequentialSampler(range(30))),
         lambda d: DataLoader(d, batch_sampler=[[0, 1], [2, 3]]),
     ],
 )

@@ -23,3 +23,5 @@ def test_each_draws_digits_and_is_small() -> None:
 def test_another_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(ValueError, match="did you mean 'vae-digits'"):
         g.pretrained("vea-digits")
+    with pytest.raises(ValueError, match="did you mean 'mixture-digits'"):
+        g.pretrained("MIXTURE-DIGITS")
