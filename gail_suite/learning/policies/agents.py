@@ -39,7 +39,8 @@ PLAIN_REPLAY: dict[str, object] = {"replay_buffer_class": None, "replay_buffer_k
 """In the place of a replay that cannot be made without the environment, as hindsight's; nothing is trained here."""
 ALIKE = 0.1
 """Standard deviations by which what statistics make of an observation may differ from what a model saw: those of
-another model differ by several, its own by nothing, and later ones of its training by little."""
+another model differ by several, its own by nothing; those of much later in its training may differ by one, and then
+have to be given by hand."""
 
 
 class Normalised:
