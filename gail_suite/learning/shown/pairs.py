@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gail_suite import envs
 from gail_suite.demos.pieces import horizon_of, pieces, said_pieces
 from gail_suite.demos.sealed import Json
 from gail_suite.demos.trajectory import Demonstrations
@@ -71,7 +70,7 @@ def demo_pairs(env_id: str, demonstrations: Demonstrations, observations_only: b
 
 def limit_of(env_id: str, demonstrations: Demonstrations) -> int | None:
     """The time limit of the task that was demonstrated, None where it is not known."""
-    return horizon_of(demonstrations.task) or envs.spec(env_id).horizon
+    return horizon_of(demonstrations.task) or horizon_of(env_id)
 
 
 def warn_of_pieces(env_id: str, demonstrations: Demonstrations) -> None:
