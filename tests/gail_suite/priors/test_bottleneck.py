@@ -153,9 +153,12 @@ def test_switches_that_contradict_each_other_are_refused():
             config(bottleneck=0.5, dropout=0.1)
         with pytest.raises(ValueError, match=r"dropout must be below 1, got 1.0"):
             config(dropout=1.0)
-        for name in ("entropy", "gradient_penalty", "penalty_target", "bottleneck", "lr", "reward_clip"):
-            with pytest.raises(ValueError, match=f"{name} must be (at least|above) 0, got -1"):
+        for name in ("entropy", "gradient_penalty", "penalty_target", "bottleneck", "lr"):
+            with pytest.raises(ValueError, match=f"{name} must be at least 0, got -1"):
                 config(**{name: -1})
+        for clip in (0, -1):  # a reward that is clipped at 0 says nothing, and its file would not be read
+            with pytest.raises(ValueError, match=f"reward_clip must be above 0, got {clip}"):
+                config(reward_clip=clip)
         with pytest.raises(ValueError, match="unknown reward 'gial'"):
             config(reward="gial")
     with pytest.raises(ValueError, match=r"a rate above 0, got target=0\.0 nats"):
